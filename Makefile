@@ -1,0 +1,55 @@
+# The two commands: `make demo` and `make test`. Both set up what they need first.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format requirements clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(STAMPS)/run ## set up, run the whole system here, and place a spoken call through it
+	@$(BIN)/repartee demo $(ARGS)
+
+up: $(STAMPS)/run ## set up and run the whole system here, until Ctrl-C
+	@$(BIN)/repartee up $(ARGS)
+
+test: check $(STAMPS)/browser ## set up and run every check and test
+	@$(BIN)/pytest $(ARGS)
+
+check: $(STAMPS)/dev ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMPS)/dev ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --quiet \
+		--extra regional --extra standins --group build --custom-compile-command "make requirements" -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+		--extra regional --extra standins --group build --group dev --group edge-tools -c requirements/run.txt \
+		--custom-compile-command "make requirements" -o requirements/dev.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) node_modules python_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Repartee needs Python 3.11 or newer: set PYTHON, e.g. make demo PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/run: $(VENV)/bin/python requirements/run.txt pyproject.toml
+	@echo "Setting up (about a minute, once) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: $(STAMPS)/run requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@mkdir -p $(STAMPS) && touch $@

@@ -1,0 +1,1 @@
+"""Repartee: voice agents that answer in under half a second."""

@@ -1,0 +1,58 @@
+"""Every error the worker raises on purpose. One base, so that a shell can catch ours and nothing else."""
+
+
+class VoiceError(Exception):
+    """The base of all errors raised on purpose; ``str(error)`` is a sentence that can be shown to a user."""
+
+
+class ConfigurationError(VoiceError):
+    """Settings or a user's agent are wrong; the message names every fault and what to do about each."""
+
+
+class ClientProtocolError(VoiceError):
+    """The client sent something the session protocol does not allow; the call goes on.
+
+    ``code`` and ``param`` are those of OpenAI's ``error`` event; ``event_id`` is the client's own, if it gave one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "invalid_value",
+        param: str | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.event_id = event_id
+
+
+class ProviderError(VoiceError):
+    """A provider refused, failed or fell silent.
+
+    ``stage`` is one of ``stt``, ``llm``, ``tts``; ``retryable`` tells whether the same request may succeed at once
+    on another connection; ``status`` is the HTTP status or WebSocket close code, where there was one.
+    """
+
+    def __init__(
+        self, message: str, *, provider: str, stage: str, retryable: bool, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.stage = stage
+        self.retryable = retryable
+        self.status = status
+
+
+class PoolTimeout(VoiceError):
+    """No connection could be had in time."""
+
+
+class AdmissionRefused(VoiceError):
+    """The worker takes no further call: it is full or draining. ``retry_after_s`` goes into Retry-After."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,123 @@
+"""What a call needs of its providers: ears, a brain and a voice.
+
+One file a vendor implements these over the vendor's own SDK, and translates its exceptions into
+:class:`~repartee.errors.ProviderError`; nothing above this floor knows a vendor's types.
+
+Audio is PCM16, little endian, mono: 16 kHz towards speech recognition, 24 kHz from synthesis.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from repartee.turn.events import (
+    EagerEndOfTurn,
+    EndOfTurn,
+    PartialTranscript,
+    SpeechAudio,
+    SpeechWords,
+    StartOfTurn,
+    TurnResumed,
+)
+
+HEARING_HZ = 16_000
+"""Sample rate of audio sent to speech recognition."""
+
+SPEECH_HZ = 24_000
+"""Sample rate of audio that synthesis returns."""
+
+Hearing = StartOfTurn | PartialTranscript | EagerEndOfTurn | TurnResumed | EndOfTurn
+
+
+class Transcriber(Protocol):
+    """One call's speech recognition, on one connection that is its own until closed."""
+
+    def feed(self, pcm: bytes) -> None:
+        """Send audio (16 kHz PCM16, any length). Never blocks, never raises for a lost connection: that
+        surfaces in :meth:`events`. Aggregates small frames as the provider advises."""
+
+    def finish_turn(self) -> None:
+        """Ask for the end of the current turn now (manual turn-taking); ``EndOfTurn`` follows."""
+
+    def events(self) -> AsyncIterator[Hearing]:
+        """What is heard, until :meth:`aclose`. Raises ProviderError when the connection is lost."""
+
+    async def aclose(self) -> None:
+        """Give the connection back. Idempotent; never raises."""
+
+
+class Ears(Protocol):
+    """Opens transcribers, from warm connections where there are any."""
+
+    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
+        """Raises ProviderError or PoolTimeout."""
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """One or more tokens."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """A complete tool call; ``arguments`` is JSON text as the model wrote it."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """The end of a reply. ``reason``: ``stop``, ``length`` or ``tool_calls``."""
+
+    reason: str
+
+
+ReplyPart = TextDelta | ToolCall | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    """What a language model is asked.
+
+    ``messages`` and ``tools`` are in OpenAI's chat form (``{"role": …, "content": …}``, ``{"type": "function",
+    "function": {…}}``); ``tool_choice`` is ``auto``, ``none``, ``required`` or a tool's name.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    tool_choice: str = "auto"
+    max_tokens: int = 200
+    temperature: float | None = None
+
+
+class Brain(Protocol):
+    """A language model."""
+
+    def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyPart]:
+        """Stream one reply; the last part is :class:`Finished`. Closing the iterator cancels the request.
+        Raises ProviderError."""
+
+
+class Utterance(Protocol):
+    """One reply being spoken: text goes in piece by piece, audio comes out while it does."""
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        """Add text; prosody continues over the pieces. ``last`` ends the utterance (text may then be empty).
+        Never blocks."""
+
+    def sounds(self) -> AsyncIterator[SpeechAudio | SpeechWords]:
+        """Audio (24 kHz PCM16) and word times (from the utterance's start) as they are made; ends after the last.
+        Raises ProviderError."""
+
+    async def cancel(self) -> None:
+        """Stop at once and free what it holds. Idempotent; never raises; also the way to end a finished one."""
+
+
+class Voice(Protocol):
+    """Speech synthesis."""
+
+    async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> Utterance:
+        """Open an utterance whose events carry ``reply_id``. Raises ProviderError or PoolTimeout."""
