@@ -1,0 +1,139 @@
+"""PCM16 arithmetic, resampling and G.711: what turns a caller's bytes into the pipeline's and back.
+
+Owns sample formats and rates. Everywhere in the project "PCM" is 16 bit, little endian, mono. Knows nothing of
+calls, frames on a wire or time. Sources arrive in pieces of any length, so the streaming classes here carry an odd
+byte (half a sample) over to the next piece instead of losing it, which would turn all that follows into noise.
+"""
+
+import warnings
+from typing import Protocol
+
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+
+with warnings.catch_warnings():
+    # Deprecated in the 3.11 standard library, removed in 3.13; audioop-lts brings the same module back there.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+SAMPLE_BYTES = 2
+
+SUPPORTED_HZ = (8_000, 16_000, 24_000, 48_000)
+"""Sample rates the session accepts and the providers give."""
+
+RESAMPLE_QUALITY = "LQ"
+"""soxr's recipe. LQ holds back 6 ms of audio at most of these ratios where HQ holds back 24 (measured, 20 ms
+pieces), and its pass band is more than recognition and telephones use."""
+
+
+def duration_ms(pcm_bytes: int, hz: int) -> float:
+    """Length in ms of so many bytes of PCM."""
+    return pcm_bytes * 1000 / (hz * SAMPLE_BYTES)
+
+
+def bytes_for_ms(ms: float, hz: int) -> int:
+    """Bytes of PCM that last ``ms``, rounded down to whole samples."""
+    return int(hz * ms / 1000) * SAMPLE_BYTES
+
+
+def silence(ms: float, hz: int) -> bytes:
+    """So many ms of digital silence as PCM."""
+    return bytes(bytes_for_ms(ms, hz))
+
+
+def ulaw_to_pcm(data: bytes) -> bytes:
+    """G.711 μ-law (one byte a sample) to PCM."""
+    return audioop.ulaw2lin(data, SAMPLE_BYTES)
+
+
+def pcm_to_ulaw(pcm: bytes) -> bytes:
+    """PCM to G.711 μ-law. Raises ValueError on half a sample."""
+    return audioop.lin2ulaw(_whole(pcm), SAMPLE_BYTES)
+
+
+def alaw_to_pcm(data: bytes) -> bytes:
+    """G.711 A-law (one byte a sample) to PCM."""
+    return audioop.alaw2lin(data, SAMPLE_BYTES)
+
+
+def pcm_to_alaw(pcm: bytes) -> bytes:
+    """PCM to G.711 A-law. Raises ValueError on half a sample."""
+    return audioop.lin2alaw(_whole(pcm), SAMPLE_BYTES)
+
+
+def _whole(pcm: bytes) -> bytes:
+    if len(pcm) % SAMPLE_BYTES:
+        raise ValueError(f"PCM16 must be whole samples; got {len(pcm)} bytes")
+    return pcm
+
+
+class SampleAligner:
+    """Passes bytes on in whole samples, holding half a sample back until its other half comes."""
+
+    __slots__ = ("_odd",)
+
+    def __init__(self) -> None:
+        self._odd = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole samples there are now. Costs nothing while pieces are even, as nearly all are."""
+        if self._odd:
+            data = self._odd + data
+            self._odd = b""
+        if len(data) % SAMPLE_BYTES:
+            self._odd = data[-1:]
+            return data[:-1]
+        return data
+
+
+class Resampler(Protocol):
+    """Changes the sample rate of one continuous stream."""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """What can be given out after this piece; may be shorter or longer than its share, or empty."""
+
+    def flush(self) -> bytes:
+        """What was held back; ends the stream."""
+
+
+class PassThrough:
+    """The resampler for equal rates: no copy, only alignment to whole samples."""
+
+    __slots__ = ("_aligner",)
+
+    def __init__(self) -> None:
+        self._aligner = SampleAligner()
+
+    def feed(self, pcm: bytes) -> bytes:
+        return self._aligner.feed(pcm)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class SoxrResampler:
+    """Streaming resampling through soxr."""
+
+    __slots__ = ("_aligner", "_stream")
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._aligner = SampleAligner()
+        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="int16", quality=RESAMPLE_QUALITY)
+
+    def feed(self, pcm: bytes) -> bytes:
+        samples = np.frombuffer(self._aligner.feed(pcm), dtype="<i2")
+        return bytes(self._stream.resample_chunk(samples)) if samples.size else b""
+
+    def flush(self) -> bytes:
+        rest = self._stream.resample_chunk(np.empty(0, dtype=np.int16), last=True)
+        self._stream.clear()
+        return bytes(rest)
+
+
+def resampler(from_hz: int, to_hz: int) -> Resampler:
+    """A resampler for one stream. Raises ValueError for a rate outside :data:`SUPPORTED_HZ`."""
+    for hz in (from_hz, to_hz):
+        if hz not in SUPPORTED_HZ:
+            rates = ", ".join(str(rate) for rate in SUPPORTED_HZ)
+            raise ValueError(f"cannot resample from or to {hz} Hz; supported are {rates}")
+    return PassThrough() if from_hz == to_hz else SoxrResampler(from_hz, to_hz)

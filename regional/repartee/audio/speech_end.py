@@ -1,0 +1,169 @@
+"""Where speech begins and ends in audio, to the sample: the two ends of every latency figure.
+
+Owns the arithmetic that tells audible sound from the noise floor, and a short memory of the caller's audio with the
+times it arrived. Nothing is computed while audio comes in; the work is done, vectorised, when a figure is asked for.
+It measures; it does not decide whose turn it is (turn/endpointing does).
+
+A sound counts as audible where the level of a 5 ms window reaches a threshold taken from the audio itself:
+
+- 9 dB above the noise floor (the 5th percentile of the windows' levels), as speech 9 dB above the noise is heard;
+- but at most 15 dB under the loud parts (the 95th percentile), for audio so full of speech that it shows no floor;
+- never under -55 dBFS (a resampler's and a codec's own noise lies below) nor more than 42 dB under the loud parts
+  (room echo and a synthesiser's fade-out).
+
+A lone click is no speech: of the 12 windows around it (60 ms) at least 3 must be audible.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms
+
+_Floats: TypeAlias = npt.NDArray[np.float64]
+
+WINDOW_MS = 5
+FULL_SCALE = 32768.0
+
+
+@dataclass(frozen=True, slots=True)
+class Audibility:
+    """The thresholds that the module's docstring explains."""
+
+    above_floor_db: float = 9.0
+    floor_percentile: float = 5.0
+    loud_percentile: float = 95.0
+    at_most_below_loud_db: float = 15.0
+    at_least_below_loud_db: float = 42.0
+    least_dbfs: float = -55.0
+    click_windows: int = 3
+    click_span_windows: int = 12
+
+
+DEFAULT = Audibility()
+
+CHUNK_THRESHOLD_DBFS = -50.0
+"""For leading silence: a synthesiser's first chunk is too short to show a floor, and has none worth the name."""
+
+
+def speech_span(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> tuple[int, int] | None:
+    """First sample of speech and the one after its last, as sample indices; None if nothing is audible."""
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
+    window = hz * WINDOW_MS // 1000
+    levels = _levels_dbfs(samples, window)
+    if not levels.size:
+        return None
+    threshold = _threshold_dbfs(levels, audibility)
+    audible = _without_clicks(levels >= threshold, audibility)
+    found = np.flatnonzero(audible)
+    if not found.size:
+        return None
+    amplitude = FULL_SCALE * 10 ** (threshold / 20)
+    first = int(found[0]) * window
+    last = int(found[-1]) * window
+    start = first + int(np.argmax(_reaching(samples[first : first + window], amplitude)))
+    tail = _reaching(samples[last : last + window], amplitude)
+    return start, last + len(tail) - int(np.argmax(tail[::-1]))
+
+
+def speech_end_ms(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> float | None:
+    """Where the last sample of speech in a recording ends, in ms from its start; None if nothing is audible."""
+    span = speech_span(pcm, hz, audibility)
+    return None if span is None else span[1] * 1000 / hz
+
+
+def leading_silence_ms(pcm: bytes, hz: int) -> float:
+    """How long a chunk of synthesised speech is silent before its first audible sample; all of it, if it is."""
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
+    window = hz * WINDOW_MS // 1000
+    levels = _levels_dbfs(samples, window)
+    loud = np.flatnonzero(levels >= CHUNK_THRESHOLD_DBFS)
+    if not loud.size:
+        return samples.size * 1000 / hz
+    first = int(loud[0]) * window
+    amplitude = FULL_SCALE * 10 ** (CHUNK_THRESHOLD_DBFS / 20)
+    return (first + int(np.argmax(_reaching(samples[first : first + window], amplitude)))) * 1000 / hz
+
+
+class CallerAudio:
+    """The last ``keep_ms`` of a caller's audio, with the time each piece arrived.
+
+    Appending stores two references and takes well under a microsecond; pieces older than ``keep_ms`` are let go.
+    """
+
+    __slots__ = ("_aligner", "_bytes", "_hz", "_keep_bytes", "_pieces")
+
+    def __init__(self, hz: int, *, keep_ms: float = 3_000) -> None:
+        self._hz = hz
+        self._keep_bytes = bytes_for_ms(keep_ms, hz)
+        self._pieces: deque[tuple[bytes, float]] = deque()
+        self._bytes = 0
+        self._aligner = SampleAligner()
+
+    @property
+    def kept_ms(self) -> float:
+        return duration_ms(self._bytes, self._hz)
+
+    def append(self, pcm: bytes, now: float) -> None:
+        """Remember a piece whose last sample arrived at ``now`` (seconds on the caller's own clock)."""
+        pcm = self._aligner.feed(pcm)
+        self._pieces.append((pcm, now))
+        self._bytes += len(pcm)
+        while self._bytes > self._keep_bytes and len(self._pieces) > 1:
+            self._bytes -= len(self._pieces.popleft()[0])
+
+    def clear(self) -> None:
+        """Forget everything, as when a turn has been answered and the next must be measured by itself."""
+        self._pieces.clear()
+        self._bytes = 0
+
+    def speech_ended_at(self) -> float | None:
+        """When the last sample of speech arrived, on the clock given to :meth:`append`; None if there was none.
+
+        A piece arrives as a whole, but the figure is that of the sample: the piece's time less what follows in it.
+        """
+        span = speech_span(b"".join([pcm for pcm, _ in self._pieces]), self._hz)
+        if span is None:
+            return None
+        after = self._bytes // SAMPLE_BYTES - span[1]
+        for pcm, arrived in reversed(self._pieces):
+            held = len(pcm) // SAMPLE_BYTES
+            if after < held:
+                return arrived - after / self._hz
+            after -= held
+        return None
+
+
+def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:
+    """RMS level of each window; the last, shorter one is padded with silence."""
+    count = -(-samples.size // window)
+    padded = np.zeros(count * window)
+    padded[: samples.size] = samples
+    power = np.mean(np.square(padded.reshape(count, window)), axis=1)
+    levels: _Floats = 10 * np.log10(power / FULL_SCALE**2 + 1e-12)
+    return levels
+
+
+def _threshold_dbfs(levels: _Floats, audibility: Audibility) -> float:
+    floor, loud = np.percentile(levels, [audibility.floor_percentile, audibility.loud_percentile])
+    threshold = min(floor + audibility.above_floor_db, loud - audibility.at_most_below_loud_db)
+    return float(max(threshold, loud - audibility.at_least_below_loud_db, audibility.least_dbfs))
+
+
+def _without_clicks(audible: npt.NDArray[np.bool_], audibility: Audibility) -> npt.NDArray[np.bool_]:
+    """Windows that are audible and have company on one side, before or after."""
+    span = audibility.click_span_windows
+    total = np.concatenate(([0], np.cumsum(audible)))
+    index = np.arange(audible.size)
+    before = total[index + 1] - total[np.maximum(index + 1 - span, 0)]
+    after = total[np.minimum(index + span, audible.size)] - total[index]
+    kept: npt.NDArray[np.bool_] = audible & (np.maximum(before, after) >= audibility.click_windows)
+    return kept
+
+
+def _reaching(samples: npt.NDArray[np.int16], amplitude: float) -> npt.NDArray[np.bool_]:
+    """Samples whose magnitude reaches an amplitude; a window's RMS reached it, so at least one does."""
+    return np.abs(samples.astype(np.int32)) >= amplitude
