@@ -1,0 +1,52 @@
+"""A call's turns as the JSON that other programs read."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from repartee.client.dialogue import Turn
+
+
+def percentile(values: Iterable[float], percent: float) -> float | None:
+    """Linear between the nearest ranks; None without values."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    position = (len(ordered) - 1) * percent / 100
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def turn_report(turn: Turn, number: int, call_id: str | None) -> dict[str, Any]:
+    """One turn; ``number`` counts from 1 and stands in where the server gave no turn id."""
+    latency = turn.latency or {}
+    stages = {name: round(ms, 1) for name, ms in turn.stages_ms().items()}
+    return {
+        "call_id": latency.get("call_id") or call_id,
+        "turn_id": latency.get("turn_id", number),
+        "question": turn.question,
+        "heard_as": turn.heard_as,
+        "answer": turn.answer,
+        "answered": turn.answered_at_s is not None,
+        "voice_to_voice_ms": _rounded(turn.voice_to_voice_ms),
+        "stages_ms": stages,
+        "interrupted": turn.interrupted or bool(latency.get("interrupted")),
+        "filler_ms": latency.get("filler_ms"),
+        "prefetch": latency.get("prefetch"),
+        "region": latency.get("region"),
+        "providers": latency.get("providers"),
+    }
+
+
+def call_report(turns: Sequence[Turn], call_id: str | None) -> dict[str, Any]:
+    """The whole call: its turns, P50 and P90 of the voice-to-voice latency (null when nothing was answered)."""
+    figures = [ms for turn in turns if (ms := turn.voice_to_voice_ms) is not None]
+    return {
+        "turns": [turn_report(turn, number, call_id) for number, turn in enumerate(turns, 1)],
+        "p50_ms": _rounded(percentile(figures, 50)),
+        "p90_ms": _rounded(percentile(figures, 90)),
+    }
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
