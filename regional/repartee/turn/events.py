@@ -4,6 +4,8 @@ Providers, clients and timers are translated into these before they reach the co
 carries a time: ``TurnMachine.receive(event, now)`` is told the time beside the event.
 """
 
+from typing import Any
+
 import msgspec
 
 
@@ -14,45 +16,54 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 # --- what the caller's speech recognition says -------------------------------------------------------------------
 
 
-class StartOfTurn(Event):
+class StartOfTurn(Event, frozen=True):
     """The caller has begun to speak. ``text`` is what has been recognised so far, perhaps nothing."""
 
     text: str = ""
 
 
-class PartialTranscript(Event):
+class PartialTranscript(Event, frozen=True):
     """The turn's words so far (the whole turn, not a difference)."""
 
     text: str
 
 
-class EagerEndOfTurn(Event):
-    """The turn has probably ended with these words; ``TurnResumed`` or ``EndOfTurn`` follows."""
+class EagerEndOfTurn(Event, frozen=True):
+    """The turn has probably ended with these words; ``TurnResumed`` or ``EndOfTurn`` follows.
+
+    ``speech_ended_at`` is when the last sample of the speech arrived, where that could be told.
+    """
 
     text: str
+    speech_ended_at: float | None = None
 
 
-class TurnResumed(Event):
+class TurnResumed(Event, frozen=True):
     """The caller went on speaking after an eager end of turn."""
 
 
-class EndOfTurn(Event):
+class EndOfTurn(Event, frozen=True):
     """The turn has ended with these words (none: there was no speech in it)."""
 
     text: str
+    speech_ended_at: float | None = None
+
+
+class HearingLost(Event, frozen=True):
+    """Speech recognition was lost and begins anew: a turn that was open will never be ended by it."""
 
 
 # --- what the language model says --------------------------------------------------------------------------------
 
 
-class ReplyText(Event):
+class ReplyText(Event, frozen=True):
     """Tokens of a reply, as they arrive."""
 
     reply_id: int
     text: str
 
 
-class ReplyToolCall(Event):
+class ReplyToolCall(Event, frozen=True):
     """The model asks for a tool; the arguments (JSON text) are complete."""
 
     reply_id: int
@@ -61,14 +72,14 @@ class ReplyToolCall(Event):
     arguments: str
 
 
-class ReplyDone(Event):
+class ReplyDone(Event, frozen=True):
     """The model has finished. ``reason``: ``stop``, ``length`` or ``tool_calls``."""
 
     reply_id: int
     reason: str = "stop"
 
 
-class ReplyFailed(Event):
+class ReplyFailed(Event, frozen=True):
     """The reply cannot be had, from the language model (``llm``) or the voice (``tts``)."""
 
     reply_id: int
@@ -87,21 +98,75 @@ class SpokenWord(msgspec.Struct, frozen=True, gc=False):
     end_ms: float
 
 
-class SpeechAudio(Event):
+class SpeechAudio(Event, frozen=True):
     """Synthesised audio: PCM16 little endian, mono, at the session's inner rate (24 kHz)."""
 
     reply_id: int
     pcm: bytes
 
 
-class SpeechWords(Event):
+class SpeechWords(Event, frozen=True):
     """When words are spoken within the reply's audio; may come before or after the audio they belong to."""
 
     reply_id: int
     words: tuple[SpokenWord, ...]
 
 
-class SpeechDone(Event):
+class SpeechDone(Event, frozen=True):
     """All audio of the reply has arrived."""
 
     reply_id: int
+
+
+# --- what a tool says --------------------------------------------------------------------------------------------
+
+
+class ToolFinished(Event, frozen=True):
+    """A tool's result, as text for the model (an error is a result too)."""
+
+    call_id: str
+    output: str
+
+
+# --- what the client says ----------------------------------------------------------------------------------------
+
+
+class TurnCommitted(Event, frozen=True):
+    """The client declares the caller's turn over (manual turn-taking)."""
+
+
+class ReplyRequested(Event, frozen=True):
+    """The client asks for a reply to the conversation as it stands.
+
+    ``say`` is spoken as it is, without asking the model. ``options`` go to the model with this one request and
+    mean nothing here.
+    """
+
+    say: str | None = None
+    options: Any = None
+
+
+class ReplyCancelled(Event, frozen=True):
+    """The client wants the reply stopped; ``reply_id`` None means the one in progress."""
+
+    reply_id: int | None = None
+
+
+class Truncated(Event, frozen=True):
+    """The client reports how much of an answer it really played."""
+
+    item_id: str
+    audio_end_ms: float
+
+
+class HungUp(Event, frozen=True):
+    """The call is over."""
+
+
+# --- what time says ----------------------------------------------------------------------------------------------
+
+
+class DeadlinePassed(Event, frozen=True):
+    """A deadline set by the core has come."""
+
+    name: str

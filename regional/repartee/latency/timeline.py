@@ -1,0 +1,72 @@
+"""Where the milliseconds of a turn went.
+
+A timeline is a row of marks in the order of time, from the caller's last sample of speech to the answer's first
+audible one. A stage is what lies between two marks, so each millisecond belongs to exactly one stage and the
+stages sum to the voice-to-voice latency. Times are seconds, on any monotonic clock; results are ms.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Stage = Literal["end_of_turn", "llm", "tool", "chunk", "tts", "hold", "lead_in"]
+
+STAGES: dict[Stage, str] = {
+    "end_of_turn": "the caller's last sample arrived → the (eager) end of the turn was heard",
+    "llm": "→ the model's first token",
+    "tool": "→ the tools' results were there",
+    "chunk": "→ the first speakable chunk went to the voice",
+    "tts": "→ the first byte of speech",
+    "hold": "→ the turn was confirmed and the audio released",
+    "lead_in": "→ the first audible sample (silence at the head of that audio)",
+}
+"""What each stage covers, in the order of time; a stage that did not happen is left out of a trace."""
+
+
+class Timeline:
+    """One turn's marks."""
+
+    def __init__(self, starts_at: float) -> None:
+        self._starts_at = starts_at
+        self._last = starts_at
+        self._stages_s: dict[Stage, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<Timeline {self.stages_ms()}>"
+
+    def mark(self, stage: Stage, at: float) -> None:
+        """The stage ended at this time: what has passed since the mark before belongs to it.
+
+        A time before the last mark (a clock read late) counts as that mark, so a stage is never negative.
+        """
+        at = max(at, self._last)
+        self._stages_s[stage] = self._stages_s.get(stage, 0.0) + at - self._last
+        self._last = at
+
+    @property
+    def total_ms(self) -> float:
+        """Voice-to-voice latency so far."""
+        return (self._last - self._starts_at) * 1000
+
+    def stages_ms(self) -> dict[str, float]:
+        """Milliseconds by stage, in the order of time."""
+        return {stage: round(seconds * 1000, 3) for stage, seconds in self._stages_s.items()}
+
+    def copy(self) -> "Timeline":
+        """An independent timeline with the same marks."""
+        twin = Timeline(self._starts_at)
+        twin._last = self._last
+        twin._stages_s = dict(self._stages_s)
+        return twin
+
+
+class TurnTrace(msgspec.Struct, frozen=True):
+    """What is known of a turn when its answer has become audible."""
+
+    turn_id: int
+    reply_id: int
+    voice_to_voice_ms: float
+    stages_ms: dict[str, float]
+    speculative: bool
+    filler_ms: float | None = None
+    prefetch: str | None = None

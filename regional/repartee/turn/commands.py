@@ -1,0 +1,207 @@
+"""What the turn core wants done. The session carries these out, in order, without deciding anything.
+
+All are immutable. A command that concerns a turn or a reply carries its id, so that whatever comes back late can
+be told from what is current.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from repartee.latency.timeline import TurnTrace
+from repartee.turn.history import FunctionCall, FunctionOutput, Message
+
+ReplyStatus = Literal["completed", "cancelled", "failed", "incomplete"]
+
+TurnOutcome = Literal["answered", "interrupted", "superseded", "unanswered"]
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """The base of all commands."""
+
+
+# --- towards the language model, the voice and the tools ---------------------------------------------------------
+
+
+class StartReply(Command, frozen=True):
+    """Ask the model for a reply to these messages (OpenAI's chat form, without instructions)."""
+
+    reply_id: int
+    turn_id: int
+    messages: Sequence[dict[str, Any]]
+    speculative: bool
+    options: Any = None
+
+
+class Say(Command, frozen=True):
+    """Have the voice speak this piece of the reply; ``last`` ends the utterance (the text may then be empty)."""
+
+    reply_id: int
+    text: str
+    last: bool = False
+
+
+class StopReply(Command, frozen=True):
+    """Stop the model and the voice for this reply and drop whatever they still send."""
+
+    reply_id: int
+
+
+class RunTool(Command, frozen=True):
+    """Run a tool; :class:`~repartee.turn.events.ToolFinished` follows."""
+
+    turn_id: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+class EndHearing(Command, frozen=True):
+    """Ask speech recognition to end the open turn now."""
+
+
+# --- towards the caller ------------------------------------------------------------------------------------------
+
+
+class Play(Command, frozen=True):
+    """Send this audio (PCM16, 24 kHz) to the caller."""
+
+    reply_id: int
+    pcm: bytes
+
+
+class StopPlaying(Command, frozen=True):
+    """What the caller's side holds of this reply's audio must not be played."""
+
+    reply_id: int
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+class SetDeadline(Command, frozen=True):
+    """Send ``DeadlinePassed(name)`` at this time (seconds); replaces an earlier deadline of that name."""
+
+    name: str
+    at: float
+
+
+class ClearDeadline(Command, frozen=True):
+    """The deadline is no longer wanted."""
+
+    name: str
+
+
+# --- news, for the client and for metrics ------------------------------------------------------------------------
+
+
+class TurnStarted(Command, frozen=True):
+    """The caller has begun to speak; the turn's words will become the item ``item_id``."""
+
+    turn_id: int
+    item_id: str
+
+
+class TurnHeard(Command, frozen=True):
+    """The words of the turn so far."""
+
+    turn_id: int
+    item_id: str
+    text: str
+
+
+class TurnEnded(Command, frozen=True):
+    """The caller's turn is over. ``item`` is None if it held no words."""
+
+    turn_id: int
+    item_id: str
+    item: Message | None
+    previous_item_id: str | None = None
+
+
+class ReplyStarted(Command, frozen=True):
+    """A reply is under way that the client may know of (a speculation only once it is confirmed)."""
+
+    reply_id: int
+    turn_id: int
+    options: Any = None
+
+
+class AnswerStarted(Command, frozen=True):
+    """The reply has its first words: from here on it stands in the history as this item."""
+
+    reply_id: int
+    message: Message
+    previous_item_id: str | None
+
+
+class ReplyWords(Command, frozen=True):
+    """More text of the reply, as it goes to the voice."""
+
+    reply_id: int
+    text: str
+
+
+class ToolRequested(Command, frozen=True):
+    """The model has asked for a tool: the item stands in the history."""
+
+    reply_id: int
+    item: FunctionCall
+    previous_item_id: str | None
+
+
+class ReplyEnded(Command, frozen=True):
+    """The reply is over: ``message`` is what stands in the history of it (None: nothing was said).
+
+    ``reason`` says why it is not ``completed``: ``turn_detected``, ``client_cancelled``, ``max_output_tokens`` or a
+    sentence about a failure.
+    """
+
+    reply_id: int
+    turn_id: int
+    status: ReplyStatus
+    message: Message | None
+    reason: str | None = None
+
+
+class AnswerCut(Command, frozen=True):
+    """The caller interrupted: the history keeps only what was heard."""
+
+    item_id: str
+    heard_ms: float
+    heard_text: str
+
+
+class ToolAnswered(Command, frozen=True):
+    """A tool's result was put into the history."""
+
+    item: FunctionOutput
+    previous_item_id: str | None
+
+
+class TurnTraced(Command, frozen=True):
+    """The answer to a turn has become audible: where the time went."""
+
+    trace: TurnTrace
+
+
+class TurnFinished(Command, frozen=True):
+    """All is over with a turn that wanted an answer.
+
+    ``answered``: played to its end; ``interrupted``: the caller spoke over it; ``superseded``: the caller went on
+    before it was audible; ``unanswered``: it failed, or the call ended first. ``trace`` is None if it was never
+    audible.
+    """
+
+    turn_id: int
+    outcome: TurnOutcome
+    trace: TurnTrace | None
+
+
+class SpeculationEnded(Command, frozen=True):
+    """A reply begun before its turn was confirmed was ``released``, ``resumed`` (the caller went on) or
+    ``reworded`` (the turn ended with other words)."""
+
+    reply_id: int
+    outcome: Literal["released", "resumed", "reworded"]

@@ -1,0 +1,45 @@
+"""How a conversation takes turns: the settings of the turn core, with their units."""
+
+from dataclasses import dataclass, field
+
+from repartee.turn.chunking import ChunkPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPolicy:
+    """Durations are seconds."""
+
+    automatic: bool = True
+    """A turn ends when speech recognition hears its end; if not, when the client commits it."""
+
+    reply_to_turns: bool = True
+    """A turn's end asks for a reply; if not, the client does."""
+
+    interruptible: bool = True
+    """The caller's speech stops the agent's."""
+
+    speculate: bool = True
+    """An eager end of turn starts the reply."""
+
+    speculations_per_turn: int = 3
+    """Eager replies to one turn at most: each costs what a reply costs."""
+
+    speculative_chunks: int = 1
+    """Chunks that go to the voice before the turn is confirmed."""
+
+    spoken: bool = True
+    """Replies are spoken; if not, they are text only."""
+
+    first_audio_s: float = 8.0
+    """A confirmed reply that is not audible by then has failed."""
+
+    commit_s: float = 1.5
+    """How long a committed turn's last words are awaited."""
+
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    """Said when no reply can be had from the language model. Empty: nothing is said."""
+
+    tools: frozenset[str] = frozenset()
+    """Tools that the agent runs; the client runs all others."""
+
+    chunks: ChunkPolicy = field(default_factory=ChunkPolicy)

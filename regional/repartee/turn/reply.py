@@ -1,0 +1,180 @@
+"""One reply on its way from the model's tokens to the caller's ear.
+
+Owns what becomes of the text (chunks), what becomes of the audio (held until the turn is confirmed, then played)
+and the marks on the turn's timeline. Does not know whose turn it is: the machine does.
+"""
+
+from typing import Any
+
+from repartee.audio.speech_end import leading_silence_ms
+from repartee.latency.timeline import Stage, Timeline, TurnTrace
+from repartee.turn.chunking import Chunker, speakable
+from repartee.turn.commands import Command, Play, ReplyWords, Say
+from repartee.turn.history import FunctionCall, Message
+from repartee.turn.policy import TurnPolicy
+from repartee.turn.speaker import Speaker
+
+SPEECH_HZ = 24_000
+"""Sample rate of synthesised speech."""
+
+_BYTES_PER_MS = SPEECH_HZ * 2 / 1000
+
+
+class Reply:
+    """The state of one reply.
+
+    ``speculated``: it was begun before its turn was confirmed. ``confirmed`` is False while the turn may still go
+    on, or an earlier reply to the same turn is not complete: then nothing of it reaches the caller, and at most
+    ``speculative_chunks`` chunks go to the voice.
+    """
+
+    def __init__(
+        self,
+        reply_id: int,
+        turn_id: int,
+        message: Message,
+        policy: TurnPolicy,
+        timeline: Timeline | None = None,
+        options: Any = None,
+        *,
+        speculated: bool = False,
+        held: bool = False,
+    ) -> None:
+        self.reply_id = reply_id
+        self.turn_id = turn_id
+        self.message = message
+        self.options = options
+        self.timeline = timeline
+        self.speculated = speculated
+        self.confirmed = not (speculated or held)
+        self.recited = False
+        self.in_history = False
+        self.audible = False
+        self.model_reason: str | None = None
+        self.failure: str | None = None
+        self.speech_done = not message.spoken
+        self.calls: list[FunctionCall] = []
+        self.trace: TurnTrace | None = None
+        self._chunker = Chunker(policy.chunks)
+        self._speculative_chunks = policy.speculative_chunks
+        self._unsaid: list[str] = []
+        self._said = 0
+        self._began = False
+        self._ended = False
+        self._unannounced: list[str] = []
+        self._held: list[bytes] = []
+
+    def __repr__(self) -> str:
+        kind = "confirmed" if self.confirmed else "speculative"
+        return f"<Reply {self.reply_id} to turn {self.turn_id}: {kind}, {self._said} chunks said>"
+
+    @property
+    def over(self) -> bool:
+        """All of it has been made and sent."""
+        return self.model_reason is not None and self.speech_done
+
+    def take_text(self, text: str, now: float) -> list[Command]:
+        """Tokens from the model."""
+        if not self._began:
+            self._began = True
+            self._mark("llm", now)
+        if not self.message.spoken:
+            self._unannounced.append(text)
+            return self._announce()
+        self._unsaid += self._chunker.feed(text)
+        return self._speak(now)
+
+    def take_call(self, call: FunctionCall, now: float) -> None:
+        """The model asks for a tool."""
+        self.calls.append(call)
+        if not self._began:
+            self._began = True
+            self._mark("llm", now)
+
+    def finish_text(self, reason: str, now: float) -> list[Command]:
+        """The model has finished."""
+        self.model_reason = reason
+        if not self.message.spoken:
+            return []
+        if (rest := self._chunker.finish()).strip():
+            self._unsaid.append(rest)
+        if not self._unsaid and not self._said:
+            self.speech_done = True
+        return self._speak(now)
+
+    def take_audio(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
+        """Speech from the voice."""
+        if not self.message.audio_ms:
+            self._mark("tts", now)
+        self.message.audio_ms += len(pcm) / _BYTES_PER_MS
+        if not self.confirmed:
+            self._held.append(pcm)
+            return []
+        return self._play(pcm, speaker, now)
+
+    def confirm(self, speaker: Speaker, now: float) -> list[Command]:
+        """The turn it answers has ended: what was held goes out."""
+        self.confirmed = True
+        commands = self._announce()
+        commands += self._speak(now)
+        if self._held:
+            self._mark("hold", now)
+        for pcm in self._held:
+            commands += self._play(pcm, speaker, now)
+        self._held.clear()
+        return commands
+
+    def _speak(self, now: float) -> list[Command]:
+        """Give the voice what it may have by now."""
+        commands: list[Command] = []
+        while self._unsaid and (self.confirmed or self._said < self._speculative_chunks):
+            chunk = self._unsaid.pop(0)
+            if not self._said:
+                self._mark("chunk", now)
+            self._said += 1
+            self._unannounced.append(chunk)
+            commands += self._announce()
+            commands.append(Say(self.reply_id, speakable(chunk), last=self._ends_here()))
+        if self._said and self._ends_here():
+            commands.append(Say(self.reply_id, "", last=True))
+        return commands
+
+    def _ends_here(self) -> bool:
+        """Whether the utterance is to end now; true once."""
+        if self._ended or self.model_reason is None or self._unsaid:
+            return False
+        self._ended = True
+        return True
+
+    def _announce(self) -> list[Command]:
+        """Tell of the text that goes to the voice, once the caller may know of it."""
+        if not self.confirmed:
+            return []
+        texts, self._unannounced = self._unannounced, []
+        self.message.text += "".join(texts)
+        return [ReplyWords(self.reply_id, text) for text in texts]
+
+    def _play(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
+        length_ms = len(pcm) / _BYTES_PER_MS
+        starts_at = speaker.play(self.reply_id, length_ms, now)
+        if not self.audible and (silence_ms := leading_silence_ms(pcm, SPEECH_HZ)) < length_ms:
+            self.audible = True
+            self._mark("lead_in", starts_at + silence_ms / 1000)
+            self.trace = self._traced()
+        return [Play(self.reply_id, pcm)]
+
+    def _mark(self, stage: Stage, at: float) -> None:
+        """Mark the turn's timeline, up to the answer's first audible sample."""
+        if self.timeline and self.trace is None:
+            self.timeline.mark(stage, at)
+
+    def _traced(self) -> TurnTrace | None:
+        if self.timeline is None:
+            return None
+        return TurnTrace(
+            self.turn_id,
+            self.reply_id,
+            round(self.timeline.total_ms, 3),
+            self.timeline.stages_ms(),
+            self.speculated,
+        )
