@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -55,9 +56,9 @@ class Script:
 class ScriptedCall:
     """One connection."""
 
-    def __init__(self, socket: WebSocket, script: Script) -> None:
-        self.socket, self.script = socket, script
-        self.binary = socket.query_params.get("audio") == "binary"
+    def __init__(self, websocket: WebSocket, script: Script) -> None:
+        self.socket, self.script = websocket, script
+        self.binary = websocket.query_params.get("audio") == "binary"
         self.turns = 0
         self.speaking = False
         self.quiet_ms = 0.0
@@ -191,9 +192,9 @@ class ScriptedCall:
 def app(script: Script) -> Starlette:
     """The region; the page is served if it is there."""
 
-    async def session(socket: WebSocket) -> None:
+    async def session(websocket: WebSocket) -> None:
         if script.refuse_with:
-            await socket.send_denial_response(
+            await websocket.send_denial_response(
                 JSONResponse(
                     {"error": {"message": "every line is taken"}},
                     status_code=script.refuse_with,
@@ -201,14 +202,14 @@ def app(script: Script) -> Starlette:
                 )
             )
             return
-        protocols = socket.scope.get("subprotocols") or []
+        protocols = websocket.scope.get("subprotocols") or []
         allowed = (f"Bearer {script.api_key}", "openai-insecure-api-key.ek_1")
-        offered = [socket.headers.get("authorization", ""), *protocols]
+        offered = [websocket.headers.get("authorization", ""), *protocols]
         if not any(name in allowed for name in offered):
-            await socket.send_denial_response(JSONResponse({"error": {"message": "no"}}, status_code=401))
+            await websocket.send_denial_response(JSONResponse({"error": {"message": "no"}}, status_code=401))
             return
-        await socket.accept(subprotocol="realtime" if "realtime" in protocols else None)
-        await ScriptedCall(socket, script).run()
+        await websocket.accept(subprotocol="realtime" if "realtime" in protocols else None)
+        await ScriptedCall(websocket, script).run()
 
     async def secret(request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {script.api_key}":
@@ -229,21 +230,23 @@ def app(script: Script) -> Starlette:
     return Starlette(routes=routes)
 
 
-def server(script: Script, port: int = 0) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(app(script), port=port, log_level="error", ws="websockets-sansio", lifespan="off")
-    )
+def server(script: Script) -> tuple[uvicorn.Server, socket.socket]:
+    """A server and its socket, on which callers can queue before it has started."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app(script), log_level="error", ws="websockets-sansio", lifespan="off")
+    return uvicorn.Server(config), listening
+
+
+def url_of(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextlib.asynccontextmanager
 async def running(script: Script) -> AsyncIterator[str]:
     """Serve in this event loop; gives the http URL."""
-    region = server(script)
-    region.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(region.serve())
-    while not region.started:
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{region.servers[0].sockets[0].getsockname()[1]}"
+    region, listening = server(script)
+    task = asyncio.create_task(region.serve([listening]))
+    yield url_of(listening)
     region.should_exit = True
     await task
 
@@ -251,11 +254,9 @@ async def running(script: Script) -> AsyncIterator[str]:
 @contextlib.contextmanager
 def running_in_thread(script: Script) -> Iterator[str]:
     """The same in a thread, for tests that are not asynchronous."""
-    region = server(script)
-    thread = threading.Thread(target=region.run, daemon=True)
+    region, listening = server(script)
+    thread = threading.Thread(target=region.run, args=([listening],), daemon=True)
     thread.start()
-    while not region.started:
-        threading.Event().wait(0.01)
-    yield f"http://127.0.0.1:{region.servers[0].sockets[0].getsockname()[1]}"
+    yield url_of(listening)
     region.should_exit = True
     thread.join(5)

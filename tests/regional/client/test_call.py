@@ -24,9 +24,11 @@ QUESTION = Question("What are your opening hours?", tone(300) + bytes(4800))
 
 @pytest.mark.parametrize("binary", [True, False])
 async def test_a_question_is_answered_and_every_millisecond_has_a_stage(binary: bool) -> None:
-    async with running(Script(quiet_ms=420, answer_ms=[200])) as url:
-        async with place_call(options(url, binary_audio=binary)) as call:
-            turn = await call.ask(QUESTION)
+    async with (
+        running(Script(quiet_ms=420, answer_ms=[200])) as url,
+        place_call(options(url, binary_audio=binary)) as call,
+    ):
+        turn = await call.ask(QUESTION)
     report = call_report([turn], call.dialogue.call_id)
     told = report["turns"][0]
     assert told["answer"].strip() == "Certainly, I can help with that."
@@ -106,7 +108,7 @@ async def test_a_refusal_is_told_in_words(script: Script, says: str) -> None:
 
 
 async def test_nobody_listens(unused_tcp_port: int) -> None:
-    with pytest.raises(CallFailed, match="Nothing listens at .*repartee up"):
+    with pytest.raises(CallFailed, match=r"Nothing listens at .*repartee up"):
         async with place_call(options(f"ws://127.0.0.1:{unused_tcp_port}")):
             pass
 

@@ -1,0 +1,94 @@
+"""The `repartee` command: which commands there are. A command's module is imported only when it is the one asked for,
+so that help is quick and a part that is not installed breaks nothing else.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from repartee.errors import VoiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: where its function is, and its line in the list of commands."""
+
+    module: str
+    function: str
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "up": Command("repartee.cli.up", "up", "Run the whole system on this machine."),
+    "demo": Command("repartee.cli.demo", "demo", "Run the whole system and place a spoken call through it."),
+    "call": Command("repartee.cli.call", "call", "Place a call from the terminal."),
+    "region": Command("repartee.cli.region", "region", "Run one regional worker."),
+    "standins": Command("repartee.cli.standins", "standins", "Run the providers' stand-ins."),
+    "edge": Command("repartee.cli.edge", "edge", "Run the router, self-hosted."),
+    "route": Command("repartee.cli.route", "route", "Tell which region a caller is sent to, and why."),
+}
+BENCH: Mapping[str, Command] = {
+    "latency": Command(
+        "repartee.cli.bench_latency", "latency", "Voice-to-voice latency of one worker under calls."
+    ),
+    "routing": Command(
+        "repartee.cli.bench_routing", "routing", "The world's callers against sets of regions."
+    ),
+}
+
+
+class CommandUnavailable(VoiceError):
+    """A command's own dependencies are missing."""
+
+
+def main() -> None:
+    """The entry point. A fault that is the user's to mend ends in one sentence and exit status 1."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    try:
+        application(words)()
+    except VoiceError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("error ", "bold red"), str(error)))
+        sys.exit(1)
+
+
+def application(words: Sequence[str]) -> typer.Typer:
+    """The commands, of which only the one that ``words`` name has been imported."""
+    first, second = [*words, "", ""][:2]
+    app = typer.Typer(
+        name="repartee",
+        help="Voice agents that answer in under half a second.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, command in COMMANDS.items():
+        _register(app, name, command, wanted=name == first)
+    bench = typer.Typer(no_args_is_help=True)
+    for name, command in BENCH.items():
+        _register(bench, name, command, wanted=(first, second) == ("bench", name))
+    app.add_typer(bench, name="bench", help="Measure.")
+    return app
+
+
+def _register(app: typer.Typer, name: str, command: Command, *, wanted: bool) -> None:
+    if wanted:
+        app.command(name)(_imported(name, command))
+    else:
+        app.command(name, help=command.help)(lambda: None)
+
+
+def _imported(name: str, command: Command) -> Callable[..., object]:
+    try:
+        function: Callable[..., object] = getattr(importlib.import_module(command.module), command.function)
+    except ImportError as error:
+        raise CommandUnavailable(
+            f"`repartee {name}` cannot run here: {error}. "
+            "Install everything it needs with `pip install 'repartee[regional,standins]'`."
+        ) from error
+    return function

@@ -1,0 +1,98 @@
+"""`repartee up`: a whole system on this machine, until Ctrl-C."""
+
+import asyncio
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from repartee.cli.local_system import LocalSystem, SystemOptions, environment, local_system
+from repartee.cli.processes import Parts, running
+
+
+def up(
+    port: Annotated[int, typer.Option(help="The edge's port; the regions take the ones after it.")] = 8787,
+    regions: Annotated[int, typer.Option(help="How many regional workers to run.")] = 2,
+    agent: Annotated[
+        str | None, typer.Option(help="The agent, as module:name.", metavar="MODULE:NAME")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="The stand-ins' latency profile.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every part prints.")] = False,
+) -> None:
+    """Run the whole system on this machine: providers' stand-ins, regions and the edge.
+
+    Loopback only. A provider whose API key is set is used itself, instead of its stand-in.
+    """
+    asyncio.run(_up(SystemOptions(port, regions, agent, profile), Console(highlight=False), verbose))
+
+
+async def _up(options: SystemOptions, console: Console, verbose: bool) -> None:
+    with ended_by_signals():
+        async with whole_system(options, console, verbose=verbose) as (system, parts):
+            announce(system, console)
+            raise await parts.first_to_fall()
+
+
+@asynccontextmanager
+async def whole_system(
+    options: SystemOptions, console: Console, *, verbose: bool = False
+) -> AsyncIterator[tuple[LocalSystem, Parts]]:
+    """Run a system while the block lasts. Raises PartFailed and ConfigurationError."""
+    with tempfile.TemporaryDirectory(prefix="repartee-") as folder:
+        system = local_system(options, environment(), Path(folder))
+        show = prefixed(console) if verbose else None
+        async with running(system.stages, show) as parts:
+            yield system, parts
+
+
+def announce(system: LocalSystem, console: Console) -> None:
+    """Say what is running and where to talk to it."""
+    brains = ", ".join(system.real_providers) or "none: stand-ins speak for all of them"
+    console.print(f"[bold]Repartee is up[/]: edge, {' and '.join(system.region_names)}.")
+    console.print(f"  Talk to it   [bold cyan]{system.url}/[/]")
+    console.print(
+        f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
+    )
+    console.print(f"  Providers    {brains}")
+    console.print("  Ctrl-C ends it.")
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal end the block in good order, whatever it is waiting for."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        asked = True
+        task.cancel()
+
+    for number in signals:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def prefixed(console: Console) -> Callable[[str, str], None]:
+    """Prints a part's line after its name."""
+
+    def show(name: str, line: str) -> None:
+        console.print(Text.assemble((f"{name:>16} │ ", "dim"), line))
+
+    return show
