@@ -1,0 +1,28 @@
+# Copy to terraform.tfvars and fill in. The regions themselves are in infra/regions.json; secrets come from TF_VAR_secrets.
+
+zone_name             = "example.com"
+cloudflare_zone_id    = "0123456789abcdef0123456789abcdef"
+cloudflare_account_id = "fedcba9876543210fedcba9876543210"
+
+image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/repartee:0.1.0"
+
+task = {
+  cpu        = 1024 # 1 vCPU
+  memory_mib = 2048
+  slots      = 50 # calls at once; measure with `repartee bench density` before raising it
+}
+
+scaling = {
+  arrivals_per_s  = 0.15 # new calls per second, per region, at its busiest
+  target_used_pct = 60
+}
+
+worker_environment = {
+  REPARTEE_STT = "flux"
+}
+
+alarms = {
+  email            = "on-call@example.com"
+  p90_ms           = 500
+  unanswered_turns = 1
+}
