@@ -3,10 +3,10 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from repartee.cli.local_system import LocalSystem, SystemOptions, environment, local_system
 from repartee.cli.processes import Parts, running
+
+T = TypeVar("T")
 
 
 def up(
@@ -29,14 +31,13 @@ def up(
 
     Loopback only. A provider whose API key is set is used itself, instead of its stand-in.
     """
-    asyncio.run(_up(SystemOptions(port, regions, agent, profile), Console(highlight=False), verbose))
+    until_signalled(_up(SystemOptions(port, regions, agent, profile), Console(highlight=False), verbose))
 
 
 async def _up(options: SystemOptions, console: Console, verbose: bool) -> None:
-    with ended_by_signals():
-        async with whole_system(options, console, verbose=verbose) as (system, parts):
-            announce(system, console)
-            raise await parts.first_to_fall()
+    async with whole_system(options, console, verbose=verbose) as (system, parts):
+        announce(system, console)
+        raise await parts.first_to_fall()
 
 
 @asynccontextmanager
@@ -63,13 +64,14 @@ def announce(system: LocalSystem, console: Console) -> None:
     console.print("  Ctrl-C ends it.")
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end the block in good order, whatever it is waiting for."""
-    task = asyncio.current_task()
-    assert task is not None
+def until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run ``work``; Ctrl-C, SIGTERM and a closed terminal end it in good order (the result is then None)."""
+    return asyncio.run(_until_signalled(work))
+
+
+async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
+    task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     asked = False
 
     def end() -> None:
@@ -77,16 +79,14 @@ def ended_by_signals() -> Iterator[None]:
         asked = True
         task.cancel()
 
-    for number in signals:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end)
     try:
-        yield
+        return await task
     except asyncio.CancelledError:
         if not asked:
             raise
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+        return None
 
 
 def prefixed(console: Console) -> Callable[[str, str], None]:

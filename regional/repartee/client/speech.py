@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from repartee.errors import VoiceError
 
@@ -41,7 +41,7 @@ def spoken(text: str, rate_hz: int, voice: str = CALLER_VOICE) -> Question:
         ) from error
     if not text.strip():
         raise SpeechUnavailable("--say needs words to say.")
-    return Question(text, synthesise(text, voice=voice, rate_hz=rate_hz))
+    return Question(text, synthesise(text, voice=voice, rate_hz=rate_hz).pcm)
 
 
 def recorded(path: Path, rate_hz: int) -> Question:

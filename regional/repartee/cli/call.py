@@ -1,0 +1,81 @@
+"""`repartee call`: place a call from the terminal, with questions that are spoken or played from files."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from repartee.cli.calling import Line, converse
+from repartee.cli.local_system import DEFAULT_API_KEY
+from repartee.cli.waterfall import summary_view, turn_view
+from repartee.client.call import CallOptions
+from repartee.client.dialogue import Turn
+from repartee.client.report import call_report, turn_report
+from repartee.client.speech import Question, recorded, spoken
+from repartee.errors import VoiceError
+
+DEFAULT_URL = "ws://127.0.0.1:8787/v1/voice/session"
+DEFAULT_QUESTION = "What are your opening hours?"
+
+
+def call(
+    url: Annotated[str, typer.Option(help="Where to call.", metavar="WS_URL")] = DEFAULT_URL,
+    say: Annotated[list[str] | None, typer.Option(help="A question to speak; may be repeated.")] = None,
+    wav: Annotated[
+        list[Path] | None,
+        typer.Option(help="A recorded question; may be repeated, asked after the spoken ones."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Record the call: you left, the agent right.")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the turns and their figures.")
+    ] = None,
+    key: Annotated[str, typer.Option(envvar="REPARTEE_API_KEY", help="The API key.")] = DEFAULT_API_KEY,
+    base64_audio: Annotated[bool, typer.Option("--base64", help="Send audio in JSON, not binary.")] = False,
+) -> None:
+    """Place a call: ask, listen to each answer to its end, and show where the time went.
+
+    Exit status 1 when a question was left unanswered.
+    """
+    options = CallOptions(url=url, api_key=key, binary_audio=not base64_audio)
+    questions = _questions(say or [], wav or [], options.rate_hz)
+    console = Console(highlight=False)
+    numbered = iter(range(1, len(questions) + 1))
+
+    def show(turn: Turn, call_id: str | None) -> None:
+        number = next(numbered)
+        console.print(turn_view(turn_report(turn, number, call_id), number, plain=not console.is_terminal))
+
+    lines = [Line(question) for question in questions]
+    over = asyncio.run(converse(options, lines, on_turn=show, out=out))
+    report = call_report(over.turns, over.call_id)
+    console.print(summary_view(report))
+    write_report(report, json_path)
+    require_answers(report)
+
+
+def write_report(report: dict[str, Any], path: Path | None) -> None:
+    """Write a report as JSON, if a path is given. Raises VoiceError when that cannot be done."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + os.linesep)
+    except OSError as error:
+        raise VoiceError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def require_answers(report: dict[str, Any]) -> None:
+    """Raises VoiceError when a turn went unanswered."""
+    turns = report["turns"]
+    what = [f"“{turn['question']}” ({turn['fault']})" for turn in turns if not turn["answered"]]
+    if what:
+        raise VoiceError(f"{len(what)} of {len(turns)} questions went unanswered: {', '.join(what)}.")
+
+
+def _questions(say: list[str], wav: list[Path], rate_hz: int) -> list[Question]:
+    texts = say if say or wav else [DEFAULT_QUESTION]
+    return [spoken(text, rate_hz) for text in texts] + [recorded(path, rate_hz) for path in wav]

@@ -1,0 +1,69 @@
+"""What `call` and `demo` share: a script of questions, asked one after another over one call."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repartee.client.call import Call, CallOptions, place_call
+from repartee.client.dialogue import Turn
+from repartee.client.recording import write_wav
+from repartee.client.speech import Question
+from repartee.errors import VoiceError
+
+PAUSE_MS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A question, and how much of the answer to listen to before going on (None: all of it)."""
+
+    question: Question
+    interrupt_after_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A call that is over."""
+
+    turns: Sequence[Turn]
+    call_id: str | None
+    greeting: str
+
+
+async def converse(
+    options: CallOptions,
+    lines: Sequence[Line],
+    *,
+    on_turn: Callable[[Turn, str | None], None] | None = None,
+    out: Path | None = None,
+) -> Conversation:
+    """Ask everything; ``on_turn`` is told of each turn when it is over. Raises CallFailed and VoiceError."""
+    async with place_call(options) as call:
+        await call.greeting()
+        for line in lines:
+            turn = await _ask(call, line)
+            if on_turn is not None:
+                on_turn(turn, call.dialogue.call_id)
+        await call.pause(PAUSE_MS)
+        if out is not None:
+            await asyncio.to_thread(_record, call, out)
+        return Conversation(call.dialogue.turns, call.dialogue.call_id, call.dialogue.greeting)
+
+
+async def _ask(call: Call, line: Line) -> Turn:
+    turn = await call.say(line.question)
+    if line.interrupt_after_ms is not None:
+        if await call.heard(turn, line.interrupt_after_ms):
+            return turn
+        return await call.answer_to(turn)
+    await call.answer_to(turn)
+    await call.pause(PAUSE_MS)
+    return turn
+
+
+def _record(call: Call, out: Path) -> None:
+    try:
+        write_wav(out, bytes(call.sent), call.playback.stretches, call.started_at_s, call.options.rate_hz)
+    except OSError as error:
+        raise VoiceError(f"{out} cannot be written: {error.strerror or error}.") from None
