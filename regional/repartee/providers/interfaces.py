@@ -6,7 +6,7 @@ One file a vendor implements these over the vendor's own SDK, and translates its
 Audio is PCM16, little endian, mono: 16 kHz towards speech recognition, 24 kHz from synthesis.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,7 +41,7 @@ class Transcriber(Protocol):
     def finish_turn(self) -> None:
         """Ask for the end of the current turn now (manual turn-taking); ``EndOfTurn`` follows."""
 
-    def events(self) -> AsyncIterator[Hearing]:
+    def events(self) -> AsyncGenerator[Hearing, None]:
         """What is heard, until :meth:`aclose`. Raises ProviderError when the connection is lost."""
 
     async def aclose(self) -> None:
@@ -96,7 +96,7 @@ class ReplyRequest:
 class Brain(Protocol):
     """A language model."""
 
-    def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyPart]:
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply; the last part is :class:`Finished`. Closing the iterator cancels the request.
         Raises ProviderError."""
 
@@ -108,7 +108,7 @@ class Utterance(Protocol):
         """Add text; prosody continues over the pieces. ``last`` ends the utterance (text may then be empty).
         Never blocks."""
 
-    def sounds(self) -> AsyncIterator[SpeechAudio | SpeechWords]:
+    def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
         """Audio (24 kHz PCM16) and word times (from the utterance's start) as they are made; ends after the last.
         Raises ProviderError."""
 

@@ -5,11 +5,11 @@ begins, is confirmed or is cut. Methods return commands; what concerns a reply t
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
-from repartee.turn.events import ReplyToolCall, SpeechWords, ToolFinished
+from repartee.turn.events import ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
 from repartee.turn.history import FunctionCall, FunctionOutput, History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
@@ -89,15 +89,15 @@ class Answering:
         *,
         tentative: Message | None = None,
         timeline: Timeline | None = None,
-        options: Any = None,
+        request: ReplyRequested | None = None,
     ) -> list[c.Command]:
         """Ask for a reply. With ``tentative`` it is a speculation: the words are not in the history yet."""
         if timeline is None and self._carried is not None:
             timeline, self._carried = self._carried, None
             timeline.mark("tool", now)
-        reply = self._new_reply(turn_id, timeline, options, speculated=tentative is not None)
+        reply = self._new_reply(turn_id, timeline, request, speculated=tentative is not None)
         messages = self._history.messages(*([tentative] if tentative else []))
-        start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, options)
+        start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options)
         if reply.speculated:
             return [start]
         self._due = turn_id
@@ -130,20 +130,22 @@ class Answering:
         self,
         turn_id: int,
         timeline: Timeline | None,
-        options: Any,
+        request: ReplyRequested | None,
         *,
         speculated: bool = False,
         held: bool = False,
     ) -> Reply:
         self._replies += 1
-        message = Message(self._new_item_id(), "assistant", "", spoken=self.policy.spoken)
+        wanted = request.spoken if request else None
+        spoken = self.policy.spoken if wanted is None else wanted
+        message = Message(self._new_item_id(), "assistant", "", spoken=spoken)
         reply = Reply(
             self._replies,
             turn_id,
             message,
             self.policy,
             timeline,
-            options,
+            request,
             speculated=speculated,
             held=held,
         )
@@ -349,7 +351,7 @@ class Answering:
         if calling.timeline and calling.trace is None:
             calling.timeline.mark("tool", now)
         reply = self._new_reply(
-            calling.turn_id, calling.timeline, calling.options, held=calling in self._active
+            calling.turn_id, calling.timeline, calling.request, held=calling in self._active
         )
         start = c.StartReply(reply.reply_id, reply.turn_id, self._history.messages(), False, reply.options)
         return [start, *(self._open(reply, now) if reply.confirmed else [])]

@@ -135,14 +135,19 @@ class TurnCommitted(Event, frozen=True):
     """The client declares the caller's turn over (manual turn-taking)."""
 
 
+class AudioCleared(Event, frozen=True):
+    """The client takes back audio it has not committed (manual turn-taking)."""
+
+
 class ReplyRequested(Event, frozen=True):
     """The client asks for a reply to the conversation as it stands.
 
-    ``say`` is spoken as it is, without asking the model. ``options`` go to the model with this one request and
-    mean nothing here.
+    ``say`` is spoken as it is, without asking the model. ``spoken`` says whether this one reply is to be spoken
+    (None: as the policy says). ``options`` go to the model with this one request and mean nothing here.
     """
 
     say: str | None = None
+    spoken: bool | None = None
     options: Any = None
 
 

@@ -71,6 +71,7 @@ class TurnMachine:
             e.SpeechDone: self._on_speech_done,
             e.ToolFinished: self._answers.finish_tool,
             e.TurnCommitted: self._on_committed,
+            e.AudioCleared: self._on_cleared,
             e.ReplyRequested: self._on_requested,
             e.ReplyCancelled: self._on_cancelled,
             e.Truncated: self._on_truncated,
@@ -241,9 +242,8 @@ class TurnMachine:
         if self._answers.speculating:
             commands += self._answers.confirm(now)
         else:
-            options = request.options if request else None
             commands += self._answers.begin(
-                turn.turn_id, now, timeline=self._new_timeline(now), options=options
+                turn.turn_id, now, timeline=self._new_timeline(now), request=request
             )
         return self._after(commands)
 
@@ -334,6 +334,12 @@ class TurnMachine:
         self._turn.committing = True
         return [*commands, c.EndHearing(), c.SetDeadline(COMMIT, now + self.policy.commit_s)]
 
+    def _on_cleared(self, event: e.AudioCleared, now: float) -> list[c.Command]:
+        if self.state is not State.HEARING or self.policy.automatic:
+            return []
+        self._turn.text = self._turn.before = ""
+        return self._end_turn(now)
+
     def _on_requested(self, event: e.ReplyRequested, now: float) -> list[c.Command]:
         if self._answers.generating:
             raise ClientProtocolError(
@@ -348,7 +354,7 @@ class TurnMachine:
         if event.say is not None:
             return self._after(self._answers.recite(self._turn.turn_id, event.say, now))
         timeline = None if self._answers.carries_time else Timeline(now)
-        return self._answers.begin(self._turn.turn_id, now, timeline=timeline, options=event.options)
+        return self._answers.begin(self._turn.turn_id, now, timeline=timeline, request=event)
 
     def _on_cancelled(self, event: e.ReplyCancelled, now: float) -> list[c.Command]:
         unknown = event.reply_id is not None and not self._answers.knows(event.reply_id)

@@ -10,6 +10,7 @@ from repartee.audio.speech_end import leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
 from repartee.turn.chunking import Chunker, speakable
 from repartee.turn.commands import Command, Play, ReplyWords, Say
+from repartee.turn.events import ReplyRequested
 from repartee.turn.history import FunctionCall, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speaker import Speaker
@@ -35,7 +36,7 @@ class Reply:
         message: Message,
         policy: TurnPolicy,
         timeline: Timeline | None = None,
-        options: Any = None,
+        request: ReplyRequested | None = None,
         *,
         speculated: bool = False,
         held: bool = False,
@@ -43,7 +44,7 @@ class Reply:
         self.reply_id = reply_id
         self.turn_id = turn_id
         self.message = message
-        self.options = options
+        self.request = request
         self.timeline = timeline
         self.speculated = speculated
         self.confirmed = not (speculated or held)
@@ -67,6 +68,11 @@ class Reply:
     def __repr__(self) -> str:
         kind = "confirmed" if self.confirmed else "speculative"
         return f"<Reply {self.reply_id} to turn {self.turn_id}: {kind}, {self._said} chunks said>"
+
+    @property
+    def options(self) -> Any:
+        """What the client asked to go to the model with this reply."""
+        return self.request.options if self.request else None
 
     @property
     def over(self) -> bool:

@@ -1,0 +1,140 @@
+"""One reply being made: the model streams text, the voice streams audio, both at once.
+
+Carries out; decides nothing. What comes back is delivered as events with the reply's id, and the turn core says
+what becomes of it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from repartee.errors import PoolTimeout, ProviderError
+from repartee.providers.interfaces import (
+    Brain,
+    Finished,
+    ReplyPart,
+    ReplyRequest,
+    TextDelta,
+    ToolCall,
+    Utterance,
+    Voice,
+)
+from repartee.turn.events import (
+    Event,
+    ReplyDone,
+    ReplyFailed,
+    ReplyText,
+    ReplyToolCall,
+    SpeechDone,
+)
+
+log = logging.getLogger(__name__)
+
+Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+Deliver = Callable[[Event], None]
+
+LLM_ATTEMPTS = 2
+"""How often a model is asked, as long as it has not said a word."""
+
+
+class Pipeline:
+    """The tasks of one reply. ``start`` starts a task that the call owns."""
+
+    def __init__(self, reply_id: int, start: Start, deliver: Deliver) -> None:
+        self._reply_id = reply_id
+        self._start = start
+        self._deliver = deliver
+        self._tasks: list[asyncio.Task[None]] = []
+        self._utterance: Utterance | None = None
+        self._stopped = False
+        self._unsaid: list[tuple[str, bool]] = []
+
+    def think(self, brain: Brain, request: ReplyRequest) -> None:
+        """Ask the model."""
+        self._tasks.append(self._start(self._think(brain, request)))
+
+    def speak(self, voice: Voice, *, name: str | None, language: str) -> None:
+        """Get a voice ready; what is said before it is waits for it."""
+        self._tasks.append(self._start(self._speak(voice, name, language)))
+
+    def say(self, text: str, last: bool) -> None:
+        """Have the voice say this."""
+        if self._utterance:
+            self._utterance.say(text, last=last)
+        else:
+            self._unsaid.append((text, last))
+
+    def stop(self) -> None:
+        """Stop both; nothing is delivered after this."""
+        self._stopped = True
+        # The reply may be over because of what one of its own tasks has just delivered: that one ends by itself.
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+
+    def _tell(self, event: Event) -> None:
+        if not self._stopped:
+            self._deliver(event)
+
+    async def _think(self, brain: Brain, request: ReplyRequest) -> None:
+        for attempt in range(1, LLM_ATTEMPTS + 1):
+            try:
+                await self._read(brain, request)
+                return
+            except ProviderError as error:
+                if error.retryable and attempt < LLM_ATTEMPTS:
+                    log.info("the language model is asked again: %s", error)
+                    continue
+                self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
+                return
+            except PoolTimeout as error:
+                self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
+                return
+
+    async def _read(self, brain: Brain, request: ReplyRequest) -> None:
+        begun = False
+        try:
+            async with aclosing(brain.reply(request)) as parts:
+                async for part in parts:
+                    begun = True
+                    self._tell(self._event(part))
+                    if self._stopped:
+                        return
+        except ProviderError as error:
+            # What has been said cannot be asked for again.
+            error.retryable = error.retryable and not begun
+            raise
+
+    def _event(self, part: ReplyPart) -> Event:
+        match part:
+            case TextDelta(text):
+                return ReplyText(self._reply_id, text)
+            case ToolCall(call_id, name, arguments):
+                return ReplyToolCall(self._reply_id, call_id, name, arguments)
+            case Finished(reason):
+                return ReplyDone(self._reply_id, reason)
+
+    async def _speak(self, voice: Voice, name: str | None, language: str) -> None:
+        try:
+            utterance = await voice.speak(self._reply_id, voice=name, language=language)
+        except (ProviderError, PoolTimeout) as error:
+            self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
+            return
+        try:
+            for text, last in self._unsaid:
+                utterance.say(text, last=last)
+            self._unsaid.clear()
+            self._utterance = utterance
+            async with aclosing(utterance.sounds()) as sounds:
+                async for sound in sounds:
+                    self._tell(sound)
+                    if self._stopped:
+                        return
+            self._tell(SpeechDone(self._reply_id))
+        except ProviderError as error:
+            self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
+        finally:
+            await utterance.cancel()
