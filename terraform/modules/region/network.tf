@@ -45,7 +45,12 @@ resource "aws_subnet" "public" {
   vpc_id            = aws_vpc.this.id
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, count.index)
   availability_zone = local.zones[count.index]
-  tags              = { Name = "${local.name}-${local.zones[count.index]}" }
+  tags              = { Name = "${local.name}-${count.index}" }
+
+  # A zone that AWS adds later must not move a subnet, and the workers in it.
+  lifecycle {
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_route_table" "public" {
