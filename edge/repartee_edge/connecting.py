@@ -1,0 +1,126 @@
+"""Carries out the attempts of ``failover``: the one place at the edge that runs dials side by side.
+
+Works on any asyncio loop, that of a Worker included. What a dial is, and what it yields, is the caller's matter.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from repartee_edge.failover import DEFAULT_POLICY, Attempt, Attempts, FailoverPolicy, Fault
+from repartee_edge.health import Breaker
+from repartee_edge.placement import Ranked
+
+Connection = TypeVar("Connection")
+Clock = Callable[[], float]
+
+
+class DialFailed(Exception):
+    """What a dial raises when a region did not take the session."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.words())
+        self.fault = fault
+
+
+class NoRegion(Exception):
+    """No region took the session; ``faults`` says why, in the order they happened."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(fault.words() for fault in faults) or "no region may take this call")
+
+    @property
+    def retry_after_s(self) -> int:
+        """When to come back: the shortest time a region asked for, a few seconds at least and a minute at most."""
+        asked = [fault.retry_after_s for fault in self.faults if fault.retry_after_s is not None]
+        return int(min(60.0, max(1.0, min(asked, default=3.0))))
+
+
+class Connector(Generic[Connection]):
+    """Connects a caller to the first of its regions that answers.
+
+    ``dial(attempt)`` opens a connection or raises DialFailed; when cancelled (by its deadline, too) it
+    closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[Attempt], Awaitable[Connection]],
+        discard: Callable[[Connection], None],
+        breaker: Breaker,
+        policy: FailoverPolicy = DEFAULT_POLICY,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._dial = dial
+        self._discard = discard
+        self._breaker = breaker
+        self._policy = policy
+        self._clock = clock
+
+    async def connect(self, ranked: Sequence[Ranked]) -> tuple[Ranked, Connection, tuple[Fault, ...]]:
+        """The region, the connection to it, and what failed before. Raises NoRegion."""
+        attempts = Attempts(ranked, self._clock(), self._policy)
+        tasks: dict[asyncio.Task[Connection], Attempt] = {}
+        try:
+            while True:
+                now = self._clock()
+                attempt = attempts.due(now)
+                if attempt is not None:
+                    self._breaker.started(attempt.ranked.region.name, now, attempt.timeout_s)
+                    tasks[asyncio.ensure_future(self._in_time(attempt))] = attempt
+                    continue
+                if not tasks:
+                    raise NoRegion(attempts.faults)
+                wake_at = attempts.wake_at()
+                timeout = None if wake_at is None else max(0.0, wake_at - now)
+                done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    attempt = tasks.pop(task)
+                    name = attempt.ranked.region.name
+                    try:
+                        connection = task.result()
+                    except DialFailed as failure:
+                        attempts.failed(failure.fault)
+                        self._record(failure.fault)
+                        continue
+                    self._breaker.succeeded(name)
+                    slower = self._outrun(attempt, tasks.values())
+                    return attempt.ranked, connection, (*attempts.faults, *slower)
+        finally:
+            for task in tasks:
+                task.cancel()
+                task.add_done_callback(self._settle)
+
+    async def _in_time(self, attempt: Attempt) -> Connection:
+        try:
+            return await asyncio.wait_for(self._dial(attempt), attempt.timeout_s)
+        except TimeoutError:
+            raise DialFailed(Fault(attempt.ranked.region.name, "timeout")) from None
+
+    def _outrun(self, winner: Attempt, others: Iterable[Attempt]) -> list[Fault]:
+        """The attempts that began before the winner and are still open: their regions are slow, maybe hanging.
+
+        They count as failed, so that the next caller does not wait for them again.
+        """
+        faults = []
+        for other in others:
+            name = other.ranked.region.name
+            if other.number < winner.number:
+                faults.append(Fault(name, "slow"))
+                self._breaker.failed(name, self._clock())
+            else:
+                self._breaker.abandoned(name)
+        return faults
+
+    def _record(self, fault: Fault) -> None:
+        if fault.status == 503:
+            self._breaker.full(fault.region, self._clock(), fault.retry_after_s)
+        else:
+            self._breaker.failed(fault.region, self._clock())
+
+    def _settle(self, task: asyncio.Task[Connection]) -> None:
+        """Close what a dial opened after all, and look at its exception so that nothing is logged as unhandled."""
+        if not task.cancelled() and task.exception() is None:
+            self._discard(task.result())

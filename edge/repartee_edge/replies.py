@@ -1,0 +1,63 @@
+"""What the edge answers itself: JSON bodies, errors in OpenAI's shape, CORS headers. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+CORS_METHODS = "GET, POST, OPTIONS"
+CORS_HEADERS = "authorization, content-type"
+CORS_MAX_AGE_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished HTTP answer; ``body`` is JSON, or None for an empty one."""
+
+    status: int
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self) -> bytes:
+        return b"" if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
+
+    def with_headers(self, extra: Mapping[str, str]) -> "Reply":
+        return replace(self, headers={**self.headers, **extra})
+
+    def all_headers(self) -> dict[str, str]:
+        base = {"cache-control": "no-store"}
+        if self.body is not None:
+            base["content-type"] = "application/json"
+        return {**base, **self.headers}
+
+
+def error(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> Reply:
+    """An error as the OpenAI SDKs read it; ``more`` stands beside the error in the body."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = {"error": {"message": message, "type": kind, "code": code, "param": None}, **more}
+    return Reply(status, body, dict(headers or {}))
+
+
+def cors_headers(origin: str | None, allowed: frozenset[str]) -> dict[str, str]:
+    """The headers that let a page of ``origin`` read an answer; empty if it may not."""
+    if origin is None or not (origin in allowed or "*" in allowed):
+        return {}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "retry-after, x-repartee-region",
+        "vary": "origin",
+    }
+
+
+def preflight(origin: str | None, allowed: frozenset[str]) -> Reply:
+    """The answer to a browser's OPTIONS request."""
+    headers = cors_headers(origin, allowed)
+    if headers:
+        headers |= {
+            "access-control-allow-methods": CORS_METHODS,
+            "access-control-allow-headers": CORS_HEADERS,
+            "access-control-max-age": str(CORS_MAX_AGE_S),
+        }
+    return Reply(204, None, headers)

@@ -1,0 +1,163 @@
+"""A request as the router sees it, and the headers that go on to a region. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from repartee_edge.credentials import SECRET_SUBPROTOCOL, subprotocols
+from repartee_edge.placement import Caller
+
+TICKET_HEADER = "x-repartee-ticket"
+MAX_BODY_BYTES = 16 * 1024
+MAX_METADATA_ENTRIES = 16
+MAX_METADATA_CHARS = 512
+MAX_SESSION_CHARS = 2048
+# Never passed on: credentials, what speaks of this connection only, and what a client could use to pose as the edge.
+DROPPED_HEADERS = frozenset(
+    (
+        "authorization",
+        "cookie",
+        "host",
+        "connection",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "content-length",
+        "forwarded",
+        "via",
+        "cdn-loop",
+        "true-client-ip",
+        "sec-websocket-protocol",
+    )
+)
+DROPPED_PREFIXES = ("x-forwarded-", "x-real-", "x-client-", "cf-", "x-repartee-")
+
+
+class BadBody(Exception):
+    """A request's body can't be used; the message says what to send. ``param`` names the field."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRequest:
+    """An HTTP request. Header names are lower-case; ``body`` is at most MAX_BODY_BYTES + 1 bytes of what was sent."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    caller: Caller
+    client_ip: str = ""
+    body: bytes = b""
+
+    @property
+    def upgrade(self) -> bool:
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
+    @property
+    def origin(self) -> str | None:
+        return self.headers.get("origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller asks for in the body of POST /v1/voice/session or /v1/realtime/client_secrets."""
+
+    metadata: Mapping[str, str]
+    session: Mapping[str, Any] | None
+    ttl_s: int | None
+    origin: str | None
+
+
+def keeps(name: str) -> bool:
+    """Whether a client's header (lower-case name) may reach a region."""
+    return name not in DROPPED_HEADERS and not name.startswith(DROPPED_PREFIXES)
+
+
+def forwarded(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The client's headers that go on to a region, its subprotocols without the secret among them."""
+    pairs = [(name.lower(), value) for name, value in headers]
+    kept = [(name, value) for name, value in pairs if keeps(name)]
+    offered = [
+        item
+        for name, value in pairs
+        if name == "sec-websocket-protocol"
+        for item in subprotocols({name: value})
+        if not item.startswith(SECRET_SUBPROTOCOL)
+    ]
+    return [*kept, ("sec-websocket-protocol", ", ".join(offered))] if offered else kept
+
+
+def read_wishes(body: bytes) -> Wishes:
+    """The wishes in a body, which may be empty. Raises BadBody."""
+    if len(body) > MAX_BODY_BYTES:
+        raise BadBody(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        data = json.loads(body) if body.strip() else {}
+    except ValueError:
+        raise BadBody("the body must be JSON") from None
+    if not isinstance(data, dict):
+        raise BadBody("the body must be a JSON object")
+    return Wishes(_metadata(data), _session(data), _ttl_s(data), _origin(data))
+
+
+def _metadata(data: Mapping[str, Any]) -> dict[str, str]:
+    metadata = data.get("metadata")
+    if metadata is None:
+        return {}
+    if (
+        not isinstance(metadata, dict)
+        or len(metadata) > MAX_METADATA_ENTRIES
+        or not all(isinstance(value, str) for value in metadata.values())
+        or sum(len(key) + len(value) for key, value in metadata.items()) > MAX_METADATA_CHARS
+    ):
+        raise BadBody(
+            f"metadata must map up to {MAX_METADATA_ENTRIES} words to strings, {MAX_METADATA_CHARS} characters long",
+            "metadata",
+        )
+    return metadata
+
+
+def _session(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    session = data.get("session")
+    if session is None:
+        return None
+    if not isinstance(session, dict):
+        raise BadBody("session must be an object, as in session.update", "session")
+    if len(json.dumps(session, separators=(",", ":"))) > MAX_SESSION_CHARS:
+        raise BadBody(
+            f"session must be shorter than {MAX_SESSION_CHARS} characters: send the rest in session.update",
+            "session",
+        )
+    return session
+
+
+def _ttl_s(data: Mapping[str, Any]) -> int | None:
+    expires = data.get("expires_after")
+    if expires is None:
+        return None
+    seconds = expires.get("seconds") if isinstance(expires, dict) else None
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= 7200:
+        raise BadBody(
+            'expires_after must be {"anchor": "created_at", "seconds": 10 to 7200}', "expires_after"
+        )
+    return seconds
+
+
+def _origin(data: Mapping[str, Any]) -> str | None:
+    origin = data.get("origin")
+    if origin is None:
+        return None
+    if (
+        not isinstance(origin, str)
+        or not origin.startswith(("https://", "http://"))
+        or origin.count("/") != 2
+    ):
+        raise BadBody("origin must be a web origin such as https://shop.example", "origin")
+    return origin

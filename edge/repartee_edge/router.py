@@ -1,0 +1,271 @@
+"""What the edge does with a request: a decision, which the shells (Worker and self-hosted) carry out.
+
+Owns paths, authorisation, which regions are tried, and the edge's own answers. Pure but for the ids of tokens: clocks
+are arguments, ``now`` in seconds since the epoch and ``tick`` in seconds on a monotonic clock.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from repartee_edge import credentials, heartbeats, tickets
+from repartee_edge import request as incoming
+from repartee_edge.credentials import Identity, Unauthorised
+from repartee_edge.failover import Fault
+from repartee_edge.health import Breaker, RegionStatus, Report, effective
+from repartee_edge.placement import Placement, Ranked, place
+from repartee_edge.regions import Region
+from repartee_edge.replies import Reply, cors_headers, error, preflight
+from repartee_edge.request import BadBody, EdgeRequest
+from repartee_edge.settings import EdgeSettings
+
+SESSION_PATHS = ("/v1/voice/session", "/v1/realtime")
+SECRETS_PATH = "/v1/realtime/client_secrets"
+REGIONS_PATH = "/v1/regions"
+HEARTBEAT_SUFFIX = "/heartbeat"
+DEFAULT_MODEL = "repartee"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySession:
+    """Connect the WebSocket to the first of ``placement`` that takes it, with a ticket for that region each."""
+
+    placement: Placement
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPage:
+    """Fetch this path (GET or HEAD) from the first of ``placement`` that answers."""
+
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """Keep a worker's report under ``instance`` and answer ``reply``."""
+
+    instance: str
+    report: Report
+    reply: Reply
+
+
+Action = Reply | ProxySession | ProxyPage | StoreReport
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action, and the names (``ip:…``, ``key:…``) that it is charged to by the rate limit before it is done."""
+
+    action: Action
+    charged: tuple[str, ...] = ()
+
+
+class Router:
+    """The edge's decisions for one table, with what this process or isolate has learnt about the regions."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self.settings = settings
+        self.breaker = Breaker()
+        self.statuses: Mapping[str, RegionStatus] = {}
+
+    def decide(self, request: EdgeRequest, now: float, tick: float) -> Decision:
+        """What to do with a request. Never raises on what a client can send."""
+        decision = self._decide(request, now, tick)
+        cors = cors_headers(request.origin, self.settings.allowed_origins)
+        if cors and isinstance(decision.action, Reply):
+            return Decision(decision.action.with_headers(cors), decision.charged)
+        return decision
+
+    def _decide(self, request: EdgeRequest, now: float, tick: float) -> Decision:
+        path, method = request.path, request.method
+        if path == "/healthz":
+            return Decision(Reply(200, {"status": "ok"}))
+        if path == "/readyz":
+            return Decision(self._ready(tick))
+        if path == "/" or path.startswith("/page/"):
+            if method not in ("GET", "HEAD"):
+                return Decision(_not_allowed("GET, HEAD"))
+            return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
+        if path in (*SESSION_PATHS, SECRETS_PATH, REGIONS_PATH) and method == "OPTIONS":
+            return Decision(preflight(request.origin, self.settings.allowed_origins))
+        if path in SESSION_PATHS and method == "GET" and not request.upgrade:
+            return Decision(_upgrade_required(path))
+        if path.startswith(f"{REGIONS_PATH}/") and path.endswith(HEARTBEAT_SUFFIX):
+            return self._heartbeat(request, now)
+        allowed = {
+            REGIONS_PATH: "GET",
+            SECRETS_PATH: "POST",
+            SESSION_PATHS[0]: "GET, POST",
+            SESSION_PATHS[1]: "GET",
+        }
+        if path not in allowed:
+            return Decision(error(404, "not_found", f"there is nothing at {path[:200]}"))
+        if method not in allowed[path].split(", "):
+            return Decision(_not_allowed(f"{allowed[path]}, OPTIONS"))
+        return self._authorised(request, now, tick)
+
+    def _authorised(self, request: EdgeRequest, now: float, tick: float) -> Decision:
+        try:
+            identity = credentials.identify(
+                request.headers, self.settings.api_keys, self.settings.ticket_keys, now
+            )
+        except Unauthorised as refused:
+            reply = error(401, "invalid_api_key", str(refused), {"www-authenticate": "Bearer"})
+            return Decision(reply, _charged_ip(request))
+        charged = (*_charged_ip(request), f"key:{identity.subject}")
+        try:
+            if request.path == REGIONS_PATH:
+                return Decision(self._regions(tick), charged)
+            if request.path == SECRETS_PATH:
+                return Decision(self._client_secret(request, identity, now), charged)
+            placement = self._place(request, identity.subject, tick)
+            if request.method == "POST":
+                return Decision(self._direct(request, identity, placement, now), charged)
+        except BadBody as fault:
+            reply = error(400, "invalid_value", str(fault))
+            return Decision(reply, charged)
+        return Decision(ProxySession(placement, identity), charged)
+
+    def ticket(
+        self, region: Region, identity: Identity, now: float, metadata: Mapping[str, str] | None = None
+    ) -> str:
+        """A ticket that lets ``identity`` into ``region`` once."""
+        return tickets.sign(
+            self.settings.ticket_keys,
+            region=region.name,
+            subject=identity.subject,
+            now=now,
+            origin=identity.origin,
+            metadata={**identity.metadata, **(metadata or {})},
+            session=identity.session,
+        )
+
+    def no_region(self, placement: Placement, faults: tuple[Fault, ...], retry_after_s: int) -> Reply:
+        """The answer when no region took the session: why, and when to come back."""
+        why = [fault.words() for fault in faults] or ["no region may take this call"]
+        if placement.excluded:
+            why.append(placement.excluded)
+        return error(
+            503,
+            "no_region_available",
+            f"No region can take this call now: {'; '.join(why)}. Try again in {retry_after_s} s.",
+            {"retry-after": str(retry_after_s)},
+            regions=[
+                {"region": f.region, "fault": f.kind, "status": f.status, "retry_after_s": f.retry_after_s}
+                for f in faults
+            ],
+        )
+
+    def _place(self, request: EdgeRequest, key: str | None, tick: float) -> Placement:
+        names = [region.name for region in self.settings.table.enabled]
+        statuses = effective(names, self.statuses, self.breaker, tick)
+        return place(request.caller, self.settings.table, statuses, key=key)
+
+    def _ready(self, tick: float) -> Reply:
+        names = [region.name for region in self.settings.table.enabled]
+        up = [name for name, s in effective(names, self.statuses, self.breaker, tick).items() if s.up]
+        return Reply(200 if up else 503, {"status": "ready" if up else "no region is up", "regions_up": up})
+
+    def _regions(self, tick: float) -> Reply:
+        table = self.settings.table
+        statuses = effective([region.name for region in table.enabled], self.statuses, self.breaker, tick)
+        listed = [
+            {
+                "region": region.name,
+                "aws_region": region.aws_region,
+                "latitude": region.position.latitude,
+                "longitude": region.position.longitude,
+                "up": statuses[region.name].up,
+                "draining": region.draining or statuses[region.name].draining,
+                "load": statuses[region.name].load,
+                "p90_ms": statuses[region.name].p90_ms,
+                "reported_at": statuses[region.name].reported_at,
+            }
+            for region in table.enabled
+        ]
+        return Reply(200, {"regions": listed})
+
+    def _client_secret(self, request: EdgeRequest, identity: Identity, now: float) -> Reply:
+        if identity.by_client_secret:
+            return error(
+                403, "forbidden", "a client secret can't make another: use the API key, on your server"
+            )
+        wishes = incoming.read_wishes(request.body)
+        ttl_s = wishes.ttl_s or tickets.CLIENT_SECRET_TTL_S
+        value = tickets.sign_client_secret(
+            self.settings.ticket_keys,
+            subject=identity.subject,
+            now=now,
+            ttl_s=ttl_s,
+            origin=wishes.origin or request.origin,
+            metadata=wishes.metadata,
+            session=wishes.session,
+        )
+        shown: dict[str, Any] = {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": f"sess_{secrets.token_hex(12)}",
+            "model": DEFAULT_MODEL,
+            **(wishes.session or {}),
+        }
+        return Reply(200, {"value": value, "expires_at": int(now) + ttl_s, "session": shown})
+
+    def _direct(self, request: EdgeRequest, identity: Identity, placement: Placement, now: float) -> Reply:
+        wishes = incoming.read_wishes(request.body)
+        ranked = next(iter(placement.ranked), None)
+        if ranked is None or ranked.tier > 0:
+            faults = tuple(_as_fault(item) for item in placement.ranked)
+            return self.no_region(placement, faults, 3)
+        region = ranked.region
+        return Reply(
+            200,
+            {
+                "url": f"{region.websocket_origin}{SESSION_PATHS[0]}",
+                "token": self.ticket(region, identity, now, wishes.metadata),
+                "region": region.name,
+                "expires_at": int(now) + tickets.TICKET_TTL_S,
+                "rtt_ms": round(ranked.rtt_ms, 1),
+                "reason": ranked.reason,
+            },
+        )
+
+    def _heartbeat(self, request: EdgeRequest, now: float) -> Decision:
+        if request.method != "POST":
+            return Decision(_not_allowed("POST"))
+        name = request.path.removeprefix(f"{REGIONS_PATH}/").removesuffix(HEARTBEAT_SUFFIX)
+        region = self.settings.table.region(name)
+        if region is None:
+            return Decision(error(404, "not_found", "there is no such region"), _charged_ip(request))
+        token = credentials.presented(request.headers) or ""
+        try:
+            instance, report = heartbeats.verify_heartbeat(
+                self.settings.ticket_keys, token, region=region.name, now=now
+            )
+        except tickets.TicketError as refused:
+            return Decision(error(401, "invalid_heartbeat", str(refused)), _charged_ip(request))
+        return Decision(StoreReport(instance, report, Reply(204)))
+
+
+def _as_fault(ranked: Ranked) -> Fault:
+    return Fault(ranked.region.name, ("unreachable", "full", "draining", "unreachable")[ranked.tier])
+
+
+def _charged_ip(request: EdgeRequest) -> tuple[str, ...]:
+    return (f"ip:{request.client_ip}",) if request.client_ip else ()
+
+
+def _not_allowed(allowed: str) -> Reply:
+    return error(405, "method_not_allowed", f"use {allowed} here", {"allow": allowed})
+
+
+def _upgrade_required(path: str) -> Reply:
+    message = f"{path} is a WebSocket: connect with ws:// or wss://"
+    return error(426, "upgrade_required", message, {"upgrade": "websocket", "connection": "upgrade"})
+
+
+def too_many_requests(retry_after_s: int) -> Reply:
+    """The answer when the rate limit is used up."""
+    message = f"too many requests: try again in {retry_after_s} s"
+    return error(429, "rate_limit_exceeded", message, {"retry-after": str(retry_after_s)})

@@ -1,0 +1,222 @@
+"""The self-hosted edge: the router's decisions carried out on Starlette.
+
+``create_app`` makes the ASGI app; serve it with ``repartee_edge.selfhosted.server``, whose WebSocket protocol passes
+frames through. Must not decide anything: that is the router's.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from repartee_edge.connecting import Connector, DialFailed, NoRegion
+from repartee_edge.failover import Attempt, Fault
+from repartee_edge.health import Report, summarise
+from repartee_edge.placement import Placement, Ranked
+from repartee_edge.ratelimit import RateLimiter
+from repartee_edge.replies import Reply
+from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
+from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.selfhosted.clients import Locator, client_address
+from repartee_edge.selfhosted.metrics import EdgeMetrics
+from repartee_edge.selfhosted.tunnel import tunnel_of
+from repartee_edge.selfhosted.upstream import Dialler, Upstream
+from repartee_edge.settings import EdgeSettings
+
+MAX_REPORTS = 4096
+SUMMARY_S = 5.0
+PAGE_TIMEOUT_S = 5.0
+PAGE_REQUEST_HEADERS = (
+    "accept",
+    "accept-language",
+    "if-none-match",
+    "if-modified-since",
+    "range",
+    "user-agent",
+)
+PAGE_ANSWER_HEADERS = (
+    "content-type",
+    "cache-control",
+    "etag",
+    "last-modified",
+    "content-security-policy",
+    "permissions-policy",
+    "referrer-policy",
+    "x-content-type-options",
+)
+logger = logging.getLogger(__name__)
+
+
+class Edge:
+    """One edge process: the router, the connections it opens, and what the regions reported."""
+
+    def __init__(self, settings: EdgeSettings, locator: Locator) -> None:
+        self._settings = settings
+        self._locator = locator
+        self._router = Router(settings)
+        self._limiter = RateLimiter({"key": settings.rate_per_key, "ip": settings.rate_per_ip})
+        self._dialler = Dialler()
+        self._reports: dict[str, Report] = {}
+        self._summarised_at = 0.0
+        self._metrics = EdgeMetrics()
+        self._pages: httpx.AsyncClient | None = None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Opens what the edge holds open while it serves."""
+        async with httpx.AsyncClient(
+            timeout=PAGE_TIMEOUT_S, follow_redirects=False, trust_env=False
+        ) as pages:
+            self._pages = pages
+            yield
+        self._locator.close()
+
+    async def http(self, request: Request) -> Response:
+        """Every request that is not a WebSocket handshake."""
+        if request.url.path == "/metrics" and request.method == "GET":
+            return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
+        body = await _body(request) if request.method == "POST" else b""
+        incoming = self._incoming(request, request.method, body)
+        decision = self._decide(incoming)
+        if isinstance(decision, ProxyPage):
+            return await self._page(decision.placement, request)
+        if isinstance(decision, StoreReport):
+            self._store(decision)
+            return _response(decision.reply)
+        assert isinstance(decision, Reply)
+        return _response(decision)
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        """Every WebSocket handshake: denied with the router's answer, or joined to a region."""
+        tunnel = tunnel_of(websocket)
+        await websocket.receive()
+        decision = self._decide(self._incoming(websocket, "GET", b""))
+        if not isinstance(decision, ProxySession):
+            reply = decision if isinstance(decision, Reply) else Reply(404)
+            await websocket.send_denial_response(_response(reply))
+            return
+        started = time.perf_counter()
+        try:
+            ranked, upstream, faults = await self._connect(websocket, decision)
+        except NoRegion as refused:
+            self._metrics.refused(refused.faults)
+            reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
+            await websocket.send_denial_response(_response(reply))
+            return
+        name = ranked.region.name
+        with self._metrics.session(name, faults, time.perf_counter() - started):
+            await tunnel.join(upstream, name)
+
+    async def _connect(
+        self, websocket: WebSocket, decision: ProxySession
+    ) -> tuple[Ranked, Upstream, tuple[Fault, ...]]:
+        headers = forwarded(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in websocket.headers.raw
+        )
+        query = websocket.scope["query_string"].decode("latin-1")
+        target = websocket.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+
+        async def dial(attempt: Attempt) -> Upstream:
+            ticket = self._router.ticket(attempt.ranked.region, decision.identity, time.time())
+            return await self._dialler.dial(
+                attempt.ranked.region, target, [*headers, (TICKET_HEADER, ticket)]
+            )
+
+        connector = Connector(dial, Upstream.discard, self._router.breaker, self._settings.failover)
+        return await connector.connect(decision.placement.ranked)
+
+    async def _page(self, placement: Placement, request: Request) -> Response:
+        """The browser page and its files, as the nearest region that answers serves them."""
+        assert self._pages is not None
+        pages = self._pages
+        headers = {name: request.headers[name] for name in PAGE_REQUEST_HEADERS if name in request.headers}
+        headers["accept-encoding"] = "identity"
+
+        async def fetch(attempt: Attempt) -> httpx.Response:
+            region = attempt.ranked.region
+            try:
+                answer = await pages.request(
+                    request.method, region.origin + request.url.path, headers=headers
+                )
+            except httpx.HTTPError:
+                raise DialFailed(Fault(region.name, "unreachable")) from None
+            if answer.status_code >= 500 or answer.is_redirect:
+                raise DialFailed(Fault(region.name, "status", answer.status_code))
+            return answer
+
+        connector = Connector(fetch, lambda _late: None, self._router.breaker, self._settings.failover)
+        try:
+            _, answer, _ = await connector.connect(placement.ranked)
+        except NoRegion as refused:
+            return _response(self._router.no_region(placement, refused.faults, refused.retry_after_s))
+        kept = {name: answer.headers[name] for name in PAGE_ANSWER_HEADERS if name in answer.headers}
+        return Response(answer.content, answer.status_code, kept)
+
+    def _incoming(self, connection: HTTPConnection, method: str, body: bytes) -> EdgeRequest:
+        headers = dict(connection.headers)
+        peer = connection.client.host if connection.client else ""
+        address = client_address(peer, headers, self._settings.trusted_proxies)
+        caller = self._locator.locate(address, direct=method == "POST")
+        return EdgeRequest(method, connection.url.path, headers, caller, address, body)
+
+    def _decide(self, incoming: EdgeRequest) -> Reply | ProxySession | ProxyPage | StoreReport:
+        tick = time.monotonic()
+        if tick - self._summarised_at > SUMMARY_S:
+            self._summarise(tick)
+        decision = self._router.decide(incoming, time.time(), tick)
+        for name in decision.charged:
+            wait_s = self._limiter.allow(name, tick)
+            if wait_s > 0:
+                self._metrics.limited(name.partition(":")[0])
+                return too_many_requests(int(wait_s) + 1)
+        return decision.action
+
+    def _store(self, stored: StoreReport) -> None:
+        key = f"{stored.report.region}/{stored.instance}"
+        self._reports.pop(key, None)
+        self._reports[key] = stored.report
+        while len(self._reports) > MAX_REPORTS:
+            self._reports.pop(next(iter(self._reports)))
+        self._summarise(time.monotonic())
+
+    def _summarise(self, tick: float) -> None:
+        self._summarised_at = tick
+        self._router.statuses = summarise(self._reports.values(), time.time())
+
+
+def create_app(settings: EdgeSettings, mmdb: Path | None = None) -> Starlette:
+    """The edge as an ASGI app. Raises DatabaseError if ``mmdb`` can't be used."""
+    edge = Edge(settings, Locator(mmdb, settings.colo))
+    return Starlette(
+        routes=[
+            Route(
+                "/{path:path}",
+                edge.http,
+                methods=["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"],
+            ),
+            WebSocketRoute("/{path:path}", edge.websocket),
+        ],
+        lifespan=edge.lifespan,
+    )
+
+
+async def _body(request: Request) -> bytes:
+    """The request's body, cut off just past what the router accepts."""
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > MAX_BODY_BYTES:
+            break
+    return bytes(chunks[: MAX_BODY_BYTES + 1])
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.content(), reply.status, reply.all_headers())
