@@ -41,6 +41,11 @@ def silence(ms: float, hz: int) -> bytes:
     return bytes(bytes_for_ms(ms, hz))
 
 
+def level(pcm: bytes) -> int:
+    """Root mean square of the samples, 0 to 32768."""
+    return audioop.rms(pcm, SAMPLE_BYTES)
+
+
 def ulaw_to_pcm(data: bytes) -> bytes:
     """G.711 μ-law (one byte a sample) to PCM."""
     return audioop.ulaw2lin(data, SAMPLE_BYTES)

@@ -1,0 +1,339 @@
+"""Warm connections, ready when a call needs one: the shell around :class:`~repartee.pool.policy.PoolPolicy`.
+
+Owns the tasks that dial, the keepalive timer and the callers in the queue. What to do is decided by the policy; how
+to open, keep and close a connection is the provider's business (:class:`Connector`). Nothing here waits while it
+changes the pool's state, so no lock is needed and none is held while dialling. A lease cannot leak: whoever is
+cancelled while waiting leaves the queue, and what was already handed to them goes back.
+
+    pool = Pool("deepgram", connector, PoolSettings(spare=4))
+    pool.start()                                  # begins warming, returns at once
+    lease = await pool.acquire()                  # raises ProviderError or PoolTimeout
+    async with pool.lease() as connection: ...    # the same, released at the end of the block
+    await pool.wait_warm(timeout_s=5)             # raises PoolTimeout
+    pool.figures()                                # a frozen snapshot for metrics
+    await pool.aclose()
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from repartee.errors import PoolTimeout, ProviderError, VoiceError
+from repartee.pool.lease import Lease
+from repartee.pool.policy import PoolPolicy, PoolSettings
+
+ConnectionT = TypeVar("ConnectionT")
+
+
+class Connector(Protocol[ConnectionT]):
+    """What a provider must be able to do for its pool. Only dialling may take time."""
+
+    async def dial(self) -> ConnectionT:
+        """Open a connection and prime it. Raises ProviderError; leaves nothing open when it fails."""
+
+    def is_open(self, connection: ConnectionT) -> bool:
+        """False once the connection has ended or stopped answering."""
+
+    def on_lost(self, connection: ConnectionT, call: Callable[[], None]) -> None:
+        """Arrange for ``call`` when the connection ends, if it has not been closed by the pool."""
+
+    def keep_alive(self, connection: ConnectionT) -> Coroutine[Any, Any, bool] | None:
+        """Give a sign of life as this provider understands it; at once (None), or as a coroutine that tells whether
+        the connection is still good, which keeps the connection from being leased while it runs. Never raises.
+        """
+
+    def close(self, connection: ConnectionT) -> None:
+        """Begin closing; returns at once and never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """A pool at one moment. Counters run since the start; ``wait_ms`` adds up the misses' waits."""
+
+    name: str
+    warm: bool
+    idle: int
+    leased: int
+    dialling: int
+    waiting: int
+    hits: int
+    misses: int
+    dials: int
+    dial_failures: int
+    lost: int
+    wait_ms: float
+    wait_ms_max: float
+    age_s: float
+    last_error: str | None
+
+
+@dataclass(slots=True)
+class _Counters:
+    hits: int = 0
+    misses: int = 0
+    dials: int = 0
+    dial_failures: int = 0
+    lost: int = 0
+    wait_ms: float = 0.0
+    wait_ms_max: float = 0.0
+
+
+class Pool(Generic[ConnectionT]):
+    """Keeps connections of one kind ready. Lives on one event loop."""
+
+    def __init__(self, name: str, connector: Connector[ConnectionT], settings: PoolSettings) -> None:
+        self._name = name
+        self._connector = connector
+        self._settings = settings
+        self._policy = PoolPolicy(settings)
+        self._connections: dict[int, ConnectionT] = {}
+        self._waiters: deque[asyncio.Future[int]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._warmed = asyncio.Event()
+        self._counters = _Counters()
+        self._last_error: VoiceError | None = None
+        self._running = False
+
+    def __repr__(self) -> str:
+        policy = self._policy
+        return f"<Pool {self._name}: {policy.idle} idle, {policy.leased} leased, {policy.dialling} dialling>"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def warm(self) -> bool:
+        """The spare connections were all ready once, and a new call need not fail now."""
+        return self._policy.warm
+
+    def figures(self) -> PoolFigures:
+        policy, counters = self._policy, self._counters
+        return PoolFigures(
+            name=self._name,
+            warm=policy.warm,
+            idle=policy.idle,
+            leased=policy.leased,
+            dialling=policy.dialling,
+            waiting=len(self._waiters),
+            hits=counters.hits,
+            misses=counters.misses,
+            dials=counters.dials,
+            dial_failures=counters.dial_failures,
+            lost=counters.lost,
+            wait_ms=counters.wait_ms,
+            wait_ms_max=counters.wait_ms_max,
+            age_s=policy.oldest_age_s(self._now()),
+            last_error=None if self._last_error is None else str(self._last_error),
+        )
+
+    def start(self) -> None:
+        """Begin warming; returns at once. Call it on the loop that the pool is to live on."""
+        self._running = True
+        if self._policy.filled:
+            self._warmed.set()
+        self._tend()
+
+    async def wait_warm(self, timeout_s: float) -> None:
+        """Wait until the pool has been full once. Raises PoolTimeout, with the last dial's error in it."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._warmed.wait()
+        except TimeoutError:
+            reason = f" The last attempt failed: {self._last_error}" if self._last_error else ""
+            raise PoolTimeout(
+                f"Connections to {self._name} were not ready within {timeout_s:g} s.{reason}"
+            ) from None
+
+    async def acquire(self, *, timeout_s: float | None = None) -> Lease[ConnectionT]:
+        """A ready connection, or a new one dialled at once. Raises ProviderError (the dial's) or PoolTimeout."""
+        started = self._now()
+        key = self._take()
+        if key is not None:
+            self._counters.hits += 1
+            self._tend()
+            return self._lease(key, hit=True, wait_ms=0.0)
+        self._counters.misses += 1
+        key = await self._wait_for_one(timeout_s or self._settings.acquire_timeout_s)
+        wait_ms = (self._now() - started) * 1000
+        self._counters.wait_ms += wait_ms
+        self._counters.wait_ms_max = max(self._counters.wait_ms_max, wait_ms)
+        return self._lease(key, hit=False, wait_ms=wait_ms)
+
+    @contextlib.asynccontextmanager
+    async def lease(self, *, timeout_s: float | None = None) -> AsyncIterator[ConnectionT]:
+        """:meth:`acquire`, released at the end of the block."""
+        with await self.acquire(timeout_s=timeout_s) as connection:
+            yield connection
+
+    async def aclose(self) -> None:
+        """Stop dialling and close everything, leased connections too. Idempotent; waiting callers get PoolTimeout."""
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(PoolTimeout(f"The pool of connections to {self._name} is closing."))
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        for key in tuple(self._connections):
+            self._drop(key)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- the queue -----------------------------------------------------------------------------------------------
+
+    def _take(self) -> int | None:
+        """Lease a slot on a connection that is really open."""
+        while (key := self._policy.acquire(self._now())) is not None:
+            if self._connector.is_open(self._connections[key]):
+                return key
+            self._on_lost(key)
+        return None
+
+    async def _wait_for_one(self, timeout_s: float) -> int:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[int] = loop.create_future()
+        self._waiters.append(waiter)
+        if self._policy.dialling < len(self._waiters) and self._policy.start_dial():
+            self._dial()
+        self._tend()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await waiter
+        except TimeoutError:
+            self._give_up(waiter)
+            raise PoolTimeout(f"No connection to {self._name} could be had within {timeout_s:g} s.") from None
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def _give_up(self, waiter: asyncio.Future[int]) -> None:
+        """The caller has gone; what was handed over in the same moment goes back."""
+        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            self._release(waiter.result(), reusable=True)
+
+    def _serve_waiters(self) -> None:
+        while self._waiters:
+            if self._waiters[0].done():
+                self._waiters.popleft()
+                continue
+            key = self._take()
+            if key is None:
+                return
+            self._waiters.popleft().set_result(key)
+
+    def _fail_a_waiter(self, error: VoiceError) -> None:
+        """A dial has failed: tell one caller, unless enough other dials are under way for all of them."""
+        while self._waiters and self._waiters[0].done():
+            self._waiters.popleft()
+        if len(self._waiters) > self._policy.dialling:
+            self._waiters.popleft().set_exception(error)
+
+    # --- leases --------------------------------------------------------------------------------------------------
+
+    def _lease(self, key: int, *, hit: bool, wait_ms: float) -> Lease[ConnectionT]:
+        def give_back(reusable: bool) -> None:
+            self._release(key, reusable=reusable)
+
+        return Lease(self._connections[key], give_back, hit=hit, wait_ms=wait_ms)
+
+    def _release(self, key: int, *, reusable: bool, used: bool = True) -> None:
+        connection = self._connections.get(key)
+        if connection is None:
+            return
+        reusable = reusable and self._connector.is_open(connection)
+        if self._policy.release(key, self._now(), reusable=reusable, used=used):
+            self._drop(key)
+        self._serve_waiters()
+        self._tend()
+
+    def _on_lost(self, key: int) -> None:
+        if self._policy.lost(key):
+            self._counters.lost += 1
+            self._drop(key)
+            self._tend()
+
+    def _drop(self, key: int) -> None:
+        connection = self._connections.pop(key, None)
+        self._policy.lost(key)
+        if connection is not None:
+            self._connector.close(connection)
+
+    # --- the background ------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _tend(self) -> None:
+        """Do what is due, and arrange to be called again when something next will be."""
+        if not self._running:
+            return
+        now = self._now()
+        plan = self._policy.plan(now, waiting=len(self._waiters))
+        for _ in range(plan.dial):
+            self._dial()
+        for key in plan.close:
+            self._drop(key)
+        for key in plan.keepalive:
+            self._keep_alive(key)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if plan.wake_at is not None:
+            self._timer = asyncio.get_running_loop().call_at(plan.wake_at, self._tend)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        task = asyncio.create_task(work, name=f"{what} {self._name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _keep_alive(self, key: int) -> None:
+        check = self._connector.keep_alive(self._connections[key])
+        if check is not None and self._policy.borrow(key):
+            self._spawn(self._run_check(key, check), "keep alive")
+
+    async def _run_check(self, key: int, check: Coroutine[Any, Any, bool]) -> None:
+        good = False
+        try:
+            good = await check
+        finally:
+            self._release(key, reusable=good, used=False)
+
+    def _dial(self) -> None:
+        self._spawn(self._dial_one(), "dial")
+
+    async def _dial_one(self) -> None:
+        self._counters.dials += 1
+        try:
+            connection = await self._connector.dial()
+        except VoiceError as error:
+            hopeless = isinstance(error, ProviderError) and not error.retryable
+            self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)
+            self._counters.dial_failures += 1
+            self._last_error = error
+            self._fail_a_waiter(error)
+        except BaseException:
+            self._policy.dial_abandoned()
+            raise
+        else:
+            self._admit(connection)
+        self._tend()
+
+    def _admit(self, connection: ConnectionT) -> None:
+        key = self._policy.opened(self._now(), random.random())
+        self._connections[key] = connection
+        self._connector.on_lost(connection, lambda: self._on_lost(key))
+        self._last_error = None
+        if self._policy.filled:
+            self._warmed.set()
+        self._serve_waiters()

@@ -1,0 +1,306 @@
+"""A language model behind OpenAI's chat completions, at OpenAI or any compatible endpoint.
+
+Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and its faults. The official SDK makes the
+request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
+per token than all the rest. What is asked, and what becomes of the answer, is not known here.
+
+    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-4.1-mini"))
+    await brain.start()                                   # begins warming, returns at once
+    brain.warm; brain.pools()                             # bool; tuple of PoolFigures
+    await brain.wait_warm(timeout_s)                      # raises PoolTimeout
+    async with contextlib.aclosing(brain.reply(request)) as parts: ...   # TextDelta, ToolCall, Finished
+    await brain.aclose()
+
+One per process. Closing the iterator early cancels the request at the provider.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import msgspec
+import openai
+
+from repartee.errors import ProviderError, VoiceError
+from repartee.pool.policy import PoolSettings
+from repartee.pool.pool import PoolFigures
+from repartee.providers.http_pool import PooledTransport, WarmUp
+from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
+from repartee.providers.sockets import tls_context
+
+
+def _llm_pool() -> PoolSettings:
+    return PoolSettings(spare=4, max_age_s=600.0, keepalive_s=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatConfig:
+    """An endpoint and how we use it. ``base_url`` includes ``/v1``, as the SDK has it.
+
+    ``provider`` names the endpoint in errors and traces. ``extra`` goes into every request's body
+    (``{"reasoning_effort": "none"}``). ``max_tokens_field`` is ``max_completion_tokens`` at OpenAI, where newer
+    models accept nothing else, and ``max_tokens`` at compatible servers.
+    """
+
+    base_url: str
+    api_key: str
+    model: str
+    provider: str = "openai"
+    max_tokens_field: str | None = None
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 15.0
+    """The longest silence before and within an answer."""
+    drain_timeout_s: float = 0.5
+    """After the last token, how long the end of the stream is waited for in the background, to keep the socket."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    pool: PoolSettings = field(default_factory=_llm_pool)
+
+    @property
+    def tokens_field(self) -> str:
+        if self.max_tokens_field is not None:
+            return self.max_tokens_field
+        return "max_completion_tokens" if "//api.openai.com" in self.base_url else "max_tokens"
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolDelta(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolDelta] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Fault(msgspec.Struct):
+    message: str = ""
+    code: str | int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    error: _Fault | None = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+_REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+
+
+class _Reply:
+    """One answer being put together from its stream."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
+        self.finished = False
+
+    def take(self, data: bytes) -> list[ReplyPart]:
+        """What one ``data:`` line brings. Raises msgspec.MsgspecError for what is not a chunk, and _Broken."""
+        chunk = _CHUNK.decode(data)
+        if chunk.error is not None:
+            raise _Broken(chunk.error.message or str(chunk.error.code))
+        parts: list[ReplyPart] = []
+        for choice in chunk.choices[:1]:
+            delta = choice.delta
+            if delta is not None:
+                text = delta.content or delta.refusal
+                if text:
+                    parts.append(TextDelta(text))
+                for piece in delta.tool_calls or ():
+                    self._take_call(piece)
+            if choice.finish_reason is not None and not self.finished:
+                parts += self.finish(_REASONS.get(choice.finish_reason, "stop"))
+        return parts
+
+    def finish(self, reason: str) -> list[ReplyPart]:
+        """The tool calls, now that they are complete, and the end."""
+        self.finished = True
+        calls: list[ReplyPart] = [
+            ToolCall("".join(ids) or f"call_{index}", "".join(names), "".join(arguments) or "{}")
+            for index, (ids, names, arguments) in sorted(self._calls.items())
+        ]
+        return [*calls, Finished("tool_calls" if calls else reason)]
+
+    def _take_call(self, piece: _ToolDelta) -> None:
+        index = piece.index if piece.index is not None else max(self._calls, default=0)
+        ids, names, arguments = self._calls.setdefault(index, ([], [], []))
+        if piece.id and not ids:
+            ids.append(piece.id)
+        if piece.function is not None:
+            if piece.function.name and not names:
+                names.append(piece.function.name)
+            arguments.append(piece.function.arguments or "")
+
+
+class _ServerSentEvents:
+    """Cuts a stream into the ``data`` of its events; each is one line in this protocol."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        lines = (self._rest + piece).split(b"\n")
+        self._rest = lines.pop()
+        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+
+
+class _Broken(Exception):
+    """The endpoint reports a fault within the stream."""
+
+
+class ChatBrain:
+    """Streams replies from one endpoint and model."""
+
+    def __init__(self, config: ChatConfig) -> None:
+        self._config = config
+        base_url = config.base_url.rstrip("/")
+        warm_up = WarmUp(
+            url=f"{base_url}/models",
+            headers={"Authorization": f"Bearer {config.api_key}"},
+            provider=config.provider,
+            stage="llm",
+            timeout_s=config.connect_timeout_s,
+        )
+        self._transport = PooledTransport(config.provider, warm_up, config.pool, tls_context)
+        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
+        self._client = openai.AsyncOpenAI(
+            api_key=config.api_key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(transport=self._transport, timeout=timeout),
+        )
+        self._draining: set[asyncio.Task[None]] = set()
+
+    @property
+    def model(self) -> str:
+        return self._config.model
+
+    @property
+    def warm(self) -> bool:
+        return self._transport.pool.warm
+
+    def pools(self) -> tuple[PoolFigures, ...]:
+        return (self._transport.pool.figures(),)
+
+    async def start(self) -> None:
+        """Begin warming; returns at once."""
+        self._transport.pool.start()
+
+    async def wait_warm(self, timeout_s: float) -> None:
+        """Raises PoolTimeout."""
+        await self._transport.pool.wait_warm(timeout_s)
+
+    async def aclose(self) -> None:
+        """Close all connections; replies under way fail. Idempotent."""
+        for task in tuple(self._draining):
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
+        await self._client.close()
+
+    async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        """Stream one reply; the last part is Finished. Raises ProviderError or PoolTimeout."""
+        response = await self._send(request)
+        body = response.aiter_bytes()
+        events = _ServerSentEvents()
+        reply = _Reply()
+        try:
+            async for piece in body:
+                for data in events.feed(piece):
+                    parts = reply.finish("stop") if data == b"[DONE]" else reply.take(data)
+                    for part in parts:
+                        yield part
+                    if reply.finished:
+                        return
+            raise self._error("ended its answer in the middle", retryable=True)
+        except _Broken as error:
+            raise self._error(f"broke off its answer: {error}", retryable=True) from error
+        except msgspec.MsgspecError as error:
+            raise self._error(f"sent a message that cannot be read ({error})", retryable=True) from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise self._error(f"was lost in mid-answer ({error!r})", retryable=True) from error
+        finally:
+            if reply.finished:
+                self._drain(response, body)
+            else:
+                await response.aclose()
+
+    async def _send(self, request: ReplyRequest) -> httpx2.Response:
+        """Ask, and return when the answer has begun."""
+        manager = self._client.chat.completions.with_streaming_response.create(
+            model=self._config.model,
+            messages=[],  # the SDK would walk every message by its type, for 5 to 15 ms: they go in as they are
+            stream=True,
+            extra_body=self._body(request),
+        )
+        try:
+            return (await manager.__aenter__()).http_response
+        except openai.APIStatusError as error:
+            raise self._refused(error) from error
+        except openai.APITimeoutError as error:
+            raise self._error("did not answer in time", retryable=True) from error
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, VoiceError):
+                raise error.__cause__ from error
+            raise self._error(f"could not be reached: {error.__cause__!r}", retryable=True) from error
+
+    def _body(self, request: ReplyRequest) -> dict[str, Any]:
+        config = self._config
+        body: dict[str, Any] = {
+            "messages": list(request.messages),
+            config.tokens_field: request.max_tokens,
+            **config.extra,
+        }
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.tools:
+            body["tools"] = list(request.tools)
+            choice = request.tool_choice
+            named = {"type": "function", "function": {"name": choice}}
+            body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
+        return body
+
+    def _drain(self, response: httpx2.Response, body: AsyncGenerator[bytes, None]) -> None:
+        """Read the end of a finished stream in the background: only then can its socket be used again."""
+
+        async def drain() -> None:
+            try:
+                async with asyncio.timeout(self._config.drain_timeout_s):
+                    async for _ in body:
+                        pass
+            except (TimeoutError, httpx2.HTTPError, OSError):
+                pass  # the socket is closed instead, and replaced by the pool
+            finally:
+                await response.aclose()
+
+        task = asyncio.create_task(drain(), name="drain a finished reply")
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
+    def _refused(self, error: openai.APIStatusError) -> ProviderError:
+        status = error.status_code
+        return self._error(
+            f"refused the request with status {status} ({error.message})".replace("\n", " "),
+            retryable=status in (408, 409, 429) or status >= 500,
+            status=status,
+        )
+
+    def _error(self, what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
+        provider = self._config.provider
+        return ProviderError(
+            f"{provider} {what}.", provider=provider, stage="llm", retryable=retryable, status=status
+        )

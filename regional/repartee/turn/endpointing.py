@@ -1,0 +1,266 @@
+"""When does the caller's turn begin, probably end, go on and end? For recognisers that only transcribe.
+
+Owns the rule that turns a recogniser's results (Deepgram's nova: interim and final transcripts, speech started,
+utterance end) and a local voice activity detector's frames into the turn events that the core understands. Pure: the
+time comes in as ``now`` (s), a deadline is read from :attr:`Endpointer.deadline`, and asking the recogniser to flush
+is an output. Recognisers that decide on turns themselves (Flux) need none of this.
+
+How an eager end of turn comes about, counted from the caller's last sound::
+
+    +60 ms   local silence: the words so far do not reach the last sound, so ask the recogniser to finalise
+    +~120    the finalised words reach the last sound
+    +100     at least this much local silence, and the words complete: EagerEndOfTurn
+    ...      local speech again, or other words: TurnResumed
+    +360     the recogniser's own end of speech, or local silence as long: EndOfTurn with the same words
+
+Positions in the audio are seconds from the start of the recogniser's stream.
+"""
+
+import re
+from dataclasses import dataclass
+
+from repartee.turn.events import (
+    EagerEndOfTurn,
+    EndOfTurn,
+    Event,
+    PartialTranscript,
+    StartOfTurn,
+    TurnResumed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingSettings:
+    """Thresholds; silence and speech are the local detector's."""
+
+    eager_silence_ms: float = 100.0
+    """Silence after which complete words are probably the whole turn."""
+    end_silence_ms: float = 360.0
+    """Silence that ends the turn if the recogniser has not: its own endpointing plus its usual delay."""
+    finalize_silence_ms: float = 60.0
+    """Silence after which words that do not reach the last sound are asked for."""
+    finalize_speech_ms: float = 300.0
+    """Speech that must lie between two such requests, so that the gaps within words do not cut them up."""
+    resume_speech_ms: float = 60.0
+    """Speech after an eager end that takes it back."""
+    coverage_slack_ms: float = 60.0
+    """Words that end so little before the last sound are complete: the rest is a fading vowel or a breath."""
+    empty_turn_ms: float = 1_500.0
+    """Silence that ends a turn in which no word was recognised."""
+    finalize_wait_ms: float = 1_000.0
+    """How long the answer to a request to finalise is waited for."""
+
+
+class Finalize(Event, frozen=True, gc=False):
+    """Ask the recogniser for the final words of all the audio it has."""
+
+
+class Transcript(Event, frozen=True, gc=False):
+    """A recogniser's result for one stretch of audio, from ``start_s`` to ``end_s`` of its stream.
+
+    ``final``: the words of this stretch will not change; ``speech_final``: the recogniser heard the speech end;
+    ``finalized``: the answer to :class:`Finalize`.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    final: bool = False
+    speech_final: bool = False
+    finalized: bool = False
+
+
+Output = StartOfTurn | PartialTranscript | EagerEndOfTurn | TurnResumed | EndOfTurn | Finalize
+
+_NOT_WORDS = re.compile(r"[^\w\s']+")
+
+
+def same_words(one: str, other: str) -> bool:
+    """Equal but for punctuation and capitals, which a recogniser goes on polishing."""
+    return one == other or _words(one) == _words(other)
+
+
+def _words(text: str) -> list[str]:
+    return _NOT_WORDS.sub(" ", text).casefold().split()
+
+
+class Endpointer:
+    """One call's turns. Every method returns what follows, in order."""
+
+    def __init__(self, settings: EndpointingSettings, *, frame_ms: float, heard_s: float = 0.0) -> None:
+        """``frame_ms`` is the length of the local detector's frames; ``heard_s`` what the stream held before."""
+        self._settings = settings
+        self._frame_s = frame_ms / 1000
+        self._heard_s = heard_s
+        self._last_sound_s = heard_s
+        self._last_sound_at: float | None = None
+        self._speech_run_s = 0.0
+        self._speech_since_finalize_s = 0.0
+        self._in_turn = False
+        self._committed: list[str] = []
+        self._interim = ""
+        self._covered_s = heard_s
+        self._shown = ""
+        self._eager: str | None = None
+        self._finalizing_until: float | None = None
+        self._stale_until_s = heard_s
+        self._flushing_old = False
+
+    @property
+    def in_turn(self) -> bool:
+        return self._in_turn
+
+    @property
+    def text(self) -> str:
+        """The turn's words so far."""
+        parts = [*self._committed, self._interim] if self._interim else self._committed
+        return " ".join(parts)
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`expire` wants to be called, if audio stops coming before; None without a turn."""
+        if not self._in_turn or self._last_sound_at is None:
+            return None
+        return self._last_sound_at + self._end_after_s()
+
+    def frame(self, speech: bool, now: float) -> list[Output]:
+        """One frame of the local detector, whose audio has just been sent to the recogniser."""
+        self._heard_s += self._frame_s
+        if not speech:
+            self._speech_run_s = 0.0
+            return self._silence(now) if self._in_turn else []
+        self._last_sound_s = self._heard_s
+        self._last_sound_at = now
+        self._speech_run_s += self._frame_s
+        self._speech_since_finalize_s += self._frame_s
+        if self._eager is not None and self._speech_run_s * 1000 >= self._settings.resume_speech_ms - 1e-6:
+            return self._resume()
+        return []
+
+    def speech_started(self, now: float) -> list[Output]:
+        """The recogniser hears speech."""
+        return self._begin("", now)
+
+    def transcript(self, result: Transcript, now: float) -> list[Output]:
+        """The recogniser's words."""
+        if result.finalized:
+            self._finalizing_until = None
+        if self._is_stale(result):
+            return []
+        if result.final:
+            if result.text:
+                self._committed.append(result.text)
+            self._interim = ""
+        else:
+            self._interim = result.text
+        self._covered_s = max(self._covered_s, result.end_s)
+        outputs = self._begin(self.text, now) if self.text else []
+        outputs += self._show()
+        if result.speech_final and self._in_turn and self.text:
+            return outputs + self._end(now)
+        if self._in_turn:
+            outputs += self._silence(now)
+        return outputs
+
+    def utterance_end(self, now: float) -> list[Output]:
+        """The recogniser has seen no word for a while."""
+        return self._end(now) if self._in_turn and self.text else []
+
+    def force_end(self, now: float) -> list[Output]:
+        """The turn is to end now, with the words there are."""
+        if not self._in_turn:
+            return [EndOfTurn("")]
+        return self._end(now)
+
+    def expire(self, now: float) -> list[Output]:
+        """The deadline has passed, perhaps without audio since."""
+        return self._silence(now) if self._in_turn else []
+
+    # --- within ------------------------------------------------------------------------------------------------
+
+    def _is_stale(self, result: Transcript) -> bool:
+        """Results for audio of a turn that has ended already."""
+        if self._flushing_old and result.start_s < self._stale_until_s:
+            self._flushing_old = not result.finalized
+            return True
+        self._flushing_old = False
+        return result.end_s <= self._stale_until_s
+
+    def _begin(self, text: str, now: float) -> list[Output]:
+        if self._in_turn:
+            return []
+        self._in_turn = True
+        self._shown = text
+        if self._last_sound_at is None:
+            self._last_sound_at = now
+        return [StartOfTurn(text)]
+
+    def _show(self) -> list[Output]:
+        """Words that are new; other words than the eager end's take that back."""
+        text = self.text
+        if not self._in_turn or text == self._shown:
+            return []
+        self._shown = text
+        outputs: list[Output] = []
+        if self._eager is not None:
+            if same_words(text, self._eager):
+                return []
+            outputs += self._resume()
+        return [*outputs, PartialTranscript(text)]
+
+    def _resume(self) -> list[Output]:
+        self._eager = None
+        return [TurnResumed()]
+
+    def _silence(self, now: float) -> list[Output]:
+        """What the time since the last sound means."""
+        silence_s = now - (self._last_sound_at if self._last_sound_at is not None else now)
+        if silence_s + 1e-9 >= self._end_after_s():
+            return self._end(now)
+        settings = self._settings
+        silence_ms = silence_s * 1000 + 1e-6
+        if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
+            self._eager = self.text
+            return [EagerEndOfTurn(self._eager)]
+        if not self._complete and silence_ms >= settings.finalize_silence_ms:
+            return self._finalize(now)
+        return []
+
+    @property
+    def _complete(self) -> bool:
+        """The words reach to the last sound."""
+        return self._covered_s >= self._last_sound_s - self._settings.coverage_slack_ms / 1000
+
+    def _finalize(self, now: float) -> list[Output]:
+        if self._finalizing_until is not None and now < self._finalizing_until:
+            return []
+        if self._speech_since_finalize_s * 1000 < self._settings.finalize_speech_ms:
+            return []
+        self._speech_since_finalize_s = 0.0
+        self._finalizing_until = now + self._settings.finalize_wait_ms / 1000
+        return [Finalize()]
+
+    def _end_after_s(self) -> float:
+        settings = self._settings
+        return (settings.end_silence_ms if self.text else settings.empty_turn_ms) / 1000
+
+    def _end(self, now: float) -> list[Output]:
+        text = self.text
+        outputs: list[Output] = []
+        if self._eager is not None:
+            if same_words(text, self._eager):
+                text = self._eager
+            else:
+                outputs.append(TurnResumed())
+        outputs.append(EndOfTurn(text))
+        if self._interim:
+            # What was heard but not finalised would come again as the next turn's first words.
+            self._flushing_old = True
+            outputs.append(Finalize())
+        self._stale_until_s = max(self._covered_s, self._last_sound_s)
+        self._in_turn = False
+        self._committed, self._interim, self._shown, self._eager = [], "", "", None
+        self._last_sound_at = None
+        self._speech_since_finalize_s = 0.0
+        self._finalizing_until = None
+        return outputs
