@@ -17,6 +17,7 @@ from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import CallerAudio
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import HEARING_HZ, Ears, Transcriber
+from repartee.providers.interfaces import Hearing as Heard
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, Event, HearingLost
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
@@ -136,14 +137,18 @@ class Hearing:
         self._backlog_bytes = 0
         try:
             async for event in transcriber.events():
-                if isinstance(event, EagerEndOfTurn | EndOfTurn):
-                    event = msgspec.structs.replace(event, speech_ended_at=self._audio.speech_ended_at())
-                self._deliver(event)
+                self._deliver(self._timed(event))
         except ProviderError as error:
             log.warning("speech recognition was lost: %s", error)
         finally:
             self._transcriber = None
             await transcriber.aclose()
+
+    def _timed(self, event: Heard) -> Heard:
+        """The event, with the time at which the speech that it ends had arrived."""
+        if not isinstance(event, EagerEndOfTurn | EndOfTurn):
+            return event
+        return msgspec.structs.replace(event, speech_ended_at=self._audio.speech_ended_at())
 
     def _pass_on(self, pcm: bytes) -> None:
         if self._transcriber:

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from repartee.errors import ClientProtocolError
 from repartee.session.hearing import Hearing
 from repartee.turn import events as e
-from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message
+from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message, Role
 from repartee.turn.machine import TurnMachine
 from repartee.wire import client_events as w
 from repartee.wire.announcer import Announcer, item_json
 from repartee.wire.session_config import checked_response
 
-_Given = TypeVar("_Given")
+_Given = TypeVar("_Given", bound=str)
 
 
 class Intake:
@@ -121,7 +121,7 @@ def _checked_item(new: w.NewItem, item_id: str) -> Item:
         )
     if new.type == "function_call_output":
         return FunctionOutput(item_id, _given(new.call_id, "call_id"), _given(new.output, "output"))
-    role = _given(new.role, "role")
+    role: Role = _given(new.role, "role")
     parts = [part.text if part.text is not None else part.transcript for part in new.content]
     text = " ".join(part for part in parts if part)
     if not text:

@@ -29,7 +29,7 @@ def reply_request(
 ) -> ReplyRequest:
     """The request for one reply. A response's own settings come before the session's."""
     options = options or ResponseParams()
-    spoken = config.spoken if options.output_modalities is None else options.output_modalities == ["audio"]
+    spoken = is_spoken(config, options)
     instructions = config.instructions if options.instructions is None else options.instructions
     if spoken:
         instructions = f"{instructions}\n\n{SPOKEN_STYLE}".strip()
@@ -44,3 +44,10 @@ def reply_request(
         max_tokens=MAX_OUTPUT_TOKENS if max_tokens == "inf" else max_tokens,
         temperature=temperature,
     )
+
+
+def is_spoken(config: SessionConfig, options: ResponseParams | None) -> bool:
+    """Whether a reply is to be spoken, and not text only."""
+    if options is None or options.output_modalities is None:
+        return config.spoken
+    return options.output_modalities == ["audio"]

@@ -1,0 +1,94 @@
+"""Who gets in: a ticket, and one of the worker's call slots, taken before the socket is accepted.
+
+Pure but for the clock's readings, which come in as ``now``.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from repartee.errors import AdmissionRefused
+from repartee_edge.tickets import (
+    SeenTickets,
+    Ticket,
+    TicketKeys,
+    TicketMalformed,
+    verify,
+)
+
+TICKET_HEADER = "x-repartee-ticket"
+TICKET_SUBPROTOCOL = "openai-insecure-api-key."
+"""A browser cannot set headers; OpenAI's clients send the token as a subprotocol with this prefix."""
+
+FULL_RETRY_AFTER_S = 2
+DRAINING_RETRY_AFTER_S = 1
+
+
+class Slots:
+    """The worker's call slots. Taking one never waits, so there is no race to over-accept in."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+        self.draining = False
+
+    def __repr__(self) -> str:
+        return f"<Slots: {self.taken} of {self.limit}{', draining' if self.draining else ''}>"
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A slot for as long as the context is open. Raises AdmissionRefused."""
+        if self.draining:
+            raise AdmissionRefused(
+                "This worker is being replaced: connect again.", retry_after_s=DRAINING_RETRY_AFTER_S
+            )
+        if self.taken >= self.limit:
+            raise AdmissionRefused(
+                f"This worker is full ({self.limit} calls): try again.", retry_after_s=FULL_RETRY_AFTER_S
+            )
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class TicketGate:
+    """Lets in whoever has a ticket for this region; each ticket once.
+
+    ``keys`` None: only anonymous sessions are possible. ``allow_anonymous``: no ticket is needed (the server must
+    then listen on loopback only, which its start makes sure of).
+    """
+
+    region: str
+    keys: TicketKeys | None
+    allow_anonymous: bool
+    seen: SeenTickets
+
+    def check(self, headers: Mapping[str, str], subprotocols: list[str], now: float) -> Ticket | None:
+        """The caller's ticket (None: anonymous, and allowed). ``now`` is seconds since the epoch.
+
+        Raises TicketError.
+        """
+        token = ticket_in(headers, subprotocols)
+        if token is None or self.keys is None:
+            if self.allow_anonymous:
+                return None
+            raise TicketMalformed("A session needs a ticket: connect through the edge, which gives one.")
+        ticket = verify(self.keys, token, region=self.region, now=now)
+        self.seen.use(ticket, now)
+        return ticket
+
+
+def ticket_in(headers: Mapping[str, str], subprotocols: list[str]) -> str | None:
+    """The ticket that a request carries: from the edge's header, as a bearer token, or as a subprotocol."""
+    if token := headers.get(TICKET_HEADER):
+        return token
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    for name in subprotocols:
+        if name.startswith(TICKET_SUBPROTOCOL):
+            return name.removeprefix(TICKET_SUBPROTOCOL)
+    return None

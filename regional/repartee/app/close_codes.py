@@ -1,0 +1,15 @@
+"""How a call's socket is closed, and why: the one place where WebSocket close codes are chosen."""
+
+from typing import Final
+
+NORMAL: Final = 1000
+"""The client hung up, or the agent did."""
+
+GOING_AWAY: Final = 1012
+"""The worker is being replaced and the drain limit has come (1012, service restart): connect again."""
+
+TOO_SLOW: Final = 1008
+"""The client does not read what it is sent."""
+
+INTERNAL: Final = 1011
+"""A fault of ours, or providers that are gone."""

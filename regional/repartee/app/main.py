@@ -1,0 +1,151 @@
+"""The regional worker as an ASGI application: its routes, and its start and end."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TypedDict
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from repartee.app.services import Services
+from repartee.app.telemetry import Telemetry, open_latency_log
+from repartee.app.worker import Worker, WorkerConfig
+from repartee.errors import AdmissionRefused
+from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
+
+log = logging.getLogger(__name__)
+
+PAGE = Path(__file__).parent / "page"
+SUBPROTOCOL = "realtime"
+"""What OpenAI's clients offer beside their token, and want accepted."""
+
+
+class State(TypedDict):
+    """What lives as long as the application does."""
+
+    worker: Worker
+
+
+def create_app(config: WorkerConfig) -> Starlette:
+    """One worker. Its providers are warmed when the application starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[State]:
+        services = Services(config.settings, config.agent)
+        latency_log = open_latency_log(config.settings.latency_log)
+        telemetry = Telemetry(config.settings.region, services.providers.names, latency_log)
+        worker = Worker(config, services, telemetry)
+        app.state.worker = worker
+        await services.start()
+        try:
+            yield {"worker": worker}
+        finally:
+            await services.aclose()
+            if config.settings.latency_log:
+                latency_log.close()
+
+    routes = [
+        Route("/", page),
+        Mount("/page", StaticFiles(directory=PAGE)),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        WebSocketRoute("/v1/voice/session", session),
+        WebSocketRoute("/v1/realtime", session),
+        Route("/v1/voice/session", direct_session, methods=["POST"]),
+        Route("/v1/voice/session", upgrade_required),
+        Route("/v1/realtime", upgrade_required),
+        Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _worker(connection: HTTPConnection) -> Worker:
+    worker: Worker = connection.state.worker
+    return worker
+
+
+async def page(request: Request) -> Response:
+    """The browser page."""
+    return FileResponse(PAGE / "index.html")
+
+
+async def healthz(request: Request) -> Response:
+    """The process is alive."""
+    return PlainTextResponse("alive\n")
+
+
+async def readyz(request: Request) -> Response:
+    """New calls are welcome."""
+    worker = _worker(request)
+    if worker.ready:
+        return PlainTextResponse("ready\n")
+    why = "draining" if worker.slots.draining else "the pools are not warm yet"
+    return PlainTextResponse(f"not ready: {why}\n", status_code=503, headers={"Retry-After": "1"})
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    body = generate_latest(_worker(request).telemetry.registry)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+async def session(websocket: WebSocket) -> None:
+    """A call: admitted before it is accepted, so that a caller who is refused can go elsewhere at once."""
+    worker = _worker(websocket)
+    offered = websocket.scope["subprotocols"]
+    slot = ExitStack()
+    try:
+        slot.enter_context(worker.slots.one())
+        with slot:
+            ticket = worker.gate.check(websocket.headers, offered, time.time())
+            await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+            await worker.hold_call(websocket, ticket, slot.pop_all())
+    except AdmissionRefused as refusal:
+        worker.telemetry.calls.labels("refused").inc()
+        headers = {"Retry-After": str(refusal.retry_after_s)}
+        await websocket.send_denial_response(_error(503, "server_busy", str(refusal), headers))
+    except TicketError as error:
+        worker.telemetry.tickets_refused.labels(error.reason).inc()
+        await websocket.send_denial_response(_error(401, f"ticket_{error.reason}", str(error)))
+
+
+async def direct_session(request: Request) -> Response:
+    """Where and with what token to open a session. A region answers this only for anonymous sessions."""
+    return _anonymous_token(request, key="token")
+
+
+async def client_secret(request: Request) -> Response:
+    """A token for a browser. A region gives one only for anonymous sessions; otherwise the edge does."""
+    return _anonymous_token(request, key="value")
+
+
+async def upgrade_required(request: Request) -> Response:
+    """A plain GET on the session's path."""
+    return _error(426, "upgrade_required", "Open a WebSocket here.", {"Upgrade": "websocket"})
+
+
+def _anonymous_token(request: Request, *, key: str) -> Response:
+    worker = _worker(request)
+    gate = worker.gate
+    if not gate.allow_anonymous:
+        return _error(401, "no_tickets_here", "Ask the edge: a region gives no tickets.")
+    now = time.time()
+    token = sign(gate.keys, region=gate.region, subject="anonymous", now=now) if gate.keys else "anonymous"
+    url = str(request.url.replace(scheme="ws", path="/v1/voice/session", query=""))
+    return JSONResponse(
+        {key: token, "url": url, "region": gate.region, "expires_at": int(now) + TICKET_TTL_S}
+    )
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    body = {"error": {"type": "invalid_request_error", "code": code, "message": message}}
+    return JSONResponse(body, status_code=status, headers=headers)

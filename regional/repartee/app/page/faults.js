@@ -1,0 +1,67 @@
+// Everything that can go wrong, in words that say what to do.
+
+export class Fault extends Error {
+  /** `kind` is a key of WORDS; `detail` is shown after it; `retryAfterS` is the server's own wish. */
+  constructor(kind, detail = "", retryAfterS = null) {
+    super(WORDS[kind]?.text ?? kind);
+    this.kind = kind;
+    this.detail = detail;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+const SITE_SETTINGS = "open the site settings beside the address, allow the microphone, and start again";
+
+// `action` is what the notice offers: "start" places the call anew, "key" asks for another API key.
+export const WORDS = {
+  denied: { text: `The microphone is not allowed on this page. To talk, ${SITE_SETTINGS}. You can type meanwhile.` },
+  "no-microphone": { text: "No microphone was found. Plug one in and start again. You can type meanwhile." },
+  "microphone-busy": { text: "Another program holds the microphone. Close it and start again. You can type meanwhile." },
+  "microphone-lost": { text: "The microphone was unplugged. Plug it in and start again. You can type meanwhile." },
+  microphone: { text: "The microphone could not be opened. You can type meanwhile." },
+  insecure: {
+    text: "Browsers give the microphone only to pages served over https, or from this machine (http://127.0.0.1). You can type meanwhile.",
+  },
+  audio: { text: "This browser could not start audio. Try a current Chrome, Edge, Firefox or Safari.", action: "start" },
+  key: { text: "The API key was refused.", action: "key" },
+  ticket: { text: "The server did not accept the session’s ticket. It may have aged: start again.", action: "start" },
+  full: { text: "Every line is taken just now.", action: "start" },
+  starting: { text: "The server is still warming up its connections.", action: "start" },
+  limited: { text: "Too many calls were started in a short time.", action: "start" },
+  unreachable: { text: "The server cannot be reached. Is it running, and is this machine online?", action: "start" },
+  lost: { text: "The connection was lost. What was said is kept above.", action: "start" },
+  moved: { text: "The server is going down for maintenance and ended the call. Another one will take it.", action: "start" },
+  ended: { text: "The server ended the call.", action: "start" },
+  refused: { text: "The server refused the call.", action: "start" },
+  server: { text: "The agent could not answer." },
+};
+
+/** The fault that a WebSocket's close means; null for a good end. */
+export function faultOfClose(code, reason) {
+  if (code === 1000) return null;
+  if (code === 1001 || code === 1012) return new Fault("moved", reason);
+  if (code === 1006) return new Fault("lost");
+  if (code === 1013) return new Fault("full", reason);
+  if (code === 1008 || code === 4001 || code === 4401) return new Fault("ticket", reason);
+  return new Fault("ended", reason || `code ${code}`);
+}
+
+/** The fault that an HTTP response means. */
+export async function faultOfResponse(response) {
+  const retryAfterS = Number.parseInt(response.headers.get("retry-after"), 10) || null;
+  const detail = await saidIn(response);
+  if (response.status === 401 || response.status === 403) return new Fault("key", detail);
+  if (response.status === 429) return new Fault("limited", detail, retryAfterS);
+  if (response.status === 503) return new Fault("full", detail, retryAfterS ?? 5);
+  return new Fault("refused", detail || `HTTP status ${response.status}`, retryAfterS);
+}
+
+async function saidIn(response) {
+  try {
+    const body = await response.json();
+    const said = body.error?.message ?? body.message ?? body.reason ?? body.error ?? "";
+    return typeof said === "string" ? said : "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,83 @@
+// The transcript of both sides, as it is spoken.
+
+export class TranscriptView {
+  constructor(log) {
+    this.log = log;
+    this.lines = new Map();
+  }
+
+  /** What the caller said: `text` replaces, `delta` adds. */
+  heard({ item, text, delta, done }) {
+    const line = this.line(item, "you", "You");
+    if (delta !== undefined) line.text += delta;
+    if (text) line.text = text;
+    line.done = done;
+    line.words.textContent = line.text || (done ? "(nothing was understood)" : "…");
+    line.element.classList.toggle("pending", !done);
+    line.element.setAttribute("aria-busy", String(!done));
+    this.follow();
+  }
+
+  /** What the agent says. */
+  said({ item, delta }) {
+    const line = this.line(item, "agent", "Agent");
+    line.text += delta;
+    line.words.textContent = line.text.trim();
+    this.follow();
+  }
+
+  /** The agent was cut off after this share of what had arrived: what was not heard is struck out. */
+  cut({ item, share }) {
+    const line = this.lines.get(item);
+    if (!line) return;
+    const words = line.text.trim().split(/\s+/);
+    const heard = Math.round(words.length * share);
+    const unheard = document.createElement("del");
+    unheard.textContent = words.slice(heard).join(" ");
+    line.words.replaceChildren(`${words.slice(0, heard).join(" ")} `, unheard);
+    line.element.classList.add("interrupted");
+    const note = document.createElement("span");
+    note.className = "mark";
+    note.textContent = "interrupted";
+    line.words.append(" ", note);
+  }
+
+  /** Shows a turn's latency beside its answer; `open` is called when it is chosen. */
+  badge(item, ms, over, open) {
+    const line = this.lines.get(item);
+    if (!line || line.badge) return;
+    line.badge = document.createElement("button");
+    line.badge.type = "button";
+    line.badge.className = "badge";
+    line.badge.dataset.over = over;
+    line.badge.textContent = `${Math.round(ms)} ms`;
+    line.badge.setAttribute("aria-label", `Answered after ${Math.round(ms)} milliseconds; show where they went`);
+    line.badge.addEventListener("click", open);
+    line.element.querySelector(".speaker").append(line.badge);
+  }
+
+  get empty() {
+    return this.lines.size === 0;
+  }
+
+  line(item, side, speaker) {
+    const known = this.lines.get(item);
+    if (known) return known;
+    const element = document.createElement("div");
+    element.className = `line ${side}`;
+    const name = document.createElement("p");
+    name.className = "speaker";
+    name.textContent = speaker;
+    const words = document.createElement("p");
+    words.className = "words";
+    element.append(name, words);
+    this.log.append(element);
+    const line = { element, words, text: "", done: false, badge: null };
+    this.lines.set(item, line);
+    return line;
+  }
+
+  follow() {
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+}

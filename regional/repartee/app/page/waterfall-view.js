@@ -1,0 +1,100 @@
+// One turn as a waterfall: every stage drawn where it happened, against the budget.
+
+import { BUDGET_MS, laidOut } from "/page/budget.js";
+
+/** A <details> element: the whole turn in one bar, and inside it a row a stage. */
+export function waterfall({ number, stages, totalMs, latency }) {
+  const rows = laidOut(stages);
+  const scaleMs = Math.max(BUDGET_MS, totalMs) * 1.04;
+  const turn = make("details", "turn");
+  turn.dataset.over = totalMs >= BUDGET_MS;
+  const summary = make("summary", "");
+  summary.append(
+    make("span", "turn-number", String(number)),
+    strip(rows, scaleMs),
+    make("span", "turn-ms", `${Math.round(totalMs)} ms`),
+  );
+  turn.append(summary, stageTable(rows, scaleMs, number), notes(latency));
+  return turn;
+}
+
+function strip(rows, scaleMs) {
+  const bar = make("span", "strip");
+  bar.setAttribute("aria-hidden", "true");
+  for (const row of rows) {
+    const piece = make("i", "");
+    piece.dataset.stage = row.name;
+    piece.style.left = percent(row.startMs / scaleMs);
+    piece.style.width = percent(Math.max(0, row.ms) / scaleMs);
+    bar.append(piece);
+  }
+  bar.append(budgetLine(scaleMs));
+  return bar;
+}
+
+function stageTable(rows, scaleMs, number) {
+  const table = make("table", "stages");
+  const caption = make("caption", "visually-hidden", `Stages of turn ${number}`);
+  const body = make("tbody", "");
+  for (const row of rows) body.append(stageRow(row, scaleMs));
+  table.append(caption, heading(), body);
+  return table;
+}
+
+function heading() {
+  const head = make("thead", "visually-hidden");
+  const row = make("tr", "");
+  for (const title of ["Stage", "When", "Took", "Budget"]) row.append(make("th", "", title));
+  head.append(row);
+  return head;
+}
+
+function stageRow(stage, scaleMs) {
+  const row = make("tr", "");
+  const name = make("th", "", stage.words);
+  name.scope = "row";
+  name.title = stage.tells;
+  const track = make("td", "track");
+  const bar = make("i", "");
+  bar.dataset.stage = stage.name;
+  bar.style.left = percent(stage.startMs / scaleMs);
+  bar.style.width = percent(Math.max(0, stage.ms) / scaleMs);
+  track.append(bar, budgetLine(scaleMs));
+  const took = make("td", "took", figure(stage.ms));
+  const target = make("td", "target", stage.target ? `${stage.target[0]}–${stage.target[1]}` : "");
+  if (stage.target && stage.ms > stage.target[1]) {
+    row.className = "over";
+    took.append(make("span", "visually-hidden", " over budget"));
+  }
+  row.append(name, track, took, target);
+  return row;
+}
+
+function notes(latency) {
+  const said = [];
+  if (latency.filler_ms != null) said.push(`Filler heard after ${Math.round(latency.filler_ms)} ms.`);
+  if (latency.prefetch === "hit") said.push("The tool’s result was fetched before it was asked for.");
+  if (latency.prefetch === "miss") said.push("No prefetched result fitted.");
+  return make("p", "turn-notes", said.join(" "));
+}
+
+function budgetLine(scaleMs) {
+  const line = make("b", "budget-line");
+  line.style.left = percent(BUDGET_MS / scaleMs);
+  return line;
+}
+
+function figure(ms) {
+  return ms >= 9.95 ? String(Math.round(ms)) : ms.toFixed(1);
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(2)}%`;
+}
+
+function make(tag, className, text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}

@@ -1,0 +1,92 @@
+"""The providers of one worker: built from its settings, warmed at its start, shared by its calls."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from repartee.agent.agent import Agent
+from repartee.app.settings import Settings
+from repartee.errors import ConfigurationError
+from repartee.pool.pool import PoolFigures
+from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
+from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
+from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.session.call import Providers
+
+
+class _Provider(Protocol):
+    """What all providers have in common."""
+
+    @property
+    def warm(self) -> bool: ...
+
+    async def start(self) -> None: ...
+
+    def pools(self) -> tuple[PoolFigures, ...]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Services:
+    """The ears, the brain and the voice that all calls share."""
+
+    def __init__(self, settings: Settings, agent: Agent) -> None:
+        check_keys(settings)
+        ears = _ears(settings)
+        brain = ChatBrain(
+            ChatConfig(
+                settings.openai_base_url,
+                settings.openai_api_key.get_secret_value(),
+                agent.model or settings.llm_model,
+            )
+        )
+        voice = CartesiaVoice(
+            CartesiaConfig(
+                settings.cartesia_base_url,
+                settings.cartesia_api_key.get_secret_value(),
+                agent.voice or settings.voice,
+            )
+        )
+        self._all: tuple[_Provider, ...] = (ears, brain, voice)
+        names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
+        self.providers = Providers(ears, brain, voice, names)
+
+    @property
+    def warm(self) -> bool:
+        """All pools have what a call needs."""
+        return all(provider.warm for provider in self._all)
+
+    def pools(self) -> Iterable[PoolFigures]:
+        """Each pool's figures at this moment."""
+        for provider in self._all:
+            yield from provider.pools()
+
+    async def start(self) -> None:
+        """Begin warming; returns at once."""
+        for provider in self._all:
+            await provider.start()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for provider in self._all:
+            await provider.aclose()
+
+
+def check_keys(settings: Settings) -> None:
+    """Raises ConfigurationError that names every provider's key that is needed and missing."""
+    needed = {"DEEPGRAM_API_KEY": settings.deepgram_api_key, "OPENAI_API_KEY": settings.openai_api_key}
+    needed |= (
+        {"CARTESIA_API_KEY": settings.cartesia_api_key}
+        if settings.tts == "cartesia"
+        else {"ELEVENLABS_API_KEY": settings.elevenlabs_api_key}
+    )
+    missing = [name for name, key in needed.items() if not key.get_secret_value()]
+    if missing:
+        raise ConfigurationError(
+            f"Not set: {', '.join(missing)}. Export the keys, or run the whole system with the providers' stand-ins: "
+            "repartee up."
+        )
+
+
+def _ears(settings: Settings) -> FluxEars | NovaEars:
+    url, key = settings.deepgram_base_url, settings.deepgram_api_key.get_secret_value()
+    return FluxEars(FluxConfig(url, key)) if settings.stt == "flux" else NovaEars(NovaConfig(url, key))

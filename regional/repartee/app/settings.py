@@ -1,0 +1,176 @@
+"""All settings of a regional worker, read from the environment once, at the start.
+
+A setting that is wrong stops the start; all that are wrong are named together. docs/operations.md lists every one
+(a test compares).
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from repartee.errors import ConfigurationError
+
+
+def _named(variable: str) -> AliasChoices:
+    return AliasChoices(variable)
+
+
+class Settings(BaseSettings):
+    """One regional worker's configuration. Field descriptions are the documentation's."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    deepgram_api_key: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_named("DEEPGRAM_API_KEY"), description="Key for Deepgram."
+    )
+    openai_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_named("OPENAI_API_KEY"),
+        description="Key for OpenAI, or for the compatible server at OPENAI_BASE_URL.",
+    )
+    cartesia_api_key: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_named("CARTESIA_API_KEY"), description="Key for Cartesia."
+    )
+    elevenlabs_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_named("ELEVENLABS_API_KEY"),
+        description="Key for ElevenLabs.",
+    )
+    deepgram_base_url: str = Field(
+        default="https://api.deepgram.com",
+        validation_alias=_named("DEEPGRAM_BASE_URL"),
+        description="Where Deepgram is.",
+    )
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1",
+        validation_alias=_named("OPENAI_BASE_URL"),
+        description="Where OpenAI, or a compatible server, is; with its /v1.",
+    )
+    cartesia_base_url: str = Field(
+        default="https://api.cartesia.ai",
+        validation_alias=_named("CARTESIA_BASE_URL"),
+        description="Where Cartesia is.",
+    )
+    elevenlabs_base_url: str = Field(
+        default="https://api.elevenlabs.io",
+        validation_alias=_named("ELEVENLABS_BASE_URL"),
+        description="Where ElevenLabs is.",
+    )
+    stt: Literal["flux", "nova"] = Field(
+        default="flux",
+        validation_alias=_named("REPARTEE_STT"),
+        description="Speech recognition: Deepgram's Flux or nova.",
+    )
+    tts: Literal["cartesia", "elevenlabs"] = Field(
+        default="cartesia", validation_alias=_named("REPARTEE_TTS"), description="Speech synthesis."
+    )
+    llm_model: str = Field(
+        default="gpt-4.1-mini",
+        min_length=1,
+        validation_alias=_named("REPARTEE_LLM_MODEL"),
+        description="The language model, where the agent names none.",
+    )
+    voice: str = Field(
+        default="f786b574-daa5-4673-aa0c-cbe3e8534c02",
+        min_length=1,
+        validation_alias=_named("REPARTEE_VOICE"),
+        description="The provider's id of the voice, where the agent names none.",
+    )
+    region: str = Field(
+        default="local",
+        min_length=1,
+        validation_alias=_named("REPARTEE_REGION"),
+        description="This region's name, as tickets and traces have it.",
+    )
+    max_calls: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        validation_alias=_named("REPARTEE_MAX_CALLS"),
+        description="Call slots of this worker: further calls are refused with 503.",
+    )
+    warm_calls: int = Field(
+        default=4,
+        ge=0,
+        le=1_000,
+        validation_alias=_named("REPARTEE_WARM_CALLS"),
+        description="How many further calls each pool is kept warm for.",
+    )
+    ticket_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_named("REPARTEE_TICKET_KEY"),
+        description="The key that session tickets are signed with; 32 characters or more.",
+    )
+    ticket_key_previous: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_named("REPARTEE_TICKET_KEY_PREVIOUS"),
+        description="The key before it, accepted while keys are rotated.",
+    )
+    agent: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_AGENT"),
+        description="The agent to serve, as module:name or file.py:name; empty: a plain one.",
+    )
+    drain_s: float = Field(
+        default=110.0,
+        ge=0,
+        le=7_200,
+        validation_alias=_named("REPARTEE_DRAIN_S"),
+        description="How long calls may go on after the worker is told to stop, in seconds.",
+    )
+    latency_log: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_LATENCY_LOG"),
+        description="File for one JSON line a turn; empty: standard output.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias=_named("REPARTEE_LOG_LEVEL"), description="What is logged."
+    )
+
+    @field_validator("deepgram_base_url", "openai_base_url", "cartesia_base_url", "elevenlabs_base_url")
+    @classmethod
+    def _is_web_address(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or "." not in url + "." or " " in url:
+            raise ValueError("must begin with http:// or https:// (the WebSocket address follows from it)")
+        return url.rstrip("/")
+
+    @field_validator("ticket_key", "ticket_key_previous")
+    @classmethod
+    def _is_long_enough(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value() and len(key.get_secret_value().encode()) < 32:
+            raise ValueError("must be 32 bytes or longer: openssl rand -base64 32 makes one")
+        return key
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in the process's environment (or in ``environment``, for tests).
+
+    Raises ConfigurationError, which names every fault.
+    """
+    try:
+        if environment is None:
+            return Settings()
+        return Settings.model_validate({key: value for key, value in environment.items() if value})
+    except ValidationError as error:
+        raise ConfigurationError(_faults(error)) from None
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field."""
+    alias = Settings.model_fields[field].validation_alias
+    assert isinstance(alias, AliasChoices)
+    return str(alias.choices[0])
+
+
+def _faults(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = str(fault["loc"][0])
+        variable = variable_of(name) if name in Settings.model_fields else name
+        told = fault["msg"].removeprefix("Value error, ")
+        secret = "KEY" in variable
+        shown = "" if secret else f" (it is {fault['input']!r})"
+        lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
+    return "These settings are wrong:\n  " + "\n  ".join(lines)

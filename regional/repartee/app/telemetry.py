@@ -1,0 +1,158 @@
+"""What the worker reports of itself: Prometheus metrics, and one JSON line for every turn.
+
+No transcript and no key ever gets here.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from repartee.errors import ProviderError, VoiceError
+from repartee.latency.timeline import TurnTrace
+from repartee.pool.pool import PoolFigures
+from repartee.session.observer import SpeculationOutcome
+from repartee.turn.commands import TurnOutcome
+
+log = logging.getLogger(__name__)
+
+LATENCY_BUCKETS_S = (
+    0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 1.0, 1.3, 1.7, 2.5, 5.0
+)  # fmt: skip
+"""Fine around the 500 ms that a turn may take."""
+
+STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
+
+
+class PoolSource(Protocol):
+    """Anything that has pools."""
+
+    def pools(self) -> Iterable[PoolFigures]:
+        """Each pool's figures at this moment."""
+
+
+class Telemetry:
+    """The metrics of one worker; an Observer of its calls."""
+
+    def __init__(self, region: str, providers: Mapping[str, str], latency_log: TextIO) -> None:
+        self.registry = CollectorRegistry()
+        self._region = region
+        self._providers = dict(providers)
+        self._log = latency_log
+        registry = self.registry
+        self.calls_active = Gauge("repartee_calls_active", "Calls in progress.", registry=registry)
+        self.call_slots = Gauge("repartee_call_slots", "Calls this worker takes at most.", registry=registry)
+        self.draining = Gauge(
+            "repartee_draining", "1 while the worker takes no new calls.", registry=registry
+        )
+        self.calls = Counter("repartee_calls", "Calls by outcome.", ["outcome"], registry=registry)
+        self.tickets_refused = Counter(
+            "repartee_tickets_refused",
+            "Callers without a valid ticket, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._turns = Counter("repartee_turns", "Turns by outcome.", ["outcome"], registry=registry)
+        self._voice_to_voice = Histogram(
+            "repartee_voice_to_voice_seconds",
+            "From the caller's last sample of speech to the answer's first audible one, at this worker's socket.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "repartee_stage_seconds",
+            "A stage's share of the voice-to-voice latency.",
+            ["stage"],
+            buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        self._provider_errors = Counter(
+            "repartee_provider_errors",
+            "Failures of providers that cost a caller something.",
+            ["provider", "stage"],
+            registry=registry,
+        )
+        self._speculations = Counter(
+            "repartee_speculations",
+            "Replies begun before their turn was confirmed.",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def watch_pools(self, pools: PoolSource) -> None:
+        """Report these pools' figures whenever metrics are read."""
+        self.registry.register(_PoolCollector(pools))
+
+    def turn_finished(
+        self, call_id: str, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None
+    ) -> None:
+        """Count the turn, and write its line."""
+        self._turns.labels(outcome).inc()
+        line: dict[str, object] = {"call_id": call_id, "turn_id": turn_id, "region": self._region}
+        line |= {"providers": self._providers, "outcome": outcome}
+        if trace:
+            self._voice_to_voice.observe(trace.voice_to_voice_ms / 1000)
+            for stage, ms in trace.stages_ms.items():
+                self._stages.labels(stage).observe(ms / 1000)
+            line |= {
+                "voice_to_voice_ms": trace.voice_to_voice_ms,
+                "stages_ms": trace.stages_ms,
+                "speculative": trace.speculative,
+                "filler_ms": trace.filler_ms,
+                "prefetch": trace.prefetch,
+            }
+        self._log.write(msgspec.json.encode(line).decode() + "\n")
+        self._log.flush()
+
+    def speculation_ended(self, outcome: SpeculationOutcome) -> None:
+        """Count it."""
+        self._speculations.labels(outcome).inc()
+
+    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
+        """Count it, and log why."""
+        provider = (
+            error.provider if isinstance(error, ProviderError) else self._providers.get(stage, "unknown")
+        )
+        self._provider_errors.labels(provider, stage).inc()
+        log.warning("%s failed (%s): %s", stage, provider, error)
+
+
+class _PoolCollector(Collector):
+    """The pools' figures as Prometheus metrics."""
+
+    def __init__(self, source: PoolSource) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        connections = GaugeMetricFamily(
+            "repartee_pool_connections", "Connections by state.", labels=["provider", "state"]
+        )
+        hits = CounterMetricFamily(
+            "repartee_pool_hits", "Leases from a warm connection.", labels=["provider"]
+        )
+        misses = CounterMetricFamily("repartee_pool_misses", "Leases that had to dial.", labels=["provider"])
+        waited = CounterMetricFamily(
+            "repartee_pool_acquire_seconds", "Time spent waiting for a connection.", labels=["provider"]
+        )
+        age = GaugeMetricFamily(
+            "repartee_pool_age_seconds", "Mean age of open connections.", labels=["provider"]
+        )
+        for figures in self._source.pools():
+            for state in ("idle", "leased", "dialling"):
+                connections.add_metric([figures.name, state], getattr(figures, state))
+            hits.add_metric([figures.name], figures.hits)
+            misses.add_metric([figures.name], figures.misses)
+            waited.add_metric([figures.name], figures.wait_ms / 1000)
+            age.add_metric([figures.name], figures.age_s)
+        yield from (connections, hits, misses, waited, age)
+
+
+def open_latency_log(path: str) -> TextIO:
+    """The file for turns' lines, appended to; standard output if no path is given. Raises OSError."""
+    return Path(path).open("a", encoding="utf-8") if path else sys.stdout

@@ -1,0 +1,142 @@
+"""The state of one regional worker, which its routes share: slots, the ticket gate, providers, calls, telemetry."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket
+
+from repartee.agent.agent import Agent
+from repartee.app import close_codes
+from repartee.app.admission import Slots, TicketGate
+from repartee.app.services import Services
+from repartee.app.settings import Settings
+from repartee.app.telemetry import Telemetry
+from repartee.errors import ClientProtocolError
+from repartee.session.call import Call, CallEnd, CallSettings
+from repartee.wire.client_events import SessionPatch
+from repartee.wire.session_config import SessionConfig
+from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
+
+log = logging.getLogger(__name__)
+
+CLOSE_CODES = {
+    CallEnd.CLIENT_GONE: close_codes.NORMAL,
+    CallEnd.CLIENT_SLOW: close_codes.TOO_SLOW,
+    CallEnd.PROVIDERS_GONE: close_codes.INTERNAL,
+    CallEnd.DRAINED: close_codes.GOING_AWAY,
+    CallEnd.FAILED: close_codes.INTERNAL,
+}
+
+OUTCOMES = {
+    CallEnd.CLIENT_GONE: "ended",
+    CallEnd.CLIENT_SLOW: "client_slow",
+    CallEnd.PROVIDERS_GONE: "providers_gone",
+    CallEnd.DRAINED: "drained",
+    CallEnd.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What a worker is made of."""
+
+    settings: Settings
+    agent: Agent
+    allow_anonymous: bool = False
+
+
+class Worker:
+    """One regional worker."""
+
+    def __init__(self, config: WorkerConfig, services: Services, telemetry: Telemetry) -> None:
+        settings = config.settings
+        self.settings = settings
+        self.services = services
+        self.telemetry = telemetry
+        self.slots = Slots(settings.max_calls)
+        self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
+        self._agent = config.agent
+        self._calls: set[Call] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        telemetry.call_slots.set(settings.max_calls)
+        telemetry.watch_pools(services)
+
+    @property
+    def ready(self) -> bool:
+        """New calls are welcome: the pools are warm and the worker is not draining."""
+        return self.services.warm and not self.slots.draining
+
+    async def hold_call(self, websocket: WebSocket, ticket: Ticket | None, slot: ExitStack) -> None:
+        """Hold a call on an accepted socket until it ends; the slot is given back with the last thing it does."""
+        settings = CallSettings(
+            call_id=secrets.token_hex(8),
+            region=self.settings.region,
+            binary=websocket.query_params.get("audio") == "binary",
+            model=websocket.query_params.get("model", ""),
+            metadata=dict(ticket.metadata) if ticket else {},
+            session=initial_session(ticket.session if ticket else None),
+        )
+        call = Call(
+            settings,
+            self._agent,
+            self.services.providers,
+            self.telemetry,
+            receive=websocket.receive,
+            send=websocket.send,
+        )
+        self._calls.add(call)
+        self._idle.clear()
+        self.telemetry.calls_active.inc()
+        with slot:
+            try:
+                end = await call.run()
+                self.telemetry.calls.labels(OUTCOMES[end]).inc()
+                if end is not CallEnd.CLIENT_GONE:
+                    await websocket.close(CLOSE_CODES[end], end.value)
+            finally:
+                self.telemetry.calls_active.dec()
+                self._calls.discard(call)
+                if not self._calls:
+                    self._idle.set()
+
+    async def drain(self) -> None:
+        """Take no new calls; let those in progress end by themselves, or end them when the limit comes."""
+        self.slots.draining = True
+        self.telemetry.draining.set(1)
+        log.info("draining: %d calls in progress", len(self._calls))
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._idle.wait()
+        except TimeoutError:
+            for call in list(self._calls):
+                call.end(CallEnd.DRAINED)
+            await self._idle.wait()
+        log.info("drained in %.1f s", time.monotonic() - started)
+
+
+def ticket_keys(settings: Settings) -> TicketKeys | None:
+    """The keys that tickets are verified with, if there are any."""
+    current = settings.ticket_key.get_secret_value()
+    return TicketKeys(current, settings.ticket_key_previous.get_secret_value() or None) if current else None
+
+
+def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:
+    """The settings a ticket brings along; those we do not know are left out, as the edge has no say in them."""
+    if not session:
+        return None
+    try:
+        patch = msgspec.convert(session, SessionPatch)
+        SessionConfig().updated(patch)
+        return patch
+    except (msgspec.ValidationError, ClientProtocolError) as error:
+        log.warning("a ticket's session settings were not used: %s", error)
+        return None
