@@ -6,7 +6,6 @@ closed early (HTTP/1.1 has no other way to cancel). Here a lost one is replaced 
 figures are the same as every other provider's.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool
+from repartee.providers.http_line import HttpLine, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,72 +31,59 @@ class WarmUp:
     timeout_s: float = 5.0
 
 
-class Line:
-    """One connection: the HTTP library's transport, kept to a single socket."""
-
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
-        self.transport = httpx2.AsyncHTTPTransport(verify=tls or False, limits=limits)
-        self.is_open = True
-
-    async def aclose(self) -> None:
-        self.is_open = False
-        await self.transport.aclose()
-
-
 class LineConnector:
     """Opens, keeps and closes lines for the pool."""
 
     def __init__(self, warm_up: WarmUp, tls: Callable[[], ssl.SSLContext]) -> None:
         self._warm_up = warm_up
         self._tls = tls
-        self._closing: set[asyncio.Task[None]] = set()
 
-    async def dial(self) -> Line:
-        line = Line(self._tls() if self._warm_up.url.startswith("https:") else None)
+    async def dial(self) -> HttpLine:
+        line: HttpLine | None = None
         try:
+            line = await self._open()
             status, said = await self._get(line)
-            if status in (401, 403):
-                raise self._error(f"refused the API key (status {status}): {said}", False, status)
-        except (httpx2.HTTPError, OSError) as error:
-            await line.aclose()
-            raise self._error(
-                f"could not be reached at {self._warm_up.url}: {error!r}", True, None
-            ) from error
+        except httpx2.TransportError as error:
+            raise self._error(f"could not be reached at {self._warm_up.url} ({error})", True, None) from error
         except BaseException:
-            await line.aclose()
+            if line is not None:
+                line.close()
             raise
+        if status in (401, 403):
+            line.close()
+            raise self._error(f"refused the API key (status {status}): {said}", False, status)
         return line
 
-    def is_open(self, connection: Line) -> bool:
+    async def _open(self) -> HttpLine:
+        origin = Origin.of(httpx2.URL(self._warm_up.url), self._tls)
+        return await HttpLine.open(origin, self._warm_up.timeout_s)
+
+    def is_open(self, connection: HttpLine) -> bool:
         return connection.is_open
 
-    def on_lost(self, connection: Line, call: Callable[[], None]) -> None:
-        """An idle HTTP connection does not tell; the keepalive finds out."""
+    def on_lost(self, connection: HttpLine, call: Callable[[], None]) -> None:
+        connection.on_close(call)
 
-    def keep_alive(self, connection: Line) -> Coroutine[Any, Any, bool]:
+    def keep_alive(self, connection: HttpLine) -> Coroutine[Any, Any, bool]:
         return self._check(connection)
 
-    def close(self, connection: Line) -> None:
-        connection.is_open = False
-        task = asyncio.create_task(connection.aclose())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def close(self, connection: HttpLine) -> None:
+        connection.close()
 
-    async def _check(self, line: Line) -> bool:
+    async def _check(self, line: HttpLine) -> bool:
         try:
             status, _ = await self._get(line)
-        except (httpx2.HTTPError, OSError):
+        except httpx2.TransportError:
             return False
         return status < 500
 
-    async def _get(self, line: Line) -> tuple[int, str]:
+    async def _get(self, line: HttpLine) -> tuple[int, str]:
         warm_up = self._warm_up
         timeout = httpx2.Timeout(warm_up.timeout_s).as_dict()
         request = httpx2.Request(
             "GET", warm_up.url, headers=dict(warm_up.headers), extensions={"timeout": timeout}
         )
-        response = await line.transport.handle_async_request(request)
+        response = await line.send(request)
         try:
             body = await response.aread()
         finally:
@@ -117,7 +104,7 @@ class LineConnector:
 class _LeasedStream(httpx2.AsyncByteStream):
     """A response's body; the connection goes back when it is closed, for reuse only if it was read to its end."""
 
-    def __init__(self, stream: AsyncIterable[bytes], lease: Lease[Line]) -> None:
+    def __init__(self, stream: AsyncIterable[bytes], lease: Lease[HttpLine]) -> None:
         self._stream = stream
         self._lease = lease
         self._finished = False
@@ -144,12 +131,12 @@ class PooledTransport(httpx2.AsyncBaseTransport):
     def __init__(
         self, name: str, warm_up: WarmUp, settings: PoolSettings, tls: Callable[[], ssl.SSLContext]
     ) -> None:
-        self.pool: Pool[Line] = Pool(name, LineConnector(warm_up, tls), settings)
+        self.pool: Pool[HttpLine] = Pool(name, LineConnector(warm_up, tls), settings)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         lease = await self.pool.acquire()
         try:
-            response = await lease.connection.transport.handle_async_request(request)
+            response = await lease.connection.send(request)
         except BaseException:
             lease.release(reusable=False)
             raise
