@@ -16,7 +16,7 @@ A transcriber's connection was taken from the pool, serves one call and is then 
 
 import asyncio
 import warnings
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,15 +24,22 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from repartee.audio.framing import Framer
 from repartee.audio.pcm import silence
-from repartee.audio.vad import FRAME_MS, VoiceActivity
-from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
-from repartee.providers.inbox import Inbox
-from repartee.providers.interfaces import HEARING_HZ, Hearing
+from repartee.providers.deepgram_streams import (
+    CLOSE_STREAM,
+    FLUX_MESSAGES,
+    KEEP_ALIVE,
+    PRIMING_MS,
+    FluxTranscriber,
+    NovaTranscriber,
+    configure_keyterms,
+    deepgram_error,
+    lost,
+)
+from repartee.providers.interfaces import HEARING_HZ
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
@@ -41,14 +48,7 @@ from repartee.providers.sockets import (
     translate,
     websocket_url,
 )
-from repartee.turn.endpointing import Endpointer, EndpointingSettings, Finalize, Output, Transcript
-from repartee.turn.events import (
-    EagerEndOfTurn,
-    EndOfTurn,
-    PartialTranscript,
-    StartOfTurn,
-    TurnResumed,
-)
+from repartee.turn.endpointing import EndpointingSettings
 
 with warnings.catch_warnings():
     # The SDK's own sockets are `websockets`' deprecated ones; they are not used here. What it would import on first
@@ -58,15 +58,6 @@ with warnings.catch_warnings():
     import deepgram.listen.v2.client  # noqa: F401
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
-
-PRIMING_MS = 100.0
-"""Silence sent on a new connection, so that a call's first word does not meet a cold recogniser."""
-
-MAX_UNREAD_EVENTS = 256
-"""A call that reads no events for so long (a minute of a turn's updates) has stopped."""
-
-TICK_S = 0.1
-"""How often a call looks at its deadlines; only audio that has stopped coming makes this matter."""
 
 Request: TypeAlias = tuple[str, dict[str, str]]
 
@@ -178,14 +169,14 @@ class _Connector:
         url, headers = await self._request()
         try:
             socket = await open_socket(url, headers, self._settings)
-        except DIAL_ERRORS as error:
+        except DIAL_ERRORS as failure:
             raise translate(
-                error,
+                failure,
                 provider="deepgram",
                 stage="stt",
                 base_url=self._base_url,
                 detail_headers=("dg-error", "dg-request-id"),
-            ) from error
+            ) from failure
         try:
             if self._greeted:
                 await _greeting(socket, self._settings.open_timeout_s)
@@ -226,257 +217,16 @@ async def _greeting(socket: PushedSocket, timeout_s: float) -> None:
     socket.on_close(on_close)
     try:
         async with asyncio.timeout(timeout_s):
-            said = _FLUX.decode(await first)
+            said = FLUX_MESSAGES.decode(await first)
     except TimeoutError:
-        raise _error("accepted the connection and then said nothing", retryable=True) from None
-    except msgspec.MsgspecError as error:
-        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+        raise deepgram_error("accepted the connection and then said nothing", retryable=True) from None
+    except msgspec.MsgspecError as unread:
+        raise deepgram_error(f"sent a message that cannot be read ({unread})", retryable=True) from unread
     finally:
         first.cancel()
         socket.listen_no_more()
     if said.type == "Error":
-        raise _error(f"refused the stream: {said.code} {said.description}", retryable=False)
-
-
-CLOSE_STREAM = '{"type":"CloseStream"}'
-KEEP_ALIVE = '{"type":"KeepAlive"}'
-FINALIZE = '{"type":"Finalize"}'
-FORCE_END_TURN = '{"type":"ForceEndTurn"}'
-
-
-def _configure_keyterms(keyterms: Sequence[str]) -> str:
-    return msgspec.json.encode({"type": "Configure", "keyterms": list(keyterms)}).decode()
-
-
-def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-    return ProviderError(
-        f"Deepgram {what}.", provider="deepgram", stage="stt", retryable=retryable, status=status
-    )
-
-
-def lost(socket: PushedSocket) -> ProviderError:
-    """Why a connection has ended, in our words."""
-    code, reason = socket.close_code, socket.close_reason
-    return _error(f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=True, status=code)
-
-
-# --- one call ----------------------------------------------------------------------------------------------------
-
-
-class _Transcriber:
-    """What both kinds have in common: audio in, events out, a clock for what must not wait for either."""
-
-    def __init__(self, lease: Lease[PushedSocket], send_ms: float) -> None:
-        self._lease = lease
-        self._socket = lease.connection
-        self._framer = Framer(send_ms, HEARING_HZ)
-        self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
-        self._loop = asyncio.get_running_loop()
-        self._last_fed_at = self._last_said_at = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(TICK_S, self._on_timer)
-        self._socket.on_close(self._on_close)
-        self._socket.listen(self._on_message)
-
-    def feed(self, pcm: bytes) -> None:
-        self._last_fed_at = self._loop.time()
-        for piece in self._framer.feed(pcm):
-            self._socket.push(piece)
-
-    async def events(self) -> AsyncGenerator[Hearing, None]:
-        async for event in self._inbox:
-            yield event
-
-    async def aclose(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._inbox.end()
-        self._lease.release(reusable=False)
-
-    def _emit(self, event: Hearing) -> None:
-        if isinstance(event, PartialTranscript):
-            self._inbox.replace_last(event, PartialTranscript)
-        else:
-            self._inbox.put(event)
-
-    def _on_close(self) -> None:
-        self._inbox.fail(lost(self._socket))
-
-    def _on_message(self, message: bytes) -> None:
-        self._last_said_at = self._loop.time()
-        try:
-            self._on_text(message)
-        except msgspec.MsgspecError as error:
-            self._fail(f"sent a message that cannot be read ({error})")
-
-    def _on_text(self, message: bytes) -> None:
-        raise NotImplementedError
-
-    def _on_timer(self) -> None:
-        self._timer = self._loop.call_later(TICK_S, self._on_timer)
-        self._on_tick(self._loop.time())
-
-    def _on_tick(self, now: float) -> None:
-        raise NotImplementedError
-
-    def _fail(self, what: str, *, retryable: bool = True) -> None:
-        self._inbox.fail(_error(what, retryable=retryable))
-        self._socket.close_soon()
-
-
-def _overflow() -> ProviderError:
-    return _error("was heard, but the call stopped reading what it says", retryable=False)
-
-
-class _FluxMessage(msgspec.Struct):
-    """The fields of all of Flux's messages that matter here; unknown types and fields pass unread."""
-
-    type: str
-    event: str = ""
-    transcript: str = ""
-    code: str = ""
-    description: str = ""
-
-
-_FLUX = msgspec.json.Decoder(_FluxMessage)
-
-
-class FluxTranscriber(_Transcriber):
-    """One call through Flux."""
-
-    def __init__(self, lease: Lease[PushedSocket], config: FluxConfig) -> None:
-        self._stall_s = config.stall_s
-        self._in_turn = False
-        super().__init__(lease, config.send_ms)
-
-    def finish_turn(self) -> None:
-        self._socket.push(FORCE_END_TURN)
-
-    def _on_text(self, message: bytes) -> None:
-        said = _FLUX.decode(message)
-        if said.type == "TurnInfo":
-            event = _flux_event(said)
-            if event is not None:
-                self._in_turn = not isinstance(event, EndOfTurn)
-                self._emit(event)
-        elif said.type == "Error":
-            self._fail(f"ended the stream: {said.code} {said.description}")
-
-    def _on_tick(self, now: float) -> None:
-        audio_goes_in = now - self._last_fed_at < 1.0
-        if self._in_turn and audio_goes_in and now - self._last_said_at > self._stall_s:
-            self._fail(f"fell silent in mid-turn for {self._stall_s:g} s")
-
-
-def _flux_event(said: _FluxMessage) -> Hearing | None:
-    match said.event:
-        case "Update":
-            return PartialTranscript(said.transcript) if said.transcript else None
-        case "StartOfTurn":
-            return StartOfTurn(said.transcript)
-        case "EagerEndOfTurn":
-            return EagerEndOfTurn(said.transcript)
-        case "TurnResumed":
-            return TurnResumed()
-        case "EndOfTurn":
-            return EndOfTurn(said.transcript)
-    return None
-
-
-class _Alternative(msgspec.Struct):
-    transcript: str = ""
-
-
-class _Channel(msgspec.Struct):
-    alternatives: list[_Alternative] = []
-
-
-class _NovaType(msgspec.Struct):
-    type: str
-    description: str = ""
-    message: str = ""
-
-
-class _NovaResults(msgspec.Struct):
-    channel: _Channel
-    start: float = 0.0
-    duration: float = 0.0
-    is_final: bool | None = False
-    speech_final: bool | None = False
-    from_finalize: bool | None = False
-
-
-_NOVA = msgspec.json.Decoder(_NovaType)
-_NOVA_RESULTS = msgspec.json.Decoder(_NovaResults)
-
-
-class NovaTranscriber(_Transcriber):
-    """One call through nova, with turns made by our own rule."""
-
-    def __init__(self, lease: Lease[PushedSocket], config: NovaConfig) -> None:
-        self._config = config
-        self._vad = VoiceActivity(HEARING_HZ)
-        self._endpointer = Endpointer(config.endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
-        self._speech_unanswered_s = 0.0
-        self._last_sent_at = asyncio.get_running_loop().time()
-        super().__init__(lease, config.send_ms)
-
-    def feed(self, pcm: bytes) -> None:
-        super().feed(pcm)
-        now = self._last_sent_at = self._last_fed_at
-        for speech in self._vad.feed(pcm):
-            if speech:
-                self._speech_unanswered_s += FRAME_MS / 1000
-            outputs = self._endpointer.frame(speech, now)
-            if outputs:
-                self._carry_out(outputs)
-
-    def finish_turn(self) -> None:
-        self._carry_out(self._endpointer.force_end(self._loop.time()))
-
-    def _on_text(self, message: bytes) -> None:
-        self._speech_unanswered_s = 0.0
-        now = self._last_said_at
-        said = _NOVA.decode(message)
-        if said.type == "Results":
-            self._carry_out(self._endpointer.transcript(_transcript(message), now))
-        elif said.type == "SpeechStarted":
-            self._carry_out(self._endpointer.speech_started(now))
-        elif said.type == "UtteranceEnd":
-            self._carry_out(self._endpointer.utterance_end(now))
-        elif said.type == "Error":
-            self._fail(f"ended the stream: {said.description or said.message}")
-
-    def _carry_out(self, outputs: list[Output]) -> None:
-        for output in outputs:
-            if isinstance(output, Finalize):
-                self._socket.push(FINALIZE)
-            else:
-                self._emit(output)
-
-    def _on_tick(self, now: float) -> None:
-        deadline = self._endpointer.deadline
-        if deadline is not None and now >= deadline:
-            self._carry_out(self._endpointer.expire(now))
-        if now - self._last_sent_at >= self._config.keepalive_s:
-            self._last_sent_at = now
-            self._socket.push(KEEP_ALIVE)
-        if self._speech_unanswered_s > self._config.stall_s:
-            self._speech_unanswered_s = 0.0
-            self._fail(f"did not answer {self._config.stall_s:g} s of speech")
-
-
-def _transcript(message: bytes) -> Transcript:
-    said = _NOVA_RESULTS.decode(message)
-    alternatives = said.channel.alternatives
-    return Transcript(
-        text=alternatives[0].transcript.strip() if alternatives else "",
-        start_s=said.start,
-        end_s=said.start + said.duration,
-        final=bool(said.is_final),
-        speech_final=bool(said.speech_final),
-        finalized=bool(said.from_finalize),
-    )
+        raise deepgram_error(f"refused the stream: {said.code} {said.description}", retryable=False)
 
 
 # --- all calls ---------------------------------------------------------------------------------------------------
@@ -522,8 +272,9 @@ class FluxEars(_Ears):
         else:
             lease = await _dial(self._connector(language))
         if keyterms:
-            lease.connection.push(_configure_keyterms(keyterms))
-        return FluxTranscriber(lease, self._config)
+            lease.connection.push(configure_keyterms(keyterms))
+        config = self._config
+        return FluxTranscriber(lease, send_ms=config.send_ms, stall_s=config.stall_s)
 
     def _connector(self, language: str) -> _Connector:
         async def request() -> Request:
@@ -562,8 +313,15 @@ class NovaEars(_Ears):
         else:
             lease = await _dial(self._connector(language))
         if keyterms:
-            lease.connection.push(_configure_keyterms(keyterms))
-        return NovaTranscriber(lease, self._config)
+            lease.connection.push(configure_keyterms(keyterms))
+        config = self._config
+        return NovaTranscriber(
+            lease,
+            send_ms=config.send_ms,
+            stall_s=config.stall_s,
+            keepalive_s=config.keepalive_s,
+            endpointing=config.endpointing,
+        )
 
     def _connector(self, language: str) -> _Connector:
         async def request() -> Request:

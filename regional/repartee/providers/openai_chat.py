@@ -15,9 +15,9 @@ One per process. Closing the iterator early cancels the request at the provider.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import msgspec
@@ -215,7 +215,7 @@ class ChatBrain:
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply; the last part is Finished. Raises ProviderError or PoolTimeout."""
         response = await self._send(request)
-        body = response.aiter_bytes()
+        body = aiter(cast(httpx2.AsyncByteStream, response.stream))
         events = _ServerSentEvents()
         reply = _Reply()
         try:
@@ -245,6 +245,7 @@ class ChatBrain:
             model=self._config.model,
             messages=[],  # the SDK would walk every message by its type, for 5 to 15 ms: they go in as they are
             stream=True,
+            extra_headers={"Accept-Encoding": "identity"},  # the stream is read as it comes
             extra_body=self._body(request),
         )
         try:
@@ -274,7 +275,7 @@ class ChatBrain:
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
         return body
 
-    def _drain(self, response: httpx2.Response, body: AsyncGenerator[bytes, None]) -> None:
+    def _drain(self, response: httpx2.Response, body: AsyncIterator[bytes]) -> None:
         """Read the end of a finished stream in the background: only then can its socket be used again."""
 
         async def drain() -> None:

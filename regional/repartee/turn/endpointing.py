@@ -7,7 +7,7 @@ is an output. Recognisers that decide on turns themselves (Flux) need none of th
 
 How an eager end of turn comes about, counted from the caller's last sound::
 
-    +60 ms   local silence: the words so far do not reach the last sound, so ask the recogniser to finalise
+    +60 ms   local silence: the final words do not reach the last sound, so ask the recogniser to finalise
     +~120    the finalised words reach the last sound
     +100     at least this much local silence, and the words complete: EagerEndOfTurn
     ...      local speech again, or other words: TurnResumed
@@ -37,8 +37,9 @@ class EndpointingSettings:
     """Silence after which complete words are probably the whole turn."""
     end_silence_ms: float = 360.0
     """Silence that ends the turn if the recogniser has not: its own endpointing plus its usual delay."""
-    finalize_silence_ms: float = 60.0
-    """Silence after which words that do not reach the last sound are asked for."""
+    finalize_silence_ms: float | None = 60.0
+    """Silence after which final words are asked for, if they do not reach the last sound; None: never, and interim
+    words that reach it are taken for complete (they may still lack the last one)."""
     finalize_speech_ms: float = 300.0
     """Speech that must lie between two such requests, so that the gaps within words do not cut them up."""
     resume_speech_ms: float = 60.0
@@ -153,7 +154,8 @@ class Endpointer:
             self._interim = ""
         else:
             self._interim = result.text
-        self._covered_s = max(self._covered_s, result.end_s)
+        if result.final or self._settings.finalize_silence_ms is None:
+            self._covered_s = max(self._covered_s, result.end_s)
         outputs = self._begin(self.text, now) if self.text else []
         outputs += self._show()
         if result.speech_final and self._in_turn and self.text:
@@ -222,13 +224,14 @@ class Endpointer:
         if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
             self._eager = self.text
             return [EagerEndOfTurn(self._eager)]
-        if not self._complete and silence_ms >= settings.finalize_silence_ms:
+        asks_after_ms = settings.finalize_silence_ms
+        if asks_after_ms is not None and not self._complete and silence_ms >= asks_after_ms:
             return self._finalize(now)
         return []
 
     @property
     def _complete(self) -> bool:
-        """The words reach to the last sound."""
+        """The words that will not change reach to the last sound."""
         return self._covered_s >= self._last_sound_s - self._settings.coverage_slack_ms / 1000
 
     def _finalize(self, now: float) -> list[Output]:
@@ -253,11 +256,12 @@ class Endpointer:
             else:
                 outputs.append(TurnResumed())
         outputs.append(EndOfTurn(text))
-        if self._interim:
-            # What was heard but not finalised would come again as the next turn's first words.
+        if self._interim or self._finalizing_until is not None:
+            # What was heard but is not final yet would come again as the next turn's first words.
+            if self._finalizing_until is None:
+                outputs.append(Finalize())
             self._flushing_old = True
-            outputs.append(Finalize())
-        self._stale_until_s = max(self._covered_s, self._last_sound_s)
+        self._stale_until_s = self._covered_s = self._heard_s
         self._in_turn = False
         self._committed, self._interim, self._shown, self._eager = [], "", "", None
         self._last_sound_at = None

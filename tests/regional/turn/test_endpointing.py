@@ -1,0 +1,261 @@
+"""Turns made of a transcribing recogniser's results and a local detector's frames, on a virtual clock."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repartee.turn.endpointing import (
+    Endpointer,
+    EndpointingSettings,
+    Finalize,
+    Output,
+    Transcript,
+    same_words,
+)
+from repartee.turn.events import EagerEndOfTurn, EndOfTurn, PartialTranscript, StartOfTurn, TurnResumed
+
+FRAME_MS = 20
+
+
+class Call:
+    """A caller speaking into the rule, frame by frame; the recogniser answers when the script says so."""
+
+    def __init__(
+        self, settings: EndpointingSettings | None = None, *, answers_after_ms: float | None = None
+    ) -> None:
+        self.rule = Endpointer(settings or EndpointingSettings(), frame_ms=FRAME_MS)
+        self.now = 0.0
+        self.heard: list[tuple[int, Output]] = []
+        self.spoken = ""
+        self.segment_start_s = 0.0
+        self._answers_after_ms = answers_after_ms
+        self._answers: list[tuple[float, float]] = []
+
+    @property
+    def now_ms(self) -> int:
+        return round(self.now * 1000)
+
+    def say(self, text: str, ms: int) -> "Call":
+        self.spoken = f"{self.spoken} {text}".strip()
+        return self._frames(ms, speech=True)
+
+    def pause(self, ms: int) -> "Call":
+        return self._frames(ms, speech=False)
+
+    def starts(self) -> "Call":
+        self.note(self.rule.speech_started(self.now))
+        return self
+
+    def words(self, text: str, *, end_s: float | None = None, **flags: bool) -> "Call":
+        end_s = self.now if end_s is None else end_s
+        result = Transcript(text, self.segment_start_s, end_s, **flags)
+        if result.final:
+            self.segment_start_s = end_s
+        self.note(self.rule.transcript(result, self.now))
+        return self
+
+    def outputs(self, kind: type[Output] | None = None) -> list[Output]:
+        return [event for _, event in self.heard if kind is None or isinstance(event, kind)]
+
+    def at(self, kind: type[Output]) -> int:
+        return next(at for at, event in self.heard if isinstance(event, kind))
+
+    def _frames(self, ms: int, *, speech: bool) -> "Call":
+        for _ in range(ms // FRAME_MS):
+            self.now += FRAME_MS / 1000
+            self._answer()
+            self.note(self.rule.frame(speech, self.now))
+        return self
+
+    def _answer(self) -> None:
+        while self._answers and self._answers[0][0] <= self.now + 1e-9:
+            _, end_s = self._answers.pop(0)
+            self.words(self.spoken, end_s=end_s, final=True, finalized=True)
+            self.spoken = ""
+
+    def note(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            self.heard.append((self.now_ms, output))
+            if isinstance(output, Finalize) and self._answers_after_ms is not None:
+                self._answers.append((self.now + self._answers_after_ms / 1000, self.now))
+
+
+def test_an_eager_end_comes_as_soon_as_the_final_words_do() -> None:
+    call = Call(answers_after_ms=60).starts().say("what are your opening hours", 1200).pause(400)
+    assert call.outputs() == [
+        StartOfTurn(""),
+        Finalize(),
+        PartialTranscript("what are your opening hours"),
+        EagerEndOfTurn("what are your opening hours"),
+        EndOfTurn("what are your opening hours"),
+    ]
+    assert call.at(Finalize) - 1200 == 60
+    assert call.at(EagerEndOfTurn) - 1200 == 120
+    assert call.at(EndOfTurn) - 1200 == 360
+
+
+def test_the_recognisers_own_end_of_speech_ends_the_turn() -> None:
+    call = Call().starts().say("yes", 400).pause(300).words("Yes.", final=True, speech_final=True)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("Yes.")]
+    assert call.at(EndOfTurn) == 700
+
+
+def test_polished_words_are_the_same_words_and_end_the_turn_as_announced() -> None:
+    call = Call(answers_after_ms=40).starts().say("i'd like to book a table", 900).pause(140)
+    assert call.outputs(EagerEndOfTurn) == [EagerEndOfTurn("i'd like to book a table")]
+    call.words("", final=True, speech_final=True)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("i'd like to book a table")]
+    assert call.outputs(TurnResumed) == []
+
+
+def test_other_words_after_an_eager_end_take_it_back_before_the_turn_ends() -> None:
+    call = Call(answers_after_ms=40).starts().say("i want to", 900).pause(140).say("go home", 40)
+    call.words("go home", final=True, speech_final=True)
+    kinds = [type(event) for event in call.outputs()]
+    assert kinds[-4:] == [EagerEndOfTurn, TurnResumed, PartialTranscript, EndOfTurn]
+    assert call.outputs(EndOfTurn) == [EndOfTurn("i want to go home")]
+
+
+def test_speech_after_an_eager_end_takes_it_back_but_a_click_does_not() -> None:
+    call = Call(answers_after_ms=40).starts().say("i want to", 900).pause(140)
+    assert len(call.outputs(EagerEndOfTurn)) == 1
+    call.say("", 20).pause(40)
+    assert call.outputs(TurnResumed) == []
+    call.say("go home", 600)
+    assert call.outputs(TurnResumed) == [TurnResumed()]
+    call.pause(500)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("i want to go home")]
+
+
+def test_gaps_within_words_are_not_cut_up() -> None:
+    call = Call(answers_after_ms=40).starts()
+    for word in ("a", "cat", "sat", "on"):
+        call.say(word, 100).pause(60)
+    assert len(call.outputs(Finalize)) <= 2
+
+
+def test_without_finalising_interim_words_that_reach_the_last_sound_are_complete() -> None:
+    call = Call(EndpointingSettings(finalize_silence_ms=None)).starts().say("hello there", 800).pause(60)
+    call.words("hello there").pause(60)
+    assert call.outputs(Finalize) == []
+    assert call.outputs(EagerEndOfTurn) == [EagerEndOfTurn("hello there")]
+    assert call.at(EagerEndOfTurn) - 800 == 100
+
+
+def test_interim_words_that_stop_short_of_the_last_sound_are_not_complete() -> None:
+    call = Call(EndpointingSettings(finalize_silence_ms=None)).starts().say("hello there", 800)
+    call.words("hello", end_s=0.6).pause(300)
+    assert call.outputs(EagerEndOfTurn) == []
+
+
+def test_an_unanswered_request_does_not_hold_up_the_end() -> None:
+    call = Call().starts().say("hello there", 800).words("hello there").pause(400)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("hello there")]
+    assert call.at(EndOfTurn) - 800 == 360
+
+
+def test_words_of_an_ended_turn_do_not_open_the_next() -> None:
+    call = Call().starts().say("hello there", 800).words("hello there").pause(380)
+    call.words("hello there", final=True, speech_final=True)
+    call.words("", final=True, finalized=True)
+    assert len(call.outputs(StartOfTurn)) == len(call.outputs(EndOfTurn)) == 1
+    call.starts().say("bye", 400).words("bye").pause(400)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("hello there"), EndOfTurn("bye")]
+
+
+def test_noise_without_words_ends_as_an_empty_turn() -> None:
+    call = Call().starts().say("", 200).pause(1600)
+    assert call.outputs() == [StartOfTurn(""), EndOfTurn("")]
+
+
+def test_the_turn_ends_at_its_deadline_when_audio_stops_coming() -> None:
+    call = Call().starts().say("hello", 400).words("hello")
+    deadline = call.rule.deadline
+    assert deadline == pytest.approx(0.4 + 0.36)
+    assert call.rule.expire(deadline - 0.01) != [EndOfTurn("hello")]
+    assert EndOfTurn("hello") in call.rule.expire(deadline)
+    assert call.rule.deadline is None
+
+
+def test_a_turn_can_be_ended_by_hand_and_there_may_be_none() -> None:
+    call = Call().starts().say("hello", 400).words("hello")
+    assert EndOfTurn("hello") in call.rule.force_end(call.now)
+    assert call.rule.force_end(call.now) == [EndOfTurn("")]
+
+
+def test_utterance_end_ends_a_turn_with_words_only() -> None:
+    call = Call().starts()
+    assert call.rule.utterance_end(call.now) == []
+    call.words("hello", end_s=0.5)
+    assert EndOfTurn("hello") in call.rule.utterance_end(call.now)
+
+
+def test_words_are_compared_without_punctuation_and_capitals() -> None:
+    assert same_words("I'd like a table, please.", "i'd like a table please")
+    assert not same_words("I'd like a table", "I'd like two tables")
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.integers(1, 40)),
+        st.tuples(st.just("pause"), st.integers(1, 40)),
+        st.tuples(st.just("interim"), st.integers(0, 3)),
+        st.tuples(st.just("final"), st.integers(0, 3)),
+        st.tuples(st.just("speech_final"), st.integers(0, 3)),
+        st.tuples(st.just("finalized"), st.integers(0, 3)),
+        st.tuples(st.just("starts"), st.just(0)),
+        st.tuples(st.just("force"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+TEXTS = ("", "one", "one two", "three")
+
+
+def take(call: Call, what: str, amount: int) -> None:
+    if what == "say":
+        call.say("", amount * FRAME_MS)
+    elif what == "pause":
+        call.pause(amount * FRAME_MS)
+    elif what == "starts":
+        call.starts()
+    elif what == "force":
+        call.note(call.rule.force_end(call.now) if call.rule.in_turn else [])
+    elif what == "interim":
+        call.words(TEXTS[amount])
+    else:
+        call.words(TEXTS[amount], final=True, **({} if what == "final" else {what: True}))
+
+
+def check_order(events: list[Output]) -> None:
+    """Turns open and close in turn; an eager end is taken back before other words end the turn."""
+    open_turn, eager = False, None
+    for event in events:
+        assert open_turn is not isinstance(event, StartOfTurn) or isinstance(event, Finalize)
+        match event:
+            case StartOfTurn():
+                open_turn, eager = True, None
+            case EagerEndOfTurn(text=text):
+                assert eager is None and text
+                eager = text
+            case TurnResumed():
+                assert eager is not None
+                eager = None
+            case EndOfTurn(text=text):
+                assert eager in (None, text)
+                open_turn = False
+    assert not open_turn
+
+
+@given(STEPS)
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_events_are_in_order_and_no_turn_stays_open(steps: list[tuple[str, int]]) -> None:
+    call = Call()
+    for what, amount in steps:
+        take(call, what, amount)
+    call.pause(3000)
+    assert not call.rule.in_turn
+    check_order(call.outputs())
