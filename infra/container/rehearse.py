@@ -1,8 +1,8 @@
 """Run the Dockerfile's own steps without Docker: python infra/container/rehearse.py [-- COMMAND...]
 
 Reads the Dockerfile and carries out its COPY, ENV, RUN and USER steps at the very paths they name, in a mount
-namespace of its own where /src and /opt are empty and, for the last step, the rest of the file system is read-only and
-the process is user 10001 without capabilities. Then runs COMMAND (`repartee --help` by default) as the image would.
+namespace of its own where /src and /opt are empty. Then runs COMMAND (`repartee --help` by default) as the image
+would: as user 10001 without capabilities, on a read-only file system with an empty /tmp.
 
 It needs Linux, root (for the namespace) and Python of the version that the Dockerfile names. It can't show what
 belongs to the base image: steps with apt-get are named and left out.
@@ -88,7 +88,9 @@ def start(command: list[str], env: dict[str, str]) -> int:
         run("mount", "-o", "remount,bind,ro", mounted)
     drop = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--bounding-set", "-all"]
     print(f"as {user}:{group}, root read-only: {shlex.join(command)}", flush=True)
-    return subprocess.run([*drop, "--inh-caps", "-all", *command], check=False, cwd="/tmp", env=env).returncode
+    return subprocess.run(
+        [*drop, "--inh-caps", "-all", *command], check=False, cwd="/tmp", env=env
+    ).returncode
 
 
 def main() -> int:
@@ -96,7 +98,9 @@ def main() -> int:
     wanted = re.findall(r"python:(\d+\.\d+)-", text)[0]
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here != wanted:
-        print(f"The image has Python {wanted}, this is {here}: run this with python{wanted}.", file=sys.stderr)
+        print(
+            f"The image has Python {wanted}, this is {here}: run this with python{wanted}.", file=sys.stderr
+        )
         return 2
     if os.environ.get(INSIDE) != "1":
         if os.geteuid() != 0:

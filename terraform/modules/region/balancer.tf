@@ -47,8 +47,31 @@ resource "aws_lb_listener" "https" {
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
   certificate_arn   = var.certificate_arn
 
+  # Whatever isn't listed below: above all /metrics, which is nobody's business outside.
   default_action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "Nothing is here. Sessions are at /v1/voice/session."
+      status_code  = "404"
+    }
+  }
+}
+
+resource "aws_lb_listener_rule" "worker" {
+  region       = local.region
+  listener_arn = aws_lb_listener.https.arn
+  priority     = 1
+
+  action {
     type             = "forward"
     target_group_arn = aws_lb_target_group.this.arn
+  }
+
+  condition {
+    path_pattern {
+      values = ["/v1/*", "/healthz", "/readyz"]
+    }
   }
 }

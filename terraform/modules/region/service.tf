@@ -152,7 +152,7 @@ resource "aws_ecs_service" "worker" {
   }
 
   depends_on = [
-    aws_lb_listener.https,
+    aws_lb_listener_rule.worker,
     aws_route.out,
     aws_route_table_association.public,
     aws_secretsmanager_secret_version.worker,

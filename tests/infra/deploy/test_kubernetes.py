@@ -1,0 +1,112 @@
+"""The manifests for a cluster: they build, and mean the same as the Terraform module."""
+
+import json
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import INFRA, ROOT, program
+
+KUBERNETES = INFRA / "kubernetes"
+OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
+
+
+@cache
+def built(overlay: str) -> dict[str, dict[str, Any]]:
+    """The overlay's objects by kind, as kubectl would apply them."""
+    kubectl = program("kubectl", "Debian's package kubernetes-client has it")
+    done = subprocess.run(
+        [kubectl, "kustomize", KUBERNETES / "overlays" / overlay], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
+
+
+def base(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((KUBERNETES / "base" / f"{name}.yaml").read_text())
+    return document
+
+
+def test_every_enabled_region_has_an_overlay() -> None:
+    regions = json.loads((INFRA / "regions.json").read_text())["regions"]
+    assert {region["name"] for region in regions if region["enabled"]} == set(OVERLAYS)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_agrees_with_the_region_table(overlay: str) -> None:
+    regions = json.loads((INFRA / "regions.json").read_text())["regions"]
+    region = next(region for region in regions if region["name"] == overlay)
+    objects = built(overlay)
+    settings = objects["ConfigMap"]["data"]
+    assert settings["REPARTEE_REGION"] == overlay
+    assert objects["HTTPRoute"]["spec"]["hostnames"] == [region["host"]]
+    pinned = {f"{vendor.upper()}_BASE_URL": url for vendor, url in region["providers"].items()}
+    assert {name: value for name, value in settings.items() if name.endswith("_BASE_URL")} == pinned
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_builds_every_object(overlay: str) -> None:
+    assert set(built(overlay)) == {
+        "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
+        "HTTPRoute", "NetworkPolicy",
+    }  # fmt: skip
+    container = built(overlay)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["envFrom"][0]["configMapRef"]["name"] == built(overlay)["ConfigMap"]["metadata"]["name"]
+
+
+def test_a_worker_may_drain_as_long_as_its_longest_call() -> None:
+    pod = base("deployment")["spec"]["template"]["spec"]
+    for overlay in OVERLAYS:
+        text = (KUBERNETES / "overlays" / overlay / "kustomization.yaml").read_text()
+        drain = int(re.findall(r"REPARTEE_DRAIN_S=(\d+)", text)[0])
+        assert drain + 30 <= pod["terminationGracePeriodSeconds"]
+
+
+def test_a_deploy_never_takes_capacity() -> None:
+    rolling = base("deployment")["spec"]["strategy"]["rollingUpdate"]
+    assert rolling["maxUnavailable"] == 0
+    assert "replicas" not in base("deployment")["spec"]
+
+
+def test_workers_are_unprivileged_and_never_throttled() -> None:
+    pod = base("deployment")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "cpu" not in container["resources"]["limits"]
+
+
+def test_the_autoscaler_means_what_terraforms_means() -> None:
+    spec = base("autoscaler")["spec"]
+    assert spec["metrics"][0]["pods"]["target"]["averageValue"] == "60"
+    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 600
+    assert spec["minReplicas"] == 2
+    adapter = yaml.safe_load((KUBERNETES / "prometheus-adapter-values.yaml").read_text())
+    assert adapter["rules"]["custom"][0]["name"]["as"] == spec["metrics"][0]["pods"]["metric"]["name"]
+
+
+def test_metrics_stay_inside_the_cluster() -> None:
+    matches = base("httproute")["spec"]["rules"][0]["matches"]
+    assert [match["path"]["value"] for match in matches] == ["/v1", "/healthz", "/readyz"]
+    listener = (ROOT / "terraform" / "modules" / "region" / "balancer.tf").read_text()
+    assert 'values = ["/v1/*", "/healthz", "/readyz"]' in listener
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kubernetes_schemas_accept_it(overlay: str, tmp_path: Path) -> None:
+    validate = program("kubernetes-validate", "pip install kubernetes-validate")
+    file = tmp_path / "objects.yaml"
+    file.write_text("---\n".join(yaml.safe_dump(item) for item in built(overlay).values()))
+    done = subprocess.run(
+        [validate, "--strict", "--no-warn", file], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
