@@ -45,10 +45,10 @@ def build_models(folder: Path) -> tuple[Path, Path]:
     lines = sentences()
     model = ArpaBoLM(text="\n".join(lines), add_start=True, discount_mass=DISCOUNT_MASS)
     model.compute()
-    lm, dictionary = folder / "domain.lm", folder / "domain.dict"
+    lm, dictionary = folder / "domain.arpa", folder / "domain.dict"
     model.write_file(str(lm))
     wanted = {word for line in lines for word in line.split()}
-    source = Path(get_model_path()) / "en-us" / "cmudict-en-us.dict"
+    source = Path(get_model_path("en-us/cmudict-en-us.dict"))
     with source.open(encoding="utf-8") as entries:
         kept = [entry for entry in entries if re.sub(r"\(\d+\)$", "", entry.split(" ", 1)[0]) in wanted]
     dictionary.write_text("".join(kept), encoding="utf-8")
@@ -58,10 +58,10 @@ def build_models(folder: Path) -> tuple[Path, Path]:
 def make_decoder(lm: Path, dictionary: Path) -> Decoder:
     """A decoder for the domain, at 16 kHz. Takes about 20 ms."""
     return Decoder(
-        hmm=str(Path(get_model_path()) / "en-us"),
+        hmm=get_model_path("en-us/en-us"),
         lm=str(lm),
         dict=str(dictionary),
-        samprate=float(VAD_HZ),
+        samprate=VAD_HZ,
         fwdflat=False,
         bestpath=True,
         loglevel="FATAL",
