@@ -1,13 +1,13 @@
 """Fit the edge's latency model to published round trips: ``python tools/fit_path_factor.py``.
 
-Round trip = base + factor x 2 x distance / 200 km per ms. The figures are IBM Cloud's monthly averages between its
-regions (IBM Cloud documentation, VPC, "Network latency", 28 Sep to 27 Oct 2024). The fit minimises the absolute
+Round trip = base + factor x 2 x cable distance / 200 km per ms. The figures are IBM Cloud's monthly averages between
+its regions (IBM Cloud documentation, VPC, "Network latency", 28 Sep to 27 Oct 2024). The fit minimises the absolute
 error, so that one odd cable route does not bend it; prints the two constants and the error that remains.
 """
 
 from itertools import combinations
 
-from repartee_edge.geo import FIBRE_KM_PER_MS, Point, distance_km
+from repartee_edge.geo import FIBRE_KM_PER_MS, Point, cable_km
 
 CITIES = {
     "Dallas": Point(32.78, -96.80),
@@ -37,7 +37,7 @@ ROUND_TRIPS_MS = (
 
 def main() -> None:
     figures = [ms for row in ROUND_TRIPS_MS for ms in row]
-    straight = [2 * distance_km(CITIES[a], CITIES[b]) / FIBRE_KM_PER_MS for a, b in combinations(CITIES, 2)]
+    straight = [2 * cable_km(CITIES[a], CITIES[b]) / FIBRE_KM_PER_MS for a, b in combinations(CITIES, 2)]
     candidates = ((factor / 100, base / 2) for factor in range(100, 251) for base in range(0, 41))
 
     def error(model: tuple[float, float]) -> float:

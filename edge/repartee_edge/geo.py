@@ -13,8 +13,8 @@ from repartee_edge.countries import CONTINENTS, COUNTRIES
 EARTH_RADIUS_KM = 6371.0
 FIBRE_KM_PER_MS = 200.0
 # Fitted by tools/fit_path_factor.py to published round trips between cloud regions.
-PATH_FACTOR = 1.51
-PATH_BASE_MS = 4.5
+PATH_FACTOR = 1.49
+PATH_BASE_MS = 3.0
 
 
 class Point(NamedTuple):
@@ -33,9 +33,38 @@ def distance_km(a: Point, b: Point) -> float:
     return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(h)))
 
 
+def cable_km(a: Point, b: Point) -> float:
+    """The distance by the way that cables take, where that is far from the great circle.
+
+    Between Europe or Africa and East Asia they run by Suez and Malacca rather than over Siberia, from South Asia by
+    Malacca; from South America to other continents than North America they run by Florida.
+    """
+    for near, far in ((a, b), (b, a)):
+        if _in_east_asia(far):
+            if -30 < near.longitude < 45 and near.latitude > -36:
+                return distance_km(near, SUEZ) + SUEZ_TO_MALACCA_KM + distance_km(MALACCA, far)
+            if 45 <= near.longitude < 95 and near.latitude < 40:
+                return distance_km(near, MALACCA) + distance_km(MALACCA, far)
+        if _in_south_america(near) and far.longitude > -30:
+            return distance_km(near, FLORIDA) + distance_km(FLORIDA, far)
+    return distance_km(a, b)
+
+
 def round_trip_ms(a: Point, b: Point) -> float:
     """The round trip to expect between two positions over public networks, in milliseconds."""
-    return PATH_BASE_MS + 2 * PATH_FACTOR * distance_km(a, b) / FIBRE_KM_PER_MS
+    return PATH_BASE_MS + 2 * PATH_FACTOR * cable_km(a, b) / FIBRE_KM_PER_MS
+
+
+def _in_east_asia(point: Point) -> bool:
+    return point.latitude > 10 and 105 < point.longitude < 150
+
+
+def _in_south_america(point: Point) -> bool:
+    return point.latitude < 13 and -82 < point.longitude < -34
+
+
+SUEZ, MALACCA, FLORIDA = Point(30.0, 32.6), Point(1.3, 103.8), Point(25.8, -80.2)
+SUEZ_TO_MALACCA_KM = distance_km(SUEZ, MALACCA)
 
 
 def colo_position(code: str) -> Point | None:

@@ -5,7 +5,8 @@ seconds (one clock throughout). Must not know how reports travel or are stored.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 REPORT_LIFETIME_S = 90.0
 BREAKER_FIRST_S = 2.0
@@ -46,6 +47,30 @@ class Report:
     active: int = 0
     capacity: int = 0
     p90_ms: float | None = None
+
+
+def report_to_words(report: Report) -> dict[str, Any]:
+    """A report as JSON that fits into the metadata of a key-value store."""
+    return asdict(report)
+
+
+def report_from_words(words: object) -> Report | None:
+    """The report that ``report_to_words`` wrote; None if it is anything else."""
+    if not isinstance(words, Mapping):
+        return None
+    try:
+        p90_ms = words.get("p90_ms")
+        return Report(
+            region=str(words["region"]),
+            at=float(words["at"]),
+            up=bool(words["up"]),
+            draining=bool(words["draining"]),
+            active=int(words["active"]),
+            capacity=int(words["capacity"]),
+            p90_ms=None if p90_ms is None else float(p90_ms),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def summarise(reports: Iterable[Report], now: float) -> dict[str, RegionStatus]:

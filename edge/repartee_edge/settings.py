@@ -3,9 +3,9 @@
 Read once into one frozen object; all faults are reported together. No message holds a secret's value. Pure.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from repartee_edge import geo
 from repartee_edge.credentials import ApiKeys, parse_api_keys
@@ -14,7 +14,24 @@ from repartee_edge.regions import RegionsError, RegionTable, load_regions
 from repartee_edge.regions_data import REGIONS_JSON
 from repartee_edge.tickets import MIN_KEY_BYTES, TicketKeys
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+SETTING_NAMES = (
+    "REPARTEE_API_KEY",
+    "REPARTEE_TICKET_KEY",
+    "REPARTEE_TICKET_KEY_PREVIOUS",
+    "REPARTEE_REGIONS",
+    "REPARTEE_ALLOWED_ORIGINS",
+    "REPARTEE_TRUSTED_PROXIES",
+    "REPARTEE_EDGE_COLO",
+    "REPARTEE_ATTEMPT_MS",
+    "REPARTEE_RATE_PER_KEY",
+    "REPARTEE_RATE_PER_IP",
+    "REPARTEE_EDGE_DRAIN_S",
+)
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    Network = IPv4Network | IPv6Network
 
 
 class SettingsError(ValueError):
@@ -33,7 +50,7 @@ class EdgeSettings:
     api_keys: ApiKeys
     ticket_keys: TicketKeys
     allowed_origins: frozenset[str] = frozenset()
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: "tuple[Network, ...]" = ()
     colo: str | None = None
     failover: FailoverPolicy = DEFAULT_POLICY
     rate_per_key: int = 6000
@@ -121,7 +138,10 @@ def _origins(text: str, faults: list[str]) -> frozenset[str]:
     return frozenset(items)
 
 
-def _networks(text: str, faults: list[str]) -> tuple[Network, ...]:
+def _networks(text: str, faults: list[str]) -> "tuple[Network, ...]":
+    # Imported here because a Worker, which needs no such list, would pay for it at each cold start.
+    import ipaddress
+
     networks: list[Network] = []
     for item in _items(text):
         try:

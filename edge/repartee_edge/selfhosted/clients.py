@@ -9,7 +9,8 @@ import geoip2.errors
 import maxminddb
 
 from repartee_edge.placement import Caller
-from repartee_edge.settings import Network
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class DatabaseError(ValueError):

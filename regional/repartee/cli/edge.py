@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.clients import DatabaseError
 from repartee_edge.selfhosted.server import server_config
 from repartee_edge.settings import EdgeSettings, SettingsError, read_settings
@@ -30,7 +31,7 @@ def edge(
     try:
         config = server_config(settings, host=host, port=port, mmdb=mmdb)
     except DatabaseError as error:
-        raise _stop([str(error)]) from None
+        raise _wrong([str(error)]) from None
     names = ", ".join(region.name for region in settings.table.enabled)
     typer.echo(f"edge on http://{host}:{port}, routing to {names}")
     uvicorn.Server(config).run()
@@ -49,12 +50,9 @@ def _settings(regions: Path | None) -> EdgeSettings:
     except SettingsError as error:
         faults += error.faults
     if faults:
-        raise _stop(faults)
+        raise _wrong(faults)
     return settings
 
 
-def _stop(faults: list[str]) -> typer.Exit:
-    typer.echo("The edge can't start:", err=True)
-    for fault in faults:
-        typer.echo(f"  - {fault}", err=True)
-    return typer.Exit(2)
+def _wrong(faults: list[str]) -> ConfigurationError:
+    return ConfigurationError("the edge can't start:\n" + "\n".join(f"  - {fault}" for fault in faults))
