@@ -9,6 +9,7 @@ import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 import h11
@@ -46,10 +47,10 @@ class _Handshake(asyncio.Protocol):
         self.answer: asyncio.Future[Upstream] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._connection.send(self._request) or b"")
-        transport.write(self._connection.send(h11.EndOfMessage()) or b"")
+        # A cast and no check: uvloop's transports are none of asyncio's.
+        opened = self._transport = cast(asyncio.Transport, transport)
+        opened.write(self._connection.send(self._request) or b"")
+        opened.write(self._connection.send(h11.EndOfMessage()) or b"")
 
     def data_received(self, data: bytes) -> None:
         if self.answer.done() or self._transport is None:
