@@ -173,6 +173,7 @@ def test_noise_without_words_ends_as_an_empty_turn() -> None:
 def test_the_turn_ends_at_its_deadline_when_audio_stops_coming() -> None:
     call = Call().starts().say("hello", 400).words("hello")
     deadline = call.rule.deadline
+    assert deadline is not None
     assert deadline == pytest.approx(0.4 + 0.36)
     assert call.rule.expire(deadline - 0.01) != [EndOfTurn("hello")]
     assert EndOfTurn("hello") in call.rule.expire(deadline)
