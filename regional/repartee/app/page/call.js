@@ -8,12 +8,13 @@ import { Speaker } from "/page/speaker.js";
 import { TurnClock } from "/page/turn-clock.js";
 
 export class Call extends EventTarget {
-  /** Places a call. Without a microphone it goes on by typing; `trouble` is then a Fault. Throws a Fault. */
-  static async place(token) {
+  /** Places a call with the token that `permit()` resolves to. Throws a Fault. */
+  static async place(permit) {
+    // First of all, while the browser still takes it for the answer to a click: audio may not start otherwise.
     const context = await audioContext();
     try {
       const speaker = await Speaker.open(context);
-      const session = await Session.open(token);
+      const session = await Session.open(await permit());
       return new Call(context, speaker, session);
     } catch (fault) {
       context.close();

@@ -3,6 +3,7 @@
 import { BUDGET_MS, FEELS_WRONG_MS, percentile } from "/page/budget.js";
 import { waterfall } from "/page/waterfall-view.js";
 
+const NAMES = { deepgram: "Deepgram", openai: "OpenAI", cartesia: "Cartesia", elevenlabs: "ElevenLabs" };
 const PROVIDERS = { stt: "hears", llm: "thinks", tts: "speaks" };
 
 export class LatencyView {
@@ -57,7 +58,9 @@ export class LatencyView {
       this.find("where").hidden = false;
     }
     const named = Object.entries(PROVIDERS).filter(([stage]) => providers?.[stage]);
-    this.find("providers").textContent = named.map(([stage, does]) => `${providers[stage]} ${does}`).join(" · ");
+    this.find("providers").textContent = named
+      .map(([stage, does]) => `${NAMES[providers[stage]] ?? providers[stage]} ${does}`)
+      .join(" · ");
     this.find("providers").hidden = named.length === 0;
   }
 }

@@ -32,7 +32,7 @@ async function place() {
   notice.hide();
   controls.show("connecting");
   try {
-    call = await Call.place(await token((reason) => askForKey(find, reason)));
+    call = await Call.place(() => token((reason) => askForKey(find, reason)));
   } catch (error) {
     controls.show("idle");
     notice.show(error instanceof Fault ? error : new Fault("audio", error.message));

@@ -44,20 +44,14 @@ export class TranscriptView {
 
   /** Shows a turn's latency beside its answer; `open` is called when it is chosen. */
   badge(item, ms, over, open) {
-    const line = this.lines.get(item);
-    if (!line || line.badge) return;
-    line.badge = document.createElement("button");
-    line.badge.type = "button";
-    line.badge.className = "badge";
-    line.badge.dataset.over = over;
-    line.badge.textContent = `${Math.round(ms)} ms`;
-    line.badge.setAttribute("aria-label", `Answered after ${Math.round(ms)} milliseconds; show where they went`);
-    line.badge.addEventListener("click", open);
-    line.element.querySelector(".speaker").append(line.badge);
-  }
-
-  get empty() {
-    return this.lines.size === 0;
+    const badge = document.createElement("button");
+    badge.type = "button";
+    badge.className = "badge";
+    badge.dataset.over = over;
+    badge.textContent = `${Math.round(ms)} ms`;
+    badge.setAttribute("aria-label", `Answered after ${Math.round(ms)} milliseconds; show where they went`);
+    badge.addEventListener("click", open);
+    this.line(item, "agent", "Agent").element.querySelector(".speaker").append(badge);
   }
 
   line(item, side, speaker) {
@@ -72,7 +66,7 @@ export class TranscriptView {
     words.className = "words";
     element.append(name, words);
     this.log.append(element);
-    const line = { element, words, text: "", done: false, badge: null };
+    const line = { element, words, text: "", done: false };
     this.lines.set(item, line);
     return line;
   }

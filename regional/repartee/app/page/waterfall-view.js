@@ -34,19 +34,37 @@ function strip(rows, scaleMs) {
 
 function stageTable(rows, scaleMs, number) {
   const table = make("table", "stages");
-  const caption = make("caption", "visually-hidden", `Stages of turn ${number}`);
+  const caption = make("caption", "visually-hidden", `Stages of turn ${number}, in milliseconds`);
   const body = make("tbody", "");
   for (const row of rows) body.append(stageRow(row, scaleMs));
-  table.append(caption, heading(), body);
+  table.append(caption, heading(scaleMs), body);
   return table;
 }
 
-function heading() {
-  const head = make("thead", "visually-hidden");
+function heading(scaleMs) {
+  const head = make("thead", "");
   const row = make("tr", "");
-  for (const title of ["Stage", "When", "Took", "Budget"]) row.append(make("th", "", title));
+  row.append(headed("Stage", true), axis(scaleMs), headed("ms"), headed("budget"));
   head.append(row);
   return head;
+}
+
+function headed(title, hidden = false) {
+  const cell = make("th", "");
+  cell.scope = "col";
+  cell.append(make("span", hidden ? "visually-hidden" : "", title));
+  return cell;
+}
+
+function axis(scaleMs) {
+  const cell = make("th", "ticks");
+  cell.scope = "col";
+  for (const ms of [0, BUDGET_MS / 2, BUDGET_MS]) {
+    const tick = make("span", "", String(ms));
+    tick.style.left = percent(ms / scaleMs);
+    cell.append(tick);
+  }
+  return cell;
 }
 
 function stageRow(stage, scaleMs) {
