@@ -17,10 +17,10 @@ from repartee.client.dialogue import Turn
 from repartee.client.report import call_report, turn_report
 from repartee.client.speech import spoken
 
-INTERRUPT_AFTER_MS = 1500.0
+INTERRUPT_AFTER_MS = 2500.0
 QUESTIONS: tuple[tuple[str, float | None], ...] = (
     ("What are your opening hours?", None),
-    ("What were my last transactions?", INTERRUPT_AFTER_MS),
+    ("How do you work?", INTERRUPT_AFTER_MS),
     ("What is the balance of my account?", None),
 )
 """What is asked, and after how much of its answer the next question interrupts (None: not at all)."""

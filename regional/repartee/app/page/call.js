@@ -102,6 +102,7 @@ export class Call extends EventTarget {
       this.tell("heard", { item: item_id, text: "", done: false });
     });
     on("input_audio_buffer.speech_stopped", () => this.become("thinking"));
+    on("repartee.transcript.partial", ({ item_id, text }) => this.tell("heard", { item: item_id, text, done: false }));
     on("conversation.item.input_audio_transcription.delta", ({ item_id, delta }) =>
       this.tell("heard", { item: item_id, delta, done: false }));
     on("conversation.item.input_audio_transcription.completed", ({ item_id, transcript }) =>
