@@ -1,0 +1,60 @@
+"""An agent's own way to reply, as the language model of its calls."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import msgspec
+
+from repartee.agent.agent import ReplyFunction
+from repartee.agent.context import CallContext, ReplyContext, ToolCall
+from repartee.errors import ProviderError
+from repartee.providers import interfaces as p
+
+PROVIDER = "agent"
+"""What stands in traces and errors in place of a provider's name."""
+
+_log = logging.getLogger(__name__)
+
+
+class OwnBrain:
+    """Implements :class:`repartee.providers.interfaces.Brain` for one call by the agent's ``@agent.reply``."""
+
+    def __init__(self, function: ReplyFunction, context: CallContext) -> None:
+        self._function = function
+        self._context = context
+        self._calls = 0
+
+    async def reply(self, request: p.ReplyRequest) -> AsyncIterator[p.ReplyPart]:
+        """Stream one reply. Raises ProviderError when the agent's function fails; closing it closes that function."""
+        context = ReplyContext(
+            self._context, request.messages, request.tools, request.max_tokens, request.temperature
+        )
+        reason = "stop"
+        try:
+            async with aclosing(self._function(context)) as parts:
+                async for part in parts:
+                    if isinstance(part, ToolCall):
+                        reason = "tool_calls"
+                        yield self._call(part)
+                    elif not isinstance(part, str):
+                        raise TypeError(f"@agent.reply yields str and ToolCall, not {type(part).__name__}")
+                    elif part:
+                        yield p.TextDelta(part)
+        except ProviderError:
+            raise
+        except Exception as error:
+            _log.warning("@agent.reply failed: %s", type(error).__name__)
+            _log.debug("@agent.reply failed", exc_info=True)
+            raise ProviderError(
+                f"The agent's own reply failed: {type(error).__name__}.",
+                provider=PROVIDER,
+                stage="llm",
+                retryable=False,
+            ) from error
+        yield p.Finished(reason)
+
+    def _call(self, call: ToolCall) -> p.ToolCall:
+        self._calls += 1
+        arguments = msgspec.json.encode(dict(call.arguments)).decode()
+        return p.ToolCall(f"call_{self._context.call_id}_{self._calls}", call.name, arguments)

@@ -1,0 +1,103 @@
+"""What an agent's declaration must fulfil, beside its tools' signatures and its predictions. Returns sentences."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from repartee.agent.limits import Limits
+
+FILLER_CHARS = 120
+"""A filler is a phrase, not a speech: the answer waits until it has been said."""
+
+MAX_TIMEOUT_S = 600.0
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi")
+
+
+class Declared(Protocol):
+    """What is checked of an agent."""
+
+    instructions: str
+    voice: str | None
+    greeting: str | None
+    language: str
+    model: str | None
+    max_tokens: int
+    temperature: float | None
+    keyterms: Sequence[str]
+    limits: Limits
+
+
+def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a tool's function and options, its signature apart."""
+    faults = _sync_faults(f"tool {name!r}", function)
+    for filler in options["fillers"]:
+        if not isinstance(filler, str) or not filler.strip():
+            faults.append(f"tool {name!r} has an empty filler. Leave it out, or write what is to be said.")
+        elif len(filler) > FILLER_CHARS:
+            faults.append(
+                f"tool {name!r} has a filler of {len(filler)} characters; keep it under {FILLER_CHARS}."
+            )
+    timeout_s = options["timeout_s"]
+    if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= MAX_TIMEOUT_S:
+        faults.append(f"tool {name!r}: timeout_s must be between 0 and {MAX_TIMEOUT_S:g}, not {timeout_s!r}.")
+    if options["read_only"] and options["repeatable"]:
+        faults.append(f"tool {name!r} is read_only, so repeatable means nothing. Leave one of them out.")
+    return faults
+
+
+def _sync_faults(what: str, function: Callable[..., Any]) -> list[str]:
+    if inspect.isasyncgenfunction(function):
+        return [f"{what} is a generator. Return the result instead of yielding it."]
+    if inspect.isfunction(function) and inspect.iscoroutinefunction(function):
+        return []
+    return [
+        f"{what} is not an async function, so it would block every call of the worker. Write `async def`, and "
+        "`await asyncio.to_thread(...)` around what blocks."
+    ]
+
+
+def hook_faults(kind: str, function: Callable[..., Any], *, generator: bool) -> list[str]:
+    """What is wrong with a hook, or with the agent's own way to reply."""
+    if generator and not inspect.isasyncgenfunction(function):
+        return ["@agent.reply needs an async generator: `async def` with `yield` in it."]
+    faults = [] if generator else _sync_faults(f"@agent.{kind}", function)
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        faults.append(f"@agent.{kind} is called with one argument, the context.")
+    return faults
+
+
+def agent_faults(agent: Declared) -> list[str]:
+    """What is wrong with the arguments of ``Agent(...)``, its predictions apart."""
+    faults = []
+    if not isinstance(agent.instructions, str) or not agent.instructions.strip():
+        faults.append("instructions are empty. Say in a few sentences who the agent is and what it does.")
+    for name in ("greeting", "voice", "model"):
+        value = getattr(agent, name)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            faults.append(f"{name} must be a text or None, not {value!r}.")
+    if not isinstance(agent.language, str) or not _LANGUAGE.fullmatch(agent.language):
+        faults.append(f"language must be a code like 'en' or 'de-CH', or 'multi', not {agent.language!r}.")
+    if not isinstance(agent.max_tokens, int) or not 1 <= agent.max_tokens <= 4096:
+        faults.append(f"max_tokens must be between 1 and 4096, not {agent.max_tokens!r}.")
+    temperature = agent.temperature
+    if temperature is not None and not (isinstance(temperature, int | float) and 0 <= temperature <= 2):
+        faults.append(f"temperature must be between 0 and 2, not {temperature!r}.")
+    terms = agent.keyterms
+    if isinstance(terms, str) or not all(isinstance(term, str) and term.strip() for term in terms):
+        faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
+    return faults + _limit_faults(agent.limits)
+
+
+def _limit_faults(limits: object) -> list[str]:
+    if not isinstance(limits, Limits):
+        return ["limits must be Limits(...)."]
+    return [
+        f"limits: {name} must be above 0, not {value!r}."
+        for name, value in asdict(limits).items()
+        if not isinstance(value, int | float) or value <= 0
+    ]

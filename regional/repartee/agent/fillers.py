@@ -1,0 +1,106 @@
+"""What the caller hears while a tool runs: which phrase, and when.
+
+One call's decisions, pure: times are seconds on any monotonic clock and come in as ``now``. Says nothing itself.
+A *wait* lasts from the first tool that runs to the answer, or to the caller's next words.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FillerPolicy:
+    """When something is said. A phrase also costs: an answer that comes meanwhile waits until it has been said."""
+
+    after_ms: float = 150.0
+    """The first filler, if there is no result by then."""
+
+    again_after_ms: float = 4_000.0
+    """The second, counted from the beginning of the wait."""
+
+    per_wait: int = 2
+    """So many in one wait; 0: none at all."""
+
+    slow_ms: float = 500.0
+    """A tool that tends to take this long gets its first filler at once: waiting would only add silence."""
+
+
+@dataclass(slots=True)
+class _Running:
+    tool: str
+    since: float
+    first_after_s: float
+
+
+class Fillers:
+    """``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there
+    is another."""
+
+    def __init__(self, phrases: Mapping[str, Sequence[str]], policy: FillerPolicy | None = None) -> None:
+        self._phrases = {tool: tuple(choice) for tool, choice in phrases.items() if choice}
+        self._policy = policy or FillerPolicy()
+        self._running: dict[str, _Running] = {}
+        self._next: dict[str, int] = {}
+        self._said: list[str] = []
+        self._began = 0.0
+        self._last: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Fillers: {len(self._running)} tools awaited, {len(self._said)} said>"
+
+    def begin(self, call_id: str, tool: str, now: float, expected_ms: float | None = None) -> None:
+        """A tool has begun to run. ``expected_ms``: how long it tends to take, if that is known."""
+        if not self._running:
+            self._began = now
+            self._said.clear()
+        slow = expected_ms is not None and expected_ms >= self._policy.slow_ms
+        self._running[call_id] = _Running(tool, now, 0.0 if slow else self._policy.after_ms / 1000)
+
+    def end(self, call_id: str) -> None:
+        """Its result is there."""
+        self._running.pop(call_id, None)
+
+    def cancel(self) -> None:
+        """The wait is over: the answer begins, or the caller speaks."""
+        self._running.clear()
+
+    def due_at(self, audible_until: float = 0.0) -> float | None:
+        """When to ask :meth:`take` (None: there is nothing to say).
+
+        ``audible_until`` is when the caller will have heard all that was sent so far, fillers too: what the agent
+        says of its own accord is as good as a filler, so the wait begins when that is over.
+        """
+        policy = self._policy
+        speaking = [run for run in self._running.values() if run.tool in self._phrases]
+        if not speaking or len(self._said) >= policy.per_wait or self._choose() is None:
+            return None
+        if self._said:
+            return max(self._began + policy.again_after_ms / 1000, audible_until + policy.after_ms / 1000)
+        first = min(run.since + run.first_after_s for run in speaking)
+        since = min(run.since for run in speaking)
+        return first if audible_until <= since else max(first, audible_until + policy.after_ms / 1000)
+
+    def take(self, now: float, audible_until: float = 0.0) -> str | None:
+        """What to say now; counts as said."""
+        due = self.due_at(audible_until)
+        chosen = self._choose() if due is not None and due <= now else None
+        if chosen is None:
+            return None
+        tool, index = chosen
+        phrase = self._phrases[tool][index]
+        self._next[tool] = index + 1
+        self._said.append(phrase)
+        self._last = phrase
+        return phrase
+
+    def _choose(self) -> tuple[str, int] | None:
+        """The next phrase of the tool that has run longest; another if that was said last or in this wait."""
+        candidates = [
+            (tool, index % len(phrases))
+            for run in self._running.values()
+            if (phrases := self._phrases.get(tool := run.tool))
+            for index in range(self._next.get(tool, 0), self._next.get(tool, 0) + len(phrases))
+        ]
+        fresh = [c for c in candidates if self._phrases[c[0]][c[1]] not in self._said]
+        unlike_last = [c for c in fresh if self._phrases[c[0]][c[1]] != self._last]
+        return next(iter(unlike_last or fresh), None)

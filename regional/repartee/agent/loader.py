@@ -1,0 +1,113 @@
+"""Finds the agent that ``--agent`` names: ``module:name`` or ``path/to/file.py:name``; the name may be left out.
+
+Every fault in the user's file becomes one ConfigurationError with file and line, never a stack trace.
+"""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from repartee.agent.agent import Agent
+from repartee.agent.faults import Place
+from repartee.errors import ConfigurationError
+
+DEFAULT_NAME = "agent"
+
+
+def load(spec: str, *, fresh: bool = False) -> Agent:
+    """Import the agent and check it. ``fresh`` runs its file again, even if it was imported before.
+
+    Raises ConfigurationError.
+    """
+    target, name = _split(spec)
+    is_file = target.endswith(".py") or "/" in target
+    module = _run_file(Path(target)) if is_file else _import(target, fresh=fresh)
+    agent = _named(module, target, name)
+    agent.check()
+    return agent
+
+
+def _split(spec: str) -> tuple[str, str]:
+    head, colon, tail = spec.rpartition(":")
+    # a Windows drive, or no name at all
+    target, name = (head, tail) if colon and tail.isidentifier() and len(head) > 1 else (spec, DEFAULT_NAME)
+    if not target or (colon and target == spec and not target.endswith(".py")):
+        raise ConfigurationError(
+            f"{spec!r} does not name an agent. Write module:name or path/to/file.py:name, e.g. examples.bank:agent."
+        )
+    return target, name
+
+
+def _run_file(path: Path) -> ModuleType:
+    path = path.resolve()
+    if not path.is_file():
+        raise ConfigurationError(f"There is no file {path}.")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    name = f"agent_file_{path.stem}"
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise ConfigurationError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except ConfigurationError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failure(error, str(path)) from error
+    return module
+
+
+def _import(name: str, *, fresh: bool) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    if fresh:
+        sys.modules.pop(name, None)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ConfigurationError(
+                f"There is no module {error.name!r} (looked in {here} and the Python path). Is the name right, and "
+                "is this the folder it is in?"
+            ) from None
+        raise _failure(error, _file_of(name)) from error
+    except ConfigurationError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failure(error, _file_of(name)) from error
+
+
+def _file_of(module: str) -> str:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    return (spec.origin or "") if spec else ""
+
+
+def _failure(error: BaseException, file: str) -> ConfigurationError:
+    """What happened in the user's file, with the last line of it that was involved."""
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, SyntaxError):
+        return ConfigurationError(f"{Place(error.filename or file, error.lineno or 0)}: {error.msg}.")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file]
+    last = (own or frames)[-1]
+    return ConfigurationError(f"{Place(last.filename, last.lineno or 0)}: {said}")
+
+
+def _named(module: ModuleType, target: str, name: str) -> Agent:
+    found = getattr(module, name, None)
+    if isinstance(found, Agent):
+        return found
+    others = [key for key, value in vars(module).items() if isinstance(value, Agent)]
+    hint = f" It has an Agent named {others[0]!r}: write {target}:{others[0]}." if others else ""
+    if found is None:
+        raise ConfigurationError(f"{target} has no {name!r}.{hint}")
+    raise ConfigurationError(f"{target}:{name} is not an Agent, but a {type(found).__name__}.{hint}")
