@@ -34,13 +34,14 @@ HIGHEST_FLOOR = 200.0
 class VoiceActivity:
     """Tells speech from the rest, in frames of :data:`FRAME_MS`. ``hz`` is 8, 16, 32 or 48 kHz."""
 
-    __slots__ = ("_floor", "_framer", "_hz", "_vad")
+    __slots__ = ("_floor", "_framer", "_hz", "_speaking", "_vad")
 
     def __init__(self, hz: int) -> None:
         self._hz = hz
         self._framer = Framer(FRAME_MS, hz)
         self._vad = webrtcvad.Vad(AGGRESSIVENESS)
         self._floor = HIGHEST_FLOOR
+        self._speaking = False
 
     def feed(self, pcm: bytes) -> list[bool]:
         """One decision for each frame that this piece completes, oldest first."""
@@ -52,4 +53,7 @@ class VoiceActivity:
         self._floor = max(self._floor, 1.0)
         # Asked even of quiet frames: it learns what the noise sounds like.
         voiced: bool = self._vad.is_speech(frame, self._hz)
-        return voiced and loudness >= max(LEAST_GATE, self._floor * GATE_OVER_FLOOR)
+        loud = loudness >= max(LEAST_GATE, self._floor * GATE_OVER_FLOOR)
+        # What sounds on from speech belongs to it, voiced or not: the end of "six" is all hiss.
+        self._speaking = loud and (voiced or self._speaking)
+        return self._speaking

@@ -1,0 +1,286 @@
+"""The pool's shell, on connections that a script opens, loses and refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from repartee.errors import PoolTimeout, ProviderError
+from repartee.pool.policy import PoolSettings
+from repartee.pool.pool import Pool
+
+
+class Connection:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.open = True
+        self.kept_alive = 0
+        self.lost: list[Callable[[], None]] = []
+
+    def lose(self) -> None:
+        self.open = False
+        for call in self.lost:
+            call()
+
+
+class ScriptedProvider:
+    """A connector whose dials wait at a gate, and fail when told to."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.refuse: Exception | None = None
+        self.dialled: list[Connection] = []
+        self.closed: list[Connection] = []
+        self.dialling = 0
+        self.checks: asyncio.Event | None = None
+        self.check_result = True
+
+    async def dial(self) -> Connection:
+        self.dialling += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.dialling -= 1
+        if self.refuse is not None:
+            raise self.refuse
+        connection = Connection(len(self.dialled))
+        self.dialled.append(connection)
+        return connection
+
+    def is_open(self, connection: Connection) -> bool:
+        return connection.open
+
+    def on_lost(self, connection: Connection, call: Callable[[], None]) -> None:
+        connection.lost.append(call)
+
+    def keep_alive(self, connection: Connection) -> Coroutine[Any, Any, bool] | None:
+        connection.kept_alive += 1
+        return None if self.checks is None else self._check(self.checks)
+
+    async def _check(self, until: asyncio.Event) -> bool:
+        await until.wait()
+        return self.check_result
+
+    def close(self, connection: Connection) -> None:
+        connection.open = False
+        self.closed.append(connection)
+
+    @property
+    def open(self) -> list[Connection]:
+        return [connection for connection in self.dialled if connection.open]
+
+
+REFUSED = ProviderError("Deepgram refused.", provider="deepgram", stage="stt", retryable=True)
+
+
+@asynccontextmanager
+async def running(
+    provider: ScriptedProvider, *, started: bool = True, **settings: Any
+) -> AsyncIterator[Pool[Connection]]:
+    pool = Pool("deepgram", provider, PoolSettings(**{"spare": 2, "acquire_timeout_s": 2.0, **settings}))
+    if started:
+        pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
+    assert provider.open == []
+    assert provider.dialling == 0
+    assert repr(pool) == "<Pool deepgram: 0 idle, 0 leased, 0 dialling>"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until a condition holds; a second at the most."""
+    async with asyncio.timeout(1):
+        while not condition():  # noqa: ASYNC110 - the conditions are others' states
+            await asyncio.sleep(0.001)
+
+
+async def test_a_warm_pool_gives_at_once_and_refills() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, single_use=True) as pool:
+        await pool.wait_warm(1)
+        assert repr(pool) == "<Pool deepgram: 2 idle, 0 leased, 0 dialling>"
+        lease = await pool.acquire()
+        assert lease.hit
+        assert repr(pool) == "<Pool deepgram: 1 idle, 1 leased, 1 dialling>"
+        await until(lambda: repr(pool) == "<Pool deepgram: 2 idle, 1 leased, 0 dialling>")
+        lease.release()
+        lease.release()
+        assert repr(pool) == "<Pool deepgram: 2 idle, 0 leased, 0 dialling>"
+        assert provider.closed == [lease.connection]
+        figures = pool.figures()
+        assert (figures.hits, figures.misses, figures.dials, figures.idle) == (1, 0, 3, 2)
+
+
+async def test_an_empty_pool_dials_for_the_caller() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=0) as pool:
+        async with pool.lease() as connection:
+            assert connection.open
+        figures = pool.figures()
+        assert (figures.hits, figures.misses) == (0, 1)
+        assert figures.wait_ms > 0
+        assert repr(pool) == "<Pool deepgram: 1 idle, 0 leased, 0 dialling>"
+
+
+async def test_whoever_waits_gets_the_first_connection_there_is_in_order() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=0, max_open=1) as pool:
+        first = await pool.acquire()
+        waiting = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+        await until(lambda: pool.figures().waiting == 2)
+        first.release()
+        second = await waiting[0]
+        assert second.connection is first.connection
+        assert not waiting[1].done()
+        second.release()
+        (await waiting[1]).release()
+
+
+async def test_dead_connections_are_not_given_out() -> None:
+    provider = ScriptedProvider()
+    async with running(provider) as pool:
+        await pool.wait_warm(1)
+        for connection in provider.open:
+            connection.open = False  # half open: nobody has said so
+        lease = await pool.acquire()
+        assert lease.connection.open
+        assert not lease.hit
+        assert pool.figures().lost == 2
+
+
+async def test_a_lost_connection_is_replaced() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=1) as pool:
+        await pool.wait_warm(1)
+        provider.dialled[0].lose()
+        await until(lambda: pool.figures().idle == 1)
+        assert provider.dialled[1].open
+
+
+async def test_a_connection_that_failed_its_user_is_not_used_again() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=1) as pool:
+        with pytest.raises(RuntimeError):
+            async with pool.lease() as connection:
+                raise RuntimeError
+        assert not connection.open
+
+
+async def test_a_failed_dial_is_told_to_the_caller_who_waited() -> None:
+    provider = ScriptedProvider()
+    provider.refuse = REFUSED
+    async with running(provider, spare=1) as pool:
+        with pytest.raises(ProviderError, match="Deepgram refused"):
+            await pool.acquire()
+        figures = pool.figures()
+        assert figures.dial_failures >= 1
+        assert figures.last_error == "Deepgram refused."
+        assert not figures.warm
+        with pytest.raises(
+            PoolTimeout, match=r"not ready within 0.01 s. The last attempt failed: Deepgram refused"
+        ):
+            await pool.wait_warm(0.01)
+
+
+async def test_a_pool_recovers_by_itself_when_the_provider_does() -> None:
+    provider = ScriptedProvider()
+    provider.refuse = REFUSED
+    async with running(provider, spare=1, backoff_first_s=0.01, backoff_max_s=0.02) as pool:
+        await until(lambda: pool.figures().dial_failures >= 2)
+        provider.refuse = None
+        await pool.wait_warm(1)
+        assert pool.figures().last_error is None
+
+
+async def test_a_caller_waits_only_so_long() -> None:
+    provider = ScriptedProvider()
+    provider.gate.clear()
+    async with running(provider, spare=0) as pool:
+        with pytest.raises(PoolTimeout, match=r"could be had within 0\.01 s"):
+            await pool.acquire(timeout_s=0.01)
+        assert pool.figures().waiting == 0
+        provider.gate.set()
+        await until(lambda: pool.figures().idle == 1)
+
+
+async def test_a_cancelled_caller_leaves_the_queue_and_the_dial_is_kept_for_others() -> None:
+    provider = ScriptedProvider()
+    provider.gate.clear()
+    async with running(provider, spare=0) as pool:
+        caller = asyncio.create_task(pool.acquire())
+        await until(lambda: provider.dialling == 1)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert pool.figures().waiting == 0
+        provider.gate.set()
+        await until(lambda: pool.figures().idle == 1)
+        assert (await pool.acquire()).hit
+
+
+async def test_a_caller_cancelled_in_the_moment_of_success_leaks_nothing() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=0, max_open=1) as pool:
+        first = await pool.acquire()
+        caller = asyncio.create_task(pool.acquire())
+        await until(lambda: pool.figures().waiting == 1)
+        first.release()  # hands over to the caller, who has not run yet
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert repr(pool) == "<Pool deepgram: 1 idle, 0 leased, 0 dialling>"
+
+
+async def test_closing_tells_who_waits() -> None:
+    provider = ScriptedProvider()
+    provider.gate.clear()
+    async with running(provider, spare=0) as pool:
+        caller = asyncio.create_task(pool.acquire())
+        await until(lambda: provider.dialling == 1)
+        await pool.aclose()
+        with pytest.raises(PoolTimeout, match="is closing"):
+            await caller
+
+
+async def test_idle_connections_are_kept_alive() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=1, keepalive_s=0.01) as pool:
+        await pool.wait_warm(1)
+        await until(lambda: provider.dialled[0].kept_alive >= 3)
+
+
+async def test_a_connection_being_checked_is_not_given_out_and_one_that_fails_is_replaced() -> None:
+    provider = ScriptedProvider()
+    provider.checks = asyncio.Event()
+    async with running(provider, spare=1, keepalive_s=0.02) as pool:
+        await pool.wait_warm(1)
+        await until(lambda: provider.dialled[0].kept_alive == 1)
+        lease = await pool.acquire()
+        assert lease.connection is not provider.dialled[0]
+        provider.check_result = False
+        provider.checks.set()
+        await until(lambda: not provider.dialled[0].open)
+
+
+async def test_many_callers_and_cancellations_leave_the_books_balanced() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=3, slots=2, max_open=8) as pool:
+
+        async def call(number: int) -> None:
+            async with pool.lease():
+                await asyncio.sleep(0.001 * (number % 3))
+
+        calls = [asyncio.create_task(call(number)) for number in range(200)]
+        for number, task in enumerate(calls):
+            if number % 3 == 0:
+                await asyncio.sleep(0)
+                task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        figures = pool.figures()
+        assert (figures.leased, figures.waiting) == (0, 0)
+        assert len(provider.open) <= 8
