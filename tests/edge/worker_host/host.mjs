@@ -1,11 +1,12 @@
 // Runs the Worker's own Python entry on Node: Pyodide for the interpreter, real sockets on loopback.
 //
-//   node host.mjs '{"source": "edge", "modules": "python_modules", "env": {...}, "limit": 100}'
+//   node host.mjs '{"source": "edge", "modules": "python_modules"}'
 //
 // Prints one JSON line when it listens: {"port", "import_ms", "sdk_import_ms"}: the import of the Worker, and before it of
 // the SDK, which is the runtime's own matter. It stands in for the runtime's globals (Request with cf,
 // a Response that may be a WebSocket, a fetch that can open one), for a key-value namespace and for rate limits.
-// Beyond the Worker's own paths there are three for tests: POST /__cron, GET /__reports and GET /__measure.
+// Beyond the Worker's own paths there are some for tests: POST /__configure ({"env", "cf", "limit"}: a new isolate with
+// these variables), POST /__cron, GET /__reports and GET /__measure.
 import http from "node:http";
 import net from "node:net";
 import tls from "node:tls";
@@ -76,7 +77,7 @@ function incomingRequest(message, body) {
     body,
     duplex: "half",
     redirect: "manual",
-    cf: cf ? JSON.parse(cf) : null,
+    cf: cf ? JSON.parse(cf) : configured.cf,
   });
   // Node drops Upgrade and the like from a Request's headers; the runtime keeps them, and seals them.
   const sealed = new ImmutableHeaders(Object.entries(headers).map(([k, v]) => [k, String(v)]));
@@ -164,16 +165,12 @@ class Limit {
 }
 
 Object.assign(globalThis, { Request: WorkerRequest, Response: WorkerResponse, fetch: workerFetch });
-const env = {
-  ...options.env,
-  REPORTS: new KeyValues(),
-  LIMIT_PER_KEY: new Limit(options.limit ?? 1e9),
-  LIMIT_PER_IP: new Limit(1e9),
-};
+let env = {};
+const configured = { cf: null };
 const python = await loadPyodide({ env: { PYTHONHASHSEED: "0", PYTHONDONTWRITEBYTECODE: "1" } });
 python.registerJsModule("_pyodide_entrypoint_helper", {
   doAnImport: (name) => import(name),
-  cloudflareWorkersModule: { env, waitUntil() {} },
+  cloudflareWorkersModule: { env: {}, waitUntil() {} },
   cloudflareSocketsModule: {},
   workerEntrypoint: class WorkerEntrypoint {},
   patchWaitUntil() {},
@@ -202,6 +199,8 @@ await python.runPythonAsync(`
 from workers import python_from_rpc, python_to_rpc
 async def _fetch(ctx, env, request):
     return python_to_rpc(await entry.Default(ctx, env).fetch(python_from_rpc(request)))
+def _reset():
+    entry._isolate = entry._Isolate()
 async def _cron(ctx, env):
     await entry.Default(ctx, env).scheduled(None)
 def _measure(rounds):
@@ -222,11 +221,20 @@ def _measure(rounds):
 `);
 const ctx = { waitUntil() {}, passThroughOnException() {} };
 const pyFetch = python.globals.get("_fetch");
+const pyReset = python.globals.get("_reset");
 const pyCron = python.globals.get("_cron");
 const pyMeasure = python.globals.get("_measure");
 const handle = (message, body) => pyFetch(ctx, env, incomingRequest(message, body));
 
-async function forTests(message) {
+function configure({ env: variables, cf = null, limit = 1e9 }) {
+  env = { ...variables, REPORTS: new KeyValues(), LIMIT_PER_KEY: new Limit(limit), LIMIT_PER_IP: new Limit(1e9) };
+  configured.cf = cf;
+  pyReset();
+  return {};
+}
+
+async function forTests(message, body) {
+  if (message.url === "/__configure") return configure(JSON.parse(body));
   if (message.url === "/__cron") return pyCron(ctx, env).then(() => ({}));
   if (message.url === "/__reports") return env.REPORTS.list();
   return { decision_ms: pyMeasure(500) };
@@ -234,12 +242,12 @@ async function forTests(message) {
 
 const server = http.createServer(async (message, response) => {
   try {
-    if (message.url.startsWith("/__")) {
-      response.end(JSON.stringify(await forTests(message)));
-      return;
-    }
     const parts = [];
     for await (const part of message) parts.push(part);
+    if (message.url.startsWith("/__")) {
+      response.end(JSON.stringify(await forTests(message, Buffer.concat(parts).toString())));
+      return;
+    }
     const body = ["GET", "HEAD"].includes(message.method) ? undefined : Buffer.concat(parts);
     const answer = await handle(message, body);
     response.writeHead(answer.status, Object.fromEntries(answer.headers));
@@ -273,8 +281,8 @@ server.on("upgrade", async (message, client, early) => {
   region.on("close", () => client.destroySoon());
   client.on("close", () => region.destroySoon());
   client.setNoDelay(true);
-  client.pipe(region, { end: false });
-  region.pipe(client, { end: false });
+  client.pipe(region);
+  region.pipe(client);
 });
 
 server.listen(0, "127.0.0.1", () => 
