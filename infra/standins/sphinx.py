@@ -191,7 +191,7 @@ class SphinxRecogniser:
         self._worker.send("finish", self._id, self._ticket)
 
     def resume(self, *, after_pause: bool) -> None:
-        """The utterance goes on: the worker decodes it anew as soon as more of it comes."""
+        """The utterance goes on: the decoder was never stopped."""
 
     def reset(self) -> None:
         """The utterance is over."""

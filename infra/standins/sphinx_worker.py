@@ -8,7 +8,7 @@ Both directions carry pickled tuples. In: (op, stream, *rest); out: (kind, strea
 import math
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -31,8 +31,8 @@ times as many errors on synthetic speech over digital silence."""
 START_CMN = "62.8,7.9,-9.8,30.1,-22,1.2,-2,-23.2,5.4,-13.7,17,-10.9,-7.1"
 """Cepstral means after some minutes of speech; a call that began without them would lose its first sentences."""
 
-MEMORY_S = 20
-"""So much of an utterance is kept to decode it anew when it goes on after a pause."""
+UTTERANCE_LIMIT_S = 60
+"""What goes on longer than this is no utterance; the rest of it is not listened to."""
 
 PARTIAL_BYTES = VAD_HZ // 10 * 2
 FRAMES_PER_S = 100
@@ -63,7 +63,7 @@ def make_decoder(lm: Path, dictionary: Path) -> Decoder:
         dict=str(dictionary),
         samprate=VAD_HZ,
         fwdflat=False,
-        bestpath=True,
+        bestpath=False,
         loglevel="FATAL",
     )
 
@@ -78,12 +78,10 @@ class Stream:
     """One connection's decoder and the utterance it is in."""
 
     decoder: Decoder
-    utterance: list[bytes] = field(default_factory=list)
-    size: int = 0
     onset_s: float = 0.0
-    decoding: bool = False
+    size: int = 0
     undecoded: int = 0
-    final: Words | None = None
+    decoding: bool = False
 
 
 class Worker:
@@ -117,16 +115,18 @@ class Worker:
     def _serve(self, op: str, stream_id: int, stream: Stream, rest: list[object]) -> None:
         match op, rest:
             case "begin", [float(onset_s), bytes(audio)]:
-                self._begin(stream, onset_s)
+                self._end(stream)
+                stream.onset_s, stream.size, stream.undecoded = onset_s, 0, 0
+                stream.decoder.start_utt()
+                stream.decoding = True
                 self._hear(stream_id, stream, audio)
             case "hear", [bytes(audio)]:
                 self._hear(stream_id, stream, audio)
             case "finish", [int(ticket)]:
-                self._pipe.send(("final", stream_id, ticket, self._finish(stream)))
+                # The decoder is not stopped: the utterance may go on, and its last pass changes hardly a word.
+                self._pipe.send(("final", stream_id, ticket, self._words(stream)))
             case "reset", _:
                 self._end(stream)
-                stream.utterance.clear()
-                stream.size = 0
             case "close", _:
                 self._end(stream)
                 del self._streams[stream_id]
@@ -134,49 +134,23 @@ class Worker:
             case _:
                 raise ValueError(f"unknown operation {op!r}")
 
-    def _begin(self, stream: Stream, onset_s: float) -> None:
-        self._end(stream)
-        stream.utterance.clear()
-        stream.size = 0
-        stream.onset_s = onset_s
-        stream.final = None
-        stream.decoder.start_utt()
-        stream.decoding = True
-
     def _end(self, stream: Stream) -> None:
         if stream.decoding:
             stream.decoder.end_utt()
             stream.decoding = False
 
     def _hear(self, stream_id: int, stream: Stream, audio: bytes) -> None:
-        if stream.size + len(audio) > MEMORY_S * VAD_HZ * 2:
+        stream.size += len(audio)
+        if not stream.decoding or stream.size > UTTERANCE_LIMIT_S * VAD_HZ * 2:
             return
-        noisy = self._with_noise(audio)
-        stream.utterance.append(noisy)
-        stream.size += len(noisy)
-        if not stream.decoding:
-            self._decode_anew(stream)
-        else:
-            stream.decoder.process_raw(noisy, False, False)
-        stream.undecoded += len(noisy)
+        stream.decoder.process_raw(self._with_noise(audio), False, False)
+        stream.undecoded += len(audio)
         if stream.undecoded >= PARTIAL_BYTES:
             stream.undecoded = 0
             self._pipe.send(("partial", stream_id, 0, self._words(stream)))
 
-    def _decode_anew(self, stream: Stream) -> None:
-        """The utterance was finished, but goes on: what came before is decoded again, as one with what follows."""
-        stream.decoder.start_utt()
-        stream.decoding = True
-        stream.decoder.process_raw(b"".join(stream.utterance), False, False)
-
-    def _finish(self, stream: Stream) -> Words:
-        if stream.decoding:
-            self._end(stream)
-            stream.final = self._words(stream)
-        return stream.final or []
-
     def _words(self, stream: Stream) -> Words:
-        segments = stream.decoder.seg()
+        segments = stream.decoder.seg() if stream.decoding else None
         found: Words = []
         for segment in segments or ():
             text = re.sub(r"\(\d+\)$", "", segment.word)

@@ -25,7 +25,8 @@ TAIL_MS = 200
 """Of the silence at the end of speech, this much is kept, so that sentences do not run into each other."""
 
 AGENT_VOICE = "en-us"
-CALLER_VOICE = "en-gb-x-rp"
+CALLER_VOICE = "en-gb"
+"""Another voice than the agent's; recognition makes a tenth of the errors on it that it makes on ``en-gb-x-rp``."""
 HUM_MS_PER_CHARACTER = 62.0
 HUM_LOOP_S = 4
 
