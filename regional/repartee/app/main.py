@@ -41,7 +41,7 @@ def create_app(config: WorkerConfig) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         services = Services(config.settings, config.agent)
         latency_log = open_latency_log(config.settings.latency_log)
-        telemetry = Telemetry(config.settings.region, services.providers.names, latency_log)
+        telemetry = Telemetry(config.settings.region, services.resources.names, latency_log)
         worker = Worker(config, services, telemetry)
         app.state.worker = worker
         await services.start()

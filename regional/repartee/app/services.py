@@ -1,16 +1,19 @@
 """The providers of one worker: built from its settings, warmed at its start, shared by its calls."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Protocol
 
 from repartee.agent.agent import Agent
+from repartee.agent.experience import Experience
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
-from repartee.session.call import Providers
+from repartee.session.call import Resources
+from repartee.session.phrases import Phrases
 
 
 class _Provider(Protocol):
@@ -48,12 +51,16 @@ class Services:
         )
         self._all: tuple[_Provider, ...] = (ears, brain, voice)
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
-        self.providers = Providers(ears, brain, voice, names)
+        self._agent = agent
+        self._phrases = Phrases(voice)
+        self._recording: asyncio.Task[None] | None = None
+        self.resources = Resources(ears, brain, voice, names, self._phrases, Experience())
 
     @property
     def warm(self) -> bool:
-        """All pools have what a call needs."""
-        return all(provider.warm for provider in self._all)
+        """All pools have what a call needs, and what is said word for word is recorded."""
+        recorded = self._recording is not None and self._recording.done()
+        return recorded and all(provider.warm for provider in self._all)
 
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
@@ -64,9 +71,14 @@ class Services:
         """Begin warming; returns at once."""
         for provider in self._all:
             await provider.start()
+        self._recording = asyncio.create_task(
+            self._phrases.record(self._agent.phrases, name=self._agent.voice, language=self._agent.language)
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._recording:
+            self._recording.cancel()
         for provider in self._all:
             await provider.aclose()
 

@@ -30,6 +30,7 @@ CLOSE_CODES = {
     CallEnd.CLIENT_GONE: close_codes.NORMAL,
     CallEnd.CLIENT_SLOW: close_codes.TOO_SLOW,
     CallEnd.PROVIDERS_GONE: close_codes.INTERNAL,
+    CallEnd.TOO_LONG: close_codes.NORMAL,
     CallEnd.DRAINED: close_codes.GOING_AWAY,
     CallEnd.FAILED: close_codes.INTERNAL,
 }
@@ -38,6 +39,7 @@ OUTCOMES = {
     CallEnd.CLIENT_GONE: "ended",
     CallEnd.CLIENT_SLOW: "client_slow",
     CallEnd.PROVIDERS_GONE: "providers_gone",
+    CallEnd.TOO_LONG: "too_long",
     CallEnd.DRAINED: "drained",
     CallEnd.FAILED: "failed",
 }
@@ -87,7 +89,7 @@ class Worker:
         call = Call(
             settings,
             self._agent,
-            self.services.providers,
+            self.services.resources,
             self.telemetry,
             receive=websocket.receive,
             send=websocket.send,

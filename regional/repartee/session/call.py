@@ -13,12 +13,15 @@ from enum import Enum
 from typing import Any
 
 from repartee.agent.agent import Agent
+from repartee.agent.experience import Experience
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
+from repartee.session.agent_call import AgentCall
 from repartee.session.hearing import Hearing
 from repartee.session.intake import Intake
 from repartee.session.observer import Observer
 from repartee.session.outbox import Outbox
+from repartee.session.phrases import Phrases, Recording
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
 from repartee.turn import commands as c
@@ -42,18 +45,21 @@ class CallEnd(Enum):
     CLIENT_GONE = "the client hung up"
     CLIENT_SLOW = "the client does not read what it is sent"
     PROVIDERS_GONE = "speech recognition is gone"
+    TOO_LONG = "the call's time limit has come"
     DRAINED = "the worker is being replaced: connect again"
     FAILED = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
-class Providers:
-    """The three that a call needs, and what they are called in traces."""
+class Resources:
+    """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
 
     ears: Ears
     brain: Brain
     voice: Voice
     names: Mapping[str, str]
+    phrases: Phrases
+    experience: Experience
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +86,34 @@ class Call:
         self,
         settings: CallSettings,
         agent: Agent,
-        providers: Providers,
+        resources: Resources,
         observer: Observer,
         *,
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
         self._settings = settings
-        self._agent = agent
-        self._providers = providers
+        self._limits = agent.limits
+        self._temperature = agent.temperature
+        self._resources = resources
         self._observer = observer
         self._receive = receive
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._agent = AgentCall(
+            agent,
+            settings.call_id,
+            settings.metadata,
+            resources.experience,
+            start=self._start,
+            deliver=self._deliver,
+        )
+        self._brain = self._agent.brain(resources.brain)
         self._config = _config_of(agent, settings)
-        self._machine = TurnMachine(settings.call_id, _policy_of(self._config))
-        self._announcer = Announcer(settings.call_id, settings.region, dict(providers.names))
+        self._machine = TurnMachine(settings.call_id, self._policy())
+        self._announcer = Announcer(settings.call_id, settings.region, dict(resources.names))
         self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._hearing = Hearing(
-            providers.ears,
+            resources.ears,
             self._deliver,
             source=self._config.input_format,
             language=self._config.language,
@@ -110,7 +127,6 @@ class Call:
             announce=self._outbox.put_event,
             configure=self._configure,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pipelines: dict[int, Pipeline] = {}
         self._encoders: dict[int, AudioEncoder] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -123,15 +139,14 @@ class Call:
     async def run(self) -> CallEnd:
         """Hold the conversation until it ends."""
         self._ended = asyncio.get_running_loop().create_future()
-        self._outbox.put_event(self._announcer.session("session.created", self._config))
+        limit = asyncio.get_running_loop().call_later(self._limits.call_s, self.end, CallEnd.TOO_LONG)
         try:
             self._start(self._listen())
             self._start(self._outbox.run())
-            self._start(self._take_all())
-            if self._agent.greeting:
-                self._deliver(e.ReplyRequested(say=self._agent.greeting))
+            self._start(self._converse())
             return await self._ended
         finally:
+            limit.cancel()
             await self._finish()
 
     def end(self, why: CallEnd) -> None:
@@ -143,6 +158,7 @@ class Call:
         self._deliver(e.HungUp())
         for timer in self._timers.values():
             timer.cancel()
+        await self._agent.end()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -150,8 +166,21 @@ class Call:
 
     # --- inwards -------------------------------------------------------------------------------------------------
 
-    async def _take_all(self) -> None:
-        """Take what the client sends, until it is gone."""
+    async def _converse(self) -> None:
+        """Begin as the agent wants to, then take what the client sends, until it is gone."""
+        context = self._agent.context
+        await self._agent.begin()
+        self._config = replace(
+            self._config,
+            instructions=context.instructions,
+            voice=context.voice,
+            language=context.language,
+        )
+        if self._settings.session:
+            self._config = self._config.updated(self._settings.session)
+        self._outbox.put_event(self._announcer.session("session.created", self._config))
+        if context.greeting:
+            self._deliver(e.ReplyRequested(say=context.greeting))
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -193,9 +222,22 @@ class Call:
 
     def _configure(self, patch: SessionPatch) -> None:
         self._config = self._config.updated(patch)
-        self._machine.policy = _policy_of(self._config)
+        self._machine.policy = self._policy()
+        self._agent.learn(self._config.metadata)
         self._hearing.set_format(self._config.input_format)
         self._outbox.put_event(self._announcer.session("session.updated", self._config))
+
+    def _policy(self) -> TurnPolicy:
+        """How turns are taken under the session's settings."""
+        policy = TurnPolicy(spoken=self._config.spoken, tools=self._agent.tool_names)
+        detection = self._config.turn_detection
+        if detection is None:
+            return replace(
+                policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False
+            )
+        return replace(
+            policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
+        )
 
     # --- the core ------------------------------------------------------------------------------------------------
 
@@ -235,7 +277,9 @@ class Call:
             c.ReplyEnded: self._end_reply,
             c.SetDeadline: self._set_deadline,
             c.ClearDeadline: self._clear_deadline,
-            c.EndHearing: self._end_hearing,
+            c.EndHearing: lambda command: self._hearing.finish_turn(),
+            c.RunTool: self._agent.run,
+            c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
             c.SpeculationEnded: lambda command: self._observer.speculation_ended(command.outcome),
         }
@@ -264,23 +308,34 @@ class Call:
             self._config,
             command.messages,
             options=command.options,
-            temperature=self._agent.temperature,
+            agent_tools=self._agent.chat_tools,
+            temperature=self._temperature,
         )
         pipeline = self._new_pipeline(command.reply_id, spoken=is_spoken(self._config, command.options))
-        pipeline.think(self._providers.brain, request)
+        pipeline.think(self._brain, request)
 
     def _new_pipeline(self, reply_id: int, *, spoken: bool) -> Pipeline:
         """A pipeline for a reply. Its voice is got ready at once, before there are words for it."""
         pipeline = self._pipelines[reply_id] = Pipeline(reply_id, self._start, self._deliver)
         if spoken:
-            pipeline.speak(self._providers.voice, name=self._config.voice, language=self._config.language)
+            pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
         return pipeline
 
     def _say(self, command: c.Say) -> None:
         pipeline = self._pipelines.get(command.reply_id)
         if pipeline is None:  # words of our own: no model was asked
+            config = self._config
+            recording = self._resources.phrases.get(command.text, name=config.voice, language=config.language)
+            if recording and command.last:
+                asyncio.get_running_loop().call_soon(self._play_recording, command.reply_id, recording)
+                return
             pipeline = self._new_pipeline(command.reply_id, spoken=True)
         pipeline.say(command.text, command.last)
+
+    def _play_recording(self, reply_id: int, recording: Recording) -> None:
+        self._deliver(e.SpeechWords(reply_id, recording.words))
+        self._deliver(e.SpeechAudio(reply_id, recording.pcm))
+        self._deliver(e.SpeechDone(reply_id))
 
     def _stop_reply(self, command: c.StopReply) -> None:
         if pipeline := self._pipelines.pop(command.reply_id, None):
@@ -318,31 +373,16 @@ class Call:
         del self._timers[name]
         self._deliver(e.DeadlinePassed(name))
 
-    def _end_hearing(self, command: c.EndHearing) -> None:
-        self._hearing.finish_turn()
-
     def _turn_finished(self, command: c.TurnFinished) -> None:
         self._observer.turn_finished(self._settings.call_id, command.turn_id, command.outcome, command.trace)
 
 
 def _config_of(agent: Agent, settings: CallSettings) -> SessionConfig:
-    config = SessionConfig(
+    return SessionConfig(
         instructions=agent.instructions,
         voice=agent.voice,
         language=agent.language,
         model=settings.model or agent.model or "",
         max_tokens=agent.max_tokens,
         metadata=settings.metadata,
-    )
-    return config.updated(settings.session) if settings.session else config
-
-
-def _policy_of(config: SessionConfig) -> TurnPolicy:
-    """How turns are taken under these settings."""
-    policy = TurnPolicy(spoken=config.spoken)
-    detection = config.turn_detection
-    if detection is None:
-        return replace(policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False)
-    return replace(
-        policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
     )

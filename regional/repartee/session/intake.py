@@ -57,7 +57,7 @@ class Intake:
                 self._deliver(e.AudioCleared())
                 self._announce(self._announcer.event("input_audio_buffer.cleared"))
             case w.CreateResponse(response=params):
-                self._request(checked_response(params))
+                self._request(checked_response(params or w.ResponseParams()))
             case w.CancelResponse() | w.ClearOutput():
                 self._cancel(event)
             case w.TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms):

@@ -122,10 +122,14 @@ class SpeechDone(Event, frozen=True):
 
 
 class ToolFinished(Event, frozen=True):
-    """A tool's result, as text for the model (an error is a result too)."""
+    """A tool's result, as text for the model (an error is a result too).
+
+    ``prefetch``: ``hit`` if it was there before it was asked for, ``miss`` if it could have been, else None.
+    """
 
     call_id: str
     output: str
+    prefetch: str | None = None
 
 
 # --- what the client says ----------------------------------------------------------------------------------------

@@ -1,0 +1,111 @@
+"""The user's agent in one call: its hooks, its tools, what is run on a guess, and its own way to reply.
+
+Runs the agent's code as tasks that the call owns; results go back to the turn core as events.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+from repartee.agent.agent import Agent
+from repartee.agent.brain import OwnBrain
+from repartee.agent.context import CallContext
+from repartee.agent.experience import Experience, Transition
+from repartee.agent.fillers import Fillers
+from repartee.agent.prefetch import Prefetch, PrefetchFigures
+from repartee.agent.toolbox import Toolbox
+from repartee.providers.interfaces import Brain
+from repartee.turn.commands import RunTool
+from repartee.turn.events import Event, ReplyRequested, ToolFinished
+
+log = logging.getLogger(__name__)
+
+
+class AgentCall:
+    """One agent, one call. ``start`` starts a task of the call's; ``deliver`` takes events to the turn core."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        call_id: str,
+        metadata: Mapping[str, Any],
+        experience: Experience,
+        *,
+        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        deliver: Callable[[Event], None],
+    ) -> None:
+        self._agent = agent
+        self._start = start
+        self._deliver = deliver
+        self.context: CallContext = agent.new_call(call_id, metadata, say=self._say)
+        self.fillers = Fillers({name: tool.fillers for name, tool in agent.tools.items()})
+        self._toolbox = Toolbox(agent, self.context, experience)
+        self._prefetches: set[asyncio.Task[None]] = set()
+        self._must_finish: set[asyncio.Task[None]] = set()
+
+    @property
+    def chat_tools(self) -> Sequence[dict[str, Any]]:
+        """The agent's tools, in the form of OpenAI's chat API."""
+        return [tool.as_chat() for tool in self._agent.tools.values()]
+
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """The tools that the agent runs; the client runs all others."""
+        return frozenset(self._agent.tools)
+
+    @property
+    def prefetched(self) -> PrefetchFigures:
+        """What prefetching did in this call."""
+        return self._toolbox.figures
+
+    def brain(self, deployed: Brain) -> Brain:
+        """What replies are made by: the agent itself, if it does that, or the deployment's model."""
+        own = self._agent.reply_function
+        return deployed if own is None else OwnBrain(own, self.context)
+
+    async def begin(self) -> None:
+        """Before the greeting: the agent's own beginning. Raises nothing."""
+        await self._agent.call_started(self.context)
+        self._guess(self._toolbox.call_started())
+
+    def heard(self, turn_id: int, text: str) -> None:
+        """The caller's words in this turn so far."""
+        self._guess(self._toolbox.heard(turn_id, text))
+
+    def learn(self, metadata: Mapping[str, Any]) -> None:
+        """What the client tells of the caller in mid-call."""
+        self.context.learn(
+            {name: fact for name, fact in metadata.items() if isinstance(fact, str | int | float)}
+        )
+
+    def run(self, command: RunTool) -> None:
+        """Run a tool; its result follows as an event, whatever becomes of it."""
+        task = self._start(self._run(command))
+        if self._toolbox.must_finish(command.name):
+            self._must_finish.add(task)
+            task.add_done_callback(self._must_finish.discard)
+
+    async def end(self) -> Iterable[Transition]:
+        """After the call: let finish what must not be cut off, then the agent's own end. Returns what it taught."""
+        for task in self._prefetches:
+            task.cancel()
+        if self._must_finish:
+            await asyncio.wait(self._must_finish)
+        await self._agent.call_ended(self.context)
+        return self._toolbox.close()
+
+    async def _run(self, command: RunTool) -> None:
+        output = await self._toolbox.run(command.turn_id, command.call_id, command.name, command.arguments)
+        run = self._toolbox.ran(command.call_id)
+        self._deliver(ToolFinished(command.call_id, output, run.prefetch if run else None))
+        self._guess(self._toolbox.answered(command.call_id))
+
+    def _guess(self, predicted: Iterable[Prefetch]) -> None:
+        for wanted in predicted:
+            task = self._start(self._toolbox.prefetch(wanted))
+            self._prefetches.add(task)
+            task.add_done_callback(self._prefetches.discard)
+
+    def _say(self, text: str) -> None:
+        self._deliver(ReplyRequested(say=text))

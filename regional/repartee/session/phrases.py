@@ -1,0 +1,69 @@
+"""What is said word for word, call after call: synthesised once per voice, played from memory.
+
+Greetings and fillers cost no time-to-first-byte this way. A phrase that could not be synthesised is left out; it is
+spoken live, as everything else is.
+"""
+
+import logging
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from repartee.errors import PoolTimeout, ProviderError
+from repartee.providers.interfaces import Voice
+from repartee.turn.events import SpeechAudio, SpokenWord
+
+log = logging.getLogger(__name__)
+
+MAX_PHRASES = 256
+"""About 25 MB, at two seconds a phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A phrase as speech: PCM16 at 24 kHz, and its words' times."""
+
+    pcm: bytes
+    words: tuple[SpokenWord, ...]
+
+
+class Phrases:
+    """The recordings of one worker."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._recordings: dict[tuple[str, str | None, str], Recording] = {}
+
+    def __repr__(self) -> str:
+        return f"<Phrases: {len(self._recordings)} recorded>"
+
+    def get(self, text: str, *, name: str | None, language: str) -> Recording | None:
+        """The phrase in this voice, if it has been recorded."""
+        return self._recordings.get((text, name, language))
+
+    async def record(self, texts: Iterable[str], *, name: str | None, language: str) -> None:
+        """Have these phrases synthesised. Raises nothing: what cannot be had is left out, and logged."""
+        for text in texts:
+            if len(self._recordings) >= MAX_PHRASES:
+                log.warning("more than %d phrases: the rest are spoken live", MAX_PHRASES)
+                return
+            try:
+                self._recordings[text, name, language] = await self._record(text, name, language)
+            except (ProviderError, PoolTimeout) as error:
+                log.warning("a phrase could not be recorded and will be spoken live: %s", error)
+
+    async def _record(self, text: str, name: str | None, language: str) -> Recording:
+        utterance = await self._voice.speak(0, voice=name, language=language)
+        audio: list[bytes] = []
+        words: list[SpokenWord] = []
+        try:
+            utterance.say(text, last=True)
+            async with aclosing(utterance.sounds()) as sounds:
+                async for sound in sounds:
+                    if isinstance(sound, SpeechAudio):
+                        audio.append(sound.pcm)
+                    else:
+                        words.extend(sound.words)
+        finally:
+            await utterance.cancel()
+        return Recording(b"".join(audio), tuple(words))
