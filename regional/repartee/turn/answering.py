@@ -10,7 +10,7 @@ from typing import Literal
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.events import ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
-from repartee.turn.history import FunctionCall, FunctionOutput, History, Message
+from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
@@ -36,11 +36,13 @@ class Answering:
         self._active: list[Reply] = []
         self._sounding: list[Reply] = []
         self._speaker = Speaker()
-        self._running: dict[str, int] = {}
+        self._running: set[str] = set()
         self._awaited: set[str] = set()
         self._calling: Reply | None = None
-        self._carried: Timeline | None = None
+        self._client_calling: Reply | None = None
         self._due: int | None = None
+        self._finished = -1
+        self.owing = False
         self._trace: TurnTrace | None = None
 
     def __repr__(self) -> str:
@@ -57,6 +59,21 @@ class Answering:
         return any(reply.confirmed for reply in self._active)
 
     @property
+    def awaiting_tools(self) -> bool:
+        """An answer waits for tools that the agent runs."""
+        return bool(self._awaited)
+
+    @property
+    def awaiting_client(self) -> bool:
+        """An answer waits for tools that the client runs, and for its asking to go on."""
+        return self._client_calling is not None
+
+    @property
+    def due(self) -> bool:
+        """A turn's answer is not over."""
+        return self._due is not None
+
+    @property
     def audible(self) -> bool:
         """Something of an answer has been sent to the caller and not been stopped."""
         return bool(self._sounding)
@@ -67,9 +84,9 @@ class Answering:
         return any(reply.speculated and not reply.confirmed for reply in self._active)
 
     @property
-    def carries_time(self) -> bool:
-        """A turn's time still runs: its answer waits for a tool that the client runs."""
-        return self._carried is not None
+    def speaking_on(self) -> bool:
+        """A reply is heard of which more is to come."""
+        return any(reply in self._active for reply in self._sounding)
 
     @property
     def ends_at(self) -> float:
@@ -77,8 +94,12 @@ class Answering:
         return self._speaker.ends_at
 
     def knows(self, reply_id: int) -> bool:
-        """Whether the reply is still being made."""
-        return self._find(reply_id) is not None
+        """Whether the reply is still being made, and the client knows of it."""
+        return any(reply.confirmed and reply.reply_id == reply_id for reply in self._active)
+
+    def finished(self, turn_id: int) -> bool:
+        """Whether the turn has had its answer."""
+        return turn_id <= self._finished
 
     # --- beginning -----------------------------------------------------------------------------------------------
 
@@ -92,31 +113,31 @@ class Answering:
         request: ReplyRequested | None = None,
     ) -> list[c.Command]:
         """Ask for a reply. With ``tentative`` it is a speculation: the words are not in the history yet."""
-        if timeline is None and self._carried is not None:
-            timeline, self._carried = self._carried, None
+        calling, self._client_calling = self._client_calling, None
+        if calling and timeline is None and (timeline := calling.time_left()):
             timeline.mark("tool", now)
         reply = self._new_reply(turn_id, timeline, request, speculated=tentative is not None)
         messages = self._history.messages(*([tentative] if tentative else []))
         start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options)
         if reply.speculated:
             return [start]
-        self._due = turn_id
-        return [start, *self._open(reply, now)]
+        return [*self._take_on(turn_id), start, *self._open(reply, now)]
 
-    def recite(self, turn_id: int, text: str, now: float) -> list[c.Command]:
+    def recite(
+        self, turn_id: int, text: str, now: float, request: ReplyRequested | None = None
+    ) -> list[c.Command]:
         """Say this text, without asking the model."""
-        reply = self._new_reply(turn_id, None, None)
+        reply = self._new_reply(turn_id, None, request)
         reply.recited = True
         commands = self._open(reply, now)
         commands += self._told(reply, reply.take_text(text, now))
-        return commands + self._told(reply, reply.finish_text("stop", now))
+        return commands + self._told(reply, reply.finish_text("stop", now)) + self._settle(reply, now)
 
     def confirm(self, now: float) -> list[c.Command]:
         """The speculation's turn has ended with the words it was made for."""
         reply = self._active[-1]
-        self._due = reply.turn_id
         released = c.SpeculationEnded(reply.reply_id, "released")
-        return [released, *self._release(reply, now)]
+        return [*self._take_on(reply.turn_id), released, *self._release(reply, now)]
 
     def drop(self, outcome: SpeculationOutcome) -> list[c.Command]:
         """The speculation was wrong: it leaves no trace."""
@@ -125,6 +146,20 @@ class Answering:
             commands += [c.StopReply(reply.reply_id), c.SpeculationEnded(reply.reply_id, outcome)]
         self._active.clear()
         return commands
+
+    def abandon(self) -> list[c.Command]:
+        """The caller speaks instead of waiting for what the client's tools give."""
+        self._client_calling = None
+        return self.close_turn("answered" if self._trace else "superseded")
+
+    def _take_on(self, turn_id: int) -> list[c.Command]:
+        """This turn is the one to be answered; the answer to the one before is complete."""
+        self.owing = False
+        finished = (
+            [] if self._due == turn_id else self.close_turn("answered" if self._trace else "unanswered")
+        )
+        self._due = turn_id
+        return finished
 
     def _new_reply(
         self,
@@ -154,6 +189,7 @@ class Answering:
 
     def _open(self, reply: Reply, now: float) -> list[c.Command]:
         """The client may know of the reply from now on."""
+        reply.news_at = now
         return [
             c.ReplyStarted(reply.reply_id, reply.turn_id, reply.options),
             c.SetDeadline(FIRST_AUDIO, now + self.policy.first_audio_s),
@@ -176,11 +212,11 @@ class Answering:
     def take_call(self, event: ReplyToolCall, now: float) -> list[c.Command]:
         """A tool is asked for. Asked for by a speculation, it waits for the turn to be confirmed."""
         reply = self._find(event.reply_id)
-        if reply is None:
+        if reply is None or reply.model_reason is not None:
             return []
         call = FunctionCall(self._new_item_id(), event.call_id, event.name, event.arguments)
-        reply.take_call(call, now)
-        return self._call(reply, call) if reply.confirmed else []
+        commands = self._told(reply, reply.take_call(call, now))
+        return commands + (self._call(reply, call) if reply.confirmed else [])
 
     def finish_text(self, reply_id: int, reason: str, now: float) -> list[c.Command]:
         """The model is done with the reply."""
@@ -196,52 +232,56 @@ class Answering:
             return []
         return self._told(reply, reply.take_audio(pcm, self._speaker, now))
 
-    def take_words(self, event: SpeechWords) -> None:
+    def take_words(self, event: SpeechWords, now: float) -> list[c.Command]:
         """When words are spoken."""
         for reply in {*self._active, *self._sounding}:
             if reply.reply_id == event.reply_id:
                 reply.message.words.extend(event.words)
+        return []
 
     def finish_speech(self, reply_id: int, now: float) -> list[c.Command]:
         """All speech of the reply is there."""
         reply = self._find(reply_id)
         if reply is None:
             return []
-        reply.speech_done = True
+        reply.speech_done = reply.message.audio_complete = True
         return self._settle(reply, now)
 
     def fail(self, reply_id: int, stage: str, why: str, now: float) -> list[c.Command]:
-        """The reply cannot be had, or not all of it. If nothing of it was heard, say so instead."""
+        """The reply cannot be had, or not all of it.
+
+        What the voice already has when the model fails is spoken to its end.
+        """
         reply = self._find(reply_id)
         if reply is None:
             return []
-        commands: list[c.Command] = [c.StopReply(reply_id)]
-        if reply.audible:
-            reply.failure = why
-            reply.speech_done = True
-            return commands + self._told(reply, reply.finish_text("stop", now)) + self._settle(reply, now)
-        self._active.remove(reply)
-        if not reply.confirmed:
-            return commands
-        commands += [c.ClearDeadline(FIRST_AUDIO), self._ended(reply, "failed", why)]
-        if stage == "llm" and self.policy.apology and reply.message.spoken and not reply.in_history:
-            return commands + self.recite(reply.turn_id, self.policy.apology, now)
-        return commands + self.close_turn("unanswered")
+        if reply.speculated and not reply.confirmed:
+            self._active.remove(reply)  # when the turn is confirmed, it is asked for anew
+            return [c.StopReply(reply_id)]
+        reply.failure = why
+        if stage == "llm" and reply.said:
+            return self._told(reply, reply.break_off(now)) + self._settle(reply, now)
+        reply.give_up()
+        return [c.StopReply(reply_id), *self._settle(reply, now)]
 
     def overdue(self, now: float) -> list[c.Command]:
-        """Nothing was audible in time."""
+        """It may be that nothing has been heard for too long."""
         late = next((reply for reply in self._active if reply.confirmed), None)
         if late is None:
             return []
+        quiet_since = max(late.news_at, self._speaker.ends_at)
+        if now < quiet_since + self.policy.first_audio_s:
+            return [c.SetDeadline(FIRST_AUDIO, quiet_since + self.policy.first_audio_s)]
         stage = "tts" if late.in_history else "llm"
-        return self.fail(late.reply_id, stage, f"No answer within {self.policy.first_audio_s:g} s.", now)
+        return self.fail(late.reply_id, stage, f"Nothing came for {self.policy.first_audio_s:g} s.", now)
 
     def finish_tool(self, event: ToolFinished, now: float) -> list[c.Command]:
         """A tool's result: it goes into the history in any case, and into the answer if that still waits."""
-        if self._running.pop(event.call_id, None) is None:
+        if event.call_id not in self._running:
             return []
+        self._running.remove(event.call_id)
         output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
-        commands: list[c.Command] = [c.ToolAnswered(output, self._history.add(output))]
+        commands: list[c.Command] = [c.ToolAnswered(output, self._history.append(output))]
         if event.call_id not in self._awaited:
             return commands
         self._awaited.discard(event.call_id)
@@ -249,41 +289,45 @@ class Answering:
 
     # --- ending --------------------------------------------------------------------------------------------------
 
-    def cut(self, reason: str, now: float) -> list[c.Command]:
-        """Stop everything. The history keeps what was heard; tools go on running, for their effects' sake."""
+    def cut(self, reason: str, now: float, unheard: c.TurnOutcome = "superseded") -> list[c.Command]:
+        """Stop everything. The history keeps what was heard; tools go on running, for their effects' sake.
+
+        ``unheard`` is the turn's outcome if nothing of its answer was audible.
+        """
         commands: list[c.Command] = [c.ClearDeadline(FIRST_AUDIO), c.ClearDeadline(PLAYED_OUT)]
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
         for reply in self._sounding:
             message = reply.message
             heard_ms = self._speaker.heard_ms(reply.reply_id, now)
-            if reply in self._active or heard_ms < message.audio_ms:
+            if reply in self._active or heard_ms < message.audio_ms - HEARD_SLACK_MS:
                 message.heard_ms = heard_ms
                 commands.append(c.StopPlaying(reply.reply_id))
                 commands.append(c.AnswerCut(message.item_id, heard_ms, message.heard_text))
         for reply in self._active:
-            if reply.in_history and reply not in self._sounding:
+            if reply.message.spoken and reply not in self._sounding:
                 reply.message.heard_ms = 0.0
             if reply.confirmed:
                 commands.append(self._ended(reply, "cancelled", reason))
         self._speaker.stop(now)
-        outcome: c.TurnOutcome = "interrupted" if self._trace else "superseded"
+        outcome = "interrupted" if self._trace else unheard
         self._active.clear()
         self._sounding.clear()
         self._awaited.clear()
-        self._calling = self._carried = None
+        self._calling = self._client_calling = None
         return commands + self.close_turn(outcome)
 
     def played_out(self, now: float) -> list[c.Command]:
         """All that was sent has been heard."""
         self._sounding.clear()
         self._speaker.forget(now)
-        return [] if self.busy else self.close_turn("answered")
+        return [] if self.busy or self.awaiting_client else self.close_turn("answered")
 
     def close_turn(self, outcome: c.TurnOutcome) -> list[c.Command]:
         """The turn that awaited an answer awaits it no longer."""
         if self._due is None:
             return []
         finished = c.TurnFinished(self._due, outcome, self._trace)
+        self._finished = self._due
         self._due = self._trace = None
         return [finished]
 
@@ -296,20 +340,21 @@ class Answering:
         """Enter the reply in the history with its first words, and note when it becomes audible."""
         if not reply.in_history and any(isinstance(command, c.ReplyWords) for command in commands):
             reply.in_history = True
-            previous = self._history.add(reply.message)
+            previous = self._history.append(reply.message)
             commands.insert(0, c.AnswerStarted(reply.reply_id, reply.message, previous))
         if reply not in self._sounding and any(isinstance(command, c.Play) for command in commands):
             self._sounding.append(reply)
-            commands.append(c.ClearDeadline(FIRST_AUDIO))
         if reply.trace and reply.trace is not self._trace and self._trace is None:
             self._trace = reply.trace
             commands.append(c.TurnTraced(reply.trace))
         return commands
 
     def _call(self, reply: Reply, call: FunctionCall) -> list[c.Command]:
-        commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.add(call))]
+        while self._history.holds_call(call.call_id):  # some models number their calls anew in every reply
+            call.call_id += "_again"
+        commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
         if call.name in self.policy.tools:
-            self._running[call.call_id] = reply.turn_id
+            self._running.add(call.call_id)
             self._awaited.add(call.call_id)
             self._calling = reply
             commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
@@ -323,24 +368,29 @@ class Answering:
             return self._go_on(now)
         self._active.remove(reply)
         commands: list[c.Command] = [self._outcome(reply)]
+        if self._sounding:
+            commands.append(c.SetDeadline(PLAYED_OUT, max(self._speaker.ends_at, now)))
         if self._active:
             return commands + self._release(self._active[0], now)
         commands += self._go_on(now)
         if self._active:
             return commands
         commands.append(c.ClearDeadline(FIRST_AUDIO))
-        if self._sounding:
-            commands.append(c.SetDeadline(PLAYED_OUT, max(self._speaker.ends_at, now)))
-        elif not self._awaited:
-            commands += self._silent_end(reply)
-        return commands
+        return commands if self._awaited else commands + self._conclude(reply, now)
 
-    def _silent_end(self, reply: Reply) -> list[c.Command]:
-        """The reply was made of text or of tool calls for the client, or of nothing at all."""
+    def _conclude(self, reply: Reply, now: float) -> list[c.Command]:
+        """Nothing follows the reply, unless it failed unheard: then say so."""
+        if reply.failure and not reply.audible:
+            commands = self.close_turn("unanswered")
+            if self.policy.apology and reply.message.spoken and not reply.recited:
+                commands += self.recite(reply.turn_id, self.policy.apology, now)
+            return commands
         if reply.calls:
-            self._carried = reply.timeline
+            self._client_calling = reply
             return []
-        return self.close_turn("answered" if reply.in_history else "unanswered")
+        if self._sounding:
+            return []
+        return self.close_turn("answered" if reply.in_history or self._trace else "unanswered")
 
     def _go_on(self, now: float) -> list[c.Command]:
         """Once the tools' results are there, have the model speak about them."""
@@ -348,13 +398,13 @@ class Answering:
         if calling is None or self._awaited or calling.model_reason is None:
             return []
         self._calling = None
-        if calling.timeline and calling.trace is None:
-            calling.timeline.mark("tool", now)
-        reply = self._new_reply(
-            calling.turn_id, calling.timeline, calling.request, held=calling in self._active
-        )
+        self.owing = False
+        if timeline := calling.time_left():
+            timeline.mark("tool", now)
+        held = bool(self._active)
+        reply = self._new_reply(calling.turn_id, timeline, calling.options, held=held)
         start = c.StartReply(reply.reply_id, reply.turn_id, self._history.messages(), False, reply.options)
-        return [start, *(self._open(reply, now) if reply.confirmed else [])]
+        return [start, *([] if held else self._open(reply, now))]
 
     def _outcome(self, reply: Reply) -> c.Command:
         if reply.failure:

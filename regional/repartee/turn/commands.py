@@ -189,9 +189,9 @@ class TurnTraced(Command, frozen=True):
 class TurnFinished(Command, frozen=True):
     """All is over with a turn that wanted an answer.
 
-    ``answered``: played to its end; ``interrupted``: the caller spoke over it; ``superseded``: the caller went on
-    before it was audible; ``unanswered``: it failed, or the call ended first. ``trace`` is None if it was never
-    audible.
+    ``answered``: played to its end; ``interrupted``: stopped while it was audible; ``superseded``: the caller went
+    on before it was audible; ``unanswered``: it failed, was cancelled or the call ended before it was audible.
+    ``trace`` is None if it was never audible.
     """
 
     turn_id: int

@@ -9,9 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from repartee.errors import ClientProtocolError
+from repartee.turn.chunking import is_unspaced
 from repartee.turn.events import SpokenWord
 
 Role = Literal["user", "assistant", "system"]
+
+HEARD_SLACK_MS = 1.0
+"""Audio times nearer than this are equal: clients round them, and sums of floats differ."""
+
+SPEECH_MS_PER_CHAR = 60.0
+"""How long a character takes to say, about (150 words a minute): while audio is still being made, its whole length
+is reckoned from its text."""
 
 STILL_RUNNING = "The tool is still running; its result is not known yet."
 """What a model is told of a tool call whose result has not come: its protocol wants one for every call."""
@@ -22,7 +30,8 @@ class Message:
     """Something said or written.
 
     ``words`` are the times of an answer's words within its audio, where the voice gave them; ``audio_ms`` is the
-    length of that audio; ``heard_ms`` how much of it the caller heard (None: all of it, or it was not spoken).
+    length of that audio so far, ``audio_complete`` that this is all of it; ``heard_ms`` how much of it the caller
+    heard (None: all of it, or it was not spoken).
     """
 
     item_id: str
@@ -31,6 +40,7 @@ class Message:
     spoken: bool = False
     words: list[SpokenWord] = field(default_factory=list)
     audio_ms: float = 0.0
+    audio_complete: bool = False
     heard_ms: float | None = None
 
     @property
@@ -38,7 +48,10 @@ class Message:
         """The part of the text that the caller heard."""
         if self.heard_ms is None:
             return self.text
-        return heard_part(self.text, self.words, self.audio_ms, self.heard_ms)
+        audio_ms = self.audio_ms
+        if not self.audio_complete:
+            audio_ms = max(audio_ms + 2 * HEARD_SLACK_MS, len(self.text) * SPEECH_MS_PER_CHAR)
+        return heard_part(self.text, self.words, audio_ms, self.heard_ms)
 
 
 @dataclass(slots=True)
@@ -95,6 +108,19 @@ class History:
         self._items.insert(place, item)
         return self._items[place - 1].item_id if place else None
 
+    def append(self, item: Item) -> str | None:
+        """Add what has happened, at the end; never raises, even if a client has taken the item's id meanwhile.
+
+        Returns the id of the item before it.
+        """
+        previous = self._items[-1].item_id if self._items else None
+        self._items.append(item)
+        return previous
+
+    def holds_call(self, call_id: str) -> bool:
+        """Whether a tool call of that id is in the history."""
+        return any(isinstance(item, FunctionCall) and item.call_id == call_id for item in self._items)
+
     def get(self, item_id: str) -> Item:
         """Raises ClientProtocolError if there is no such item."""
         return self._items[self._index(item_id, param="item_id")]
@@ -110,7 +136,9 @@ class History:
             raise ClientProtocolError(
                 "Only a spoken answer of the assistant can be truncated.", param="item_id"
             )
-        if audio_end_ms > item.audio_ms + 1:
+        if audio_end_ms < 0:
+            raise ClientProtocolError("audio_end_ms cannot be negative.", param="audio_end_ms")
+        if audio_end_ms > item.audio_ms + HEARD_SLACK_MS:
             raise ClientProtocolError(
                 f"Audio content of {item.audio_ms:.0f} ms is already shorter than {audio_end_ms:.0f} ms.",
                 param="audio_end_ms",
@@ -156,13 +184,10 @@ def heard_part(text: str, words: Sequence[SpokenWord], audio_ms: float, heard_ms
 
     With word times: the words that had ended. Without: the same share of the text, back to the last whole word.
     """
-    if audio_ms and heard_ms >= audio_ms:
+    if audio_ms and heard_ms >= audio_ms - HEARD_SLACK_MS:
         return text
     if not words:
-        share = text[: int(len(text) * heard_ms / audio_ms)] if audio_ms else ""
-        if not share or text[len(share)].isspace():
-            return share.rstrip()
-        return share.rpartition(" ")[0].rstrip()
+        return text[: _word_end(text, int(len(text) * heard_ms / audio_ms))].rstrip() if audio_ms else ""
     place = 0
     for word in words:
         if word.end_ms > heard_ms:
@@ -171,6 +196,13 @@ def heard_part(text: str, words: Sequence[SpokenWord], audio_ms: float, heard_ms
         if found >= 0:
             place = found + len(word.text.strip())
     # Punctuation belongs to the word before it.
-    while place < len(text) and not text[place].isspace() and not text[place].isalnum():
+    while 0 < place < len(text) and not text[place].isspace() and not text[place].isalnum():
         place += 1
-    return text[:place] if place else ""
+    return text[:place]
+
+
+def _word_end(text: str, place: int) -> int:
+    """The last place, not after this one, where no word is cut."""
+    while place and not (text[place].isspace() or is_unspaced(text[place])):
+        place -= 1
+    return place

@@ -5,7 +5,6 @@ the conversation and touches nothing else: no task, no socket, no clock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from repartee.errors import ClientProtocolError
@@ -14,6 +13,7 @@ from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.answering import FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
+from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import Cause, State, next_state
@@ -21,24 +21,6 @@ from repartee.turn.state import Cause, State, next_state
 COMMIT = "commit"
 
 _OPEN = (State.HEARING, State.EAGER)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """The caller's turn that is open, or the last one.
-
-    ``before`` are words that speech recognition has ended already while the client has yet to commit the turn.
-    """
-
-    turn_id: int
-    item_id: str
-    text: str = ""
-    before: str = ""
-    announced: bool = False
-    committing: bool = False
-    speculations: int = 0
-    speculated_text: str = ""
-    speech_ended_at: float | None = None
 
 
 class TurnMachine:
@@ -49,11 +31,12 @@ class TurnMachine:
         self.state = State.LISTENING
         self._call_id = call_id
         self._items = 0
-        self._turn = _Turn(0, "")
+        self._turn = CallerTurn(0, "")
         self._request: e.ReplyRequested | None = None
-        self._owes_reply = False
+        self._commit_awaited = False
+        self._unended = False
         self._over = False
-        self._answers = Answering(self.history, self.new_item_id)
+        self._answers = answers = Answering(self.history, self.new_item_id)
         self.policy = policy or TurnPolicy()
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             e.StartOfTurn: self._on_start,
@@ -62,14 +45,16 @@ class TurnMachine:
             e.TurnResumed: self._on_resumed,
             e.EndOfTurn: self._on_end,
             e.HearingLost: self._on_hearing_lost,
-            e.ReplyText: lambda event, now: self._answers.take_text(event.reply_id, event.text, now),
-            e.ReplyToolCall: self._answers.take_call,
-            e.ReplyDone: self._on_text_done,
-            e.ReplyFailed: self._on_failed,
-            e.SpeechAudio: self._on_audio,
-            e.SpeechWords: self._on_words,
-            e.SpeechDone: self._on_speech_done,
-            e.ToolFinished: self._answers.finish_tool,
+            e.ReplyText: lambda ev, now: answers.take_text(ev.reply_id, ev.text, now),
+            e.ReplyToolCall: answers.take_call,
+            e.ReplyDone: lambda ev, now: self._after(answers.finish_text(ev.reply_id, ev.reason, now), now),
+            e.ReplyFailed: lambda ev, now: self._after(
+                answers.fail(ev.reply_id, ev.stage, ev.message, now), now
+            ),
+            e.SpeechAudio: lambda ev, now: self._after(answers.take_audio(ev.reply_id, ev.pcm, now), now),
+            e.SpeechWords: answers.take_words,
+            e.SpeechDone: lambda ev, now: self._after(answers.finish_speech(ev.reply_id, now), now),
+            e.ToolFinished: lambda ev, now: self._after(answers.finish_tool(ev, now), now),
             e.TurnCommitted: self._on_committed,
             e.AudioCleared: self._on_cleared,
             e.ReplyRequested: self._on_requested,
@@ -117,43 +102,62 @@ class TurnMachine:
     # --- the caller speaks ---------------------------------------------------------------------------------------
 
     def _on_start(self, event: e.StartOfTurn, now: float) -> list[c.Command]:
+        self._unended = False
         return self._hear(event.text, now)
 
     def _on_partial(self, event: e.PartialTranscript, now: float) -> list[c.Command]:
-        if self.state is State.THINKING:
-            return []  # late words of the turn that has just ended
-        return self._hear(event.text, now)
+        return [] if self._is_late(event.text) else self._hear(event.text, now)
+
+    def _is_late(self, text: str) -> bool:
+        """Whether these are words of a turn that is over, or none at all and no turn to which they could belong."""
+        if self.state in (*_OPEN, State.OVERLAP):
+            return False
+        return self.state is State.THINKING or self._unended or not text
 
     def _hear(self, text: str, now: float) -> list[c.Command]:
         """Speech, with its words so far: open a turn, go on with it, or interrupt."""
         if self.state in _OPEN:
             return self._note_words(text)
         if self.state is State.OVERLAP:
-            self._turn.text = text or self._turn.text
-            return self._barge_in(now) if self._interrupts(self._turn.text) else []
-        if self.state is State.SPEAKING:
-            if self._interrupts(text):
-                self._open_turn(text)
-                return self._barge_in(now)
-            self._move(Cause.BACKCHANNEL_STARTED)
-            self._open_turn(text)
-            return []
-        commands = []
-        if self.state is State.THINKING:
-            commands = self._answers.cut("turn_detected", now)
-        self._move(Cause.SPEECH_STARTED)
+            self._turn.heard(text)
+            return self._barge_in(now) if self._interrupts() else []
         self._open_turn(text)
+        if self.state is State.SPEAKING and self._interrupts():
+            return self._barge_in(now)
+        if self.state is State.SPEAKING or (self.state is State.THINKING and not self._supersedes):
+            self._move(Cause.OVERLAP_STARTED)
+            return []
+        commands = self._give_way(now)
+        self._move(Cause.SPEECH_STARTED)
         return commands + self._announce_turn()
 
-    def _interrupts(self, text: str) -> bool:
-        return self.policy.interruptible and not is_backchannel(text)
+    def _give_way(self, now: float) -> list[c.Command]:
+        """The caller speaks before the answer is heard. If it was only a noise, the answer is still owed."""
+        if self.state is State.LISTENING:
+            return self._answers.abandon()
+        owing = self._answers.owing or self._answers.due
+        commands = self._answers.cut("turn_detected", now)
+        self._answers.owing = owing
+        return commands
+
+    @property
+    def _supersedes(self) -> bool:
+        """Whether the caller's speech stops an answer that is not heard yet."""
+        return self.policy.interruptible or self._turn.committing
+
+    def _interrupts(self) -> bool:
+        """Whether the caller's speech stops an answer that is being heard."""
+        return self._turn.committing or (self.policy.interruptible and not is_backchannel(self._turn.text))
 
     def _barge_in(self, now: float) -> list[c.Command]:
         self._move(Cause.BARGED_IN)
         return self._answers.cut("turn_detected", now) + self._announce_turn()
 
     def _open_turn(self, text: str) -> None:
-        self._turn = _Turn(self._turn.turn_id + 1, self.new_item_id(), text)
+        self._turn = CallerTurn(
+            self._turn.turn_id + 1, self.new_item_id(), text, committing=self._commit_awaited
+        )
+        self._commit_awaited = False
 
     def _announce_turn(self) -> list[c.Command]:
         turn = self._turn
@@ -165,16 +169,12 @@ class TurnMachine:
 
     def _note_words(self, text: str) -> list[c.Command]:
         turn = self._turn
-        text = _join(turn.before, text)
-        if not text or text == turn.text:
-            return []
-        turn.text = text
-        return [c.TurnHeard(turn.turn_id, turn.item_id, text)]
+        return [c.TurnHeard(turn.turn_id, turn.item_id, turn.text)] if turn.heard(text) else []
 
     # --- the caller's turn ends ----------------------------------------------------------------------------------
 
     def _on_eager_end(self, event: e.EagerEndOfTurn, now: float) -> list[c.Command]:
-        if self.state is State.THINKING:
+        if self._is_late(event.text):
             return []
         commands = self._hear(event.text, now)
         turn, policy = self._turn, self.policy
@@ -196,63 +196,76 @@ class TurnMachine:
         if self.state is not State.EAGER:
             return []  # it was a backchannel's, or the turn was not taken as ended
         self._move(Cause.TURN_RESUMED)
+        self._turn.speech_ended_at = None
         return self._answers.drop("resumed")
 
     def _on_end(self, event: e.EndOfTurn, now: float) -> list[c.Command]:
-        if self.state is State.THINKING or (
-            not event.text and self.state in (State.LISTENING, State.SPEAKING)
-        ):
-            return []
+        late = self._is_late(event.text)
+        self._unended = False
+        if late:
+            return self._on_nothing_heard(now)
         commands = self._hear(event.text, now)
         if event.speech_ended_at is not None:
             self._turn.speech_ended_at = event.speech_ended_at
-        if not self.policy.automatic and not self._turn.committing:
+        if self._awaits_commit:
             self._turn.before = self._turn.text
             return commands
         if self.state is State.OVERLAP:
             return commands + self._end_overlap(now)
         return commands + self._end_turn(now)
 
+    @property
+    def _awaits_commit(self) -> bool:
+        """Only the client's word ends the open turn."""
+        return not self.policy.automatic and not self._turn.committing
+
     def _end_overlap(self, now: float) -> list[c.Command]:
         """What was said over the agent did not interrupt it: a backchannel, or words to be answered after."""
-        self._move(Cause.BACKCHANNEL_ENDED)
+        self._move(Cause.OVERLAP_ENDED)
+        turn = self._turn
         commands: list[c.Command] = []
-        if self._turn.text and not is_backchannel(self._turn.text):
+        if turn.text and not is_backchannel(turn.text):
             commands = [*self._announce_turn(), *self._record_turn()]
-            self._owes_reply = self.policy.reply_to_turns
-        if not self._answers.generating:
-            commands.append(c.SetDeadline(PLAYED_OUT, max(self._answers.ends_at, now)))
+            self._answers.owing = self.policy.reply_to_turns
+            turn.speech_ended_at = None  # the wait for the agent to finish is no latency
+        if self._answers.audible:
+            return [*commands, c.SetDeadline(PLAYED_OUT, max(self._answers.ends_at, now))]
+        self._move(Cause.MORE_AWAITED)
         return commands
 
     def _end_turn(self, now: float) -> list[c.Command]:
-        turn = self._turn
-        speculation_holds = words_of(turn.speculated_text) == words_of(turn.text)
-        request, self._request = self._request, None
-        wanted = bool(turn.text.strip()) and self.policy.automatic and self.policy.reply_to_turns
-        if not turn.text.strip():
+        turn, request = self._turn, self._request
+        words = bool(turn.text.strip())
+        wanted = words and self.policy.automatic and self.policy.reply_to_turns
+        own_terms = request is not None and request != e.ReplyRequested()
+        same_words = words_of(turn.speculated_text) == words_of(turn.text)
+        if not words:
             self._move(Cause.TURN_EMPTY)
         else:
             self._move(Cause.TURN_ENDED if wanted or request else Cause.TURN_NOTED)
         commands: list[c.Command] = [c.ClearDeadline(COMMIT)]
-        if self._answers.speculating and not (wanted and speculation_holds):
+        if self._answers.speculating and not (wanted and same_words and not own_terms):
             commands += self._answers.drop("reworded")
         commands += self._record_turn()
         if self.state is not State.THINKING:
-            return commands + (self._on_requested(request, now) if request else [])
+            return commands + self._catch_up(now)
+        self._request = None
         if self._answers.speculating:
             commands += self._answers.confirm(now)
+        elif request and request.say is not None:
+            commands += self._answers.recite(turn.turn_id, request.say, now, request)
+            self._answers.owing = wanted  # the turn's own answer follows
         else:
-            commands += self._answers.begin(
-                turn.turn_id, now, timeline=self._new_timeline(now), request=request
-            )
-        return self._after(commands)
+            timeline = self._new_timeline(now)
+            commands += self._answers.begin(turn.turn_id, now, timeline=timeline, request=request)
+        return self._after(commands, now)
 
     def _record_turn(self) -> list[c.Command]:
         turn = self._turn
         if not turn.text.strip():
             return [c.TurnEnded(turn.turn_id, turn.item_id, None)]
         item = Message(turn.item_id, "user", turn.text.strip())
-        return [c.TurnEnded(turn.turn_id, turn.item_id, item, self.history.add(item))]
+        return [c.TurnEnded(turn.turn_id, turn.item_id, item, self.history.append(item))]
 
     def _new_timeline(self, now: float) -> Timeline:
         """A timeline from the caller's last sample of speech (or from now, if that is not known)."""
@@ -263,110 +276,142 @@ class TurnMachine:
 
     def _on_hearing_lost(self, event: e.HearingLost, now: float) -> list[c.Command]:
         """The words there are will not be added to: they are the turn."""
-        if self.state is State.OVERLAP:
-            return self._end_overlap(now)
-        return self._end_turn(now) if self.state in _OPEN else []
+        if self.state not in (*_OPEN, State.OVERLAP):
+            return self._on_nothing_heard(now)
+        if self._awaits_commit:
+            self._turn.before = self._turn.text
+            return []
+        return self._end_overlap(now) if self.state is State.OVERLAP else self._end_turn(now)
 
     # --- the agent speaks ----------------------------------------------------------------------------------------
 
-    def _after(self, commands: list[c.Command]) -> list[c.Command]:
+    def _after(self, commands: list[c.Command], now: float) -> list[c.Command]:
         """Follow the replies: whether the agent is heard, is still awaited, or has nothing to say."""
         if self.state is State.THINKING:
             if self._answers.audible:
                 self._move(Cause.REPLY_AUDIBLE)
             elif not self._answers.busy:
                 self._move(Cause.REPLY_OVER)
+                return commands + self._catch_up(now)
+        elif self.state is State.OVERLAP and not (self._answers.audible or self._answers.busy):
+            return commands + self._hand_over(now)
         return commands
 
-    def _on_text_done(self, event: e.ReplyDone, now: float) -> list[c.Command]:
-        return self._after(self._answers.finish_text(event.reply_id, event.reason, now))
-
-    def _on_failed(self, event: e.ReplyFailed, now: float) -> list[c.Command]:
-        return self._after(self._answers.fail(event.reply_id, event.stage, event.message, now))
-
-    def _on_audio(self, event: e.SpeechAudio, now: float) -> list[c.Command]:
-        return self._after(self._answers.take_audio(event.reply_id, event.pcm, now))
-
-    def _on_words(self, event: e.SpeechWords, now: float) -> list[c.Command]:
-        self._answers.take_words(event)
-        return []
-
-    def _on_speech_done(self, event: e.SpeechDone, now: float) -> list[c.Command]:
-        return self._after(self._answers.finish_speech(event.reply_id, now))
+    def _catch_up(self, now: float) -> list[c.Command]:
+        """Nobody speaks: answer what had to wait for that."""
+        request, self._request = self._request, None
+        if request is None and self._answers.owing:
+            self._answers.owing = False
+            if self.policy.automatic and self.policy.reply_to_turns:
+                request = e.ReplyRequested()
+        return self._on_requested(request, now) if request else []
 
     def _on_deadline(self, event: e.DeadlinePassed, now: float) -> list[c.Command]:
         if event.name == FIRST_AUDIO:
-            return self._after(self._answers.overdue(now))
-        if event.name == COMMIT:
-            return self._end_turn(now) if self.state in _OPEN else []
-        return self._played_out(now)
+            return self._after(self._answers.overdue(now), now)
+        if event.name == PLAYED_OUT:
+            return self._played_out(now)
+        if self.state not in _OPEN:
+            return self._on_nothing_heard(now)
+        if not self._turn.committing:
+            return []
+        self._unended = True
+        return self._end_turn(now)
 
     def _played_out(self, now: float) -> list[c.Command]:
-        if self.state not in (State.SPEAKING, State.OVERLAP):
+        overlapped = self.state is State.OVERLAP
+        if not overlapped and self.state is not State.SPEAKING:
             return []
         if now < self._answers.ends_at:
             return [c.SetDeadline(PLAYED_OUT, self._answers.ends_at)]
+        if self._answers.speaking_on:
+            return []  # the voice is late; the deadline is set again when it is done
         if self._answers.busy:
-            if self.state is State.OVERLAP:
+            if overlapped:
                 return []  # decided when the overlap ends
             self._move(Cause.MORE_AWAITED)
             return self._answers.played_out(now)
-        overlapped = self.state is State.OVERLAP
-        self._move(Cause.PLAYED_OUT)
-        commands = self._answers.played_out(now)
         if overlapped:
-            return commands + self._announce_turn()
-        if self._owes_reply:
-            self._owes_reply = False
-            return commands + self._on_requested(e.ReplyRequested(), now)
-        return commands
+            return self._hand_over(now)
+        self._move(Cause.PLAYED_OUT)
+        return self._answers.played_out(now) + self._catch_up(now)
+
+    def _hand_over(self, now: float) -> list[c.Command]:
+        """The agent has finished while the caller speaks: what the caller says is a turn."""
+        self._move(Cause.PLAYED_OUT)
+        commands = self._answers.played_out(now) + self._answers.abandon() + self._announce_turn()
+        return commands + (self._commit(now) if self._request and self._awaits_commit else [])
 
     # --- the client asks -----------------------------------------------------------------------------------------
 
     def _on_committed(self, event: e.TurnCommitted, now: float) -> list[c.Command]:
+        if self.policy.automatic and self.state not in (State.LISTENING, *_OPEN):
+            return []  # recognition ends such turns, and perhaps there is none
+        if self.state in (State.THINKING, State.SPEAKING):
+            # What the caller said may not have been recognised yet. If there is nothing, nothing stops for it.
+            self._commit_awaited = True
+            return [c.EndHearing(), c.SetDeadline(COMMIT, now + self.policy.commit_s)]
         commands: list[c.Command] = []
-        if self.state is State.THINKING:
-            return commands
-        if self.state not in _OPEN:
-            commands += self._hear("", now)
-        if self.state is State.OVERLAP:
-            commands += self._barge_in(now)
-        self._turn.committing = True
-        return [*commands, c.EndHearing(), c.SetDeadline(COMMIT, now + self.policy.commit_s)]
+        if self.state is State.LISTENING:
+            commands = self._hear("", now)
+        elif self.state is State.OVERLAP:
+            commands = self._barge_in(now)
+        return commands + self._commit(now)
 
     def _on_cleared(self, event: e.AudioCleared, now: float) -> list[c.Command]:
-        if self.state is not State.HEARING or self.policy.automatic:
+        if self.state not in (*_OPEN, State.OVERLAP) or self.policy.automatic:
             return []
         self._turn.text = self._turn.before = ""
-        return self._end_turn(now)
+        self._unended = True
+        return self._end_overlap(now) if self.state is State.OVERLAP else self._end_turn(now)
+
+    def _commit(self, now: float) -> list[c.Command]:
+        self._turn.committing = True
+        return [c.EndHearing(), c.SetDeadline(COMMIT, now + self.policy.commit_s)]
+
+    def _on_nothing_heard(self, now: float) -> list[c.Command]:
+        """No turn is open and none will come of what was committed."""
+        if not self._commit_awaited:
+            return []
+        self._commit_awaited = False
+        commands: list[c.Command] = [c.ClearDeadline(COMMIT)]
+        return commands + (self._catch_up(now) if self.state is State.LISTENING else [])
 
     def _on_requested(self, event: e.ReplyRequested, now: float) -> list[c.Command]:
-        if self._answers.generating:
+        answers = self._answers
+        if self._request or answers.generating or (answers.awaiting_tools and event.say is None):
             raise ClientProtocolError(
                 "There is a response in progress: wait for response.done, or cancel it first.",
                 code="conversation_already_has_active_response",
             )
-        if self.state in (State.HEARING, State.EAGER, State.OVERLAP):
+        if self._commit_awaited or self.state in (*_OPEN, State.OVERLAP):
             self._request = event  # answered when the caller has finished
-            return []
+            return self._commit(now) if self.state in _OPEN and self._awaits_commit else []
         if self.state is State.LISTENING:
             self._move(Cause.REPLY_REQUESTED)
         if event.say is not None:
-            return self._after(self._answers.recite(self._turn.turn_id, event.say, now))
-        timeline = None if self._answers.carries_time else Timeline(now)
-        return self._answers.begin(self._turn.turn_id, now, timeline=timeline, request=event)
+            return self._after(answers.recite(self._turn.turn_id, event.say, now, event), now)
+        if answers.finished(self._turn.turn_id):
+            self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
+        timeline = None if answers.awaiting_client else self._new_timeline(now)
+        return answers.begin(self._turn.turn_id, now, timeline=timeline, request=event)
 
     def _on_cancelled(self, event: e.ReplyCancelled, now: float) -> list[c.Command]:
-        unknown = event.reply_id is not None and not self._answers.knows(event.reply_id)
-        if unknown or not self._answers.busy:
+        if self._request and event.reply_id is None:
+            self._request = None
+            return []
+        answers = self._answers
+        if event.reply_id is None:
+            active = answers.generating or answers.awaiting_tools
+        else:
+            active = answers.knows(event.reply_id)
+        if not active:
             raise ClientProtocolError(
                 "There is no such response in progress.", code="response_cancel_not_active"
             )
-        if self.state in _OPEN:
-            return []
         self._move(Cause.REPLY_OVER)
-        commands = self._answers.cut("client_cancelled", now)
-        return commands + (self._announce_turn() if self.state is State.HEARING else [])
+        commands = answers.cut("client_cancelled", now, "unanswered")
+        return commands + (self._announce_turn() if self.state is State.HEARING else self._catch_up(now))
 
     def _on_truncated(self, event: e.Truncated, now: float) -> list[c.Command]:
         message = self.history.truncate(event.item_id, event.audio_end_ms)
@@ -374,10 +419,5 @@ class TurnMachine:
 
     def _on_hung_up(self, event: e.HungUp, now: float) -> list[c.Command]:
         self._over = True
-        if self._answers.speculating:
-            return [*self._answers.drop("resumed"), c.ClearDeadline(COMMIT)]
-        return [*self._answers.cut("client_cancelled", now), c.ClearDeadline(COMMIT)]
-
-
-def _join(before: str, text: str) -> str:
-    return f"{before} {text}".strip() if before else text
+        dropped = self._answers.drop("resumed") if self._answers.speculating else []
+        return [*dropped, *self._answers.cut("client_cancelled", now, "unanswered"), c.ClearDeadline(COMMIT)]

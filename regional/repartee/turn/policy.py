@@ -31,13 +31,13 @@ class TurnPolicy:
     """Replies are spoken; if not, they are text only."""
 
     first_audio_s: float = 8.0
-    """A confirmed reply that is not audible by then has failed."""
+    """A confirmed reply has failed when the caller has heard nothing for so long: before it, or in its midst."""
 
     commit_s: float = 1.5
     """How long a committed turn's last words are awaited."""
 
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
-    """Said when no reply can be had from the language model. Empty: nothing is said."""
+    """Said when nothing of a reply can be had, from the language model or the voice. Empty: nothing is said."""
 
     tools: frozenset[str] = frozenset()
     """Tools that the agent runs; the client runs all others."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from repartee.audio.speech_end import leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
-from repartee.turn.chunking import Chunker, speakable
+from repartee.turn.chunking import Chunker, has_words, speakable
 from repartee.turn.commands import Command, Play, ReplyWords, Say
 from repartee.turn.events import ReplyRequested
 from repartee.turn.history import FunctionCall, Message
@@ -53,6 +53,7 @@ class Reply:
         self.audible = False
         self.model_reason: str | None = None
         self.failure: str | None = None
+        self.news_at = 0.0
         self.speech_done = not message.spoken
         self.calls: list[FunctionCall] = []
         self.trace: TurnTrace | None = None
@@ -79,37 +80,62 @@ class Reply:
         """All of it has been made and sent."""
         return self.model_reason is not None and self.speech_done
 
+    @property
+    def said(self) -> bool:
+        """Some of it has gone to the voice."""
+        return self._said > 0
+
+    def time_left(self) -> Timeline | None:
+        """The turn's time so far, for a reply that follows; None if this one has been audible."""
+        return self.timeline.copy() if self.timeline and self.trace is None else None
+
     def take_text(self, text: str, now: float) -> list[Command]:
-        """Tokens from the model."""
+        """Tokens from the model. What comes after its end is dropped."""
+        if self.model_reason is not None:
+            return []
         if not self._began:
             self._began = True
             self._mark("llm", now)
         if not self.message.spoken:
+            self.news_at = now
             self._unannounced.append(text)
             return self._announce()
         self._unsaid += self._chunker.feed(text)
         return self._speak(now)
 
-    def take_call(self, call: FunctionCall, now: float) -> None:
-        """The model asks for a tool."""
+    def take_call(self, call: FunctionCall, now: float) -> list[Command]:
+        """The model asks for a tool; the words before it are complete."""
         self.calls.append(call)
         if not self._began:
             self._began = True
             self._mark("llm", now)
+        return self._flush(now)
 
     def finish_text(self, reason: str, now: float) -> list[Command]:
         """The model has finished."""
-        self.model_reason = reason
-        if not self.message.spoken:
+        if self.model_reason is not None:
             return []
-        if (rest := self._chunker.finish()).strip():
-            self._unsaid.append(rest)
-        if not self._unsaid and not self._said:
-            self.speech_done = True
+        self.model_reason = reason
+        return self._flush(now)
+
+    def break_off(self, now: float) -> list[Command]:
+        """The model has failed: the voice gets no more than the pieces that were complete."""
+        self.model_reason = self.model_reason or "stop"
         return self._speak(now)
+
+    def give_up(self) -> None:
+        """Nothing more of it will come: the caller hears no more than what was sent."""
+        self.model_reason = self.model_reason or "stop"
+        self.speech_done = True
+        self._unsaid.clear()
+        self._held.clear()
+        if self.message.spoken:
+            self.message.heard_ms = self.message.audio_ms if self.audible else 0.0
 
     def take_audio(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
         """Speech from the voice."""
+        if not pcm:
+            return []
         if not self.message.audio_ms:
             self._mark("tts", now)
         self.message.audio_ms += len(pcm) / _BYTES_PER_MS
@@ -129,6 +155,21 @@ class Reply:
             commands += self._play(pcm, speaker, now)
         self._held.clear()
         return commands
+
+    def _flush(self, now: float) -> list[Command]:
+        """Speak what the chunker still holds; marks alone are not worth a breath."""
+        if not self.message.spoken:
+            return []
+        rest = self._chunker.finish()
+        if has_words(rest):
+            self._unsaid.append(rest)
+        elif self._unsaid:
+            self._unsaid[-1] += rest
+        elif self._said:
+            self._unannounced.append(rest)
+        if self.model_reason is not None and not self._unsaid and not self._said:
+            self.speech_done = True
+        return self._announce() + self._speak(now)
 
     def _speak(self, now: float) -> list[Command]:
         """Give the voice what it may have by now."""
@@ -158,7 +199,7 @@ class Reply:
             return []
         texts, self._unannounced = self._unannounced, []
         self.message.text += "".join(texts)
-        return [ReplyWords(self.reply_id, text) for text in texts]
+        return [ReplyWords(self.reply_id, text) for text in texts if text]
 
     def _play(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
         length_ms = len(pcm) / _BYTES_PER_MS

@@ -15,7 +15,7 @@ class State(Enum):
     EAGER = "the caller's turn has probably ended; an answer is made and held"
     THINKING = "the answer is awaited"
     SPEAKING = "the agent speaks"
-    OVERLAP = "the caller makes a sound while the agent speaks; an interruption or a backchannel"
+    OVERLAP = "the caller makes a sound over the agent; an interruption or a backchannel"
 
 
 class Cause(Enum):
@@ -30,9 +30,9 @@ class Cause(Enum):
     REPLY_REQUESTED = "reply requested"
     REPLY_AUDIBLE = "first audio sent"
     REPLY_OVER = "reply over"
-    BACKCHANNEL_STARTED = "sound over the agent"
+    OVERLAP_STARTED = "sound over the agent"
     BARGED_IN = "barge-in"
-    BACKCHANNEL_ENDED = "only a backchannel"
+    OVERLAP_ENDED = "not an interruption"
     PLAYED_OUT = "played to the end"
     MORE_AWAITED = "played, more is to come"
 
@@ -49,15 +49,16 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (State.EAGER, Cause.TURN_NOTED): State.LISTENING,
     (State.EAGER, Cause.TURN_EMPTY): State.LISTENING,
     (State.THINKING, Cause.SPEECH_STARTED): State.HEARING,
+    (State.THINKING, Cause.OVERLAP_STARTED): State.OVERLAP,
     (State.THINKING, Cause.REPLY_AUDIBLE): State.SPEAKING,
     (State.THINKING, Cause.REPLY_OVER): State.LISTENING,
-    (State.SPEAKING, Cause.BACKCHANNEL_STARTED): State.OVERLAP,
+    (State.SPEAKING, Cause.OVERLAP_STARTED): State.OVERLAP,
     (State.SPEAKING, Cause.BARGED_IN): State.HEARING,
     (State.SPEAKING, Cause.PLAYED_OUT): State.LISTENING,
     (State.SPEAKING, Cause.MORE_AWAITED): State.THINKING,
     (State.SPEAKING, Cause.REPLY_OVER): State.LISTENING,
     (State.OVERLAP, Cause.BARGED_IN): State.HEARING,
-    (State.OVERLAP, Cause.BACKCHANNEL_ENDED): State.SPEAKING,
+    (State.OVERLAP, Cause.OVERLAP_ENDED): State.SPEAKING,
     (State.OVERLAP, Cause.PLAYED_OUT): State.HEARING,
     (State.OVERLAP, Cause.REPLY_OVER): State.HEARING,
 }

@@ -1,0 +1,31 @@
+"""What is known of the caller's turn that is open, or was the last. Plain data; the machine decides."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    """One turn of the caller's.
+
+    ``before`` are words that speech recognition has ended already while the client has yet to commit the turn;
+    ``announced``: the client knows of it; ``committing``: the client has declared it over and its last words are
+    awaited; ``speech_ended_at``: when the last sample of speech arrived (s), where that is known.
+    """
+
+    turn_id: int
+    item_id: str
+    text: str = ""
+    before: str = ""
+    announced: bool = False
+    committing: bool = False
+    speculations: int = 0
+    speculated_text: str = ""
+    speech_ended_at: float | None = None
+
+    def heard(self, text: str) -> bool:
+        """Take the words so far, as recognition has them; whether that was news."""
+        text = f"{self.before} {text}".strip() if self.before else text
+        if not text or text == self.text:
+            return False
+        self.text = text
+        return True
