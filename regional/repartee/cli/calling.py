@@ -38,28 +38,33 @@ async def converse(
     on_turn: Callable[[Turn, str | None], None] | None = None,
     out: Path | None = None,
 ) -> Conversation:
-    """Ask everything; ``on_turn`` is told of each turn when it is over. Raises CallFailed and VoiceError."""
+    """Ask everything; the last line must not be one to interrupt. ``on_turn`` is told of each turn when it is over.
+
+    Raises CallFailed and VoiceError.
+    """
     async with place_call(options) as call:
         await call.greeting()
+        told = 0
         for line in lines:
-            turn = await _ask(call, line)
-            if on_turn is not None:
-                on_turn(turn, call.dialogue.call_id)
+            cut_short = await _ask(call, line)
+            # An answer that is about to be interrupted is over once the next question has been.
+            while on_turn is not None and told < len(call.dialogue.turns) - cut_short:
+                on_turn(call.dialogue.turns[told], call.dialogue.call_id)
+                told += 1
         await call.pause(PAUSE_MS)
         if out is not None:
             await asyncio.to_thread(_record, call, out)
         return Conversation(call.dialogue.turns, call.dialogue.call_id, call.dialogue.greeting)
 
 
-async def _ask(call: Call, line: Line) -> Turn:
+async def _ask(call: Call, line: Line) -> bool:
+    """Ask; returns whether the answer is being spoken still, for the next question to interrupt."""
     turn = await call.say(line.question)
-    if line.interrupt_after_ms is not None:
-        if await call.heard(turn, line.interrupt_after_ms):
-            return turn
-        return await call.answer_to(turn)
+    if line.interrupt_after_ms is not None and await call.heard(turn, line.interrupt_after_ms):
+        return True
     await call.answer_to(turn)
     await call.pause(PAUSE_MS)
-    return turn
+    return False
 
 
 def _record(call: Call, out: Path) -> None:

@@ -26,6 +26,7 @@ class Turn:
     speech_ended_s: float | None = None
     heard_as: str = ""
     answer: str = ""
+    """What was said; of an answer that was interrupted, what was heard."""
     answer_item: str | None = None
     responses: list[str] = field(default_factory=list)
     answered_at_s: float | None = None
@@ -98,6 +99,8 @@ class Dialogue:
                 self._said(event)
             case "response.done":
                 self._response_done(event)
+            case "conversation.item.retrieved":
+                self._retrieved(event)
             case "repartee.turn.latency":
                 self._latency(event)
             case "error":
@@ -132,8 +135,16 @@ class Dialogue:
                 "item_id": stopped.item_id,
                 "content_index": 0,
                 "audio_end_ms": stopped.played_ms,
-            }
+            },
+            # What is left of it in the history is what was heard.
+            {"type": "conversation.item.retrieve", "item_id": stopped.item_id},
         ]
+
+    def _retrieved(self, event: Event) -> None:
+        item = event.get("item") or {}
+        for turn in self.turns:
+            if turn.answer_item == item.get("id"):
+                turn.answer = "".join(str(part.get("transcript") or "") for part in item.get("content") or [])
 
     def _response_created(self, event: Event) -> None:
         response_id = str((event.get("response") or {}).get("id"))

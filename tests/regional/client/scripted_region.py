@@ -90,6 +90,9 @@ class ScriptedCall:
         self.script.received.append(event)
         if event["type"] == "conversation.item.create":
             await self.send("conversation.item.added", item=event["item"] | {"id": "item_text"})
+        elif event["type"] == "conversation.item.retrieve":
+            content = [{"type": "output_audio", "transcript": "Certainly, I"}]
+            await self.send("conversation.item.retrieved", item={"id": event["item_id"], "content": content})
         elif event["type"] == "response.create":
             self.turns += 1
             self.answer = asyncio.create_task(self.reply(self.turns))

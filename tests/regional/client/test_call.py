@@ -49,7 +49,10 @@ async def test_an_interruption_stops_playback_and_tells_what_was_heard() -> None
         second = await call.ask(QUESTION)
     assert first.interrupted
     assert not second.interrupted and second.answered_at_s is not None
-    (truncate,) = [event for event in script.received if event["type"] == "conversation.item.truncate"]
+    truncate, retrieve = script.received
+    assert truncate["type"] == "conversation.item.truncate"
+    assert retrieve["type"] == "conversation.item.retrieve" and retrieve["item_id"] == truncate["item_id"]
+    assert first.answer == "Certainly, I"
     assert truncate["item_id"] == "item_resp_1"
     assert 400 <= truncate["audio_end_ms"] < 700
 

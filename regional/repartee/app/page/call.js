@@ -90,6 +90,7 @@ export class Call extends EventTarget {
     const { item, playedMs } = await this.speaker.stop();
     if (!item) return;
     this.session.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: playedMs });
+    this.session.send({ type: "conversation.item.retrieve", item_id: item });
     this.tell("cut", { item, share: Math.min(1, playedMs / (this.received.get(item) || 1)) });
   }
 
@@ -116,6 +117,9 @@ export class Call extends EventTarget {
     });
     on("response.output_audio_transcript.delta", ({ item_id, delta }) => this.tell("said", { item: item_id, delta }));
     on("response.output_text.delta", ({ item_id, delta }) => this.tell("said", { item: item_id, delta }));
+    // After an interruption: what the history keeps of the answer is what was heard.
+    on("conversation.item.retrieved", ({ item }) =>
+      this.tell("cut", { item: item.id, heard: (item.content ?? []).map((part) => part.transcript ?? "").join("") }));
     on("audio", ({ item, pcm }) => this.hearAnswer(item, pcm));
     on("response.done", ({ response }) => this.responseDone(response));
     on("repartee.turn.latency", (latency) => {

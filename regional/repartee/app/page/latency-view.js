@@ -59,8 +59,14 @@ export class LatencyView {
     }
     const named = Object.entries(PROVIDERS).filter(([stage]) => providers?.[stage]);
     this.find("providers").textContent = named
-      .map(([stage, does]) => `${NAMES[providers[stage]] ?? providers[stage]} ${does}`)
+      .map(([stage, does]) => `${nameOf(providers[stage])} ${does}`)
       .join(" · ");
     this.find("providers").hidden = named.length === 0;
   }
+}
+
+// "deepgram/flux" → "Deepgram Flux"
+function nameOf(provider) {
+  const [vendor, ...model] = provider.split("/");
+  return [NAMES[vendor] ?? vendor, ...model.map((word) => word[0].toUpperCase() + word.slice(1))].join(" ");
 }

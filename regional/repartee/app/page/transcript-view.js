@@ -26,20 +26,19 @@ export class TranscriptView {
     this.follow();
   }
 
-  /** The agent was cut off after this share of what had arrived: what was not heard is struck out. */
-  cut({ item, share }) {
+  /** The agent was cut off: what was not heard is struck out. Known is the text that was `heard`, or, until the server
+   *  has told it, which `share` of what had arrived. */
+  cut({ item, share, heard }) {
     const line = this.lines.get(item);
     if (!line) return;
-    const words = line.text.trim().split(/\s+/);
-    const heard = Math.round(words.length * share);
-    const unheard = document.createElement("del");
-    unheard.textContent = words.slice(heard).join(" ");
-    line.words.replaceChildren(`${words.slice(0, heard).join(" ")} `, unheard);
-    line.element.classList.add("interrupted");
+    const words = wordsOf(line.text);
+    const count = heard === undefined ? Math.round(words.length * share) : wordsOf(heard).length;
     const note = document.createElement("span");
     note.className = "mark";
     note.textContent = "interrupted";
-    line.words.append(" ", note);
+    const unheard = document.createElement("del");
+    unheard.textContent = words.slice(count).join(" ");
+    line.words.replaceChildren(`${words.slice(0, count).join(" ")} `, unheard, " ", note);
   }
 
   /** Shows a turn's latency beside its answer; `open` is called when it is chosen. */
@@ -74,4 +73,8 @@ export class TranscriptView {
   follow() {
     this.log.scrollTop = this.log.scrollHeight;
   }
+}
+
+function wordsOf(text) {
+  return text.trim().split(/\s+/).filter(Boolean);
 }
