@@ -14,8 +14,8 @@ resource "cloudflare_dns_record" "region" {
   comment = "${var.project} region ${each.key}"
 }
 
-# Health and load of the regions, as the edge last saw them.
-resource "cloudflare_workers_kv_namespace" "health" {
+# What the regions reported and the edge's probes found: the binding REPORTS in wrangler.toml.
+resource "cloudflare_workers_kv_namespace" "reports" {
   account_id = var.cloudflare_account_id
-  title      = "${var.project}-region-health"
+  title      = "${var.project}-reports"
 }

@@ -21,6 +21,6 @@ output "edge_regions_json" {
 }
 
 output "edge_kv_namespace_id" {
-  description = "For the kv_namespaces entry in wrangler.toml."
-  value       = cloudflare_workers_kv_namespace.health.id
+  description = "The id of the binding REPORTS in wrangler.toml."
+  value       = cloudflare_workers_kv_namespace.reports.id
 }
