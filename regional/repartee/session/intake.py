@@ -17,6 +17,13 @@ from repartee.wire.session_config import checked_response
 
 _Given = TypeVar("_Given", bound=str)
 
+_UNKNOWN_ITEM: dict[type[w.ClientEvent], str] = {
+    w.RetrieveItem: "item_retrieve_invalid_item_id",
+    w.DeleteItem: "item_delete_invalid_item_id",
+    w.TruncateItem: "item_truncate_invalid_item_id",
+}
+"""OpenAI's codes for an event about an item that is not there; clients act on them."""
+
 
 class Intake:
     """The client's side of one call, inwards.
@@ -45,6 +52,14 @@ class Intake:
 
     def take(self, event: w.ClientEvent) -> None:
         """Carry out one event. Raises ClientProtocolError."""
+        try:
+            self._carry_out(event)
+        except ClientProtocolError as error:
+            if error.code == "item_not_found":
+                error.code = _UNKNOWN_ITEM.get(type(event), error.code)
+            raise
+
+    def _carry_out(self, event: w.ClientEvent) -> None:
         match event:
             case w.AppendAudio(audio=audio):
                 self.take_audio(audio)

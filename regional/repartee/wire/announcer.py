@@ -13,20 +13,30 @@ import msgspec
 from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.client_events import ResponseParams
+from repartee.wire.session_config import DEFAULT_VOICE, SessionConfig
 
 ServerEvent = dict[str, Any]
 
+NO_USAGE = {
+    "total_tokens": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_token_details": {"text_tokens": 0, "audio_tokens": 0, "cached_tokens": 0},
+    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
+}
+"""Tokens are not counted, but clients read these fields of every response.done."""
+
 
 class _Response:
-    """What a response has consisted of so far."""
+    """What a response has consisted of so far. ``about`` is what was settled about it at its start."""
 
-    def __init__(self, response_id: str, turn_id: int, metadata: Any) -> None:
+    def __init__(self, response_id: str, about: dict[str, Any]) -> None:
         self.response_id = response_id
-        self.turn_id = turn_id
-        self.metadata = metadata
+        self.about = about
         self.message: Message | None = None
         self.message_index = 0
+        self.message_after: str | None = None
         self.transcript = ""
         self.outputs: list[dict[str, Any]] = []
         self.next_index = 0
@@ -41,6 +51,8 @@ class Announcer:
         self._providers = providers
         self._event_ids = count(1)
         self._responses: dict[int, _Response] = {}
+        self._config = SessionConfig()
+        self._turn_started_ms = 0
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
             c.TurnStarted: self._turn_started,
             c.TurnHeard: self._turn_heard,
@@ -72,7 +84,8 @@ class Announcer:
         return teller(command, audio_ms) if teller else []
 
     def session(self, type_: str, config: SessionConfig) -> ServerEvent:
-        """session.created or session.updated."""
+        """session.created or session.updated. These settings are those of responses from now on."""
+        self._config = config
         return self.event(type_, session=config.as_json(self.session_id))
 
     def error(self, error: ClientProtocolError) -> ServerEvent:
@@ -105,6 +118,7 @@ class Announcer:
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def _turn_started(self, command: c.TurnStarted, audio_ms: int) -> list[ServerEvent]:
+        self._turn_started_ms = audio_ms
         return [
             self.event("input_audio_buffer.speech_started", audio_start_ms=audio_ms, item_id=command.item_id)
         ]
@@ -135,15 +149,15 @@ class Announcer:
                 item_id=item_id,
                 content_index=0,
                 transcript=command.item.text,
-                usage={"type": "duration", "seconds": 0},
+                usage={"type": "duration", "seconds": (audio_ms - self._turn_started_ms) / 1000},
             ),
         ]
 
     # --- the agent -----------------------------------------------------------------------------------------------
 
     def _reply_started(self, command: c.ReplyStarted, audio_ms: int) -> list[ServerEvent]:
-        metadata = getattr(command.options, "metadata", None)
-        response = _Response(f"resp_{self.call_id}_{command.reply_id}", command.turn_id, metadata)
+        about = _about(self._config, command.options) | {"conversation_id": f"conv_{self.call_id}"}
+        response = _Response(f"resp_{self.call_id}_{command.reply_id}", about)
         self._responses[command.reply_id] = response
         return [self.event("response.created", response=_response_json(response, "in_progress"))]
 
@@ -153,7 +167,7 @@ class Announcer:
         response.message_index = response.next_index
         response.next_index += 1
         item = item_json(command.message, status="in_progress", content=False)
-        previous = command.previous_item_id
+        previous = response.message_after = command.previous_item_id
         return [
             self._output("added", response, response.message_index, item),
             self.event("conversation.item.added", previous_item_id=previous, item=item),
@@ -207,9 +221,10 @@ class Announcer:
                 events.append(self.event("response.output_text.done", **place, text=text))
             part = _part(response, text)
             events.append(self.event("response.content_part.done", **place, part=part))
-            events.append(self.event("conversation.item.done", previous_item_id=None, item=item))
+            after = response.message_after
+            events.append(self.event("conversation.item.done", previous_item_id=after, item=item))
             events.append(self._output("done", response, response.message_index, item))
-        told = _response_json(response, command.status, command.reason)
+        told = _response_json(response, command.status, command.reason) | {"usage": NO_USAGE}
         return [*events, self.event("response.done", response=told)]
 
     def _answer_cut(self, command: c.AnswerCut, audio_ms: int) -> list[ServerEvent]:
@@ -299,6 +314,18 @@ def _part(response: _Response, text: str) -> dict[str, str]:
     return {"type": "audio", "transcript": text} if _is_spoken(response) else {"type": "text", "text": text}
 
 
+def _about(config: SessionConfig, options: ResponseParams | None) -> dict[str, Any]:
+    """The settings that a response is made with: its own before the session's."""
+    options = options or ResponseParams()
+    output = {"format": config.output_format.as_json(), "voice": config.voice or DEFAULT_VOICE}
+    return {
+        "output_modalities": options.output_modalities or (["audio"] if config.spoken else ["text"]),
+        "max_output_tokens": options.max_output_tokens or config.max_tokens,
+        "audio": {"output": output},
+        "metadata": options.metadata,
+    }
+
+
 def _response_json(response: _Response, status: str, reason: str | None = None) -> dict[str, Any]:
     details: dict[str, Any] | None = None
     if status == "failed":
@@ -314,6 +341,6 @@ def _response_json(response: _Response, status: str, reason: str | None = None) 
         "status": status,
         "status_details": details,
         "output": response.outputs,
-        "metadata": response.metadata,
         "usage": None,
+        **response.about,
     }

@@ -45,9 +45,13 @@ class AudioInput(_Part, frozen=True):
     transcription: Transcription | UnsetType | None = UNSET
 
 
+class CustomVoice(_Part, frozen=True):
+    id: str
+
+
 class AudioOutput(_Part, frozen=True):
     format: AudioFormat | UnsetType = UNSET
-    voice: str | dict[str, str] | UnsetType = UNSET
+    voice: str | CustomVoice | UnsetType = UNSET
 
 
 class Audio(_Part, frozen=True):
@@ -111,7 +115,7 @@ class ResponseParams(_Part, frozen=True):
     tools: list[FunctionTool] | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
     conversation: str = "auto"
     input: list[Any] | None = None
 
@@ -161,7 +165,7 @@ class TruncateItem(_ClientEvent, frozen=True, tag="conversation.item.truncate", 
 
 
 class CreateResponse(_ClientEvent, frozen=True, tag="response.create", kw_only=True):
-    response: ResponseParams = ResponseParams()
+    response: ResponseParams | None = None
 
 
 class CancelResponse(_ClientEvent, frozen=True, tag="response.cancel", kw_only=True):
@@ -190,7 +194,11 @@ class _Envelope(msgspec.Struct):
 
 _decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
-_TYPES = frozenset(struct.__struct_config__.tag for struct in ClientEvent.__args__)
+EVENT_TYPES = frozenset(str(struct.__struct_config__.tag) for struct in ClientEvent.__args__)
+"""The ``type`` of every client event there is."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_MISSING = "Object missing required field `"
 
 
 def decode(frame: str | bytes) -> ClientEvent:
@@ -202,7 +210,7 @@ def decode(frame: str | bytes) -> ClientEvent:
         )
     try:
         return _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise _explained(frame, str(error)) from None
 
 
@@ -210,20 +218,27 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
     """Why a frame is not an event we know, as precisely as can be told."""
     try:
         envelope = _envelope_decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return ClientProtocolError("Each text frame must be one JSON object.", code="invalid_json")
     event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
     if not isinstance(envelope.type, str):
         return ClientProtocolError(
             "The event has no 'type'.", code="missing_required_parameter", param="type", event_id=event_id
         )
-    if envelope.type not in _TYPES:
+    if envelope.type not in EVENT_TYPES:
         return ClientProtocolError(
-            f"There is no event {envelope.type[:80]!r}. Supported: {', '.join(sorted(_TYPES))}.",
+            f"There is no event {envelope.type[:80]!r}. Supported: {', '.join(sorted(EVENT_TYPES))}.",
             code="invalid_value",
             param="type",
             event_id=event_id,
         )
     sentence, _, path = fault.partition(" - at `$")
-    param = path.strip("`.") or None
-    return ClientProtocolError(f"{sentence}.", code="invalid_value", param=param, event_id=event_id)
+    param = path.strip("`.")
+    if not sentence.startswith(_MISSING):
+        return ClientProtocolError(
+            f"{sentence}.", code="invalid_value", param=param or None, event_id=event_id
+        )
+    param = f"{param}.{sentence.removeprefix(_MISSING).rstrip('`')}".lstrip(".")
+    return ClientProtocolError(
+        f"The event has no {param!r}.", code="missing_required_parameter", param=param, event_id=event_id
+    )

@@ -19,6 +19,7 @@ from repartee.wire.client_events import (
     AudioFormat,
     AudioInput,
     AudioOutput,
+    CustomVoice,
     FunctionTool,
     MaxTokens,
     Modalities,
@@ -30,6 +31,9 @@ from repartee.wire.client_events import (
 
 MAX_OUTPUT_TOKENS = 4096
 """The most tokens a session may ask for; ``inf`` means this."""
+
+DEFAULT_VOICE = "default"
+"""What the deployment's own voice is called."""
 
 DEFAULT_FORMAT = WireFormat()
 DEFAULT_TURN_DETECTION = TurnDetection("semantic_vad")
@@ -97,7 +101,7 @@ class SessionConfig:
                     "transcription": {"language": self.language, "prompt": self.transcription_prompt},
                     "turn_detection": msgspec.to_builtins(self.turn_detection),
                 },
-                "output": {"format": self.output_format.as_json(), "voice": self.voice or "default"},
+                "output": {"format": self.output_format.as_json(), "voice": self.voice or DEFAULT_VOICE},
             },
             "metadata": dict(self.metadata),
         }
@@ -191,5 +195,6 @@ def _output_changes(audio: Audio) -> dict[str, Any]:
         changes["output_format"] = _format(audio.output.format, "session.audio.output.format")
     if audio.output.voice is not UNSET:
         voice = audio.output.voice
-        changes["voice"] = voice if isinstance(voice, str) else voice.get("id")
+        name = voice.id if isinstance(voice, CustomVoice) else voice
+        changes["voice"] = None if name == DEFAULT_VOICE else name
     return changes
