@@ -10,10 +10,13 @@ therefore must also be louder than the noise: silence shows within the frame in 
 import webrtcvad  # type: ignore[import-untyped]
 
 from repartee.audio.framing import Framer
-from repartee.audio.pcm import level
+from repartee.audio.pcm import level, resampler
 
 FRAME_MS = 20
 """webrtcvad takes 10, 20 or 30 ms; at 20 a decision costs 3 µs."""
+
+VAD_HZ = 16_000
+"""What webrtcvad hears: it takes 8, 16, 32 and 48 kHz, and its own figures are for 16 and less."""
 
 AGGRESSIVENESS = 3
 """webrtcvad's strictest mode: the milder ones take a telephone's noise floor for speech (measured)."""
@@ -32,27 +35,27 @@ HIGHEST_FLOOR = 200.0
 
 
 class VoiceActivity:
-    """Tells speech from the rest, in frames of :data:`FRAME_MS`. ``hz`` is 8, 16, 32 or 48 kHz."""
+    """Tells speech from the rest, in frames of :data:`FRAME_MS`. ``hz`` is the rate of what is fed."""
 
-    __slots__ = ("_floor", "_framer", "_hz", "_speaking", "_vad")
+    __slots__ = ("_floor", "_framer", "_resampler", "_speaking", "_vad")
 
     def __init__(self, hz: int) -> None:
-        self._hz = hz
-        self._framer = Framer(FRAME_MS, hz)
+        self._resampler = resampler(hz, VAD_HZ)
+        self._framer = Framer(FRAME_MS, VAD_HZ)
         self._vad = webrtcvad.Vad(AGGRESSIVENESS)
         self._floor = HIGHEST_FLOOR
         self._speaking = False
 
     def feed(self, pcm: bytes) -> list[bool]:
         """One decision for each frame that this piece completes, oldest first."""
-        return [self._is_speech(frame) for frame in self._framer.feed(pcm)]
+        return [self._is_speech(frame) for frame in self._framer.feed(self._resampler.feed(pcm))]
 
     def _is_speech(self, frame: bytes) -> bool:
         loudness = level(frame)
         self._floor = min(loudness, self._floor * FLOOR_RISE, HIGHEST_FLOOR)
         self._floor = max(self._floor, 1.0)
         # Asked even of quiet frames: it learns what the noise sounds like.
-        voiced: bool = self._vad.is_speech(frame, self._hz)
+        voiced: bool = self._vad.is_speech(frame, VAD_HZ)
         loud = loudness >= max(LEAST_GATE, self._floor * GATE_OVER_FLOOR)
         # What sounds on from speech belongs to it, voiced or not: the end of "six" is all hiss.
         self._speaking = loud and (voiced or self._speaking)

@@ -3,7 +3,7 @@
 One file a vendor implements these over the vendor's own SDK, and translates its exceptions into
 :class:`~repartee.errors.ProviderError`; nothing above this floor knows a vendor's types.
 
-Audio is PCM16, little endian, mono: 16 kHz towards speech recognition, 24 kHz from synthesis.
+Audio is PCM16, little endian, mono, at 24 kHz both ways.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -22,8 +22,9 @@ from repartee.turn.events import (
     TurnResumed,
 )
 
-HEARING_HZ = 16_000
-"""Sample rate of audio sent to speech recognition."""
+HEARING_HZ = 24_000
+"""Sample rate of audio sent to speech recognition: the rate that sessions speak by default, so that nothing is
+resampled (which would hold audio back)."""
 
 SPEECH_HZ = 24_000
 """Sample rate of audio that synthesis returns."""
@@ -35,7 +36,7 @@ class Transcriber(Protocol):
     """One call's speech recognition, on one connection that is its own until closed."""
 
     def feed(self, pcm: bytes) -> None:
-        """Send audio (16 kHz PCM16, any length). Never blocks, never raises for a lost connection: that
+        """Send audio (PCM16 at HEARING_HZ, any length). Never blocks, never raises for a lost connection: that
         surfaces in :meth:`events`. Aggregates small frames as the provider advises."""
 
     def finish_turn(self) -> None:
