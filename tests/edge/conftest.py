@@ -191,7 +191,7 @@ def vendored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "edge", folder / "edge", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
-    vendor = [sys.executable, ROOT / "tools" / "vendor_edge.py", "--into", folder]
+    vendor = [sys.executable, str(ROOT / "tools" / "vendor_edge.py"), "--into", str(folder)]
     subprocess.run(vendor, check=True, capture_output=True)
     return folder
 
