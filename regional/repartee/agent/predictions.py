@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rule:
-    """What is expected, in a state (``greeting`` or a tool's name) or when one of the phrases is heard."""
+    """What is expected in a state (``greeting``, or a tool's name) and when one of the phrases is heard."""
 
     state: str | None
     phrases: tuple[tuple[str, ...], ...]
@@ -56,15 +56,17 @@ def compile_predictions(
         listed = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
         names = key if isinstance(key, tuple) else (key,)
         for forecast in listed:
-            if forecast not in broken:
+            named = forecast.name if isinstance(forecast, ToolCall) else forecast
+            if not isinstance(named, str) or named not in broken:
                 faults += _forecast_faults(key, forecast, signatures, may_run)
         phrases = tuple(words_of(name) for name in names if isinstance(name, str))
         if not names or not all(phrases) or len(phrases) != len(names):
             faults.append(f"predictions: {key!r} is neither a state nor words to listen for.")
-        elif isinstance(key, str) and (key == GREETING or key in signatures):
-            rules.append(Rule(key, (), tuple(listed)))
+        elif key == GREETING:
+            rules.append(Rule(GREETING, (), tuple(listed)))
         else:
-            rules.append(Rule(None, phrases, tuple(listed)))
+            state = key if isinstance(key, str) and key in signatures else None
+            rules.append(Rule(state, phrases, tuple(listed)))
     return tuple(rules), faults
 
 
@@ -142,7 +144,11 @@ class Predictor:
     def enter(self, state: str) -> list[Prefetch]:
         """The call has begun (``greeting``), or a tool of this name has answered."""
         self._standing = [
-            (forecast, "state") for rule in self._rules if rule.state == state for forecast in rule.forecasts
+            (forecast, "state")
+            for rule in self._rules
+            if rule.state == state
+            for forecast in rule.forecasts
+            if forecast != state  # a tool named like a word of the caller's: it has just answered
         ]
         mapped = {forecast for forecast, _ in self._standing if isinstance(forecast, str)}
         self._standing += [
