@@ -15,6 +15,9 @@ from repartee.errors import ClientProtocolError
 MAX_EVENT_BYTES = 15 * 1024 * 1024
 """The longest client event, as in OpenAI's Realtime API."""
 
+MAX_SCHEMA_DEPTH = 64
+"""How deep a tool's parameters may be nested: they are written again for the model and for the client."""
+
 MAX_INSTRUCTIONS_CHARS = 100_000
 """Longer instructions would not fit a model that answers in time."""
 
@@ -87,7 +90,7 @@ class SessionPatch(_Part, frozen=True):
     tools: list[FunctionTool] | UnsetType = UNSET
     tool_choice: ToolChoice | UnsetType = UNSET
     max_output_tokens: MaxTokens | UnsetType = UNSET
-    metadata: dict[str, Any] | UnsetType | None = UNSET
+    metadata: dict[str, str] | UnsetType | None = UNSET
 
 
 class Content(_Part, frozen=True):

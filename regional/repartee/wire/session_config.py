@@ -15,6 +15,7 @@ from repartee.errors import ClientProtocolError
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import (
     MAX_INSTRUCTIONS_CHARS,
+    MAX_SCHEMA_DEPTH,
     Audio,
     AudioFormat,
     AudioInput,
@@ -126,13 +127,31 @@ def checked_tokens(tokens: MaxTokens, param: str) -> int:
 
 
 def checked_tools(tools: Sequence[FunctionTool], param: str) -> Sequence[FunctionTool]:
-    """Raises ClientProtocolError if two tools have one name, or one has none."""
+    """Raises ClientProtocolError if two tools have one name, one has none, or one's parameters are too deep."""
     names = [tool.name for tool in tools]
     if "" in names:
         raise ClientProtocolError("Each tool needs a name.", param=param)
     if len(set(names)) < len(names):
         raise ClientProtocolError("Two tools have the same name.", param=param)
+    for tool in tools:
+        if _is_too_deep(tool.parameters):
+            raise ClientProtocolError(
+                f"The parameters of {tool.name!r} are nested more than {MAX_SCHEMA_DEPTH} levels deep.",
+                param=param,
+            )
     return tuple(tools)
+
+
+def _is_too_deep(schema: Any) -> bool:
+    level = [schema]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return bool(level)
 
 
 def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
