@@ -198,8 +198,9 @@ class ChatBrain:
         return (self._transport.pool.figures(),)
 
     async def start(self) -> None:
-        """Begin warming; returns at once."""
+        """Begin warming; returns when the SDK is ready (a tenth of a second), the connections follow."""
         self._transport.pool.start()
+        await self._rehearse()
 
     async def wait_warm(self, timeout_s: float) -> None:
         """Raises PoolTimeout."""
@@ -238,6 +239,15 @@ class ChatBrain:
                 self._drain(response, body)
             else:
                 await response.aclose()
+
+    async def _rehearse(self) -> None:
+        """Make one request that goes nowhere: the SDK's first takes 60 to 130 ms more than any other."""
+        nowhere = httpx2.MockTransport(lambda request: httpx2.Response(200))
+        async with httpx2.AsyncClient(transport=nowhere) as http:
+            client = self._client.with_options(http_client=http)
+            create = client.chat.completions.with_streaming_response.create
+            async with create(model=self._config.model, messages=[], stream=True):
+                pass
 
     async def _send(self, request: ReplyRequest) -> httpx2.Response:
         """Ask, and return when the answer has begun."""
