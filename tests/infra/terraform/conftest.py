@@ -2,7 +2,7 @@
 
 Knows HCL and nothing of AWS. `provider_schema.json` lists, for each resource and data source that we use, the
 arguments (nested blocks as objects, required ones with a "!") and the attributes that the providers' own schemas
-had in the versions it names.
+had in the versions it names, with their types.
 """
 
 import json

@@ -20,7 +20,7 @@ def faults(body: dict[str, Any], allowed: dict[str, Any], where: str) -> list[st
         if name not in known:
             found.append(f"{where} has no argument {name}")
         elif is_block(value):
-            if known[name] is None:
+            if not isinstance(known[name], dict):
                 found.append(f"{where}.{name} is an argument, not a block")
             else:
                 found += [fault for inner in value for fault in faults(inner, known[name], f"{where}.{name}")]
@@ -50,7 +50,7 @@ def test_every_argument_exists(resources: list[Resource], schema: dict[str, Any]
 
 
 def test_the_lint_finds_what_is_wrong() -> None:
-    allowed = {"name!": None, "rule": {"port!": None}}
+    allowed = {"name!": "string", "rule": {"port!": "number"}}
     body = {"rule": [{"__is_block__": True, "prot": 1}], "nome": 1}
     assert faults(body, allowed, "x") == [
         "x.rule has no argument prot",
