@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,8 @@ class Part:
     ready_path: str = "/readyz"
     env: Mapping[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
+    cores: frozenset[int] | None = None
+    """The processor cores that it may use (Linux); None: all that this process may."""
 
     @property
     def url(self) -> str:
@@ -134,15 +136,16 @@ class Parts:
         os.close(self._lifeline)
 
     async def _start(self, part: Part) -> RunningPart:
-        process = await asyncio.create_subprocess_exec(
-            *(*self._launcher, str(self._lifeline), *part.command),
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **part.env},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=[self._lifeline],
-            start_new_session=True,
-        )
+        with on_cores(part.cores):
+            process = await asyncio.create_subprocess_exec(
+                *(*self._launcher, str(self._lifeline), *part.command),
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **part.env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=[self._lifeline],
+                start_new_session=True,
+            )
         output: deque[str] = deque(maxlen=OUTPUT_LINES)
         reader = asyncio.create_task(self._read(part.name, process, output))
         return RunningPart(part, process, output, reader)
@@ -188,6 +191,20 @@ class Parts:
                     f"  {line}" for line in list(each.output)[-LAST_WORDS:]
                 )
         return "It said nothing."
+
+
+@contextmanager
+def on_cores(cores: frozenset[int] | None) -> Iterator[None]:
+    """Keep this process, and those started in the block, on these cores; None or no Linux: wherever they are."""
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _signal(each: RunningPart, number: signal.Signals) -> None:
