@@ -17,7 +17,7 @@ demo: $(STAMPS)/run ## set up, run the whole system here, and place a spoken cal
 up: $(STAMPS)/run ## set up and run the whole system here, until Ctrl-C
 	@$(BIN)/repartee up $(ARGS)
 
-test: check $(STAMPS)/browser ## set up and run every check and test
+test: check $(STAMPS)/browser $(STAMPS)/node ## set up and run every check and test
 	@$(BIN)/pytest $(ARGS)
 
 check: $(STAMPS)/dev ## formatting, lint and types
@@ -52,4 +52,13 @@ $(STAMPS)/run: $(VENV)/bin/python requirements/run.txt pyproject.toml
 
 $(STAMPS)/dev: $(STAMPS)/run requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+# Chromium drives the tests of the browser page. Without it they are skipped, and say so.
+$(STAMPS)/browser: $(STAMPS)/dev
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+			&& echo "Installing Chromium for the browser tests ..." \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; \
+	} || echo "Chromium is not installed (and this is no root shell with apt-get): the browser tests are left out."
 	@mkdir -p $(STAMPS) && touch $@

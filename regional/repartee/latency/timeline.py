@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-Stage = Literal["end_of_turn", "llm", "tool", "chunk", "tts", "hold", "lead_in"]
+Stage = Literal["end_of_turn", "llm", "tool", "chunk", "tts", "hold", "filler", "lead_in"]
 
 STAGES: dict[Stage, str] = {
     "end_of_turn": "the caller's last sample arrived → the (eager) end of the turn was heard",
@@ -18,6 +18,7 @@ STAGES: dict[Stage, str] = {
     "chunk": "→ the first speakable chunk went to the voice",
     "tts": "→ the first byte of speech",
     "hold": "→ the turn was confirmed and the audio released",
+    "filler": "→ what was being said while a tool ran had been heard to its end",
     "lead_in": "→ the first audible sample (silence at the head of that audio)",
 }
 """What each stage covers, in the order of time; a stage that did not happen is left out of a trace."""
@@ -42,6 +43,11 @@ class Timeline:
         at = max(at, self._last)
         self._stages_s[stage] = self._stages_s.get(stage, 0.0) + at - self._last
         self._last = at
+
+    @property
+    def starts_at(self) -> float:
+        """The first mark (seconds): the caller's last sample of speech."""
+        return self._starts_at
 
     @property
     def total_ms(self) -> float:

@@ -109,7 +109,7 @@ class Call:
         )
         self._brain = self._agent.brain(resources.brain)
         self._config = _config_of(agent, settings)
-        self._machine = TurnMachine(settings.call_id, self._policy())
+        self._machine = TurnMachine(settings.call_id, self._policy(), self._agent.fillers)
         self._announcer = Announcer(settings.call_id, settings.region, dict(resources.names))
         self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._hearing = Hearing(
@@ -310,6 +310,7 @@ class Call:
             options=command.options,
             agent_tools=self._agent.chat_tools,
             temperature=self._temperature,
+            follows_tools=command.follows_tools,
         )
         pipeline = self._new_pipeline(command.reply_id, spoken=is_spoken(self._config, command.options))
         pipeline.think(self._brain, request)

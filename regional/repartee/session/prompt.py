@@ -26,8 +26,12 @@ def reply_request(
     options: ResponseParams | None,
     agent_tools: Sequence[dict[str, Any]] = (),
     temperature: float | None = None,
+    follows_tools: bool = False,
 ) -> ReplyRequest:
-    """The request for one reply. A response's own settings come before the session's."""
+    """The request for one reply. A response's own settings come before the session's.
+
+    A reply that follows its tools' results is free not to call one again, whatever the first was told.
+    """
     options = options or ResponseParams()
     spoken = is_spoken(config, options)
     instructions = config.instructions if options.instructions is None else options.instructions
@@ -40,7 +44,7 @@ def reply_request(
     return ReplyRequest(
         messages=[*([{"role": "system", "content": instructions}] if instructions else []), *messages],
         tools=[*agent_tools, *chat_tools(tools)],
-        tool_choice=chat_tool_choice(options.tool_choice or config.tool_choice),
+        tool_choice="auto" if follows_tools else chat_tool_choice(options.tool_choice or config.tool_choice),
         max_tokens=MAX_OUTPUT_TOKENS if max_tokens == "inf" else max_tokens,
         temperature=temperature,
     )

@@ -7,9 +7,12 @@ begins, is confirmed or is cut. Methods return commands; what concerns a reply t
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.events import ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
+from repartee.turn.filler import FillerChoice
 from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
@@ -17,6 +20,7 @@ from repartee.turn.speaker import Speaker
 
 FIRST_AUDIO = "first audio"
 PLAYED_OUT = "played out"
+FILLER = "filler"
 
 SpeculationOutcome = Literal["released", "resumed", "reworded"]
 
@@ -28,8 +32,12 @@ class Answering:
     audio is complete, so they sound in order.
     """
 
-    def __init__(self, history: History, new_item_id: Callable[[], str]) -> None:
+    def __init__(self, history: History, new_item_id: Callable[[], str], fillers: FillerChoice) -> None:
         self.policy = TurnPolicy()
+        self._fillers = fillers
+        self._filler_planned = False
+        self._filler_ms: float | None = None
+        self._prefetch: str | None = None
         self._history = history
         self._new_item_id = new_item_id
         self._replies = 0
@@ -128,10 +136,8 @@ class Answering:
     ) -> list[c.Command]:
         """Say this text, without asking the model."""
         reply = self._new_reply(turn_id, None, request)
-        reply.recited = True
         commands = self._open(reply, now)
-        commands += self._told(reply, reply.take_text(text, now))
-        return commands + self._told(reply, reply.finish_text("stop", now)) + self._settle(reply, now)
+        return commands + self._told(reply, reply.recite(text)) + self._settle(reply, now)
 
     def confirm(self, now: float) -> list[c.Command]:
         """The speculation's turn has ended with the words it was made for."""
@@ -199,7 +205,7 @@ class Answering:
         commands = self._open(reply, now)
         commands += self._told(reply, reply.confirm(self._speaker, now))
         for call in reply.calls:
-            commands += self._call(reply, call)
+            commands += self._call(reply, call, now)
         return commands + self._settle(reply, now)
 
     # --- what the model, the voice and the tools say -------------------------------------------------------------
@@ -216,7 +222,7 @@ class Answering:
             return []
         call = FunctionCall(self._new_item_id(), event.call_id, event.name, event.arguments)
         commands = self._told(reply, reply.take_call(call, now))
-        return commands + (self._call(reply, call) if reply.confirmed else [])
+        return commands + (self._call(reply, call, now) if reply.confirmed else [])
 
     def finish_text(self, reply_id: int, reason: str, now: float) -> list[c.Command]:
         """The model is done with the reply."""
@@ -285,7 +291,36 @@ class Answering:
         if event.call_id not in self._awaited:
             return commands
         self._awaited.discard(event.call_id)
-        return commands + self._go_on(now)
+        self._fillers.end(event.call_id)
+        if event.prefetch:
+            self._prefetch = "miss" if "miss" in (event.prefetch, self._prefetch) else event.prefetch
+        return commands + self._plan_filler(now) + self._go_on(now)
+
+    def fill(self, now: float) -> list[c.Command]:
+        """A tool keeps the caller waiting: say what was prepared for that, unless something is being said."""
+        calling = self._calling
+        if (
+            calling is None
+            or not self._awaited
+            or any(not reply.over and reply.said for reply in self._active)
+        ):
+            return []
+        self._filler_planned = False
+        phrase = self._fillers.take(now, self._speaker.ends_at)
+        if phrase is None:
+            return self._plan_filler(now)
+        reply = self._new_reply(calling.turn_id, None, calling.request)
+        reply.message.filler = True
+        commands = self._open(reply, now)
+        return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply, now)
+
+    def _plan_filler(self, now: float) -> list[c.Command]:
+        """Have :meth:`fill` called when a filler is due."""
+        due = self._fillers.due_at(self._speaker.ends_at) if self._awaited else None
+        planned, self._filler_planned = self._filler_planned, due is not None
+        if due is not None:
+            return [c.SetDeadline(FILLER, max(due, now))]
+        return [c.ClearDeadline(FILLER)] if planned else []
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -295,6 +330,7 @@ class Answering:
         ``unheard`` is the turn's outcome if nothing of its answer was audible.
         """
         commands: list[c.Command] = [c.ClearDeadline(FIRST_AUDIO), c.ClearDeadline(PLAYED_OUT)]
+        self._fillers.cancel()
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
         for reply in self._sounding:
             message = reply.message
@@ -313,6 +349,7 @@ class Answering:
         self._active.clear()
         self._sounding.clear()
         self._awaited.clear()
+        commands += self._plan_filler(now)
         self._calling = self._client_calling = None
         return commands + self.close_turn(outcome)
 
@@ -328,7 +365,7 @@ class Answering:
             return []
         finished = c.TurnFinished(self._due, outcome, self._trace)
         self._finished = self._due
-        self._due = self._trace = None
+        self._due = self._trace = self._filler_ms = self._prefetch = None
         return [finished]
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -344,12 +381,21 @@ class Answering:
             commands.insert(0, c.AnswerStarted(reply.reply_id, reply.message, previous))
         if reply not in self._sounding and any(isinstance(command, c.Play) for command in commands):
             self._sounding.append(reply)
-        if reply.trace and reply.trace is not self._trace and self._trace is None:
-            self._trace = reply.trace
-            commands.append(c.TurnTraced(reply.trace))
+        if (
+            reply.message.filler
+            and self._filler_ms is None
+            and reply.audible_at is not None
+            and self._calling
+        ):
+            self._filler_ms = self._calling.ms_since_speech(reply.audible_at)
+        if reply.trace and self._trace is None:
+            self._trace = msgspec.structs.replace(
+                reply.trace, filler_ms=self._filler_ms, prefetch=self._prefetch
+            )
+            commands.append(c.TurnTraced(self._trace))
         return commands
 
-    def _call(self, reply: Reply, call: FunctionCall) -> list[c.Command]:
+    def _call(self, reply: Reply, call: FunctionCall, now: float) -> list[c.Command]:
         while self._history.holds_call(call.call_id):  # some models number their calls anew in every reply
             call.call_id += "_again"
         commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
@@ -358,6 +404,8 @@ class Answering:
             self._awaited.add(call.call_id)
             self._calling = reply
             commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
+            self._fillers.begin(call.call_id, call.name, now)
+            commands += self._plan_filler(now)
         return commands
 
     def _settle(self, reply: Reply, now: float) -> list[c.Command]:
@@ -376,7 +424,9 @@ class Answering:
         if self._active:
             return commands
         commands.append(c.ClearDeadline(FIRST_AUDIO))
-        return commands if self._awaited else commands + self._conclude(reply, now)
+        if self._awaited:
+            return commands + self._plan_filler(now)
+        return commands + self._conclude(reply, now)
 
     def _conclude(self, reply: Reply, now: float) -> list[c.Command]:
         """Nothing follows the reply, unless it failed unheard: then say so."""
@@ -402,8 +452,11 @@ class Answering:
         if timeline := calling.time_left():
             timeline.mark("tool", now)
         held = bool(self._active)
-        reply = self._new_reply(calling.turn_id, timeline, calling.options, held=held)
-        start = c.StartReply(reply.reply_id, reply.turn_id, self._history.messages(), False, reply.options)
+        reply = self._new_reply(calling.turn_id, timeline, calling.request, held=held)
+        messages = self._history.messages()
+        start = c.StartReply(
+            reply.reply_id, reply.turn_id, messages, False, reply.options, follows_tools=True
+        )
         return [start, *([] if held else self._open(reply, now))]
 
     def _outcome(self, reply: Reply) -> c.Command:

@@ -7,7 +7,7 @@ import re
 
 # fmt: off
 BACKCHANNELS = frozenset((
-    "ah", "aha", "hm", "hmm", "huh", "mhm", "mm", "mmhm", "mmm", "oh", "okay", "ok",
+    "ah", "aha", "alright", "hm", "hmm", "huh", "mhm", "mhmm", "mm", "mmhm", "mmhmm", "mmm", "oh", "okay", "ok",
     "right", "sure", "uh", "uhhuh", "um", "yeah", "yep", "yes", "yup",
 ))
 # fmt: on

@@ -25,13 +25,17 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 
 
 class StartReply(Command, frozen=True):
-    """Ask the model for a reply to these messages (OpenAI's chat form, without instructions)."""
+    """Ask the model for a reply to these messages (OpenAI's chat form, without instructions).
+
+    ``follows_tools``: it is to speak about the results of tools that it called for the same turn.
+    """
 
     reply_id: int
     turn_id: int
     messages: Sequence[dict[str, Any]]
     speculative: bool
     options: Any = None
+    follows_tools: bool = False
 
 
 class Say(Command, frozen=True):

@@ -31,7 +31,8 @@ class Message:
 
     ``words`` are the times of an answer's words within its audio, where the voice gave them; ``audio_ms`` is the
     length of that audio so far, ``audio_complete`` that this is all of it; ``heard_ms`` how much of it the caller
-    heard (None: all of it, or it was not spoken).
+    heard (None: all of it, or it was not spoken). A ``filler`` was said while a tool ran; models are not told of it,
+    or they would take it for their answer.
     """
 
     item_id: str
@@ -42,6 +43,7 @@ class Message:
     audio_ms: float = 0.0
     audio_complete: bool = False
     heard_ms: float | None = None
+    filler: bool = False
 
     @property
     def heard_text(self) -> str:
@@ -136,7 +138,7 @@ class History:
             raise ClientProtocolError(
                 "Only a spoken answer of the assistant can be truncated.", param="item_id"
             )
-        if audio_end_ms < 0:
+        if not audio_end_ms >= 0:  # nor NaN
             raise ClientProtocolError("audio_end_ms cannot be negative.", param="audio_end_ms")
         if audio_end_ms > item.audio_ms + HEARD_SLACK_MS:
             raise ClientProtocolError(
@@ -152,7 +154,7 @@ class History:
         messages: list[dict[str, Any]] = []
         for item in [*self._items, *more]:
             if isinstance(item, Message):
-                if text := item.heard_text:
+                if not item.filler and (text := item.heard_text).strip():
                     messages.append({"role": item.role, "content": text})
             elif isinstance(item, FunctionCall):
                 _append_call(messages, item, outputs.get(item.call_id, STILL_RUNNING))
@@ -190,7 +192,7 @@ def heard_part(text: str, words: Sequence[SpokenWord], audio_ms: float, heard_ms
         return text[: _word_end(text, int(len(text) * heard_ms / audio_ms))].rstrip() if audio_ms else ""
     place = 0
     for word in words:
-        if word.end_ms > heard_ms:
+        if word.end_ms > heard_ms + HEARD_SLACK_MS:
             break
         found = text.find(word.text.strip(), place)
         if found >= 0:

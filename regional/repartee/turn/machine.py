@@ -11,9 +11,10 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.answering import FIRST_AUDIO, PLAYED_OUT, Answering
+from repartee.turn.answering import FILLER, FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
+from repartee.turn.filler import FillerChoice, NoFillers
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import Cause, State, next_state
@@ -26,7 +27,9 @@ _OPEN = (State.HEARING, State.EAGER)
 class TurnMachine:
     """One conversation. ``call_id`` makes item ids unique beyond it."""
 
-    def __init__(self, call_id: str, policy: TurnPolicy | None = None) -> None:
+    def __init__(
+        self, call_id: str, policy: TurnPolicy | None = None, fillers: FillerChoice | None = None
+    ) -> None:
         self.history = History()
         self.state = State.LISTENING
         self._call_id = call_id
@@ -36,7 +39,7 @@ class TurnMachine:
         self._commit_awaited = False
         self._unended = False
         self._over = False
-        self._answers = answers = Answering(self.history, self.new_item_id)
+        self._answers = answers = Answering(self.history, self.new_item_id, fillers or NoFillers())
         self.policy = policy or TurnPolicy()
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             e.StartOfTurn: self._on_start,
@@ -209,7 +212,7 @@ class TurnMachine:
             self._turn.speech_ended_at = event.speech_ended_at
         if self._awaits_commit:
             self._turn.before = self._turn.text
-            return commands
+            return commands + self._on_resumed(e.TurnResumed(), now)
         if self.state is State.OVERLAP:
             return commands + self._end_overlap(now)
         return commands + self._end_turn(now)
@@ -280,7 +283,7 @@ class TurnMachine:
             return self._on_nothing_heard(now)
         if self._awaits_commit:
             self._turn.before = self._turn.text
-            return []
+            return self._on_resumed(e.TurnResumed(), now)
         return self._end_overlap(now) if self.state is State.OVERLAP else self._end_turn(now)
 
     # --- the agent speaks ----------------------------------------------------------------------------------------
@@ -311,6 +314,8 @@ class TurnMachine:
             return self._after(self._answers.overdue(now), now)
         if event.name == PLAYED_OUT:
             return self._played_out(now)
+        if event.name == FILLER:
+            return self._after(self._answers.fill(now), now)
         if self.state not in _OPEN:
             return self._on_nothing_heard(now)
         if not self._turn.committing:

@@ -50,7 +50,7 @@ class Reply:
         self.confirmed = not (speculated or held)
         self.recited = False
         self.in_history = False
-        self.audible = False
+        self.audible_at: float | None = None
         self.model_reason: str | None = None
         self.failure: str | None = None
         self.news_at = 0.0
@@ -81,9 +81,18 @@ class Reply:
         return self.model_reason is not None and self.speech_done
 
     @property
+    def audible(self) -> bool:
+        """The caller has been sent a sound of it."""
+        return self.audible_at is not None
+
+    @property
     def said(self) -> bool:
         """Some of it has gone to the voice."""
         return self._said > 0
+
+    def ms_since_speech(self, at: float) -> float | None:
+        """How long after the caller's last sample of speech this is; None if that is not known."""
+        return round((at - self.timeline.starts_at) * 1000, 3) if self.timeline else None
 
     def time_left(self) -> Timeline | None:
         """The turn's time so far, for a reply that follows; None if this one has been audible."""
@@ -102,6 +111,18 @@ class Reply:
             return self._announce()
         self._unsaid += self._chunker.feed(text)
         return self._speak(now)
+
+    def recite(self, text: str) -> list[Command]:
+        """Words of our own, all of them and in one piece; no model is asked."""
+        self.recited = True
+        self.model_reason = "stop"
+        self._unannounced.append(text)
+        if not self.message.spoken or not has_words(text):
+            self.speech_done = True
+            return self._announce()
+        self._said = 1
+        self._ended = True
+        return [*self._announce(), Say(self.reply_id, speakable(text), last=True)]
 
     def take_call(self, call: FunctionCall, now: float) -> list[Command]:
         """The model asks for a tool; the words before it are complete."""
@@ -205,8 +226,10 @@ class Reply:
         length_ms = len(pcm) / _BYTES_PER_MS
         starts_at = speaker.play(self.reply_id, length_ms, now)
         if not self.audible and (silence_ms := leading_silence_ms(pcm, SPEECH_HZ)) < length_ms:
-            self.audible = True
-            self._mark("lead_in", starts_at + silence_ms / 1000)
+            self.audible_at = starts_at + silence_ms / 1000
+            if starts_at > now:
+                self._mark("filler", starts_at)
+            self._mark("lead_in", self.audible_at)
             self.trace = self._traced()
         return [Play(self.reply_id, pcm)]
 

@@ -1,0 +1,66 @@
+"""The agent that answers in `repartee up` and `repartee demo` when no other is named: the front desk of a small bank.
+
+Its books are made up and live in this file; its tools are as slow as real ones are, so that one hears and sees what
+becomes of the wait.
+"""
+
+import asyncio
+from typing import Any, Literal
+
+from repartee import Agent
+
+LOOKUP_S = 0.3
+"""What finding a customer takes."""
+
+BOOKS_S = 0.8
+"""What a look into an account takes."""
+
+CUSTOMER = {"customer_id": "C-1001", "customer_name": "Anna Keller"}
+BALANCES = {"checking": 1240.5, "savings": 8300.0}
+PAYMENTS = [
+    {"day": "Monday", "merchant": "the electricity company", "amount": 80},
+    {"day": "Wednesday", "merchant": "the bakery", "amount": 12},
+    {"day": "Thursday", "merchant": "the grocer", "amount": 54},
+]
+
+agent = Agent(
+    instructions=(
+        "You are the front desk of Linden and Ash, a small bank on Mill Street. Open Monday to Friday from 8:30 to "
+        "18:00, Saturday until noon. Look the caller up before you talk about an account. Never guess a number."
+    ),
+    keyterms=["Linden and Ash", "checking", "savings"],
+    predictions={
+        "greeting": "lookup_customer",
+        ("account", "balance"): "get_balance",
+    },
+)
+
+
+@agent.tool(read_only=True, filler="One moment, I am looking you up.")
+async def lookup_customer() -> dict[str, Any]:
+    """Find the customer who is calling, by the number they are calling from."""
+    await asyncio.sleep(LOOKUP_S)
+    return CUSTOMER
+
+
+@agent.tool(read_only=True, filler="Let me pull up your account.")
+async def get_balance(customer_id: str, account: Literal["checking", "savings"] = "checking") -> dict[str, Any]:
+    """Get the balance of one of the caller's accounts.
+
+    Args:
+        customer_id: As lookup_customer gave it.
+        account: Which account.
+    """
+    await asyncio.sleep(BOOKS_S)
+    return {"account": account, "balance": BALANCES[account], "currency": "USD"}
+
+
+@agent.tool(read_only=True, filler=["Let me look at your last payments.", "I am just getting your payments."])
+async def get_recent_transactions(customer_id: str) -> dict[str, Any]:
+    """Get the caller's last payments.
+
+    Args:
+        customer_id: As lookup_customer gave it.
+    """
+    await asyncio.sleep(BOOKS_S)
+    return {"transactions": PAYMENTS}
