@@ -14,6 +14,8 @@ STANDINS_PORT_OFFSET = 13
 MOST_REGIONS = 8
 STANDIN_KEY = "stand-in"
 DEFAULT_API_KEY = "dev"
+FRONT_DESK = "repartee.cli.front_desk:agent"
+"""The agent that answers when no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _standins(port: int, profile: str | None) -> tuple[Part, ...]:
 
 
 def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str, str]) -> Part:
-    command = ["region", "--port", str(port), *(["--agent", options.agent] if options.agent else [])]
+    command = ["region", "--port", str(port), "--agent", options.agent or FRONT_DESK]
     return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})
 
 
