@@ -9,7 +9,8 @@ import warnings
 from typing import Protocol
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
+
+from repartee.audio.resampling import StreamResampler
 
 with warnings.catch_warnings():
     # Deprecated in the 3.11 standard library, removed in 3.13; audioop-lts brings the same module back there.
@@ -20,10 +21,6 @@ SAMPLE_BYTES = 2
 
 SUPPORTED_HZ = (8_000, 16_000, 24_000, 48_000)
 """Sample rates the session accepts and the providers give."""
-
-RESAMPLE_QUALITY = "LQ"
-"""soxr's recipe. LQ holds back 6 ms of audio at most of these ratios where HQ holds back 24 (measured, 20 ms
-pieces), and its pass band is more than recognition and telephones use."""
 
 
 def duration_ms(pcm_bytes: int, hz: int) -> float:
@@ -116,23 +113,20 @@ class PassThrough:
         return b""
 
 
-class SoxrResampler:
-    """Streaming resampling through soxr."""
+class PcmResampler:
+    """Streaming resampling of bytes."""
 
     __slots__ = ("_aligner", "_stream")
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         self._aligner = SampleAligner()
-        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="int16", quality=RESAMPLE_QUALITY)
+        self._stream = StreamResampler(from_hz, to_hz)
 
     def feed(self, pcm: bytes) -> bytes:
-        samples = np.frombuffer(self._aligner.feed(pcm), dtype="<i2")
-        return bytes(self._stream.resample_chunk(samples)) if samples.size else b""
+        return self._stream.feed(np.frombuffer(self._aligner.feed(pcm), dtype="<i2")).tobytes()
 
     def flush(self) -> bytes:
-        rest = self._stream.resample_chunk(np.empty(0, dtype=np.int16), last=True)
-        self._stream.clear()
-        return bytes(rest)
+        return self._stream.flush().tobytes()
 
 
 def resampler(from_hz: int, to_hz: int) -> Resampler:
@@ -141,4 +135,4 @@ def resampler(from_hz: int, to_hz: int) -> Resampler:
         if hz not in SUPPORTED_HZ:
             rates = ", ".join(str(rate) for rate in SUPPORTED_HZ)
             raise ValueError(f"cannot resample from or to {hz} Hz; supported are {rates}")
-    return PassThrough() if from_hz == to_hz else SoxrResampler(from_hz, to_hz)
+    return PassThrough() if from_hz == to_hz else PcmResampler(from_hz, to_hz)

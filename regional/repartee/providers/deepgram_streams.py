@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
-from repartee.audio.framing import Framer
+from repartee.audio.framing import Gatherer
 from repartee.audio.vad import FRAME_MS, VoiceActivity
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -65,7 +65,7 @@ class _Transcriber:
     def __init__(self, lease: Lease[PushedSocket], send_ms: float) -> None:
         self._lease = lease
         self._socket = lease.connection
-        self._framer = Framer(send_ms, HEARING_HZ)
+        self._gatherer = Gatherer(send_ms, HEARING_HZ)
         self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
         self._loop = asyncio.get_running_loop()
         self._last_fed_at = self._last_said_at = self._loop.time()
@@ -75,7 +75,8 @@ class _Transcriber:
 
     def feed(self, pcm: bytes) -> None:
         self._last_fed_at = self._loop.time()
-        for piece in self._framer.feed(pcm):
+        piece = self._gatherer.feed(pcm)
+        if piece:  # an empty message would end the stream
             self._socket.push(piece)
 
     async def events(self) -> AsyncGenerator[Hearing, None]:

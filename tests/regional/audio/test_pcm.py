@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import soxr  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,10 +54,46 @@ def test_resampling_keeps_length_pitch_and_level(from_hz: int, to_hz: int) -> No
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(8000 / math.sqrt(2), rel=0.02)
 
 
-def test_what_a_lower_rate_cannot_hold_is_filtered_out() -> None:
-    stream = pcm.resampler(24_000, 16_000)
-    result = np.frombuffer(stream.feed(tone(24_000, 1000, frequency=10_500)), dtype="<i2").astype(float)
-    assert np.sqrt(np.mean(result[1600:-1600] ** 2)) < 8000 * 10 ** (-40 / 20)
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(24_000, 16_000), (48_000, 16_000), (16_000, 8_000), (24_000, 8_000)]
+)
+def test_what_a_lower_rate_cannot_hold_is_filtered_out(from_hz: int, to_hz: int) -> None:
+    stream = pcm.resampler(from_hz, to_hz)
+    result = np.frombuffer(stream.feed(tone(from_hz, 1000, frequency=to_hz / 2 * 1.15)), dtype="<i2").astype(
+        float
+    )
+    assert np.sqrt(np.mean(result[400:-400] ** 2)) < 8000 * 10 ** (-60 / 20)
+
+
+@pytest.mark.parametrize("from_hz", pcm.SUPPORTED_HZ)
+@pytest.mark.parametrize("to_hz", pcm.SUPPORTED_HZ)
+def test_it_sounds_as_the_best_of_libraries_makes_it_sound(from_hz: int, to_hz: int) -> None:
+    rng = np.random.default_rng(1)
+    spectrum = np.fft.rfft(rng.normal(0, 1, from_hz))
+    frequencies = np.arange(spectrum.size)
+    spectrum[(frequencies > 0.75 * min(from_hz, to_hz) / 2) | (frequencies < 80)] = 0
+    wave = np.fft.irfft(spectrum)
+    source = (wave / np.abs(wave).max() * 20_000).astype("<i2")
+    ours_stream = pcm.resampler(from_hz, to_hz)
+    ours = np.frombuffer(ours_stream.feed(source.tobytes()) + ours_stream.flush(), dtype="<i2").astype(float)
+    best = soxr.resample(source, from_hz, to_hz, quality="VHQ").astype(float)
+    middle = slice(to_hz // 20, -to_hz // 20)
+    error = ours[middle] - best[middle]
+    assert 10 * math.log10(np.mean(best[middle] ** 2) / np.mean(error**2)) > 60
+
+
+@pytest.mark.parametrize("from_hz", [8_000, 24_000, 48_000])
+def test_no_more_than_two_and_a_half_ms_are_held_back(from_hz: int) -> None:
+    stream = pcm.resampler(from_hz, 16_000)
+    frame = pcm.silence(20, from_hz)
+    given = sum(len(stream.feed(frame)) for _ in range(50))
+    assert pcm.duration_ms(given, 16_000) >= 1000 - (2.5 if from_hz == 8_000 else 1.5)
+
+
+def test_the_loudest_sound_does_not_wrap_around() -> None:
+    square = np.where(np.sin(np.arange(24_000) / 20) > 0, 32767, -32768).astype("<i2").tobytes()
+    result = np.frombuffer(pcm.resampler(24_000, 16_000).feed(square), dtype="<i2").astype(int)
+    assert np.abs(np.diff(np.sign(result[np.abs(result) > 16_000]))).sum() / 2 < 24_000 / 20 / math.pi + 4
 
 
 def test_unsupported_rates_are_named() -> None:
