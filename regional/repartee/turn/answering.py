@@ -36,6 +36,7 @@ class Answering:
         self.policy = TurnPolicy()
         self._fillers = fillers
         self._filler_planned = False
+        self._filled: Reply | None = None
         self._filler_ms: float | None = None
         self._prefetch: str | None = None
         self._history = history
@@ -75,6 +76,11 @@ class Answering:
     def awaiting_client(self) -> bool:
         """An answer waits for tools that the client runs, and for its asking to go on."""
         return self._client_calling is not None
+
+    @property
+    def unheard(self) -> bool:
+        """A turn's answer is to come of which the caller has heard nothing; a filler is no answer."""
+        return self._due is not None and self._trace is None
 
     @property
     def due(self) -> bool:
@@ -299,18 +305,15 @@ class Answering:
     def fill(self, now: float) -> list[c.Command]:
         """A tool keeps the caller waiting: say what was prepared for that, unless something is being said."""
         calling = self._calling
-        if (
-            calling is None
-            or not self._awaited
-            or any(not reply.over and reply.said for reply in self._active)
-        ):
-            return []
+        if calling is None or not self._awaited or self._active:
+            return []  # while a reply is active nothing else can sound; when it is over, it is planned anew
         self._filler_planned = False
         phrase = self._fillers.take(now, self._speaker.ends_at)
         if phrase is None:
             return self._plan_filler(now)
         reply = self._new_reply(calling.turn_id, None, calling.request)
         reply.message.filler = True
+        self._filled = calling
         commands = self._open(reply, now)
         return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply, now)
 
@@ -381,13 +384,9 @@ class Answering:
             commands.insert(0, c.AnswerStarted(reply.reply_id, reply.message, previous))
         if reply not in self._sounding and any(isinstance(command, c.Play) for command in commands):
             self._sounding.append(reply)
-        if (
-            reply.message.filler
-            and self._filler_ms is None
-            and reply.audible_at is not None
-            and self._calling
-        ):
-            self._filler_ms = self._calling.ms_since_speech(reply.audible_at)
+        if reply.message.filler and self._filled and reply.audible_at is not None:
+            self._filler_ms = self._filled.ms_since_speech(reply.audible_at)
+            self._filled = None
         if reply.trace and self._trace is None:
             self._trace = msgspec.structs.replace(
                 reply.trace, filler_ms=self._filler_ms, prefetch=self._prefetch

@@ -138,7 +138,8 @@ class TurnMachine:
         """The caller speaks before the answer is heard. If it was only a noise, the answer is still owed."""
         if self.state is State.LISTENING:
             return self._answers.abandon()
-        owing = self._answers.owing or self._answers.due
+        lost = self._answers.due if self.state is State.THINKING else self._answers.unheard
+        owing = self._answers.owing or lost
         commands = self._answers.cut("turn_detected", now)
         self._answers.owing = owing
         return commands
@@ -153,8 +154,9 @@ class TurnMachine:
         return self._turn.committing or (self.policy.interruptible and not is_backchannel(self._turn.text))
 
     def _barge_in(self, now: float) -> list[c.Command]:
+        commands = self._give_way(now)
         self._move(Cause.BARGED_IN)
-        return self._answers.cut("turn_detected", now) + self._announce_turn()
+        return commands + self._announce_turn()
 
     def _open_turn(self, text: str) -> None:
         self._turn = CallerTurn(

@@ -63,6 +63,7 @@ class Reply:
         self._said = 0
         self._began = False
         self._ended = False
+        self._sounded = False
         self._unannounced: list[str] = []
         self._held: list[bytes] = []
 
@@ -225,10 +226,11 @@ class Reply:
     def _play(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
         length_ms = len(pcm) / _BYTES_PER_MS
         starts_at = speaker.play(self.reply_id, length_ms, now)
+        if not self._sounded and starts_at > now:
+            self._mark("filler", starts_at)
+        self._sounded = True
         if not self.audible and (silence_ms := leading_silence_ms(pcm, SPEECH_HZ)) < length_ms:
             self.audible_at = starts_at + silence_ms / 1000
-            if starts_at > now:
-                self._mark("filler", starts_at)
             self._mark("lead_in", self.audible_at)
             self.trace = self._traced()
         return [Play(self.reply_id, pcm)]
