@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms
 
-_Floats: TypeAlias = npt.NDArray[np.float64]
+_Floats: TypeAlias = npt.NDArray[np.float32]
 
 WINDOW_MS = 5
 FULL_SCALE = 32768.0
@@ -140,17 +140,25 @@ class CallerAudio:
 def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:
     """RMS level of each window; the last, shorter one is padded with silence."""
     count = -(-samples.size // window)
-    padded = np.zeros(count * window)
+    padded = np.zeros(count * window, dtype=np.float32)
     padded[: samples.size] = samples
-    power = np.mean(np.square(padded.reshape(count, window)), axis=1)
+    rows = padded.reshape(count, window)
+    power = np.einsum("ij,ij->i", rows, rows) / window
     levels: _Floats = 10 * np.log10(power / FULL_SCALE**2 + 1e-12)
     return levels
 
 
 def _threshold_dbfs(levels: _Floats, audibility: Audibility) -> float:
-    floor, loud = np.percentile(levels, [audibility.floor_percentile, audibility.loud_percentile])
+    floor = _percentile(levels, audibility.floor_percentile)
+    loud = _percentile(levels, audibility.loud_percentile)
     threshold = min(floor + audibility.above_floor_db, loud - audibility.at_most_below_loud_db)
-    return float(max(threshold, loud - audibility.at_least_below_loud_db, audibility.least_dbfs))
+    return max(threshold, loud - audibility.at_least_below_loud_db, audibility.least_dbfs)
+
+
+def _percentile(levels: _Floats, percent: float) -> float:
+    """The nearest level; numpy's interpolating function takes ten times as long."""
+    rank = round((levels.size - 1) * percent / 100)
+    return float(np.partition(levels, rank)[rank])
 
 
 def _without_clicks(audible: npt.NDArray[np.bool_], audibility: Audibility) -> npt.NDArray[np.bool_]:
