@@ -95,7 +95,8 @@ class Connector(Generic[Connection]):
 
     async def _in_time(self, attempt: Attempt) -> Connection:
         try:
-            return await asyncio.wait_for(self._dial(attempt), attempt.timeout_s)
+            async with asyncio.timeout(attempt.timeout_s):
+                return await self._dial(attempt)
         except TimeoutError:
             raise DialFailed(Fault(attempt.ranked.region.name, "timeout")) from None
 

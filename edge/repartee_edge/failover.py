@@ -63,11 +63,7 @@ class Fault:
     def words(self) -> str:
         if self.kind == "status":
             return f"{self.region} answered {self.status}"
-        return (
-            f"{self.region} did not answer in time"
-            if self.kind == "timeout"
-            else f"{self.region} can't be reached"
-        )
+        return f"{self.region} {FAULT_WORDS[self.kind]}"
 
 
 class Attempts:

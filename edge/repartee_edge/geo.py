@@ -5,6 +5,7 @@ regions, requests or health.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 from repartee_edge.colos import RECORD, RECORDS
@@ -26,11 +27,15 @@ class Point(NamedTuple):
 
 def distance_km(a: Point, b: Point) -> float:
     """The great-circle distance."""
-    phi_a, phi_b = math.radians(a.latitude), math.radians(b.latitude)
-    half_phi = (phi_b - phi_a) / 2
-    half_lambda = math.radians(b.longitude - a.longitude) / 2
-    h = math.sin(half_phi) ** 2 + math.cos(phi_a) * math.cos(phi_b) * math.sin(half_lambda) ** 2
-    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(h)))
+    half_chord = math.dist(_unit_vector(a), _unit_vector(b)) / 2
+    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, half_chord))
+
+
+# Regions and colos are few, and the same ones come again and again.
+@lru_cache(maxsize=1024)
+def _unit_vector(point: Point) -> tuple[float, float, float]:
+    phi, lam = math.radians(point.latitude), math.radians(point.longitude)
+    return math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)
 
 
 def cable_km(a: Point, b: Point) -> float:

@@ -43,7 +43,21 @@ class Ranked(NamedTuple):
     rtt_ms: float
     score_ms: float
     tier: int
-    reason: str
+    load: float
+    way: str
+
+    @property
+    def reason(self) -> str:
+        """Why the region stands where it does, in words."""
+        words = f"about {self.rtt_ms:.0f} ms {self.way}"
+        penalty_ms = _busy_penalty_ms(self.load)
+        if penalty_ms:
+            words += f"; {min(self.load, 1.0):.0%} busy, counted as {penalty_ms:.0f} ms more"
+        if self.region.weight != 1.0:
+            words += f"; weight {self.region.weight:g}"
+        if self.tier != UP:
+            words += f"; {TIER_WORDS[self.tier]}, so only after those that are up"
+        return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +108,9 @@ def _rank(region: Region, route: _Route, status: RegionStatus) -> Ranked:
         rtt_ms = route.before_ms + geo.round_trip_ms(route.start, region.position)
     else:
         rtt_ms = _world_round_trip_ms(region.position)
-    tier = _tier(region, status)
-    penalty_ms = _busy_penalty_ms(status.load)
-    score_ms = (rtt_ms + penalty_ms) / region.weight
-    reason = f"about {rtt_ms:.0f} ms {route.words}"
-    if penalty_ms:
-        reason += f"; {min(status.load or 0.0, 1.0):.0%} busy, counted as {penalty_ms:.0f} ms more"
-    if region.weight != 1.0:
-        reason += f"; weight {region.weight:g}"
-    if tier != UP:
-        reason += f"; {TIER_WORDS[tier]}, so only after those that are up"
-    return Ranked(region, rtt_ms, score_ms, tier, reason)
+    load = status.load or 0.0
+    score_ms = (rtt_ms + _busy_penalty_ms(load)) / region.weight
+    return Ranked(region, rtt_ms, score_ms, _tier(region, status), load, route.words)
 
 
 def _tier(region: Region, status: RegionStatus) -> int:
@@ -115,9 +121,9 @@ def _tier(region: Region, status: RegionStatus) -> int:
     return FULL if status.full else UP
 
 
-def _busy_penalty_ms(load: float | None) -> float:
+def _busy_penalty_ms(load: float) -> float:
     """Nothing up to BUSY_LOAD, then rising to BUSY_PENALTY_MS when full: callers spread before a region overflows."""
-    if load is None or load <= BUSY_LOAD:
+    if load <= BUSY_LOAD:
         return 0.0
     return BUSY_PENALTY_MS * min(1.0, (load - BUSY_LOAD) / (1 - BUSY_LOAD)) ** 2
 
