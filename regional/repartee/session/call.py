@@ -131,6 +131,8 @@ class Call:
         self._encoders: dict[int, AudioEncoder] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ended: asyncio.Future[CallEnd] | None = None
+        self._begun = asyncio.Event()
+        self._lines: list[asyncio.Task[None]] = []
         self._carriers = self._make_carriers()
 
     def __repr__(self) -> str:
@@ -141,9 +143,9 @@ class Call:
         self._ended = asyncio.get_running_loop().create_future()
         limit = asyncio.get_running_loop().call_later(self._limits.call_s, self.end, CallEnd.TOO_LONG)
         try:
-            self._start(self._listen())
-            self._start(self._outbox.run())
-            self._start(self._converse())
+            self._lines = [
+                self._start(line) for line in (self._listen(), self._outbox.run(), self._converse())
+            ]
             return await self._ended
         finally:
             limit.cancel()
@@ -158,11 +160,15 @@ class Call:
         self._deliver(e.HungUp())
         for timer in self._timers.values():
             timer.cancel()
-        await self._agent.end()
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._lines:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._agent.end()
+        finally:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- inwards -------------------------------------------------------------------------------------------------
 
@@ -178,7 +184,9 @@ class Call:
         )
         if self._settings.session:
             self._config = self._config.updated(self._settings.session)
+        self._apply_settings()
         self._outbox.put_event(self._announcer.session("session.created", self._config))
+        self._begun.set()
         if context.greeting:
             self._deliver(e.ReplyRequested(say=context.greeting))
         while True:
@@ -190,6 +198,9 @@ class Call:
                 self._take(message)
             except ClientProtocolError as error:
                 self._outbox.put_event(self._announcer.error(error))
+            if self._outbox.overfull:
+                self.end(CallEnd.CLIENT_SLOW)
+                return
 
     def _take(self, message: Message) -> None:
         audio = message.get("bytes")
@@ -214,6 +225,7 @@ class Call:
             await self._hearing.run()
         except (ProviderError, PoolTimeout) as error:
             self._observer.provider_failed("stt", error)
+            await self._begun.wait()
             self._outbox.put_event(
                 self._announcer.failure(f"Speech recognition is gone: {error}", "stt_failed")
             )
@@ -222,10 +234,13 @@ class Call:
 
     def _configure(self, patch: SessionPatch) -> None:
         self._config = self._config.updated(patch)
-        self._machine.policy = self._policy()
+        self._apply_settings()
         self._agent.learn(self._config.metadata)
-        self._hearing.set_format(self._config.input_format)
         self._outbox.put_event(self._announcer.session("session.updated", self._config))
+
+    def _apply_settings(self) -> None:
+        self._machine.policy = self._policy()
+        self._hearing.set_format(self._config.input_format)
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""

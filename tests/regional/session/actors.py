@@ -1,0 +1,437 @@
+"""The others in a call, played by the test: a client, ears, a brain and a voice that do what they are told.
+
+    async with Stage() as stage:
+        await stage.client.says("Hello?")              # audio in, and the words for it
+        thought = await stage.brain.asked()
+        thought.says("Good day. ")
+        utterance = await stage.voice.opened()
+        utterance.speaks(200)
+        await stage.client.hears("response.output_audio.delta")
+
+Nothing here sleeps: whatever happens rings ``bell``, and waiting looks again at each ring, up to a deadline.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from repartee.agent.agent import Agent
+from repartee.agent.experience import Experience
+from repartee.audio.pcm import bytes_for_ms
+from repartee.errors import ProviderError, VoiceError
+from repartee.latency.timeline import TurnTrace
+from repartee.providers.interfaces import (
+    HEARING_HZ,
+    SPEECH_HZ,
+    Finished,
+    Hearing,
+    ReplyPart,
+    ReplyRequest,
+    TextDelta,
+    ToolCall,
+)
+from repartee.session.call import Call, CallEnd, CallSettings, Resources
+from repartee.session.phrases import Phrases
+from repartee.turn.events import (
+    EndOfTurn,
+    PartialTranscript,
+    SpeechAudio,
+    SpeechWords,
+    SpokenWord,
+    StartOfTurn,
+)
+
+DEADLINE_S = 5.0
+
+_Found = TypeVar("_Found")
+
+
+class Bell:
+    """Rings whenever something has happened."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def until(self, seen: Callable[[], _Found | None]) -> _Found:
+        """The first thing ``seen`` returns that is true; fails if the deadline passes first."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while not (found := seen()):
+                    self._rung.clear()
+                    await self._rung.wait()
+                return found
+        except TimeoutError:
+            raise AssertionError("it did not happen in time") from None
+
+
+class _End:
+    """Ends a stream."""
+
+
+class Stream:
+    """What an actor gives, piece by piece; an exception in it is raised."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._pieces: asyncio.Queue[Any] = asyncio.Queue()
+        self.closed = False
+
+    def put(self, piece: Any) -> None:
+        self._pieces.put_nowait(piece)
+
+    async def run(self) -> AsyncGenerator[Any, None]:
+        try:
+            while not isinstance(piece := await self._pieces.get(), _End):
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+        finally:
+            self.closed = True
+            self._bell.ring()
+
+
+def failure(stage: str, *, retryable: bool = True) -> ProviderError:
+    """What an adapter raises when its provider fails."""
+    return ProviderError(f"The {stage} broke.", provider="stage", stage=stage, retryable=retryable)
+
+
+class ScriptedTranscriber:
+    """One connection of the ears."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._stream = Stream(bell)
+        self.fed = bytearray()
+        self.pieces: list[int] = []
+        self.turns_finished = 0
+        self.closed = False
+
+    def hears(self, *events: Hearing) -> None:
+        for event in events:
+            self._stream.put(event)
+
+    def is_lost(self) -> None:
+        self._stream.put(failure("stt"))
+
+    def feed(self, pcm: bytes) -> None:
+        self.fed += pcm
+        self.pieces.append(len(pcm))
+        self._bell.ring()
+
+    def finish_turn(self) -> None:
+        self.turns_finished += 1
+        self._bell.ring()
+
+    def events(self) -> AsyncGenerator[Hearing, None]:
+        return self._stream.run()
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self._bell.ring()
+
+
+class ScriptedEars:
+    """Opens transcribers; ``obstacles`` are exceptions to raise first, or "hang" to never come back."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self.obstacles: list[VoiceError | str] = []
+        self.asked = 0
+        self.transcribers: list[ScriptedTranscriber] = []
+
+    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> ScriptedTranscriber:
+        self.asked += 1
+        self._bell.ring()
+        if self.obstacles:
+            obstacle = self.obstacles.pop(0)
+            if isinstance(obstacle, VoiceError):
+                raise obstacle
+            await asyncio.Event().wait()
+        self.transcribers.append(ScriptedTranscriber(self._bell))
+        self._bell.ring()
+        return self.transcribers[-1]
+
+    async def opened(self, number: int = 1) -> ScriptedTranscriber:
+        """The transcriber of that number, once it is open."""
+        await self._bell.until(lambda: len(self.transcribers) >= number)
+        return self.transcribers[number - 1]
+
+
+class Thought:
+    """One request to the brain."""
+
+    def __init__(self, bell: Bell, request: ReplyRequest) -> None:
+        self.request = request
+        self.stream = Stream(bell)
+
+    @property
+    def last_words(self) -> Any:
+        """What it was asked to answer."""
+        return self.request.messages[-1]["content"]
+
+    def says(self, *texts: str) -> None:
+        for text in texts:
+            self.stream.put(TextDelta(text))
+
+    def calls(self, call_id: str, name: str, arguments: str = "{}") -> None:
+        self.stream.put(ToolCall(call_id, name, arguments))
+
+    def ends(self, reason: str = "stop") -> None:
+        self.stream.put(Finished(reason))
+        self.stream.put(_End())
+
+    def fails(self, *, retryable: bool = True) -> None:
+        self.stream.put(failure("llm", retryable=retryable))
+
+
+class ScriptedBrain:
+    """A language model that says what the test says."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self.thoughts: list[Thought] = []
+
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        self.thoughts.append(Thought(self._bell, request))
+        self._bell.ring()
+        return self.thoughts[-1].stream.run()
+
+    async def asked(self, number: int = 1) -> Thought:
+        """The request of that number, once it is there."""
+        await self._bell.until(lambda: len(self.thoughts) >= number)
+        return self.thoughts[number - 1]
+
+
+class ScriptedUtterance:
+    """One reply being spoken."""
+
+    def __init__(self, bell: Bell, reply_id: int, voice: str | None) -> None:
+        self._bell = bell
+        self.reply_id = reply_id
+        self.voice = voice
+        self.said: list[str] = []
+        self.complete = False
+        self.cancelled = False
+        self._stream = Stream(bell)
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        if text:
+            self.said.append(text)
+        self.complete = self.complete or last
+        self._bell.ring()
+
+    def speaks(self, ms: float, *words: SpokenWord) -> None:
+        """So much audible audio."""
+        if words:
+            self._stream.put(SpeechWords(self.reply_id, words))
+        samples = bytes_for_ms(ms, SPEECH_HZ) // 2
+        self._stream.put(SpeechAudio(self.reply_id, b"\x00\x20" * samples))
+
+    def ends(self) -> None:
+        self._stream.put(_End())
+
+    def fails(self) -> None:
+        self._stream.put(failure("tts"))
+
+    def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
+        return self._stream.run()
+
+    async def cancel(self) -> None:
+        self.cancelled = True
+        self._bell.ring()
+
+
+class ScriptedVoice:
+    """Speech synthesis; ``hangs`` makes opening an utterance never come back."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self.hangs = False
+        self.asked = 0
+        self.utterances: list[ScriptedUtterance] = []
+
+    async def speak(
+        self, reply_id: int, *, voice: str | None = None, language: str = "en"
+    ) -> ScriptedUtterance:
+        self.asked += 1
+        self._bell.ring()
+        if self.hangs:
+            await asyncio.Event().wait()
+        self.utterances.append(ScriptedUtterance(self._bell, reply_id, voice))
+        self._bell.ring()
+        return self.utterances[-1]
+
+    async def opened(self, number: int = 1) -> ScriptedUtterance:
+        """The utterance of that number, once it is open."""
+        await self._bell.until(lambda: len(self.utterances) >= number)
+        return self.utterances[number - 1]
+
+
+class ScriptedClient:
+    """The other end of the socket, in ASGI's terms."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._outgoing: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        self._reads = asyncio.Event()
+        self._reads.set()
+        self._read = 0
+        self.events: list[dict[str, Any]] = []
+        self.audio = bytearray()
+        self.gone = False
+
+    # --- the call's side -----------------------------------------------------------------------------------------
+
+    async def receive(self) -> Mapping[str, Any]:
+        return await self._outgoing.get()
+
+    async def deliver(self, message: dict[str, Any]) -> None:
+        await self._reads.wait()
+        if self.gone:
+            raise ConnectionResetError("gone")
+        if "bytes" in message:
+            self.audio += message["bytes"]
+        else:
+            self.events.append(json.loads(message["text"]))
+        self._bell.ring()
+
+    # --- the test's side -----------------------------------------------------------------------------------------
+
+    def sends(self, type_: str, /, **fields: Any) -> None:
+        self.sends_text(json.dumps({"type": type_, **fields}))
+
+    def sends_text(self, text: str) -> None:
+        self._outgoing.put_nowait({"type": "websocket.receive", "text": text})
+
+    def sends_bytes(self, data: bytes) -> None:
+        self._outgoing.put_nowait({"type": "websocket.receive", "bytes": data})
+
+    def sends_audio(self, audio: bytes) -> None:
+        self.sends("input_audio_buffer.append", audio=base64.b64encode(audio).decode())
+
+    def hangs_up(self) -> None:
+        self._outgoing.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    def stops_reading(self) -> None:
+        self._reads.clear()
+
+    def vanishes(self) -> None:
+        self.gone = True
+        self._reads.set()
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+    async def hears(self, type_: str) -> dict[str, Any]:
+        """The next event of this type, past those heard before."""
+
+        def seen() -> dict[str, Any] | None:
+            for place in range(self._read, len(self.events)):
+                if self.events[place]["type"] == type_:
+                    self._read = place + 1
+                    return self.events[place]
+            return None
+
+        try:
+            return await self._bell.until(seen)
+        except AssertionError:
+            raise AssertionError(f"no {type_} after {self.types[: self._read]} in {self.types}") from None
+
+
+@dataclass
+class Notes:
+    """An observer that keeps what it is told."""
+
+    turns: list[tuple[int, str, TurnTrace | None]] = field(default_factory=list)
+    speculations: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def turn_finished(self, call_id: str, turn_id: int, outcome: str, trace: TurnTrace | None) -> None:
+        self.turns.append((turn_id, outcome, trace))
+
+    def speculation_ended(self, outcome: str) -> None:
+        self.speculations.append(outcome)
+
+    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
+        self.failures.append((stage, str(error)))
+
+
+class Stage:
+    """A call, and everybody in it. Leaving the block hangs up and waits for the call's end."""
+
+    def __init__(self, agent: Agent | None = None, **settings: Any) -> None:
+        self.bell = Bell()
+        self.client = ScriptedClient(self.bell)
+        self.ears = ScriptedEars(self.bell)
+        self.brain = ScriptedBrain(self.bell)
+        self.voice = ScriptedVoice(self.bell)
+        self.notes = Notes()
+        self._agent = agent or Agent(instructions="Be kind.")
+        self._settings = CallSettings("call", "here", **settings)
+        self._others: set[asyncio.Task[Any]] = set()
+        self._running: asyncio.Task[CallEnd]
+
+    async def __aenter__(self) -> "Stage":
+        self._others = asyncio.all_tasks()
+        self.call = Call(
+            self._settings,
+            self._agent,
+            Resources(
+                self.ears,
+                self.brain,
+                self.voice,
+                names={"stt": "s", "llm": "l", "tts": "t"},
+                phrases=Phrases(self.voice),
+                experience=Experience(),
+            ),
+            self.notes,
+            receive=self.client.receive,
+            send=self.client.deliver,
+        )
+        self._running = asyncio.create_task(self.call.run())
+        self._running.add_done_callback(lambda _: self.bell.ring())
+        await self.client.hears("session.created")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.client.hangs_up()
+        await self.ended()
+        assert self.left_behind() == set()
+
+    async def ended(self) -> CallEnd:
+        """How the call ended, once it has."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await asyncio.shield(self._running)
+
+    async def is_cancelled(self) -> None:
+        """The server cancels the call from outside."""
+        self._running.cancel()
+        await asyncio.wait([self._running], timeout=DEADLINE_S)
+        assert self._running.cancelled()
+
+    def left_behind(self) -> set[asyncio.Task[Any]]:
+        """Tasks of the call that still run."""
+        return asyncio.all_tasks() - self._others - {self._running}
+
+    async def turn(self, text: str, transcriber: int = 1) -> None:
+        """The caller says this, and is heard to have finished."""
+        ears = await self.ears.opened(transcriber)
+        self.client.sends_audio(caller_audio(100))
+        ears.hears(StartOfTurn(), PartialTranscript(text), EndOfTurn(text))
+
+
+def caller_audio(ms: float, hz: int = 24_000) -> bytes:
+    """So much of the caller's voice, on the wire."""
+    return b"\x00\x10" * (bytes_for_ms(ms, hz) // 2)
+
+
+def heard_ms(transcriber: ScriptedTranscriber) -> float:
+    """How much audio has reached the ears."""
+    return len(transcriber.fed) * 1000 / (2 * HEARING_HZ)

@@ -1,0 +1,202 @@
+"""What may go wrong around a call: providers that hang, break or vanish, and clients that do."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from tests.regional.session.actors import Stage, caller_audio, failure, heard_ms
+
+from repartee.errors import PoolTimeout
+from repartee.session.call import CallEnd
+from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
+
+
+async def test_a_model_and_a_voice_that_hang_hold_up_nobody() -> None:
+    async with Stage() as stage:
+        stage.voice.hangs = True
+        await stage.turn("Hello?")
+        await stage.brain.asked()
+        await stage.bell.until(lambda: stage.voice.asked)
+        ears = await stage.ears.opened()
+        before = heard_ms(ears)
+        for _ in range(50):
+            stage.client.sends_audio(caller_audio(20))
+        await stage.bell.until(lambda: heard_ms(ears) >= before + 980)
+        stage.client.sends("session.update", session={"type": "realtime", "instructions": "Still there?"})
+        await stage.client.hears("session.updated")
+
+
+async def test_ears_that_cannot_be_dialled_hold_up_nobody() -> None:
+    stage = Stage()
+    stage.ears.obstacles.append("hang")
+    async with stage:
+        await stage.bell.until(lambda: stage.ears.asked)
+        for _ in range(50):
+            stage.client.sends_audio(caller_audio(20))
+        stage.client.sends("conversation.item.retrieve", item_id="nowhere")
+        assert (await stage.client.hears("error"))["error"]["code"] == "item_retrieve_invalid_item_id"
+
+
+async def test_audio_that_came_before_the_ears_were_there_is_heard() -> None:
+    stage = Stage()
+    stage.ears.obstacles.append(PoolTimeout("No connection in time."))
+    async with stage:
+        stage.client.sends_audio(caller_audio(500))
+        ears = await stage.ears.opened()
+        await stage.bell.until(lambda: heard_ms(ears) >= 480)
+
+
+async def test_ears_lost_in_mid_turn_are_replaced_and_nothing_said_is_lost() -> None:
+    async with Stage() as stage:
+        first = await stage.ears.opened()
+        stage.client.sends_audio(caller_audio(100))
+        first.hears(StartOfTurn(), PartialTranscript("I would like to"))
+        await stage.client.hears("repartee.transcript.partial")
+        first.is_lost()
+        second = await stage.ears.opened(2)
+        thought = await stage.brain.asked()
+        assert thought.last_words == "I would like to"
+        stage.client.sends_audio(caller_audio(100))
+        await stage.bell.until(lambda: heard_ms(second) >= 90)
+        second.hears(StartOfTurn(), EndOfTurn("book a table."))
+        answer = await stage.brain.asked(2)
+        said = [m["content"] for m in answer.request.messages if m["role"] == "user"]
+        assert said == ["I would like to", "book a table."]
+        assert first.closed
+
+
+async def test_ears_that_cannot_be_had_end_the_call_with_a_word() -> None:
+    stage = Stage()
+    stage.ears.obstacles.append(failure("stt", retryable=False))
+    async with stage:
+        error = (await stage.client.hears("error"))["error"]
+        assert (error["type"], error["code"]) == ("server_error", "stt_failed")
+        assert await stage.ended() is CallEnd.PROVIDERS_GONE
+    assert [stage for stage, _ in stage.notes.failures] == ["stt"]
+
+
+async def test_a_model_that_breaks_before_its_first_word_is_asked_again() -> None:
+    async with Stage() as stage:
+        await stage.turn("Hello?")
+        (await stage.brain.asked()).fails()
+        second = await stage.brain.asked(2)
+        assert second.last_words == "Hello?"
+        second.says("Hi. ")
+        second.ends()
+        utterance = await stage.voice.opened()
+        await stage.bell.until(lambda: utterance.complete)
+        assert "".join(utterance.said).strip() == "Hi."
+        assert len(stage.voice.utterances) == 1
+
+
+async def test_a_model_that_breaks_in_mid_answer_is_not_asked_again() -> None:
+    async with Stage() as stage:
+        await stage.turn("Hello?")
+        thought = await stage.brain.asked()
+        thought.says("Good day. ", "I am")
+        utterance = await stage.voice.opened()
+        await stage.bell.until(lambda: utterance.said)
+        thought.fails()
+        await stage.bell.until(lambda: utterance.complete)
+        utterance.speaks(20)
+        utterance.ends()
+        done = await stage.client.hears("response.done")
+        assert done["response"]["status"] != "completed"
+        assert len(stage.brain.thoughts) == 1
+    assert [stage for stage, _ in stage.notes.failures] == ["llm"]
+
+
+async def test_a_model_that_refuses_is_not_asked_again() -> None:
+    async with Stage() as stage:
+        await stage.turn("Hello?")
+        (await stage.brain.asked()).fails(retryable=False)
+        done = await stage.client.hears("response.done")
+        assert done["response"]["status_details"]["error"]["message"] == "The llm broke."
+        assert len(stage.brain.thoughts) == 1
+
+
+async def test_a_voice_that_breaks_fails_the_response_and_the_call_goes_on() -> None:
+    async with Stage() as stage:
+        await stage.turn("Hello?")
+        thought = await stage.brain.asked()
+        thought.says("Hi. ")
+        thought.ends()
+        (await stage.voice.opened()).fails()
+        assert (await stage.client.hears("response.done"))["response"]["status"] == "failed"
+        await stage.turn("Are you there?")
+        assert (await stage.brain.asked(2)).last_words == "Are you there?"
+
+
+async def test_a_client_that_stops_reading_is_let_go_before_it_costs_memory() -> None:
+    async with Stage(outbox_bytes=100_000) as stage:
+        stage.client.stops_reading()
+        await stage.turn("Tell me everything.")
+        thought = await stage.brain.asked()
+        thought.says("Well. ")
+        utterance = await stage.voice.opened()
+        for _ in range(20):
+            utterance.speaks(200)
+        assert await stage.ended() is CallEnd.CLIENT_SLOW
+        stage.client.vanishes()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda stage: stage.client.sends("input_audio_buffer.clear"),
+        lambda stage: stage.client.sends_text("not JSON"),
+        lambda stage: stage.client.sends("session.update", session={}),
+        lambda stage: stage.client.sends(
+            "conversation.item.create",
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x" * 500}]},
+        ),
+    ],
+    ids=["clear", "nonsense", "update", "items"],
+)
+async def test_a_client_that_only_asks_and_never_reads_is_let_go_too(answer: Callable[[Stage], None]) -> None:
+    async with Stage(outbox_bytes=20_000) as stage:
+        stage.client.stops_reading()
+        for _ in range(400):
+            answer(stage)
+        assert await stage.ended() is CallEnd.CLIENT_SLOW
+        stage.client.vanishes()
+
+
+async def test_a_client_that_vanishes_ends_the_call() -> None:
+    async with Stage() as stage:
+        stage.client.vanishes()
+        stage.client.sends("session.update", session={})
+        assert await stage.ended() is CallEnd.CLIENT_GONE
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "[]",
+        '{"type":"no.such.event"}',
+        '{"type":"input_audio_buffer.append","audio":"!"}',
+        '{"type":"session.update","session":{"audio":{"input":{"format":{"type":"audio/pcm","rate":1}}}}}',
+        json.dumps({"type": "conversation.item.create", "item": {"type": "message", "role": "user"}}),
+        json.dumps({"type": "conversation.item.create", "item": {"type": "function_call_output"}}),
+        json.dumps({"type": "response.create", "response": {"conversation": "none"}}),
+        json.dumps({"type": "response.cancel", "response_id": "resp_x"}),
+    ],
+    ids=lambda frame: frame[:50],
+)
+async def test_a_mistake_is_answered_and_the_call_goes_on(frame: str) -> None:
+    async with Stage() as stage:
+        stage.client.sends_text(frame)
+        assert (await stage.client.hears("error"))["error"]["type"] == "invalid_request_error"
+        await stage.turn("Hello?")
+        await stage.brain.asked()
+
+
+async def test_odd_bytes_are_carried_over_to_the_next_frame() -> None:
+    async with Stage() as stage:
+        ears = await stage.ears.opened()
+        audio = caller_audio(100)
+        for start in range(0, len(audio), 7):
+            stage.client.sends_audio(audio[start : start + 7])
+        await stage.bell.until(lambda: heard_ms(ears) >= 90)
+        assert len(ears.fed) % 2 == 0
