@@ -95,6 +95,9 @@ class ScriptedCall:
             await self.send("conversation.item.retrieved", item={"id": event["item_id"], "content": content})
         elif event["type"] == "response.create":
             self.turns += 1
+            if self.script.hang_up_after_turns == self.turns:
+                await self.socket.close(1011, "the region fell over")
+                return
             self.answer = asyncio.create_task(self.reply(self.turns))
 
     async def hear(self, pcm: bytes) -> None:

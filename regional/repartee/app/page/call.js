@@ -27,6 +27,7 @@ export class Call extends EventTarget {
     Object.assign(this, { context, speaker, session });
     this.clock = new TurnClock(RATE_HZ);
     this.microphone = null;
+    this.closed = false;
     this.level = 0;
     this.state = "listening";
     this.latencies = new Map();
@@ -39,10 +40,15 @@ export class Call extends EventTarget {
 
   /** Opens the microphone. Throws a Fault; the call goes on without it. */
   async openMicrophone() {
-    this.microphone = await Microphone.open(this.context, (frame) => this.sendFrame(frame)).catch((error) => {
+    const microphone = await Microphone.open(this.context, (frame) => this.sendFrame(frame)).catch((error) => {
       throw error instanceof Fault ? error : new Fault("microphone", error.message);
     });
-    this.microphone.onLost(() => this.tell("trouble", new Fault("microphone-lost")));
+    if (this.closed) {
+      microphone.close();
+      return;
+    }
+    this.microphone = microphone;
+    microphone.onLost(() => this.tell("trouble", new Fault("microphone-lost")));
   }
 
   get muted() {

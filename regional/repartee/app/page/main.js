@@ -38,11 +38,18 @@ async function place() {
     notice.show(error instanceof Fault ? error : new Fault("audio", error.message));
     return null;
   }
-  follow(call);
-  await call.openMicrophone().catch((fault) => notice.show(fault));
+  const placed = call;
+  follow(placed);
+  // Not waited for: the browser may be asking for permission, and one can type meanwhile.
+  placed
+    .openMicrophone()
+    .catch((fault) => {
+      if (call === placed) notice.show(fault);
+    })
+    .finally(refresh);
   refresh();
   drawLevel();
-  return call;
+  return placed;
 }
 
 function follow(placed) {

@@ -53,6 +53,6 @@ async function permitted() {
     });
   } catch (error) {
     const kinds = { NotAllowedError: "denied", NotFoundError: "no-microphone", NotReadableError: "microphone-busy" };
-    throw new Fault(kinds[error.name] ?? "microphone", error.message);
+    throw kinds[error.name] ? new Fault(kinds[error.name]) : new Fault("microphone", error.message);
   }
 }

@@ -1,0 +1,84 @@
+"""A whole system in processes of its own, and a browser to look at its page with."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FIRST_PORT, LAST_PORT = 21_000, 29_000
+PORTS_OF_A_SYSTEM = (0, 1, 2, 13)
+
+
+def free_port() -> int:
+    """A port for `repartee up` whose neighbours, which the other parts take, are free too."""
+    for port in range(FIRST_PORT + os.getpid() % 400 * 20, LAST_PORT + 8_000, 20):
+        try:
+            for offset in PORTS_OF_A_SYSTEM:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + offset))
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[str]:
+    """`repartee up`; gives the edge's http URL."""
+    port = free_port()
+    keys = ("DEEPGRAM", "OPENAI", "CARTESIA", "ELEVENLABS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith((*keys, "REPARTEE_"))}
+    process = subprocess.Popen(
+        [Path(sys.executable).parent / "repartee", "up", "--port", str(port)],
+        env=env | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "Ctrl-C" in line:
+            break
+    else:
+        pytest.fail("repartee up ended: " + "".join(said))
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+def executable() -> str:
+    """The system's Chromium; skips the test where there is none."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    pytest.skip("Chromium is missing: apt-get install chromium")
+
+
+def launch(playwright: Playwright, microphone: Path | None) -> Browser:
+    """A headless browser; with a recording, that is what its microphone hears, once."""
+    args = ["--autoplay-policy=no-user-gesture-required"]
+    if microphone is not None:
+        args += [
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        ]
+    return playwright.chromium.launch(
+        executable_path=executable(), headless=True, chromium_sandbox=False, args=args
+    )
