@@ -32,8 +32,11 @@ ConnectionT = TypeVar("ConnectionT")
 class Connector(Protocol[ConnectionT]):
     """What a provider must be able to do for its pool. Only dialling may take time."""
 
-    async def dial(self) -> ConnectionT:
-        """Open a connection and prime it. Raises ProviderError; leaves nothing open when it fails."""
+    async def dial(self, *, urgent: bool) -> ConnectionT:
+        """Open a connection and prime it, or only open it if that is ``urgent``: a caller waits.
+
+        Raises ProviderError; leaves nothing open when it fails.
+        """
 
     def is_open(self, connection: ConnectionT) -> bool:
         """False once the connection has ended or stopped answering."""
@@ -202,7 +205,7 @@ class Pool(Generic[ConnectionT]):
         waiter: asyncio.Future[int] = loop.create_future()
         self._waiters.append(waiter)
         if self._policy.dialling < len(self._waiters) and self._policy.start_dial():
-            self._dial()
+            self._dial(urgent=True)
         self._tend()
         try:
             async with asyncio.timeout(timeout_s):
@@ -281,7 +284,7 @@ class Pool(Generic[ConnectionT]):
         now = self._now()
         plan = self._policy.plan(now, waiting=len(self._waiters))
         for _ in range(plan.dial):
-            self._dial()
+            self._dial(urgent=False)
         for key in plan.close:
             self._drop(key)
         for key in plan.keepalive:
@@ -309,13 +312,13 @@ class Pool(Generic[ConnectionT]):
         finally:
             self._release(key, reusable=good, used=False)
 
-    def _dial(self) -> None:
-        self._spawn(self._dial_one(), "dial")
+    def _dial(self, *, urgent: bool) -> None:
+        self._spawn(self._dial_one(urgent), "dial")
 
-    async def _dial_one(self) -> None:
+    async def _dial_one(self, urgent: bool) -> None:
         self._counters.dials += 1
         try:
-            connection = await self._connector.dial()
+            connection = await self._connector.dial(urgent=urgent)
         except VoiceError as error:
             hopeless = isinstance(error, ProviderError) and not error.retryable
             self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)

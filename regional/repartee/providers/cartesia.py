@@ -176,7 +176,7 @@ class _Connector:
             max_retries=0,
         )
 
-    async def dial(self) -> _Channel:
+    async def dial(self, *, urgent: bool) -> _Channel:
         config = self._config
         made: list[PushedSocket] = []
 
@@ -194,7 +194,7 @@ class _Connector:
         except DIAL_ERRORS as error:
             raise translate(error, provider="cartesia", stage="tts", base_url=config.base_url) from error
         channel = _Channel(made[-1])
-        if config.prime_text:
+        if config.prime_text and not urgent:
             priming = _Request(config, f"prime-{secrets.token_hex(8)}", config.voice, "en")
             channel.socket.push(priming.encode(config.prime_text, more=False))
         return channel

@@ -165,7 +165,7 @@ class _Connector:
         self._greeted = greeted
         self._keepalive = keepalive
 
-    async def dial(self) -> PushedSocket:
+    async def dial(self, *, urgent: bool) -> PushedSocket:
         url, headers = await self._request()
         try:
             socket = await open_socket(url, headers, self._settings)
@@ -353,7 +353,7 @@ def _is_english(language: str) -> bool:
 
 async def _dial(connector: _Connector) -> Lease[PushedSocket]:
     """A stream of a kind that no pool keeps."""
-    socket = await connector.dial()
+    socket = await connector.dial(urgent=True)
 
     def give_back(reusable: bool) -> None:
         connector.close(socket)

@@ -38,10 +38,12 @@ class LineConnector:
         self._warm_up = warm_up
         self._tls = tls
 
-    async def dial(self) -> HttpLine:
+    async def dial(self, *, urgent: bool) -> HttpLine:
         line: HttpLine | None = None
         try:
             line = await self._open()
+            if urgent:
+                return line
             status, said = await self._get(line)
         except httpx2.TransportError as error:
             raise self._error(f"could not be reached at {self._warm_up.url} ({error})", True, None) from error

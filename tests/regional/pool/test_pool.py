@@ -35,11 +35,13 @@ class ScriptedProvider:
         self.dialled: list[Connection] = []
         self.closed: list[Connection] = []
         self.dialling = 0
+        self.urgent: list[bool] = []
         self.checks: asyncio.Event | None = None
         self.check_result = True
 
-    async def dial(self) -> Connection:
+    async def dial(self, *, urgent: bool) -> Connection:
         self.dialling += 1
+        self.urgent.append(urgent)
         try:
             await self.gate.wait()
         finally:
@@ -121,6 +123,7 @@ async def test_an_empty_pool_dials_for_the_caller() -> None:
     async with running(provider, spare=0) as pool:
         async with pool.lease() as connection:
             assert connection.open
+        assert provider.urgent == [True]
         figures = pool.figures()
         assert (figures.hits, figures.misses) == (0, 1)
         assert figures.wait_ms > 0

@@ -229,7 +229,7 @@ async def test_a_bad_key_shows_before_any_call(standins: Running) -> None:
     with pytest.raises(PoolTimeout, match=r"refused the API key \(status 401\)"):
         await brain.wait_warm(0.2)
     assert not brain.warm
-    with pytest.raises(ProviderError, match="refused the API key") as told:
+    with pytest.raises(ProviderError, match="refused the request with status 401") as told:
         await ask(brain)
     assert not told.value.retryable
     await brain.aclose()
