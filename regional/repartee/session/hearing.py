@@ -43,8 +43,11 @@ class HearingPolicy:
     attempts: int = 4
     """How often in a row a transcriber is asked for before the call is given up."""
 
+    settled_ms: float = 5_000
+    """A transcriber that is lost sooner, before it heard anything, counts as one that could not be had."""
+
     backoff_s: float = 0.2
-    """The wait before the second attempt; doubled for each that follows."""
+    """The wait before the third attempt, as the second is made at once; doubled for each that follows."""
 
 
 class Hearing:
@@ -118,31 +121,36 @@ class Hearing:
         while True:
             try:
                 transcriber = await self._ears.listen(language=self._language, keyterms=self._keyterms)
+                await self._listen_to(transcriber)
+                failures = 0
             except (ProviderError, PoolTimeout) as error:
                 failures += 1
                 if failures >= self._policy.attempts or not getattr(error, "retryable", True):
                     raise
                 log.warning("speech recognition could not be had, trying again: %s", error)
-                await asyncio.sleep(self._policy.backoff_s * 2 ** (failures - 1))
-                continue
-            failures = 0
-            await self._listen_to(transcriber)
-            self._deliver(HearingLost())
+                if failures > 1:
+                    await asyncio.sleep(self._policy.backoff_s * 2 ** (failures - 2))
 
     async def _listen_to(self, transcriber: Transcriber) -> None:
-        """Pass on what one transcriber hears, until it is lost."""
+        """Pass on what one transcriber hears, until it is lost. Raises ProviderError if it was never any good."""
+        since = time.monotonic()
+        good = False
         self._transcriber = transcriber
         while self._backlog:
             transcriber.feed(self._backlog.popleft())
         self._backlog_bytes = 0
         try:
             async for event in transcriber.events():
+                good = True
                 self._deliver(self._timed(event))
         except ProviderError as error:
+            if not good and (time.monotonic() - since) * 1000 < self._policy.settled_ms:
+                raise
             log.warning("speech recognition was lost: %s", error)
         finally:
             self._transcriber = None
             await transcriber.aclose()
+        self._deliver(HearingLost())
 
     def _timed(self, event: Heard) -> Heard:
         """The event, with the time at which the speech that it ends had arrived."""

@@ -1,0 +1,165 @@
+"""The caller's audio on its way to recognition: kept, cut, filled with silence, and followed to new ears."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from tests.regional.session.actors import Bell, ScriptedEars, caller_audio, failure, heard_ms
+
+from repartee.errors import PoolTimeout, ProviderError
+from repartee.session.hearing import Hearing, HearingPolicy
+from repartee.turn.events import EndOfTurn, Event, HearingLost, StartOfTurn
+from repartee.wire.audio_format import WireFormat
+
+QUICK = HearingPolicy(backoff_s=0.0, gap_ms=20, gap_limit_ms=200)
+
+
+class Listening:
+    """A hearing at work, and what it delivers."""
+
+    def __init__(self, policy: HearingPolicy) -> None:
+        self.bell = Bell()
+        self.ears = ScriptedEars(self.bell)
+        self.delivered: list[Event] = []
+        self.hearing = Hearing(self.ears, self._take, source=WireFormat(), language="en", policy=policy)
+        self.running: asyncio.Task[None]
+
+    def _take(self, event: Event) -> None:
+        self.delivered.append(event)
+        self.bell.ring()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator["Listening"]:
+        others = asyncio.all_tasks()
+        self.running = asyncio.create_task(self.hearing.run())
+        self.running.add_done_callback(lambda _: self.bell.ring())
+        try:
+            yield self
+        finally:
+            self.running.cancel()
+            await asyncio.wait([self.running])
+            assert asyncio.all_tasks() == others
+            assert all(transcriber.closed for transcriber in self.ears.transcribers)
+
+
+def listening(policy: HearingPolicy = QUICK) -> Listening:
+    return Listening(policy)
+
+
+async def test_audio_reaches_the_ears_as_it_comes() -> None:
+    async with listening(HearingPolicy()).at_work() as stage:
+        ears = await stage.ears.opened()
+        await stage.bell.until(lambda: True)
+        stage.hearing.feed(caller_audio(20))
+        await stage.bell.until(lambda: heard_ms(ears) == pytest.approx(20, abs=2))
+        assert stage.hearing.received_ms == pytest.approx(20, abs=2)
+
+
+async def test_long_audio_is_passed_on_in_pieces() -> None:
+    async with listening(HearingPolicy(feed_ms=100)).at_work() as stage:
+        ears = await stage.ears.opened()
+        stage.hearing.feed(caller_audio(1_000))
+        await stage.bell.until(lambda: heard_ms(ears) >= 990)
+        assert max(ears.pieces) <= 24 * 2 * 100
+
+
+async def test_without_ears_the_latest_audio_is_kept_and_no_more() -> None:
+    policy = replace(QUICK, backlog_ms=200, gap_ms=10_000)
+    stage = listening(policy)
+    for _ in range(50):
+        stage.hearing.feed(caller_audio(20))
+    async with stage.at_work():
+        ears = await stage.ears.opened()
+        await stage.bell.until(lambda: heard_ms(ears) > 0)
+        assert 180 <= heard_ms(ears) <= 200
+
+
+async def test_what_was_said_while_the_ears_were_changed_is_heard_by_the_new_ones() -> None:
+    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+        first = await stage.ears.opened()
+        stage.ears.obstacles.append(failure("stt"))
+        first.hears(StartOfTurn("Hello"))
+        first.is_lost()
+        await stage.bell.until(lambda: first.closed)
+        stage.hearing.feed(caller_audio(60))
+        second = await stage.ears.opened(2)
+        await stage.bell.until(lambda: heard_ms(second) >= 55)
+        assert HearingLost() in stage.delivered
+
+
+async def test_it_tries_a_few_times_and_then_gives_up() -> None:
+    stage = listening()
+    stage.ears.obstacles += [failure("stt")] * 10
+    async with stage.at_work():
+        await stage.bell.until(stage.running.done)
+        assert isinstance(stage.running.exception(), ProviderError)
+        assert stage.ears.asked == QUICK.attempts
+
+
+async def test_a_pool_that_is_slow_once_does_not_end_the_call() -> None:
+    stage = listening()
+    stage.ears.obstacles += [PoolTimeout("No connection in time.")]
+    async with stage.at_work():
+        await stage.ears.opened()
+
+
+async def test_ears_that_break_as_soon_as_they_are_had_are_not_tried_for_ever() -> None:
+    async with listening().at_work() as stage:
+        for number in range(1, QUICK.attempts + 1):
+            (await stage.ears.opened(number)).is_lost()
+        await stage.bell.until(stage.running.done)
+        assert isinstance(stage.running.exception(), ProviderError)
+
+
+async def test_ears_that_heard_something_earn_new_attempts() -> None:
+    async with listening().at_work() as stage:
+        for number in range(1, 2 * QUICK.attempts):
+            ears = await stage.ears.opened(number)
+            ears.hears(StartOfTurn("Hello"))
+            ears.is_lost()
+        await stage.ears.opened(2 * QUICK.attempts)
+        assert not stage.running.done()
+
+
+async def test_silence_is_passed_on_when_audio_stops() -> None:
+    async with listening().at_work() as stage:
+        ears = await stage.ears.opened()
+        stage.hearing.feed(caller_audio(20))
+        await stage.bell.until(lambda: heard_ms(ears) > 100)
+        assert set(ears.fed[-960:]) == {0}
+        assert stage.hearing.received_ms == pytest.approx(20, abs=2)
+
+
+async def test_silence_is_not_passed_on_for_ever() -> None:
+    async with listening(replace(QUICK, gap_limit_ms=60)).at_work() as stage:
+        ears = await stage.ears.opened()
+        stage.hearing.feed(caller_audio(20))
+        await stage.bell.until(lambda: len(ears.pieces) >= 2)
+        loop = asyncio.get_running_loop()
+        quiet = loop.create_future()
+        loop.call_later(0.2, quiet.set_result, None)
+        await quiet
+        assert heard_ms(ears) < 20 + 60 + 25
+
+
+async def test_before_the_first_audio_there_is_nothing_to_fill() -> None:
+    async with listening().at_work() as stage:
+        ears = await stage.ears.opened()
+        loop = asyncio.get_running_loop()
+        quiet = loop.create_future()
+        loop.call_later(0.1, quiet.set_result, None)
+        await quiet
+        assert not ears.fed
+
+
+async def test_the_end_of_speech_is_told_with_the_end_of_the_turn() -> None:
+    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+        ears = await stage.ears.opened()
+        stage.hearing.feed(caller_audio(300) + bytes(48 * 300))
+        ears.hears(StartOfTurn(), EndOfTurn("Hello?"))
+        await stage.bell.until(lambda: len(stage.delivered) == 2)
+        ended = stage.delivered[-1]
+        assert isinstance(ended, EndOfTurn)
+        assert ended.speech_ended_at is not None
