@@ -16,8 +16,8 @@ import js
 from workers import Response, WorkerEntrypoint, fetch
 
 import repartee_edge.lean_jwt  # noqa: F401
-from repartee_edge.connecting import Connector, DialFailed, NoRegion
-from repartee_edge.failover import Fault
+from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
+from repartee_edge.failover import CALLER_STATUSES, Fault
 from repartee_edge.health import Report, report_from_words, report_to_words, summarise
 from repartee_edge.placement import Caller
 from repartee_edge.replies import error
@@ -85,6 +85,8 @@ class Default(WorkerEntrypoint):
             region = attempt.ranked.region
             ticket = router.ticket(region, action.identity, time.time())
             answer = await _ask(region, target, [*headers, (TICKET_HEADER, ticket)])
+            if answer.status in CALLER_STATUSES:
+                raise CallerAtFault(region.name, answer)
             if answer.status != 101:
                 fault = Fault(region.name, "status", answer.status, _retry_after_s(answer))
                 await _drop(answer)
@@ -112,6 +114,8 @@ class Default(WorkerEntrypoint):
             _, answer, faults = await connector.connect(placement.ranked)
         except NoRegion as refused:
             return _response(router.no_region(placement, refused.faults, refused.retry_after_s))
+        except CallerAtFault as refused:
+            return refused.answer
         if faults:
             # Dials that were given up still have to hear of it before the request ends.
             await asyncio.sleep(0)

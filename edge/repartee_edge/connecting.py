@@ -6,9 +6,9 @@ Works on any asyncio loop, that of a Worker included. What a dial is, and what i
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from repartee_edge.failover import DEFAULT_POLICY, Attempt, Attempts, FailoverPolicy, Fault
+from repartee_edge.failover import DEFAULT_POLICY, FULL_STATUSES, Attempt, Attempts, FailoverPolicy, Fault
 from repartee_edge.health import Breaker
 from repartee_edge.placement import Ranked
 
@@ -22,6 +22,17 @@ class DialFailed(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.words())
         self.fault = fault
+
+
+class CallerAtFault(Exception):
+    """What a dial raises when a region refused the request itself, as any other would: ``answer`` is for the caller.
+
+    Without it, one client's broken handshakes would make every region look dead to all others.
+    """
+
+    def __init__(self, region: str, answer: Any) -> None:
+        super().__init__(f"{region} refused the request")
+        self.answer = answer
 
 
 class NoRegion(Exception):
@@ -41,8 +52,8 @@ class NoRegion(Exception):
 class Connector(Generic[Connection]):
     """Connects a caller to the first of its regions that answers.
 
-    ``dial(attempt)`` opens a connection or raises DialFailed; when cancelled (by its deadline, too) it
-    closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
+    ``dial(attempt)`` opens a connection or raises DialFailed or CallerAtFault; when cancelled, by its deadline
+    too, it closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
     """
 
     def __init__(
@@ -60,7 +71,7 @@ class Connector(Generic[Connection]):
         self._clock = clock
 
     async def connect(self, ranked: Sequence[Ranked]) -> tuple[Ranked, Connection, tuple[Fault, ...]]:
-        """The region, the connection to it, and what failed before. Raises NoRegion."""
+        """The region, the connection to it, and what failed before. Raises NoRegion, CallerAtFault."""
         attempts = Attempts(ranked, self._clock(), self._policy)
         tasks: dict[asyncio.Task[Connection], Attempt] = {}
         try:
@@ -85,6 +96,9 @@ class Connector(Generic[Connection]):
                         attempts.failed(failure.fault)
                         self._record(failure.fault)
                         continue
+                    except CallerAtFault:
+                        self._breaker.succeeded(name)
+                        raise
                     self._breaker.succeeded(name)
                     slower = self._outrun(attempt, tasks.values())
                     return attempt.ranked, connection, (*attempts.faults, *slower)
@@ -116,7 +130,7 @@ class Connector(Generic[Connection]):
         return faults
 
     def _record(self, fault: Fault) -> None:
-        if fault.status == 503:
+        if fault.status in FULL_STATUSES:
             self._breaker.full(fault.region, self._clock(), fault.retry_after_s)
         else:
             self._breaker.failed(fault.region, self._clock())

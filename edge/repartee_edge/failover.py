@@ -31,6 +31,10 @@ class FailoverPolicy:
         return min(self.deadline_ms(rtt_ms), self.hedge_ms + self.round_trips * rtt_ms)
 
 
+# A region that answers one of these is alive but takes no call now.
+FULL_STATUSES = frozenset((429, 503))
+# These say that the request is wrong, so that no other region would answer differently.
+CALLER_STATUSES = frozenset((400, 413, 414, 415, 422, 426, 431))
 FAULT_WORDS = {
     "timeout": "did not answer in time",
     "slow": "was slower than the next region",

@@ -198,3 +198,15 @@ async def test_http_answers(start_region: StartRegion, start_edge: StartEdge) ->
     assert direct["region"] == "near" and direct["url"].startswith("ws://127.0.0.1:")
     ticket = tickets.verify(KEYS, direct["token"], region="near", now=time.time())
     assert ticket.metadata == {"who": "me"} and ticket.expires_at == direct["expires_at"]
+
+
+async def test_a_request_that_is_itself_wrong_is_answered_by_the_region_and_trips_no_breaker(
+    start_region: StartRegion, start_edge: StartEdge
+) -> None:
+    first, second = await start_region("first", "400"), await start_region("second")
+    edge = await start_edge(edge_env(first, second))
+    for _ in range(2):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await region_of(edge)
+        assert refused.value.response.status_code == 400 and refused.value.response.body == b"no"
+    assert (len(first.handshakes), len(second.handshakes)) == (2, 0)

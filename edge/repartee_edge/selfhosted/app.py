@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from repartee_edge.connecting import Connector, DialFailed, NoRegion
+from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
 from repartee_edge.failover import Attempt, Fault
 from repartee_edge.health import Report, summarise
 from repartee_edge.placement import Placement, Ranked
@@ -28,7 +28,7 @@ from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, t
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
 from repartee_edge.selfhosted.tunnel import tunnel_of
-from repartee_edge.selfhosted.upstream import Dialler, Upstream
+from repartee_edge.selfhosted.upstream import Dialler, Refusal, Upstream
 from repartee_edge.settings import EdgeSettings
 
 MAX_REPORTS = 4096
@@ -110,6 +110,11 @@ class Edge:
             self._metrics.refused(refused.faults)
             reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
             await websocket.send_denial_response(_response(reply))
+            return
+        except CallerAtFault as refused:
+            answer: Refusal = refused.answer
+            denial = Response(answer.body, answer.status, {"content-type": answer.content_type})
+            await websocket.send_denial_response(denial)
             return
         name = ranked.region.name
         with self._metrics.session(name, faults, time.perf_counter() - started):

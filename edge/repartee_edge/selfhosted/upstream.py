@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 import h11
 
-from repartee_edge.connecting import DialFailed
-from repartee_edge.failover import Fault
+from repartee_edge.connecting import CallerAtFault, DialFailed
+from repartee_edge.failover import CALLER_STATUSES, Fault
 from repartee_edge.regions import Region
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD_BYTES = 64 * 1024
+MAX_REFUSAL_BYTES = 16 * 1024
 
 Headers = Sequence[tuple[str, str]]
 
@@ -36,14 +37,25 @@ class Upstream:
         self.transport.abort()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a region answered to a request that is the caller's own fault."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
 class _Handshake(asyncio.Protocol):
-    """Sends the request and waits for the end of the answer's head."""
+    """Sends the request and waits for the end of the answer's head; for a refusal, of its body too."""
 
     def __init__(self, request: h11.Request, region: str) -> None:
         self._request = request
         self._region = region
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._transport: asyncio.Transport | None = None
+        self._refusal: h11.Response | None = None
+        self._refusal_body = bytearray()
         self.answer: asyncio.Future[Upstream] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,14 +69,33 @@ class _Handshake(asyncio.Protocol):
             return
         self._connection.receive_data(data)
         try:
-            event = self._connection.next_event()
+            while not self.answer.done():
+                event = self._connection.next_event()
+                if event is h11.NEED_DATA or event is h11.PAUSED:
+                    return
+                self._receive(event)
         except h11.RemoteProtocolError:
             self._fail(Fault(self._region, "unreachable"))
-            return
-        if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-            self._switched(event)
-        elif isinstance(event, h11.Response | h11.InformationalResponse):
-            self._fail(Fault(self._region, "status", event.status_code, _retry_after_s(event)))
+
+    def _receive(self, event: object) -> None:
+        match event:
+            case h11.InformationalResponse(status_code=101):
+                self._switched(event)
+            case h11.Response() if event.status_code in CALLER_STATUSES:
+                self._refusal = event
+            case h11.Response():
+                self._fail(Fault(self._region, "status", event.status_code, _retry_after_s(event)))
+            case h11.Data() if len(self._refusal_body) < MAX_REFUSAL_BYTES:
+                self._refusal_body += event.data
+            case h11.EndOfMessage():
+                self._refused()
+
+    def _refused(self) -> None:
+        assert self._refusal is not None
+        status = self._refusal.status_code
+        kind = dict(self._refusal.headers).get(b"content-type", b"text/plain").decode("latin-1")
+        refusal = Refusal(status, kind, bytes(self._refusal_body[:MAX_REFUSAL_BYTES]))
+        self._end(CallerAtFault(self._region, refusal))
 
     def _switched(self, event: h11.InformationalResponse) -> None:
         assert self._transport is not None
@@ -77,11 +108,16 @@ class _Handshake(asyncio.Protocol):
         self.answer.set_result(Upstream(self._transport, headers, self._connection.trailing_data[0]))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._refusal is not None:
+            self._refused()
         self._fail(Fault(self._region, "unreachable"))
 
     def _fail(self, fault: Fault) -> None:
+        self._end(DialFailed(fault))
+
+    def _end(self, why: Exception) -> None:
         if not self.answer.done():
-            self.answer.set_exception(DialFailed(fault))
+            self.answer.set_exception(why)
         if self._transport is not None:
             self._transport.abort()
 
@@ -95,7 +131,7 @@ class Dialler:
     async def dial(self, region: Region, target: str, headers: Headers) -> Upstream:
         """Ask ``region`` for the WebSocket at ``target`` (path and query) with the client's handshake headers.
 
-        Raises DialFailed. There is no deadline here: cancel it, and the connection is closed.
+        Raises DialFailed or CallerAtFault. There is no deadline here: cancel it, and the connection is closed.
         """
         parts = urlsplit(region.origin)
         tls = parts.scheme == "https"
@@ -103,7 +139,8 @@ class Dialler:
         try:
             request = h11.Request(method="GET", target=target, headers=fields)
         except h11.LocalProtocolError:
-            raise DialFailed(Fault(region.name, "status", 400)) from None
+            refusal = Refusal(400, "text/plain", b"this handshake can't be passed on")
+            raise CallerAtFault(region.name, refusal) from None
         handshake = _Handshake(request, region.name)
         transport: asyncio.Transport | None = None
         try:
@@ -130,6 +167,6 @@ def accept_value(key: bytes) -> str:
     return base64.b64encode(hashlib.sha1(key + ACCEPT_GUID).digest()).decode()
 
 
-def _retry_after_s(response: h11.Response | h11.InformationalResponse) -> float | None:
+def _retry_after_s(response: h11.Response) -> float | None:
     value = next((value for name, value in response.headers if name == b"retry-after"), b"")
     return float(value) if value.isdigit() else None

@@ -13,7 +13,7 @@ import tls from "node:tls";
 import { loadPyodide } from "pyodide";
 
 const options = JSON.parse(process.argv[2]);
-const HOP_HEADERS = new Set(["connection", "host", "transfer-encoding", "keep-alive"]);
+const HOP_HEADERS = new Set(["connection", "host", "transfer-encoding", "keep-alive", "content-length"]);
 const NodeRequest = globalThis.Request;
 const NodeResponse = globalThis.Response;
 const nodeFetch = globalThis.fetch;
@@ -132,8 +132,18 @@ function openWebSocket(url, headers, signal) {
         const webSocket = new RawWebSocket(socket, head.subarray(end + 4));
         return resolve(new WorkerResponse(null, { status: 101, headers: answered, webSocket }));
       }
-      socket.destroy();
-      resolve(new WorkerResponse("", { status: code, headers: answered }));
+      const length = Number(answered.find(([name]) => name.toLowerCase() === "content-length")?.[1] ?? 0);
+      const finish = (body) => {
+        socket.destroy();
+        const kept = answered.filter(([name]) => !HOP_HEADERS.has(name.toLowerCase()));
+        resolve(new WorkerResponse(body, { status: code, headers: kept }));
+      };
+      let body = head.subarray(end + 4);
+      if (body.length >= length) return finish(body);
+      socket.on("data", (more) => {
+        body = Buffer.concat([body, more]);
+        if (body.length >= length) finish(body);
+      });
     };
     socket.on("data", read);
   });
