@@ -12,17 +12,8 @@ from typing import Any
 
 from standins.domain import COMPANY, NAMES
 from standins.errands import ToolRequest, ask_tool, report, unhelpful
+from standins.phrases import INTENTS, NOT_MY_BUSINESS, SAID
 from standins.script import Line
-
-LONG_STORY = (
-    "That is a good question. Your voice reaches me in small pieces, fifty of them every second, and I begin to make "
-    "out words while you are still speaking. As soon as it seems that you have finished, I start to think of an answer, "
-    "even before I am quite sure that it is my turn. The first few words of that answer are turned into speech while I am "
-    "still looking for the rest, and they are held back until it is certain that you are done. If you go on speaking, I "
-    "throw that answer away and begin again, and you never hear of it. All of this has to happen in less than half a "
-    "second, because a longer pause feels wrong to people. And you can interrupt me at any time, just as you would with "
-    "a person: I stop at once, and I remember only what you have really heard of me."
-)
 
 _TOKEN = re.compile(r"\s*(?:[^\W_]+(?:['’][^\W_]+)*|\S)")
 
@@ -43,7 +34,7 @@ def tokens_of(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class Memory:
-    """What a conversation so far tells: the caller, the questions, and what tools have answered since the last one."""
+    """What a conversation so far tells: the caller, the questions, and what tools have answered since."""
 
     said: list[str] = field(default_factory=list)
     last_answer: str = ""
@@ -121,36 +112,29 @@ def _name_in(text: str) -> str | None:
 
 
 _NOT_NAMES = frozenset(
-    "a an the not very so fine here sorry calling looking on in at just what who and".split()
+    [
+        "a",
+        "an",
+        "the",
+        "not",
+        "very",
+        "so",
+        "fine",
+        "here",
+        "sorry",
+        "calling",
+        "looking",
+        "on",
+        "in",
+        "at",
+        "just",
+        "what",
+        "who",
+        "and",
+    ]
 )
 
-_INTENTS: tuple[tuple[str, str], ...] = (
-    ("repeat", r"\brepeat|say (that|it) again|what did you say|\bpardon|once more|n't understand|not understand"),
-    ("my_name", r"(what|know|remember).*\bmy name\b|remember me|who am i\b"),
-    ("my_question", r"did i ask|was my (first |last )?question|i ask (you|first|before)"),
-    ("cancel", r"\bcancel\b"),
-    ("person", r"(talk|speak|connect).*\b(person|human|somebody|someone|agent)\b|connect me"),
-    ("transactions", r"transaction|payments?\b|\b(spend|spent|buy|bought)\b|statement"),
-    ("balance", r"balance|how much.*\b(account|money|have)\b|\bmoney\b.*\b(have|account)\b|check my account|my account"),
-    ("hours", r"\bhours\b|\b(open|close|closed|closing|opening)\b"),
-    ("place", r"where (are you|is your|can i (find|park))|\baddress\b|located|get (there|to you)|\bpark(ing)?\b|your office"),
-    ("story", r"how (do|does|are|is).*\b(work|works|fast)\b|how (you|this|it) works?|so fast|explain|about yourself|repartee"),
-    ("abilities", r"what (else )?(can|do) you (do|help)|help me|need (some )?help|can you help|you can do"),
-    ("booking", r"o'clock|half past|\b(first|second|earlier|later) one|\bthirty\b|\bat (eight|nine|ten|eleven|one|two|three|four|five|six)\b"),
-    ("appointment", r"appointment|\bbook\b|\bdoctor\b|\bcome (by|in|on)\b|can i come|\bfree\b|available|(mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow|next week|\btimes\b"),
-    ("robot", r"\brobot\b|real person|computer|who are you|who is this|your name|am i talking"),
-    ("goodbye", r"\b(good ?)?bye\b|see you|nice day|good day|that (was|is) all|that's all"),
-    ("thanks", r"\bthank"),
-    ("well_being", r"how are you|nice to meet"),
-    ("there", r"hear me|you there|still there|anybody there"),
-    ("more", r"tell me more|\bgo on\b|what else"),
-    ("stop", r"^(no )?(stop|wait|hold on|never mind|one moment|not that|sorry|excuse me)"),
-    ("yes", r"^(yes|okay|ok|great|perfect|that works|that sounds|that('s| is) (fine|right))"),
-    ("no", r"^no\b"),
-    ("question", r"question"),
-    ("greeting", r"^(hello|hi|hey|good (morning|afternoon|evening))\b"),
-)  # fmt: skip
-_PATTERNS = tuple((intent, re.compile(pattern)) for intent, pattern in _INTENTS)
+_PATTERNS = tuple((intent, re.compile("|".join(patterns))) for intent, patterns in INTENTS)
 
 
 def intent_of(text: str) -> str | None:
@@ -205,36 +189,6 @@ def _scripted(memory: Memory, lines: Sequence[Line]) -> str:
     return lines[(len(memory.said) - 1) % len(lines)].reply
 
 
-_SAID: Mapping[str, str] = {
-    "hours": "We open at eight thirty. On weekdays we are here until six in the evening. On Saturdays we close at noon, "
-    "and on Sundays we are closed.",
-    "place": "We are on Mill Street. It is number twelve, two minutes from the central station. There is parking behind "
-    "the house.",
-    "story": LONG_STORY,
-    "abilities": "I can help with four things. Ask me for our opening hours, for our address, for your account, or for an "
-    "appointment.",
-    "robot": f"I am a computer voice. I answer the front desk of {COMPANY}, and I am only a small stand-in, not a real "
-    "language model.",
-    "thanks": "You are very welcome. Is there anything else?",
-    "well_being": "I am very well, thank you. What can I do for you?",
-    "there": "Yes, I can hear you. What can I do for you?",
-    "stop": "All right, I have stopped. Tell me when you want to go on.",
-    "yes": "Good, that is settled. Is there anything else?",
-    "no": "All right, then not. Is there anything else?",
-    "question": "Please go ahead and ask. I will do my best.",
-    "more": "There is not much more. I am only the front desk, so ask me for our hours, our address, your account or an "
-    "appointment.",
-    "person": "I cannot connect you now. Nobody but me is on this line, but from eight thirty on you will find us at "
-    "Mill Street twelve.",
-    "cancel": "I cannot cancel it here. Please call us during our opening hours, and a colleague will take care of it.",
-    "balance": "I cannot see accounts here. Nobody has given me a way to look them up in this call.",
-    "transactions": "I cannot see payments here. Nobody has given me a way to look them up in this call.",
-    "appointment": "I cannot see the calendar. Nobody has given me a way to look at it in this call, but you can come by "
-    "whenever we are open.",
-    "booking": "I cannot book that myself. Nobody has given me a way to write into the calendar in this call.",
-}
-
-
 def _spoken(intent: str | None, memory: Memory) -> str:
     comma_name = f", {memory.name}" if memory.name else ""
     match intent:
@@ -260,9 +214,6 @@ def _spoken(intent: str | None, memory: Memory) -> str:
                 return "I have not said anything. What can I do for you?"
             return f"I said the following. {memory.last_answer}"
         case None:
-            return (
-                "I cannot help with that. I am only a small stand-in: ask me for our opening hours, our address, your "
-                "account or an appointment."
-            )
+            return NOT_MY_BUSINESS
         case _:
-            return _SAID[intent]
+            return SAID[intent]

@@ -1,4 +1,4 @@
-"""The stand-ins' own endpoints under ``/standins/``: faults, counts, reset, and the profile in force. Loopback only."""
+"""The stand-ins' own endpoints under ``/standins/``: faults, counts, reset, and the profile in force."""
 
 import json
 from dataclasses import asdict

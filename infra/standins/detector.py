@@ -84,9 +84,9 @@ class LevelDetector:
             self._sounded_ms += sounded_ms
             self.last_sound_ms = self.position_ms + sounded_ms
         self.position_ms += length_ms
-        if self.onset_ms is not None and not self.confirmed:
-            if self.position_ms - self.last_sound_ms > self.dropout_ms:
-                self.forget()
+        silent_ms = self.position_ms - self.last_sound_ms
+        if self.onset_ms is not None and silent_ms > self.dropout_ms and not self.confirmed:
+            self.forget()
 
     def forget(self) -> None:
         """The turn is over: what sounds next is a new onset."""

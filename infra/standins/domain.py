@@ -1,4 +1,4 @@
-"""What callers of the small company's front desk say: the sentences recognition expects, and the ones worth suggesting.
+"""What callers of the front desk say: the sentences recognition expects, and the ones worth suggesting.
 
 Data and templates only. Recognition's language model is built from :func:`sentences`; the words must be in the
 pronouncing dictionary (a test sees to it).
@@ -20,8 +20,8 @@ SUGGESTED_QUESTIONS = (
 
 NAMES = (
     "anna", "ben", "clara", "daniel", "david", "emma", "george", "hannah", "henry", "jack", "james", "john", "julia",
-    "kate", "laura", "lisa", "maria", "mark", "martin", "mary", "michael", "nina", "oliver", "paul", "peter", "robert",
-    "sam", "sarah", "sophie", "susan", "thomas", "tom", "victor",
+    "kate", "laura", "lisa", "maria", "mark", "martin", "mary", "michael", "nina", "oliver", "paul", "peter",
+    "robert", "sam", "sarah", "sophie", "susan", "thomas", "tom", "victor",
 )  # fmt: skip
 
 DAYS = (
@@ -296,7 +296,8 @@ def sentences() -> list[str]:
 
 _OPENERS = (
     "what are your opening hours", "where are you", "what is my balance", "how do you work", "what can you do",
-    "i would like an appointment", "who are you", "how are you", "i have a question", "what were my last transactions",
+    "i would like an appointment", "who are you", "how are you", "i have a question",
+    "what were my last transactions",
 )  # fmt: skip
 
 _REQUESTS = (
@@ -313,8 +314,7 @@ def _appointments() -> list[str]:
     found: list[str] = []
     for day in DAYS:
         on = day if day in ("tomorrow", "today", "next week") else f"on {day}"
-        for opening in _WISHES:
-            found.append(f"{opening} {on}")
+        found += [f"{opening} {on}" for opening in _WISHES]
         found += [
             f"are you open {on}",
             f"{on}",
@@ -355,6 +355,27 @@ _WISHES = (
 )  # fmt: skip
 
 UNFINISHED_ENDINGS = frozenset(
-    "a an the my your of at and or but is are am was were be can could would i'd".split()
+    [
+        "a",
+        "an",
+        "the",
+        "my",
+        "your",
+        "of",
+        "at",
+        "and",
+        "or",
+        "but",
+        "is",
+        "are",
+        "am",
+        "was",
+        "were",
+        "be",
+        "can",
+        "could",
+        "would",
+        "i'd",
+    ]
 )
-"""Words after which hardly anybody ends a turn; recognition waits longer after them."""
+"""Hardly anybody ends a turn with one of these; recognition waits longer then."""

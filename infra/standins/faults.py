@@ -62,7 +62,7 @@ class Fault:
 _TEXT = {"kind", "provider", "reason"}
 _WHOLE = {"count", "skip", "after_messages", "status", "code"}
 _LIMITS = {"status": (400, 599), "code": (1000, 4999)}
-_KEYS = {name for name in Fault.__slots__}
+_KEYS = set(Fault.__slots__)
 
 
 def parse_fault(document: object) -> Fault:

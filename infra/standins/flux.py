@@ -199,7 +199,8 @@ class FluxSession:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and low <= value <= high):
                 return settings, f"{key} must be between {low:g} and {high:g}, not {value}."
-            settings = replace(settings, **{key: value})
+            changes: dict[str, Any] = {key: value}
+            settings = replace(settings, **changes)
         eager = settings.eager_eot_threshold
         if eager is not None and eager > settings.eot_threshold:
             return settings, "eager_eot_threshold must not be above eot_threshold."

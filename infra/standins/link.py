@@ -127,8 +127,7 @@ def fault_for(scope: Scope, provider: str, board: FaultBoard) -> Fault | None:
     """The fault this connection or request asks for itself, or else the board's. Raises FaultError."""
     asked = headers_of(scope).get(FAULT_HEADER) or dict(query_of(scope)).get(FAULT_QUERY)
     if asked:
-        fault = parse_fault_text(asked)
-        return fault
+        return parse_fault_text(asked)
     return board.take(provider)
 
 
@@ -152,7 +151,7 @@ class Link:
         self._opened = False
 
     async def admit(self, provider: str) -> bool:
-        """Read the client's connect event and find this connection's fault; False if the connection hung to its end."""
+        """Take the connect event and find this connection's fault; False: refused, or hung to its end."""
         await self._receive()
         try:
             self.fault = fault_for(self._scope, provider, self._board)

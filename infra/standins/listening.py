@@ -1,4 +1,4 @@
-"""One connection's hearing, shared by Flux and nova: audio in, detector and recogniser kept in step, messages out in order.
+"""One connection's hearing, shared by Flux and nova: audio in, words made out, messages out in order.
 
 A message whose words are still being made out holds back those after it. Subclasses know the wire; this does not.
 """
@@ -97,7 +97,7 @@ class Listening:
         on_step()
 
     def ask_for_words(self) -> Wording:
-        """Have the recogniser make out all words so far, unless that is under way; they arrive in what is returned."""
+        """Have all words so far made out, unless that is under way; they arrive in what is returned."""
         if self._asked is None:
             self._asked = wording = Wording()
 
@@ -113,7 +113,7 @@ class Listening:
         return Wording(self.recogniser.partial(self.heard))
 
     def speech_goes_on(self, *, after_pause: bool = False) -> None:
-        """What was made out, if anything, is no longer all of the utterance; ``after_pause``: the client was told it was."""
+        """What was made out is no longer all of the utterance; ``after_pause``: the client was told it was."""
         if self._asked is not None or after_pause:
             self._asked = None
             self.recogniser.resume(after_pause=after_pause)

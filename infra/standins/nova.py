@@ -1,4 +1,4 @@
-"""Nova: the conversation on ``/v1/listen``. Owns its messages; when they are due is decided in :mod:`standins.turns`."""
+"""Nova: the conversation on ``/v1/listen``. Owns its messages; :mod:`standins.turns` decides when they are due."""
 
 import json
 from dataclasses import dataclass

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from standins.brain import Answer, ToolRequest, answer, tokens_of
+from standins.brain import Answer, answer, tokens_of
+from standins.errands import ToolRequest
 from standins.faults import Fault, FaultError, FaultGate
 from standins.link import Scope, fault_for, headers_of, wait_until
 from standins.state import State, key_is_good
@@ -189,6 +190,7 @@ def _error(status: int, message: str | None = None, param: str | None = None) ->
 
 async def chat_completions(scope: Scope, receive: Any, send: Any, state: State) -> None:
     """The ASGI application of ``POST /v1/chat/completions``."""
+    started_s = time.monotonic()
     exchange = Exchange(scope, receive, send)
     counts = state.stats.of("openai")
     counts.requests += 1
@@ -197,7 +199,7 @@ async def chat_completions(scope: Scope, receive: Any, send: Any, state: State) 
         if fault is None or fault.refusal_status is None:
             request = read_request(await exchange.body())
             counts.messages_in += 1
-            await _with_client(exchange, state, Completion(exchange, state, request, fault).send())
+            await _with_client(exchange, state, Completion(exchange, state, request, fault, started_s).send())
     except BadRequest as error:
         counts.refused += 1
         await exchange.error(error.status, str(error), error.param)
@@ -273,14 +275,15 @@ async def _with_client(exchange: Exchange, state: State, work: Any) -> None:
 class Completion:
     """One chat completion, at the profile's pace."""
 
-    def __init__(self, exchange: Exchange, state: State, request: ChatRequest, fault: Fault | None) -> None:
+    def __init__(
+        self, exchange: Exchange, state: State, request: ChatRequest, fault: Fault | None, started_s: float
+    ) -> None:
         self._exchange = exchange
         self._state = state
         self._request = request
         self._fault = fault
         self._id = f"chatcmpl-{uuid.uuid4().hex[:24]}"
         self._created = int(time.time())
-        started_s = time.monotonic()
         llm = state.profile.llm
         late_ms = fault.delay_ms if fault is not None and fault.kind == "slow_first_token" else 0.0
         self._first_s = started_s + (state.draw("ttft", llm.ttft_ms) + late_ms) / 1000

@@ -331,7 +331,7 @@ def ends_of_turn_ms(
 
 
 def answer_ms(profile: Profile, first_clause_tokens: int) -> float:
-    """From the request to the language model to the first audio byte, when the first clause goes to synthesis at once."""
+    """From the language model's request to the first audio byte, the first clause going to synthesis at once."""
     rate = profile.llm.tokens_per_s
     tokens = (first_clause_tokens - 1) / rate.middle * 1000 if rate is not None else 0.0
     return profile.llm.ttft_ms.middle + tokens + profile.tts.ttfb_ms.middle

@@ -1,4 +1,4 @@
-"""Scripts for the light mode: what callers are taken to say, in order, and what is answered. Pure, but for reading files."""
+"""Scripts for the light mode: what callers are taken to say, in order, and what is answered."""
 
 import json
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def load_script(path: Path = DEFAULT_SCRIPT) -> tuple[Line, ...]:
 
 
 def parse_script(document: object, name: str) -> tuple[Line, ...]:
-    """The lines of a script: ``{"utterances": [{"say", "reply", "parts"?}]}``. Raises ScriptError naming all faults."""
+    """The lines of ``{"utterances": [{"say", "reply", "parts"?}]}``. Raises ScriptError naming all faults."""
     entries = document.get("utterances") if isinstance(document, dict) else document
     if not isinstance(entries, list) or not entries:
         raise ScriptError(

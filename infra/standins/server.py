@@ -148,7 +148,7 @@ def light_engines(lines: Any) -> Engines:
 async def _listening(config: Config, state: State) -> AsyncIterator[Running]:
     logging.getLogger("uvicorn.access").disabled = True
     settings = uvicorn.Config(
-        Application(state),  # type: ignore[arg-type]
+        Application(state),
         ws=DirectWebSocket,
         http=PlainHttp,
         lifespan="off",
@@ -171,7 +171,7 @@ async def _listening(config: Config, state: State) -> AsyncIterator[Running]:
         )
     except OSError as error:
         raise PortTaken(
-            f"Port {config.port} on {config.host} is taken or not allowed ({error.strerror}): choose another with --port."
+            f"Port {config.port} on {config.host} cannot be had ({error.strerror}): choose another with --port."
         ) from error
     port = int(server.sockets[0].getsockname()[1])
     host = f"[{config.host}]" if ":" in config.host else config.host
@@ -185,7 +185,7 @@ async def _listening(config: Config, state: State) -> AsyncIterator[Running]:
 async def _hang_up(shared: ServerState) -> None:
     """Close all connections, and end their tasks soon."""
     for connection in list(shared.connections):
-        connection.shutdown()  # type: ignore[union-attr]
+        connection.shutdown()
     tasks = set(shared.tasks)
     if tasks:
         await asyncio.wait(tasks, timeout=STOP_S)

@@ -8,7 +8,6 @@ import multiprocessing
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -25,7 +24,21 @@ PREROLL_MS = 200
 BATCH_BYTES = VAD_HZ // 50 * 2 * 2
 """Audio goes to the worker in pieces of 40 ms."""
 
-CAPITALISED = frozenset("i i'm i'd monday tuesday wednesday thursday friday saturday sunday repartee".split())
+CAPITALISED = frozenset(
+    [
+        "i",
+        "i'm",
+        "i'd",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "repartee",
+    ]
+)
 
 
 class RecognitionUnavailable(RuntimeError):
@@ -60,7 +73,7 @@ class SphinxPool:
 
 
 class _Worker:
-    """One process and its pipe. Writing never blocks the loop for long: what the worker takes is small and it is fast."""
+    """One process and its pipe. Writing does not block: what the worker takes is small, and it is fast."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -83,7 +96,7 @@ class _Worker:
                 await self._ready.wait()
         except TimeoutError:
             raise RecognitionUnavailable(
-                "Speech recognition did not start within 30 s: is pocketsphinx installed? The light mode does without."
+                "Speech recognition did not start within 30 s: is the machine overloaded? The light mode needs none."
             ) from None
         if self._dead:
             raise RecognitionUnavailable(

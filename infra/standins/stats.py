@@ -1,4 +1,4 @@
-"""What the stand-ins have counted, for tests and benchmarks: connections, requests, and how late their timers were."""
+"""What the stand-ins have counted, for tests and benchmarks: connections, requests, lateness of their timers."""
 
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ KEPT = 5000
 
 @dataclass(slots=True)
 class ProviderStats:
-    """Counts for one provider. A *request* is an utterance's recognition, a chat completion or a synthesis context."""
+    """Counts for one provider. A *request* is an utterance recognised, a chat completion or a synthesis context."""
 
     opened: int = 0
     active: int = 0

@@ -1,4 +1,4 @@
-"""When a turn starts, pauses and ends, for Flux and for nova. Pure: audio time comes in, what to tell the client goes out.
+"""When a turn starts, pauses and ends, for Flux and for nova. Pure: audio time goes in, events come out.
 
 Knows no words and no wire format. A client that stops sending audio stops this clock.
 """

@@ -50,7 +50,7 @@ class SpokenText:
 
 
 def synthesise(text: str, *, voice: str = AGENT_VOICE, rate_hz: int = 24_000) -> SpokenText:
-    """Speak a text with espeak-ng: at once audible, a short silence at the end. Takes about 2 ms per second of speech.
+    """Speak a text with espeak-ng: at once audible, a short silence at the end. About 2 ms a second of speech.
 
     ``voice`` is one of espeak-ng's, such as ``en-us`` or ``en-gb-x-rp``; unknown ones fall back to ``en-us``. Safe to
     call from any thread. Raises VoiceUnavailable.

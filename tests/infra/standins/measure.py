@@ -18,6 +18,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import uvloop
+
 from standins.server import Config, serve
 from standins.voice import hum
 
@@ -41,7 +42,7 @@ class Frames(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
+        self.transport.write(
             f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer k\r\n"
             "cartesia-version: 2026-08-14\r\n\r\n".encode()
@@ -95,7 +96,9 @@ class Tokens(asyncio.Protocol):
         """Send a request; answers come as (tokens so far, done)."""
         self._count = 0
         self._tail = b""
-        body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}).encode()
+        body = json.dumps(
+            {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}
+        ).encode()
         self.transport.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -195,8 +198,7 @@ def _server(pipe: Connection, core: int | None) -> None:
     async def run() -> None:
         async with serve(Config(profile="budget", light=True)) as running:
             pipe.send((os.getpid(), running.base_url))
-            while not pipe.poll():
-                await asyncio.sleep(0.2)
+            await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
             pipe.send(running.state.stats.report())
 
     uvloop.run(run())
@@ -216,7 +218,9 @@ async def _load(url: str, calls: int, seconds: float) -> dict[str, list[float]]:
 
 def _percentiles(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
-    return {name: round(ordered[int(len(ordered) * share)], 2) for name, share in (("p50", 0.5), ("p99", 0.99))}
+    return {
+        name: round(ordered[int(len(ordered) * share)], 2) for name, share in (("p50", 0.5), ("p99", 0.99))
+    }
 
 
 def _cpu_s(pid: int) -> float:
