@@ -1,13 +1,16 @@
 """The providers of one worker: built from its settings, warmed at its start, shared by its calls."""
 
 import asyncio
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
+from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
@@ -35,20 +38,18 @@ class Services:
     def __init__(self, settings: Settings, agent: Agent) -> None:
         check_keys(settings)
         ears = _ears(settings)
-        brain = ChatBrain(
-            ChatConfig(
-                settings.openai_base_url,
-                settings.openai_api_key.get_secret_value(),
-                agent.model or settings.llm_model,
-            )
+        chat = ChatConfig(
+            settings.openai_base_url,
+            settings.openai_api_key.get_secret_value(),
+            agent.model or settings.llm_model,
         )
-        voice = CartesiaVoice(
-            CartesiaConfig(
-                settings.cartesia_base_url,
-                settings.cartesia_api_key.get_secret_value(),
-                agent.voice or settings.voice,
-            )
+        brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
+        speech = CartesiaConfig(
+            settings.cartesia_base_url,
+            settings.cartesia_api_key.get_secret_value(),
+            agent.voice or settings.voice,
         )
+        voice = CartesiaVoice(replace(speech, pool=_sized(speech.pool, settings)))
         self._all: tuple[_Provider, ...] = (ears, brain, voice)
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
         self._agent = agent
@@ -101,4 +102,15 @@ def check_keys(settings: Settings) -> None:
 
 def _ears(settings: Settings) -> FluxEars | NovaEars:
     url, key = settings.deepgram_base_url, settings.deepgram_api_key.get_secret_value()
-    return FluxEars(FluxConfig(url, key)) if settings.stt == "flux" else NovaEars(NovaConfig(url, key))
+    if settings.stt == "flux":
+        flux = FluxConfig(url, key)
+        return FluxEars(replace(flux, pool=_sized(flux.pool, settings)))
+    nova = NovaConfig(url, key)
+    return NovaEars(replace(nova, pool=_sized(nova.pool, settings)))
+
+
+def _sized(pool: PoolSettings, settings: Settings) -> PoolSettings:
+    """A pool with room for all the worker's calls, kept warm for a few more than there are."""
+    calls, warm = settings.max_calls, settings.warm_calls
+    room = max(pool.max_open, math.ceil((calls + warm) / pool.slots))
+    return replace(pool, spare=warm if pool.slots == 1 else max(pool.spare, warm), max_open=room)

@@ -6,6 +6,7 @@ A setting that is wrong stops the start; all that are wrong are named together. 
 
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -132,8 +133,13 @@ class Settings(BaseSettings):
     @field_validator("deepgram_base_url", "openai_base_url", "cartesia_base_url", "elevenlabs_base_url")
     @classmethod
     def _is_web_address(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")) or "." not in url + "." or " " in url:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
             raise ValueError("must begin with http:// or https:// (the WebSocket address follows from it)")
+        if not parts.hostname or any(character.isspace() for character in url):
+            raise ValueError("must name a host, as in https://api.example.com")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must be a bare address: no user, password, ? or #")
         return url.rstrip("/")
 
     @field_validator("ticket_key", "ticket_key_previous")
@@ -171,6 +177,6 @@ def _faults(error: ValidationError) -> str:
         variable = variable_of(name) if name in Settings.model_fields else name
         told = fault["msg"].removeprefix("Value error, ")
         secret = "KEY" in variable
-        shown = "" if secret else f" (it is {fault['input']!r})"
+        shown = "" if secret or "@" in str(fault["input"]) else f" (it is {fault['input']!r})"
         lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
     return "These settings are wrong:\n  " + "\n  ".join(lines)

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from repartee.agent.agent import Agent
 from repartee.app import close_codes
@@ -43,6 +43,10 @@ OUTCOMES = {
     CallEnd.DRAINED: "drained",
     CallEnd.FAILED: "failed",
 }
+
+
+CLOSE_S = 2.0
+"""How long a client may take to be told why the call is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +90,34 @@ class Worker:
             metadata=dict(ticket.metadata) if ticket else {},
             session=initial_session(ticket.session if ticket else None),
         )
-        call = Call(
-            settings,
-            self._agent,
-            self.services.resources,
-            self.telemetry,
-            receive=websocket.receive,
-            send=websocket.send,
-        )
-        self._calls.add(call)
-        self._idle.clear()
-        self.telemetry.calls_active.inc()
         with slot:
-            try:
+            call = Call(
+                settings,
+                self._agent,
+                self.services.resources,
+                self.telemetry,
+                receive=websocket.receive,
+                send=_sender(websocket),
+            )
+            with self._counted(call):
                 end = await call.run()
                 self.telemetry.calls.labels(OUTCOMES[end]).inc()
                 if end is not CallEnd.CLIENT_GONE:
-                    await websocket.close(CLOSE_CODES[end], end.value)
-            finally:
-                self.telemetry.calls_active.dec()
-                self._calls.discard(call)
-                if not self._calls:
-                    self._idle.set()
+                    await _close(websocket, end)
+
+    @contextmanager
+    def _counted(self, call: Call) -> Iterator[None]:
+        """The call is one of those in progress."""
+        self._calls.add(call)
+        self._idle.clear()
+        self.telemetry.calls_active.inc()
+        try:
+            yield
+        finally:
+            self.telemetry.calls_active.dec()
+            self._calls.discard(call)
+            if not self._calls:
+                self._idle.set()
 
     async def drain(self) -> None:
         """Take no new calls; let those in progress end by themselves, or end them when the limit comes."""
@@ -123,6 +133,27 @@ class Worker:
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
         log.info("drained in %.1f s", time.monotonic() - started)
+
+
+def _sender(websocket: WebSocket) -> Callable[[dict[str, Any]], Awaitable[None]]:
+    """The socket's way out. Raises ConnectionError when the client is gone."""
+
+    async def send(message: dict[str, Any]) -> None:
+        try:
+            await websocket.send(message)
+        except WebSocketDisconnect as error:
+            raise ConnectionResetError("The client is gone.") from error
+
+    return send
+
+
+async def _close(websocket: WebSocket, end: CallEnd) -> None:
+    """Say why, to a client that may not be reading."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await websocket.close(CLOSE_CODES[end], end.value)
+    except (TimeoutError, WebSocketDisconnect):
+        log.info("a client could not be told that %s", end.value)
 
 
 def ticket_keys(settings: Settings) -> TicketKeys | None:

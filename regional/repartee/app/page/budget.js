@@ -1,7 +1,13 @@
 // The stages of a turn in words, and what each may take by the latency budget (milliseconds).
 
 export const BUDGET_MS = 500;
-export const FEELS_WRONG_MS = 700;
+const FEELS_WRONG_MS = 700;
+
+/** How a latency feels: "good" within the budget, "late" past it, "wrong" where people begin to mind. */
+export function verdictOn(ms) {
+  if (ms < BUDGET_MS) return "good";
+  return ms < FEELS_WRONG_MS ? "late" : "wrong";
+}
 
 // In the order of time. `target` is the budget's range; stages without one are counted in the whole.
 export const STAGES = {
@@ -18,11 +24,14 @@ export const STAGES = {
   playback: { words: "Playback", tells: "buffer and loudspeaker", target: [20, 50] },
 };
 
+const LEAST_MS = 0.05;
 const ORDER = Object.keys(STAGES);
 
 /** The stages of a turn in the order of time, as {name, words, tells, target, ms, startMs}. */
 export function laidOut(stagesMs) {
-  const names = Object.keys(stagesMs).sort((a, b) => rank(a) - rank(b));
+  const names = Object.keys(stagesMs)
+    .filter((name) => Math.abs(stagesMs[name]) >= LEAST_MS)
+    .sort((a, b) => rank(a) - rank(b));
   let startMs = 0;
   return names.map((name) => {
     const known = STAGES[name] ?? { words: name.replaceAll("_", " "), tells: "", target: null };

@@ -1,6 +1,6 @@
 // The figures of the call: the last turn, P50 and P90, every turn's waterfall, the region and the providers.
 
-import { BUDGET_MS, FEELS_WRONG_MS, percentile } from "/page/budget.js";
+import { BUDGET_MS, percentile, verdictOn } from "/page/budget.js";
 import { waterfall } from "/page/waterfall-view.js";
 
 const NAMES = { deepgram: "Deepgram", openai: "OpenAI", cartesia: "Cartesia", elevenlabs: "ElevenLabs" };
@@ -42,7 +42,7 @@ export class LatencyView {
     this.find("p50").textContent = `${rounded(percentile(this.totals, 50))} ms`;
     this.find("p90").textContent = `${rounded(percentile(this.totals, 90))} ms`;
     this.find("turn-count").textContent = String(this.totals.length);
-    const verdict = totalMs < BUDGET_MS ? "good" : totalMs < FEELS_WRONG_MS ? "late" : "wrong";
+    const verdict = verdictOn(totalMs);
     this.find("figure").dataset.verdict = verdict;
     this.find("verdict").textContent = {
       good: `${Math.round(BUDGET_MS - totalMs)} ms inside the budget of ${BUDGET_MS}.`,

@@ -1,7 +1,7 @@
 // The page: joins the call to its views.
 
 import { token } from "/page/access.js";
-import { BUDGET_MS } from "/page/budget.js";
+import { verdictOn } from "/page/budget.js";
 import { Call } from "/page/call.js";
 import { ControlsView } from "/page/controls-view.js";
 import { Fault } from "/page/faults.js";
@@ -66,7 +66,7 @@ function follow(placed) {
   on("cut", (cut) => transcript.cut(cut));
   on("turn", (turn) => {
     const totalMs = latency.add(turn);
-    transcript.badge(turn.item, totalMs, totalMs >= BUDGET_MS, () => latency.open(turn.item));
+    transcript.badge(turn.item, totalMs, verdictOn(totalMs), () => latency.open(turn.item));
   });
   on("trouble", (fault) => notice.show(fault));
   on("end", (fault) => {

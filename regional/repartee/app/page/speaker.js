@@ -2,7 +2,7 @@
 
 import { RATE_HZ } from "/page/microphone.js";
 
-export const BUFFER_MS = 40;
+export const BUFFER_MS = 20;
 
 export class Speaker extends EventTarget {
   static async open(context) {

@@ -1,5 +1,7 @@
 // The transcript of both sides, as it is spoken.
 
+const SHOWN_UNHEARD = 12;
+
 export class TranscriptView {
   constructor(log) {
     this.log = log;
@@ -36,17 +38,18 @@ export class TranscriptView {
     const note = document.createElement("span");
     note.className = "mark";
     note.textContent = "interrupted";
+    const lost = words.slice(count);
     const unheard = document.createElement("del");
-    unheard.textContent = words.slice(count).join(" ");
+    unheard.textContent = lost.slice(0, SHOWN_UNHEARD).join(" ") + (lost.length > SHOWN_UNHEARD ? " …" : "");
     line.words.replaceChildren(`${words.slice(0, count).join(" ")} `, unheard, " ", note);
   }
 
   /** Shows a turn's latency beside its answer; `open` is called when it is chosen. */
-  badge(item, ms, over, open) {
+  badge(item, ms, verdict, open) {
     const badge = document.createElement("button");
     badge.type = "button";
     badge.className = "badge";
-    badge.dataset.over = over;
+    badge.dataset.verdict = verdict;
     badge.textContent = `${Math.round(ms)} ms`;
     badge.setAttribute("aria-label", `Answered after ${Math.round(ms)} milliseconds; show where they went`);
     badge.addEventListener("click", open);

@@ -1,13 +1,13 @@
 // One turn as a waterfall: every stage drawn where it happened, against the budget.
 
-import { BUDGET_MS, laidOut } from "/page/budget.js";
+import { BUDGET_MS, laidOut, verdictOn } from "/page/budget.js";
 
 /** A <details> element: the whole turn in one bar, and inside it a row a stage. */
 export function waterfall({ number, stages, totalMs, latency }) {
   const rows = laidOut(stages);
   const scaleMs = Math.max(BUDGET_MS, totalMs) * 1.04;
   const turn = make("details", "turn");
-  turn.dataset.over = totalMs >= BUDGET_MS;
+  turn.dataset.verdict = verdictOn(totalMs);
   const summary = make("summary", "");
   summary.append(
     make("span", "turn-number", String(number)),
