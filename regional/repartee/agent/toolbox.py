@@ -35,6 +35,7 @@ class Run:
     """
 
     tool: str
+    turn_id: int
     ok: bool
     prefetch: Foresight | None = None
     waited_ms: float = 0.0
@@ -144,7 +145,7 @@ class Toolbox:
         tool = self._tools.get(name)
         read = self._read(turn_id, name, arguments)
         if tool is None or isinstance(read, str):
-            self._runs[call_id] = Run(name, ok=False)
+            self._runs[call_id] = Run(name, turn_id, ok=False)
             return refusal(str(read)).output
         began = self._clock()
         key = (name, read.canonical)
@@ -155,7 +156,7 @@ class Toolbox:
             outcome = await self._do(tool, key, read)
         waited_ms = (self._clock() - began) * 1000
         saved_ms = max(outcome.took_ms - waited_ms, 0.0) if prefetch == "hit" else 0.0
-        self._runs[call_id] = Run(name, outcome.ok, prefetch, waited_ms, saved_ms)
+        self._runs[call_id] = Run(name, turn_id, outcome.ok, prefetch, waited_ms, saved_ms)
         return outcome.output
 
     async def prefetch(self, predicted: Prefetch) -> None:
@@ -168,6 +169,11 @@ class Toolbox:
     def ran(self, call_id: str) -> Run | None:
         """How a tool call was answered; None while it is not."""
         return self._runs.get(call_id)
+
+    def prefetched(self, turn_id: int) -> Foresight | None:
+        """Whether the turn's lookups were answered by what had been prefetched; ``miss`` if any was not."""
+        found = {run.prefetch for run in self._runs.values() if run.turn_id == turn_id}
+        return "miss" if "miss" in found else "hit" if "hit" in found else None
 
     def must_finish(self, name: str) -> bool:
         """Whether a run of this tool should be let finish when the caller hangs up: it may change something."""

@@ -110,17 +110,17 @@ async def execute(
     except asyncio.CancelledError:
         if _being_cancelled():
             raise
-        return _failed(tool, "it cancelled itself")
+        return _failed(tool, context, "it cancelled itself")
     except TimeoutError as error:
         if deadline.expired():
-            _log.warning("Tool %s did not answer in time", tool.name)
+            _log.warning("Tool %s did not answer in time in call %s", tool.name, context.call_id)
             return refusal(_too_late(tool))
-        return _failed(tool, _where(error))
+        return _failed(tool, context, _where(error))
     except PydanticSerializationError as error:
         _log.warning("Tool %s returned what cannot be written as JSON: %s", tool.name, error)
         return refusal("The tool ran, but its result cannot be read.")
     except (Exception, SystemExit) as error:
-        return _failed(tool, _where(error))
+        return _failed(tool, context, _where(error))
     changed = {k: v for k, v in context.state.items() if k not in before or before[k] is not v}
     return Outcome(output, facts=facts_in(plain), state=changed)
 
@@ -130,8 +130,8 @@ def _being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _failed(tool: Tool, where: str) -> Outcome:
-    _log.warning("Tool %s failed: %s", tool.name, where)
+def _failed(tool: Tool, context: CallContext, where: str) -> Outcome:
+    _log.warning("Tool %s failed in call %s: %s", tool.name, context.call_id, where)
     _log.debug("Tool %s failed", tool.name, exc_info=True)
     effect = "" if tool.read_only else " Whether it took effect is not known."
     return refusal(f"The tool failed.{effect} Apologise; do not guess the result.")
