@@ -16,8 +16,6 @@ contexts of a socket are told apart by one callback; there is no task per reply 
     await voice.aclose()
 """
 
-import asyncio
-import itertools
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -29,12 +27,10 @@ from cartesia.types.websocket_connection_options import WebsocketConnectionOptio
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
 
-from repartee.audio.pcm import SampleAligner, duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
-from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.sockets import (
     DIAL_ERRORS,
@@ -45,10 +41,11 @@ from repartee.providers.sockets import (
     translate,
     websocket_url,
 )
+from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
 
-MAX_UNREAD_SOUNDS = 4_096
-"""Synthesis is faster than speech, and a call reads at once: so many chunks behind, it has stopped."""
+CONTEXT_EXPIRES_S = 1.0
+"""Cartesia ends a context so long after its last audio, unless more text has come."""
 
 
 def _tts_pool() -> PoolSettings:
@@ -69,6 +66,9 @@ class CartesiaConfig:
     first_audio_timeout_s: float = 5.0
     stall_s: float = 10.0
     """After the last text, the longest silence before the utterance is taken for lost."""
+    context_idle_s: float = 0.6
+    """Text that comes so long after the last sound opens a context of its own: sent into one that expires at this
+    moment, it would be lost."""
     pool: PoolSettings = field(default_factory=_tts_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -106,55 +106,17 @@ def _overflow() -> ProviderError:
     return _error("was heard, but the call stopped reading its audio", retryable=False)
 
 
-class _Channel:
-    """One socket and the contexts on it."""
+def _read(raw: bytes) -> tuple[str | None, _Message]:
+    try:
+        said = _MESSAGE.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+    return said.context_id, said
 
-    def __init__(self, socket: PushedSocket) -> None:
-        self.socket = socket
-        self._listeners: dict[str, Callable[[_Message], None]] = {}
-        self._failures: dict[str, Callable[[ProviderError], None]] = {}
-        socket.listen(self._on_message)
-        socket.on_close(self._on_close)
 
-    def register(
-        self,
-        context: str,
-        on_message: Callable[[_Message], None],
-        on_failure: Callable[[ProviderError], None],
-    ) -> None:
-        self._listeners[context] = on_message
-        self._failures[context] = on_failure
-
-    def forget(self, context: str) -> None:
-        self._listeners.pop(context, None)
-        self._failures.pop(context, None)
-
-    def _on_message(self, raw: bytes) -> None:
-        try:
-            said = _MESSAGE.decode(raw)
-        except msgspec.MsgspecError as error:
-            self._fail_all(_error(f"sent a message that cannot be read ({error})", retryable=True))
-            self.socket.close_soon()
-            return
-        if said.context_id is not None:
-            listener = self._listeners.get(said.context_id)
-            if listener is not None:
-                listener(said)
-        elif said.type == "error":
-            self._fail_all(_refused(said))
-
-    def _on_close(self) -> None:
-        code, reason = self.socket.close_code, self.socket.close_reason
-        self._fail_all(
-            _error(f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=True, status=code)
-        )
-
-    def _fail_all(self, error: ProviderError) -> None:
-        failures = tuple(self._failures.values())
-        self._listeners.clear()
-        self._failures.clear()
-        for fail in failures:
-            fail(error)
+def _lost(socket: PushedSocket) -> ProviderError:
+    code, reason = socket.close_code, socket.close_reason
+    return _error(f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=True, status=code)
 
 
 def _refused(said: _Message) -> ProviderError:
@@ -162,6 +124,11 @@ def _refused(said: _Message) -> ProviderError:
     words = said.error or ": ".join(part for part in (said.title, said.message) if part) or said.error_code
     retryable = status is None or status in (408, 429) or status >= 500
     return _error(f"could not speak: {words} (status {status})", retryable=retryable, status=status)
+
+
+_DIALECT = Dialect(_read, lambda said: _refused(said) if said.type == "error" else None, _lost)
+
+_Socket = SharedSocket[_Message]
 
 
 class _Connector:
@@ -176,7 +143,7 @@ class _Connector:
             max_retries=0,
         )
 
-    async def dial(self, *, urgent: bool) -> _Channel:
+    async def dial(self, *, urgent: bool) -> _Socket:
         config = self._config
         made: list[PushedSocket] = []
 
@@ -193,23 +160,23 @@ class _Connector:
             await manager.enter()
         except DIAL_ERRORS as error:
             raise translate(error, provider="cartesia", stage="tts", base_url=config.base_url) from error
-        channel = _Channel(made[-1])
+        channel = SharedSocket(made[-1], _DIALECT)
         if config.prime_text and not urgent:
             priming = _Request(config, f"prime-{secrets.token_hex(8)}", config.voice, "en")
-            channel.socket.push(priming.encode(config.prime_text, more=False))
+            channel.push(priming.encode(config.prime_text, more=False))
         return channel
 
-    def is_open(self, connection: _Channel) -> bool:
-        return connection.socket.is_open
+    def is_open(self, connection: _Socket) -> bool:
+        return connection.is_open
 
-    def on_lost(self, connection: _Channel, call: Callable[[], None]) -> None:
-        connection.socket.on_close(call)
+    def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
+        connection.on_close(call)
 
-    def keep_alive(self, connection: _Channel) -> None:
+    def keep_alive(self, connection: _Socket) -> None:
         """The socket's own pings suffice; the pool replaces it before Cartesia's limit."""
 
-    def close(self, connection: _Channel) -> None:
-        connection.socket.close_soon()
+    def close(self, connection: _Socket) -> None:
+        connection.close_soon()
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -235,116 +202,103 @@ class _Request:
 
 
 class CartesiaUtterance:
-    """One reply being spoken in one context; in another one, if Cartesia let the first expire while text was due."""
+    """One reply being spoken, in one context; in another one where Cartesia lets the first expire before the next
+    text is there."""
 
     def __init__(
-        self, lease: Lease[_Channel], config: CartesiaConfig, reply_id: int, voice: str, language: str
+        self, lease: Lease[_Socket], config: CartesiaConfig, reply_id: int, voice: str, language: str
     ) -> None:
         self._lease = lease
-        self._channel = lease.connection
+        self._socket = lease.connection
         self._config = config
-        self._reply_id = reply_id
         self._voice = voice
         self._language = language
-        self._inbox: Inbox[SpeechAudio | SpeechWords] = Inbox(MAX_UNREAD_SOUNDS, _overflow)
-        self._aligner = SampleAligner()
-        self._loop = asyncio.get_running_loop()
-        self._names = (f"{secrets.token_hex(8)}-{number}" for number in itertools.count(1))
+        self._sounds = Sounds(reply_id, _overflow)
+        self._watch = SilenceWatch(config.first_audio_timeout_s, config.stall_s, self._on_silence)
+        self._name = secrets.token_hex(8)
+        self._offsets_ms: dict[str, float] = {}
         self._context: str | None = None
         self._request: _Request | None = None
+        self._answered = False
         self._last_sent = False
-        self._audio_bytes = 0
-        self._offset_ms = 0.0
-        self._active_at = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
 
     def say(self, text: str, *, last: bool = False) -> None:
-        if self._last_sent or self._inbox.closed:
+        if self._last_sent or self._sounds.inbox.closed:
             return
         self._last_sent = last
+        if self._context is not None and self._answered and self._watch.quiet_s > self._config.context_idle_s:
+            self._context = self._request = None
         if not text.strip() and self._context is None:
             if last:
                 self._finish()
             return
-        if self._context is None:
+        if self._request is None:
             self._open_context()
         assert self._request is not None
         if text and not last and not text[-1].isspace():
             text += " "
-        self._active_at = self._loop.time()
-        self._channel.socket.push(self._request.encode(text, more=not last))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._config.first_audio_timeout_s, self._on_timer)
+        self._answered = False
+        self._watch.text_sent(last=last)
+        self._socket.push(self._request.encode(text, more=not last))
 
     async def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
-        async for sound in self._inbox:
+        async for sound in self._sounds.inbox:
             yield sound
 
     async def cancel(self) -> None:
-        if self._context is not None:
-            self._channel.socket.push(
-                msgspec.json.encode({"context_id": self._context, "cancel": True}).decode()
-            )
+        for context in self._offsets_ms:
+            self._socket.push(msgspec.json.encode({"context_id": context, "cancel": True}).decode())
+        self._finish()
+
+    def on_message(self, context: str, said: _Message) -> None:
+        self._watch.heard()
+        if said.type == "chunk":
+            self._answered = True
+            self._sounds.audio(said.data or b"")
+        elif said.type == "timestamps" and said.word_timestamps is not None:
+            self._sounds.words(_words(said.word_timestamps, self._offsets_ms[context]))
+        elif said.type == "done":
+            self._on_done(context)
+        elif said.type == "error":
+            self.on_failure(_refused(said))
+
+    def on_failure(self, error: ProviderError) -> None:
+        self._sounds.inbox.fail(error)
         self._finish()
 
     def _open_context(self) -> None:
-        self._context = next(self._names)
+        self._context = f"{self._name}-{len(self._offsets_ms) + 1}"
         self._request = _Request(self._config, self._context, self._voice, self._language)
-        self._offset_ms = duration_ms(self._audio_bytes, SPEECH_HZ)
-        self._channel.register(self._context, self._on_message, self._fail)
+        self._offsets_ms[self._context] = self._sounds.audio_ms
+        self._socket.register(self._context, self)
 
-    def _on_message(self, said: _Message) -> None:
-        self._active_at = self._loop.time()
-        if said.type == "chunk":
-            pcm = self._aligner.feed(said.data or b"")
-            if pcm:
-                self._audio_bytes += len(pcm)
-                self._inbox.put(SpeechAudio(self._reply_id, pcm))
-        elif said.type == "timestamps" and said.word_timestamps is not None:
-            self._inbox.put(SpeechWords(self._reply_id, self._words(said.word_timestamps)))
-        elif said.type == "done":
-            self._close_context()
-            if self._last_sent:
-                self._finish()
-        elif said.type == "error":
-            self._fail(_refused(said))
-
-    def _words(self, said: _Words) -> tuple[SpokenWord, ...]:
-        offset = self._offset_ms
-        return tuple(
-            SpokenWord(text, offset + start * 1000, offset + end * 1000)
-            for text, start, end in zip(said.words, said.start, said.end, strict=False)
-        )
-
-    def _on_timer(self) -> None:
-        config = self._config
-        self._timer = None
-        if self._context is None:
-            return
-        waiting_for_first = not self._audio_bytes
-        limit_s = config.first_audio_timeout_s if waiting_for_first else config.stall_s
-        silent_s = self._loop.time() - self._active_at
-        if silent_s >= limit_s and (waiting_for_first or self._last_sent):
-            self._fail(_error(f"sent no audio for {limit_s:g} s", retryable=True))
-            return
-        self._timer = self._loop.call_later(max(limit_s - silent_s, 0.1), self._on_timer)
-
-    def _close_context(self) -> None:
-        if self._context is not None:
-            self._channel.forget(self._context)
+    def _on_done(self, context: str) -> None:
+        self._socket.forget(context)
+        if context == self._context:
             self._context = self._request = None
+            if self._last_sent:
+                self._offsets_ms.clear()
+                self._finish()
 
-    def _fail(self, error: ProviderError) -> None:
-        self._inbox.fail(error)
-        self._finish()
+    def _on_silence(self, silent_s: float) -> None:
+        self.on_failure(_error(f"sent no audio for {silent_s:g} s", retryable=True))
 
     def _finish(self) -> None:
-        self._close_context()
-        self._inbox.end()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for context in self._offsets_ms:
+            self._socket.forget(context)
+        self._offsets_ms.clear()
+        self._context = self._request = None
+        self._sounds.inbox.end()
+        self._watch.stop()
         self._lease.release()
+
+
+def _words(said: _Words, offset_ms: float) -> tuple[SpokenWord, ...]:
+    """Cartesia's times are seconds from the start of the context."""
+    return tuple(
+        SpokenWord(text, offset_ms + start * 1000, offset_ms + end * 1000)
+        for text, start, end in zip(said.words, said.start, said.end, strict=False)
+    )
 
 
 class CartesiaVoice:

@@ -238,6 +238,30 @@ async def test_text_after_a_context_has_expired_goes_on_in_another_and_the_times
         await voice.aclose()
 
 
+async def test_text_that_comes_when_a_context_may_expire_is_not_sent_into_it() -> None:
+    asked: list[str] = []
+
+    async def answer(connection: ServerConnection, request: dict[str, Any]) -> None:
+        asked.append(request["context_id"])
+        await connection.send(chunk(request["context_id"], bytes(4800)))
+        if not request["continue"]:
+            # The first context's end comes only now, when text was already on its way.
+            for context in asked:
+                await connection.send(json.dumps({"type": "done", "context_id": context, "done": True}))
+
+    async with scripted(answer) as base_url:
+        voice = voice_at(base_url, context_idle_s=0.05)
+        utterance = await voice.speak(1)
+        sounds = utterance.sounds()
+        utterance.say("One moment. ")
+        first = [await anext(sounds)]
+        await asyncio.sleep(0.1)
+        utterance.say("Here it is.", last=True)
+        assert audio_ms(first + [sound async for sound in sounds]) == 200
+        assert len(set(asked)) == 2
+        await voice.aclose()
+
+
 async def test_audio_in_odd_pieces_stays_whole_samples() -> None:
     async def answer(connection: ServerConnection, request: dict[str, Any]) -> None:
         context = request["context_id"]

@@ -1,0 +1,341 @@
+"""ElevenLabs' voice: replies spoken over shared multi-context WebSockets.
+
+Owns ElevenLabs' messages and its faults. Its official SDK has no asynchronous socket and none with contexts: the
+connection is ours, and the messages are those that the SDK's types describe.
+
+    voice = ElevenLabsVoice(ElevenLabsConfig(base_url, api_key, voice=...))
+
+The rest is used as :class:`~repartee.providers.cartesia.CartesiaVoice` is: start, warm, pools, wait_warm, speak,
+aclose. A socket speaks with one voice; another than the configured one is dialled for.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from repartee.errors import ProviderError
+from repartee.pool.lease import Lease
+from repartee.pool.policy import PoolSettings
+from repartee.pool.pool import Pool, PoolFigures
+from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.sockets import (
+    DIAL_ERRORS,
+    PushedSocket,
+    SocketSettings,
+    open_socket,
+    translate,
+    websocket_url,
+)
+from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
+from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+
+CONTEXTS_A_SOCKET = 5
+"""ElevenLabs closes a socket (1008) on which a sixth is opened."""
+
+INACTIVITY_S = 180
+"""The longest silence ElevenLabs can be asked to bear before it closes a context or a socket."""
+
+
+def _tts_pool() -> PoolSettings:
+    return PoolSettings(spare=10, slots=CONTEXTS_A_SOCKET, max_open=32, max_age_s=150.0, keepalive_s=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenLabsConfig:
+    """A voice and how we use it. The pool's ``slots`` are contexts a socket, its ``spare`` contexts kept free."""
+
+    base_url: str
+    api_key: str
+    voice: str
+    model: str = "eleven_flash_v2_5"
+    stability: float = 0.5
+    similarity_boost: float = 0.8
+    first_audio_timeout_s: float = 5.0
+    stall_s: float = 10.0
+    """After the last text, the longest silence before the utterance is taken for lost."""
+    closing_timeout_s: float = 2.0
+    """How long a context that was closed may take to end; then its socket is not used for new ones."""
+    pool: PoolSettings = field(default_factory=_tts_pool)
+    socket: SocketSettings = field(default_factory=SocketSettings)
+
+    def __post_init__(self) -> None:
+        if self.pool.slots > CONTEXTS_A_SOCKET:
+            raise ValueError(
+                f"ElevenLabs allows {CONTEXTS_A_SOCKET} contexts a socket, not {self.pool.slots}"
+            )
+
+
+class _Alignment(msgspec.Struct):
+    chars: list[str] = []
+    charStartTimesMs: list[float] = []
+    charsDurationsMs: list[float] = []
+
+
+class _Message(msgspec.Struct):
+    """The fields of all messages that matter here; ``audio`` is base64 on the wire."""
+
+    audio: bytes | None = None
+    contextId: str | None = None
+    context_id: str | None = None
+    isFinal: bool | None = None
+    is_final: bool | None = None
+    alignment: _Alignment | None = None
+    error: str | None = None
+    message: str | None = None
+    code: int | str | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
+    return ProviderError(
+        f"ElevenLabs {what}.", provider="elevenlabs", stage="tts", retryable=retryable, status=status
+    )
+
+
+def _overflow() -> ProviderError:
+    return _error("was heard, but the call stopped reading its audio", retryable=False)
+
+
+def _read(raw: bytes) -> tuple[str | None, _Message]:
+    try:
+        said = _MESSAGE.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+    return said.contextId or said.context_id, said
+
+
+def _fault(said: _Message) -> ProviderError | None:
+    if said.error is None:
+        return None
+    words = ": ".join(part for part in (said.error, said.message) if part)
+    return _error(f"could not speak: {words}", retryable=True)
+
+
+def _lost(socket: PushedSocket) -> ProviderError:
+    code, reason = socket.close_code, socket.close_reason
+    return _error(
+        f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=code != 1008, status=code
+    )
+
+
+_DIALECT = Dialect(_read, _fault, _lost)
+
+_Socket = SharedSocket[_Message]
+
+
+class _Connector:
+    """Dials sockets of one voice for a pool."""
+
+    def __init__(self, config: ElevenLabsConfig, voice: str, language: str | None) -> None:
+        self._config = config
+        query = {
+            "model_id": config.model,
+            "output_format": f"pcm_{SPEECH_HZ}",
+            "inactivity_timeout": str(INACTIVITY_S),
+            # Chunks are cut where they can be spoken; a schedule of its own would only hold them back.
+            "auto_mode": "true",
+            "sync_alignment": "true",
+        }
+        if language is not None:
+            query["language_code"] = language
+        path = f"/v1/text-to-speech/{quote(voice, safe='')}/multi-stream-input"
+        self._url = f"{websocket_url(config.base_url)}{path}?{urlencode(query)}"
+
+    async def dial(self, *, urgent: bool) -> _Socket:
+        config = self._config
+        try:
+            socket = await open_socket(self._url, {"xi-api-key": config.api_key}, config.socket)
+        except DIAL_ERRORS as error:
+            raise translate(error, provider="elevenlabs", stage="tts", base_url=config.base_url) from error
+        return SharedSocket(socket, _DIALECT)
+
+    def is_open(self, connection: _Socket) -> bool:
+        return connection.is_open
+
+    def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
+        connection.on_close(call)
+
+    def keep_alive(self, connection: _Socket) -> None:
+        """The socket's own pings suffice; the pool replaces it before ElevenLabs' limit."""
+
+    def close(self, connection: _Socket) -> None:
+        connection.push('{"close_socket":true}')
+        connection.close_soon()
+
+
+class ElevenLabsUtterance:
+    """One reply being spoken, in one context."""
+
+    def __init__(self, lease: Lease[_Socket], config: ElevenLabsConfig, reply_id: int) -> None:
+        self._lease = lease
+        self._socket = lease.connection
+        self._config = config
+        self._sounds = Sounds(reply_id, _overflow)
+        self._words = WordTimes()
+        self._watch = SilenceWatch(config.first_audio_timeout_s, config.stall_s, self._on_silence)
+        self._context = secrets.token_hex(8)
+        self._opened = False
+        self._last_sent = False
+        self._closing: asyncio.TimerHandle | None = None
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        if self._last_sent or self._sounds.inbox.closed:
+            return
+        self._last_sent = last
+        if text.strip():
+            self._send_text(text)
+        if last and self._opened:
+            self._watch.text_sent(last=True)
+            self._send(close_context=True)
+        elif last:
+            self._finish()
+
+    async def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
+        async for sound in self._sounds.inbox:
+            yield sound
+
+    async def cancel(self) -> None:
+        """The slot on the socket is free only when ElevenLabs has said that the context has ended."""
+        self._sounds.inbox.end()
+        self._watch.stop()
+        if not self._opened:
+            self._finish()
+        elif not self._lease.released and self._closing is None:
+            if not self._last_sent:
+                self._last_sent = True
+                self._send(close_context=True)
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(self._config.closing_timeout_s, self._abandon)
+
+    def on_message(self, context: str, said: _Message) -> None:
+        self._watch.heard()
+        if said.audio:
+            before_ms = self._sounds.audio_ms
+            self._sounds.audio(said.audio)
+            if said.alignment is not None:
+                self._sounds.words(self._words.take(said.alignment, before_ms))
+        if (fault := _fault(said)) is not None:
+            self.on_failure(fault)
+        elif said.isFinal or said.is_final:
+            self._sounds.words(self._words.rest())
+            self._finish()
+
+    def on_failure(self, error: ProviderError) -> None:
+        self._sounds.inbox.fail(error)
+        self._finish(reusable=False)
+
+    def _send_text(self, text: str) -> None:
+        if not text[-1].isspace():
+            text += " "
+        settings = None
+        if not self._opened:
+            self._opened = True
+            self._socket.register(self._context, self)
+            config = self._config
+            settings = {"stability": config.stability, "similarity_boost": config.similarity_boost}
+        self._watch.text_sent(last=False)
+        self._send(text=text, flush=True, **({"voice_settings": settings} if settings else {}))
+
+    def _send(self, **fields: object) -> None:
+        self._socket.push(msgspec.json.encode({"context_id": self._context, **fields}).decode())
+
+    def _on_silence(self, silent_s: float) -> None:
+        self.on_failure(_error(f"sent no audio for {silent_s:g} s", retryable=True))
+
+    def _abandon(self) -> None:
+        self._closing = None
+        self._finish(reusable=False)
+
+    def _finish(self, *, reusable: bool = True) -> None:
+        self._socket.forget(self._context)
+        self._sounds.inbox.end()
+        self._watch.stop()
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        self._lease.release(reusable=reusable)
+
+
+class WordTimes:
+    """Words and their times out of characters and theirs, over the borders between chunks. Pure."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._start_ms = 0.0
+        self._end_ms = 0.0
+
+    def take(self, alignment: _Alignment, offset_ms: float) -> tuple[SpokenWord, ...]:
+        """The words that this chunk completes; its times count from ``offset_ms``."""
+        words: list[SpokenWord] = []
+        times = zip(alignment.chars, alignment.charStartTimesMs, alignment.charsDurationsMs, strict=False)
+        for char, start_ms, duration_ms in times:
+            if char.isspace():
+                words += self.rest()
+                continue
+            if not self._text:
+                self._start_ms = offset_ms + start_ms
+            self._text += char
+            self._end_ms = offset_ms + start_ms + duration_ms
+        return tuple(words)
+
+    def rest(self) -> tuple[SpokenWord, ...]:
+        """The word that no space has followed yet."""
+        if not self._text:
+            return ()
+        word = SpokenWord(self._text, self._start_ms, self._end_ms)
+        self._text = ""
+        return (word,)
+
+
+class ElevenLabsVoice:
+    """Speaks replies, each in a context on a warm socket."""
+
+    def __init__(self, config: ElevenLabsConfig) -> None:
+        self._config = config
+        self._pool = Pool("elevenlabs", _Connector(config, config.voice, None), config.pool)
+
+    @property
+    def warm(self) -> bool:
+        return self._pool.warm
+
+    def pools(self) -> tuple[PoolFigures, ...]:
+        return (self._pool.figures(),)
+
+    async def start(self) -> None:
+        """Begin warming; returns at once."""
+        self._pool.start()
+
+    async def wait_warm(self, timeout_s: float) -> None:
+        """Raises PoolTimeout."""
+        await self._pool.wait_warm(timeout_s)
+
+    async def speak(
+        self, reply_id: int, *, voice: str | None = None, language: str = "en"
+    ) -> ElevenLabsUtterance:
+        """Open an utterance; its context begins with the first text. Raises ProviderError or PoolTimeout."""
+        spoken = language.partition("-")[0].lower()
+        if voice in (None, self._config.voice) and spoken == "en":
+            lease = await self._pool.acquire()
+        else:
+            lease = await self._dial(voice or self._config.voice, spoken)
+        return ElevenLabsUtterance(lease, self._config, reply_id)
+
+    async def aclose(self) -> None:
+        """Close all sockets. Idempotent."""
+        await self._pool.aclose()
+
+    async def _dial(self, voice: str, language: str) -> Lease[_Socket]:
+        """A socket for one utterance in a voice or language that no pool keeps."""
+        connector = _Connector(self._config, voice, language)
+        socket = await connector.dial(urgent=True)
+
+        def give_back(reusable: bool) -> None:
+            connector.close(socket)
+
+        return Lease(socket, give_back, hit=False, wait_ms=0.0)

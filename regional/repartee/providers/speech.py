@@ -1,0 +1,177 @@
+"""What the voices have in common: sockets that many replies share, and the watch over one that falls silent.
+
+Owns the telling apart of contexts on a socket and the collecting of one reply's sounds; knows no vendor's messages.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from repartee.audio.pcm import SampleAligner, duration_ms
+from repartee.errors import ProviderError, VoiceError
+from repartee.providers.inbox import Inbox
+from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.sockets import PushedSocket
+from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+
+MAX_UNREAD_SOUNDS = 4_096
+"""Synthesis is faster than speech, and a call reads at once: so many chunks behind, it has stopped."""
+
+MessageT = TypeVar("MessageT")
+MessageInT = TypeVar("MessageInT", contravariant=True)
+
+
+class Listener(Protocol[MessageInT]):
+    """Whoever speaks in a context."""
+
+    def on_message(self, context: str, said: MessageInT) -> None:
+        """A message for the context."""
+
+    def on_failure(self, error: ProviderError) -> None:
+        """The context has ended with its socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect(Generic[MessageT]):
+    """How to read a vendor's messages: ``read`` gives the context (None: about the socket) and the message, and
+    raises ProviderError for what cannot be read; ``socket_fault`` tells whether a message without context is an
+    error; ``lost`` makes the error for a socket that has ended."""
+
+    read: Callable[[bytes], tuple[str | None, MessageT]]
+    socket_fault: Callable[[MessageT], ProviderError | None]
+    lost: Callable[[PushedSocket], ProviderError]
+
+
+class SharedSocket(Generic[MessageT]):
+    """One socket and the contexts on it, told apart by one callback."""
+
+    def __init__(self, socket: PushedSocket, dialect: Dialect[MessageT]) -> None:
+        self._socket = socket
+        self._dialect = dialect
+        self._listeners: dict[str, Listener[MessageT]] = {}
+        socket.listen(self._on_message)
+        socket.on_close(self._on_close)
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket.is_open
+
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Call once when the socket has ended."""
+        self._socket.on_close(call)
+
+    def push(self, message: str) -> None:
+        """Send at once; a socket that has ended tells its contexts by itself."""
+        self._socket.push(message)
+
+    def close_soon(self) -> None:
+        self._socket.close_soon()
+
+    def register(self, context: str, listener: Listener[MessageT]) -> None:
+        """Pass on what is said in a context; if the socket has ended meanwhile, its failure follows at once."""
+        self._listeners[context] = listener
+        if not self._socket.is_open:
+            asyncio.get_running_loop().call_soon(self._on_close)
+
+    def forget(self, context: str) -> None:
+        self._listeners.pop(context, None)
+
+    def _on_message(self, raw: bytes) -> None:
+        try:
+            context, said = self._dialect.read(raw)
+        except ProviderError as error:
+            self._fail_all(error)
+            self._socket.close_soon()
+            return
+        if context is not None:
+            listener = self._listeners.get(context)
+            if listener is not None:
+                listener.on_message(context, said)
+        elif (fault := self._dialect.socket_fault(said)) is not None:
+            self._fail_all(fault)
+
+    def _on_close(self) -> None:
+        if self._listeners:
+            self._fail_all(self._dialect.lost(self._socket))
+
+    def _fail_all(self, error: ProviderError) -> None:
+        listeners = dict.fromkeys(self._listeners.values())
+        self._listeners.clear()
+        for listener in listeners:
+            listener.on_failure(error)
+
+
+class Sounds:
+    """What one reply has brought so far and its call has not yet read."""
+
+    def __init__(self, reply_id: int, overflow: Callable[[], VoiceError]) -> None:
+        self.inbox: Inbox[SpeechAudio | SpeechWords] = Inbox(MAX_UNREAD_SOUNDS, overflow)
+        self._reply_id = reply_id
+        self._aligner = SampleAligner()
+        self._bytes = 0
+
+    @property
+    def audio_ms(self) -> float:
+        """How much audio there has been."""
+        return duration_ms(self._bytes, SPEECH_HZ)
+
+    def audio(self, data: bytes) -> None:
+        """Add PCM, of any length."""
+        pcm = self._aligner.feed(data)
+        if pcm:
+            self._bytes += len(pcm)
+            self.inbox.put(SpeechAudio(self._reply_id, pcm))
+
+    def words(self, words: tuple[SpokenWord, ...]) -> None:
+        """Add when words are spoken, in ms from the reply's start."""
+        if words:
+            self.inbox.put(SpeechWords(self._reply_id, words))
+
+
+class SilenceWatch:
+    """Notices a voice that owes audio and sends none.
+
+    ``first_s`` is the longest wait for the first audio after the first text, ``stall_s`` the longest silence once the
+    last text is sent; between the two, silence is the model's, which writes no faster. ``on_silence`` is told how
+    long it was.
+    """
+
+    def __init__(self, first_s: float, stall_s: float, on_silence: Callable[[float], None]) -> None:
+        self._first_s = first_s
+        self._stall_s = stall_s
+        self._on_silence = on_silence
+        self._loop = asyncio.get_running_loop()
+        self._active_at = self._loop.time()
+        self._heard = False
+        self._last_sent = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def text_sent(self, *, last: bool) -> None:
+        self._active_at = self._loop.time()
+        self._last_sent = last
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._first_s, self._look)
+
+    def heard(self) -> None:
+        self._active_at = self._loop.time()
+        self._heard = True
+
+    @property
+    def quiet_s(self) -> float:
+        """How long ago anything was sent or heard."""
+        return self._loop.time() - self._active_at
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        limit_s = self._stall_s if self._heard else self._first_s
+        left_s = limit_s - self.quiet_s
+        if left_s <= 0 and (self._last_sent or not self._heard):
+            self._timer = None
+            self._on_silence(limit_s)
+        else:
+            self._timer = self._loop.call_later(max(left_s, 0.05), self._look)
