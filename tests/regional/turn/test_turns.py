@@ -1,13 +1,13 @@
 """Plain turns: the caller speaks, the agent answers; what is late, empty or lost."""
 
 import pytest
+from tests.regional.turn.conversation import Conversation
 
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
-from tests.regional.turn.conversation import Conversation
 
 
 def kinds(commands: list[c.Command]) -> list[str]:
@@ -28,19 +28,19 @@ def test_a_question_is_answered() -> None:
         "SetDeadline",
     ]
     assert talk.last(c.StartReply).messages == [{"role": "user", "content": "What is my balance?"}]
-    assert talk.state is State.THINKING
+    assert talk.state == "THINKING"
     talk.model_writes("It is ten ")
     talk.model_writes("pounds.")
     assert talk.said() == ["It is ten pounds."]
     talk.model_ends()
     assert talk.last(c.Say).last
     talk.voice_speaks(1500)
-    assert talk.state is State.SPEAKING
+    assert talk.state == "SPEAKING"
     talk.voice_ends()
     talk.wait(1.4)
-    assert talk.state is State.SPEAKING
+    assert talk.state == "SPEAKING"
     talk.wait(0.1)
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert talk.played_ms() == 1500
     assert talk.told == ["user: What is my balance?", "assistant: It is ten pounds."]
     assert talk.outcomes == [(1, "answered")]
@@ -82,7 +82,7 @@ def test_a_noise_without_words_asks_for_nothing() -> None:
     talk = Conversation()
     talk.caller_starts()
     talk.caller_ends("")
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert talk.last(c.TurnEnded).item is None
     assert not talk.all(c.StartReply)
     assert talk.told == []
@@ -98,7 +98,7 @@ def test_no_words_and_no_turn_is_nothing(event: e.Event, speaking: bool) -> None
         talk.agent_says("Hi there, how are you?", ms=3000)
     state = talk.state
     assert talk.send(event) == []
-    assert talk.state is state
+    assert talk.state == state
 
 
 @pytest.mark.parametrize("event", [e.PartialTranscript("Hello the"), e.EndOfTurn("Hello."), e.TurnResumed()])
@@ -106,7 +106,7 @@ def test_late_words_of_the_turn_that_ended_are_dropped(event: e.Event) -> None:
     talk = Conversation()
     talk.caller_says("Hello.")
     assert talk.send(event) == []
-    assert talk.state is State.THINKING
+    assert talk.state == "THINKING"
 
 
 def test_speech_before_the_answer_is_heard_supersedes_it() -> None:
@@ -123,7 +123,7 @@ def test_speech_before_the_answer_is_heard_supersedes_it() -> None:
     talk.agent_says("Ten pounds, and it is Monday.")
     talk.wait(2)
     assert talk.outcomes == [(1, "superseded"), (2, "answered")]
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
 
 
 def test_words_at_the_voice_that_nobody_heard_are_not_in_the_history() -> None:
@@ -143,7 +143,7 @@ def test_a_cough_before_the_answer_does_not_lose_it() -> None:
     talk.caller_starts()
     assert talk.last(c.StopReply).reply_id == 1
     talk.caller_ends("")
-    assert talk.state is State.THINKING
+    assert talk.state == "THINKING"
     assert talk.last(c.StartReply).messages == [{"role": "user", "content": "What is my balance?"}]
     talk.agent_says("Ten pounds.")
     talk.wait(2)
@@ -157,18 +157,18 @@ def test_where_the_client_asks_a_cough_ends_its_reply() -> None:
     talk.send(e.ReplyRequested())
     talk.caller_starts()
     talk.caller_ends("")
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert len(talk.all(c.StartReply)) == 1
 
 
 def test_where_the_client_asks_for_replies_a_turn_is_only_noted() -> None:
     talk = Conversation(TurnPolicy(reply_to_turns=False))
     talk.caller_says("Hello.")
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert talk.told == ["user: Hello."]
     assert not talk.all(c.StartReply)
     talk.send(e.ReplyRequested())
-    assert talk.state is State.THINKING
+    assert talk.state == "THINKING"
     assert talk.last(c.StartReply).turn_id == 1
 
 
@@ -176,7 +176,7 @@ def test_a_reply_of_nothing_leaves_the_turn_unanswered() -> None:
     talk = Conversation()
     talk.caller_says("Hold on a moment.")
     talk.model_ends()
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert talk.last(c.ReplyEnded).message is None
     assert talk.outcomes == [(1, "unanswered")]
 
@@ -187,7 +187,7 @@ def test_a_reply_of_marks_alone_is_silent() -> None:
     talk.model_writes("…")
     talk.model_ends()
     assert talk.said() == []
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
 
 
 def test_a_reply_that_was_too_long_is_incomplete() -> None:
@@ -211,10 +211,10 @@ def test_audio_that_comes_slowly_is_still_one_reply() -> None:
     for _ in range(3):
         talk.voice_speaks(200)
         talk.wait(1)
-        assert talk.state is State.SPEAKING
+        assert talk.state == "SPEAKING"
     talk.voice_ends()
     talk.wait(0)
-    assert talk.state is State.LISTENING
+    assert talk.state == "LISTENING"
     assert talk.played_ms() == 600
     assert talk.outcomes == [(1, "answered")]
 
@@ -225,7 +225,7 @@ class TestHearingLost:
         talk.caller_starts("What is")
         talk.caller_goes_on("What is my balance")
         talk.send(e.HearingLost())
-        assert talk.state is State.THINKING
+        assert talk.state == "THINKING"
         assert talk.told == ["user: What is my balance"]
 
     def test_a_speculation_on_the_same_words_is_released(self) -> None:
@@ -239,18 +239,18 @@ class TestHearingLost:
         talk = Conversation()
         talk.caller_starts()
         talk.send(e.HearingLost())
-        assert talk.state is State.LISTENING
+        assert talk.state == "LISTENING"
         talk.caller_says("Hello?")
-        assert talk.state is State.THINKING
+        assert talk.state == "THINKING"
 
     def test_over_the_agent_it_ends_the_overlap(self) -> None:
         talk = Conversation()
         talk.caller_says("Hello.")
         talk.agent_says("Hi there, how are you?", ms=3000)
         talk.caller_starts("mhm")
-        assert talk.state is State.OVERLAP
+        assert talk.state == "OVERLAP"
         talk.send(e.HearingLost())
-        assert talk.state is State.SPEAKING
+        assert talk.state == "SPEAKING"
 
     def test_while_nobody_speaks_it_is_nothing(self) -> None:
         talk = Conversation()
@@ -273,7 +273,7 @@ class TestHungUp:
             talk.agent_says("Hi there, how are you?", ms=3000)
         if state is State.OVERLAP:
             talk.caller_starts("mhm")
-        assert talk.state is state
+        assert talk.state == state.name
         talk.send(e.HungUp())
         talk.rules.check_the_end()
         assert not talk.deadlines
@@ -311,7 +311,7 @@ def test_events_of_unknown_replies_are_dropped() -> None:
         e.ToolFinished("99", "output"),
     ):
         assert talk.send(event) == []
-    assert talk.state is State.THINKING
+    assert talk.state == "THINKING"
 
 
 def test_what_a_model_sends_after_its_end_is_dropped() -> None:
@@ -336,11 +336,11 @@ def test_every_event_has_a_handler() -> None:
         bytes: b"",
     }
     concrete = [kind for kind in vars(e).values() if isinstance(kind, type) and issubclass(kind, e.Event)]
-    handled = set()
+    handled: set[type[e.Event]] = set()
     for kind in concrete:
         if kind is e.Event:
             continue
-        fields = {name: samples.get(kind.__annotations__[name], None) for name in kind.__struct_fields__}
+        fields = {name: samples.get(kind.__annotations__[name]) for name in kind.__struct_fields__}
         if kind is e.SpeechWords:
             fields["words"] = ()
         if kind is e.Truncated or kind is e.ReplyCancelled:
