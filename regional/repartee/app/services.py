@@ -10,12 +10,14 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
+from repartee.latency.hedging import HedgePolicy, HedgeSettings
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.session.call import Resources
+from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
 
 
@@ -51,11 +53,14 @@ class Services:
         )
         voice = CartesiaVoice(replace(speech, pool=_sized(speech.pool, settings)))
         self._all: tuple[_Provider, ...] = (ears, brain, voice)
+        self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
         self._agent = agent
         self._phrases = Phrases(voice)
         self._recording: asyncio.Task[None] | None = None
-        self.resources = Resources(ears, brain, voice, names, self._phrases, Experience())
+        self.resources = Resources(
+            ears, HedgedBrain(brain, policy=self.hedging), voice, names, self._phrases, Experience()
+        )
 
     @property
     def warm(self) -> bool:

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_LLM_MODEL"),
         description="The language model, where the agent names none.",
     )
+    hedge: bool = Field(
+        default=True,
+        validation_alias=_named("REPARTEE_HEDGE"),
+        description="Ask a language model that is late to begin a second time (at most 6 % extra requests).",
+    )
     voice: str = Field(
         default="f786b574-daa5-4673-aa0c-cbe3e8534c02",
         min_length=1,

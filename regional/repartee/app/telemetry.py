@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from repartee.agent.prefetch import PrefetchFigures
 from repartee.errors import ProviderError, VoiceError
+from repartee.latency.hedging import HedgePolicy
 from repartee.latency.timeline import TurnTrace
 from repartee.pool.pool import PoolFigures
 from repartee.session.observer import SpeculationOutcome
@@ -30,8 +32,12 @@ LATENCY_BUCKETS_S = (
 STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
 
 
-class PoolSource(Protocol):
-    """Anything that has pools."""
+class ServiceFigures(Protocol):
+    """What is counted elsewhere, and read when metrics are."""
+
+    @property
+    def hedging(self) -> HedgePolicy:
+        """How often the language model was asked twice."""
 
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
@@ -78,6 +84,15 @@ class Telemetry:
             ["provider", "stage"],
             registry=registry,
         )
+        self._prefetches = Counter(
+            "repartee_prefetch",
+            "Tools run before they were asked for, by what became of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._prefetch_saved = Counter(
+            "repartee_prefetch_saved_seconds", "Time that callers did not wait for tools.", registry=registry
+        )
         self._speculations = Counter(
             "repartee_speculations",
             "Replies begun before their turn was confirmed.",
@@ -85,9 +100,9 @@ class Telemetry:
             registry=registry,
         )
 
-    def watch_pools(self, pools: PoolSource) -> None:
-        """Report these pools' figures whenever metrics are read."""
-        self.registry.register(_PoolCollector(pools))
+    def watch(self, services: ServiceFigures) -> None:
+        """Report these figures whenever metrics are read."""
+        self.registry.register(_ServicesCollector(services))
 
     def turn_finished(
         self, call_id: str, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None
@@ -114,6 +129,12 @@ class Telemetry:
         """Count it."""
         self._speculations.labels(outcome).inc()
 
+    def call_ended(self, prefetched: PrefetchFigures) -> None:
+        """Count what prefetching did in the call."""
+        for outcome in ("hits", "misses", "wasted"):
+            self._prefetches.labels(outcome.removesuffix("s")).inc(getattr(prefetched, outcome))
+        self._prefetch_saved.inc(prefetched.saved_ms / 1000)
+
     def provider_failed(self, stage: str, error: VoiceError | str) -> None:
         """Count it, and log why."""
         provider = (
@@ -123,10 +144,10 @@ class Telemetry:
         log.warning("%s failed (%s): %s", stage, provider, error)
 
 
-class _PoolCollector(Collector):
-    """The pools' figures as Prometheus metrics."""
+class _ServicesCollector(Collector):
+    """The services' figures as Prometheus metrics."""
 
-    def __init__(self, source: PoolSource) -> None:
+    def __init__(self, source: ServiceFigures) -> None:
         self._source = source
 
     def collect(self) -> Iterator[Metric]:
@@ -151,6 +172,18 @@ class _PoolCollector(Collector):
             waited.add_metric([figures.name], figures.wait_ms / 1000)
             age.add_metric([figures.name], figures.age_s)
         yield from (connections, hits, misses, waited, age)
+        yield from self._hedging()
+
+    def _hedging(self) -> Iterator[Metric]:
+        policy = self._source.hedging
+        counts = {"requests": policy.requests, "hedged": policy.hedged, "won": policy.won}
+        told = {
+            "requests": "Replies asked of the language model.",
+            "hedged": "Replies that were late to begin and asked for a second time.",
+            "won": "Second requests that were answered first.",
+        }
+        for name, count in counts.items():
+            yield CounterMetricFamily(f"repartee_llm_{name}", told[name], value=count)
 
 
 def open_latency_log(path: str) -> TextIO:

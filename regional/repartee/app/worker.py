@@ -73,7 +73,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         telemetry.call_slots.set(settings.max_calls)
-        telemetry.watch_pools(services)
+        telemetry.watch(services)
 
     @property
     def ready(self) -> bool:

@@ -164,6 +164,7 @@ class Call:
             task.cancel()
         try:
             await self._agent.end()
+            self._observer.call_ended(self._agent.prefetched)
         finally:
             tasks = list(self._tasks)
             for task in tasks:

@@ -2,6 +2,7 @@
 
 from typing import Literal, Protocol
 
+from repartee.agent.prefetch import PrefetchFigures
 from repartee.errors import VoiceError
 from repartee.latency.timeline import TurnTrace
 from repartee.turn.commands import TurnOutcome
@@ -19,6 +20,9 @@ class Observer(Protocol):
 
     def speculation_ended(self, outcome: SpeculationOutcome) -> None:
         """A reply begun before its turn was confirmed was used or thrown away."""
+
+    def call_ended(self, prefetched: PrefetchFigures) -> None:
+        """A call is over; what prefetching did in it."""
 
     def provider_failed(self, stage: str, error: VoiceError | str) -> None:
         """A provider failed in a way that cost the caller something."""

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from repartee.app.telemetry import Telemetry
+from repartee.latency.hedging import HedgePolicy
 from repartee.pool.pool import PoolFigures
 
 from .conftest import INFRA, program
@@ -36,6 +37,10 @@ METRICS = {
     "repartee_provider_errors_total": {"provider", "stage"},
     "repartee_speculations_total": {"outcome"},
     "repartee_prefetch_total": {"outcome"},
+    "repartee_prefetch_saved_seconds_total": set[str](),
+    "repartee_llm_requests_total": set[str](),
+    "repartee_llm_hedged_total": set[str](),
+    "repartee_llm_won_total": set[str](),
     "repartee_tickets_refused_total": {"reason"},
     "repartee_draining": set[str](),
 }
@@ -80,8 +85,10 @@ def test_every_metric_is_exposed_by_a_worker() -> None:
     assert found == []
 
 
-class NoPools:
+class NoServices:
     """A worker whose pools hold nothing."""
+
+    hedging = HedgePolicy()
 
     def pools(self) -> Iterable[PoolFigures]:
         return ()
@@ -89,15 +96,13 @@ class NoPools:
 
 def test_the_list_is_what_the_code_exposes() -> None:
     telemetry = Telemetry("us-east", {}, io.StringIO())
-    telemetry.watch_pools(NoPools())
+    telemetry.watch(NoServices())
     exposed = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in telemetry.registry.collect()
     }
     listed = METRICS.keys() | HISTOGRAMS.keys()
-    assert exposed - listed == set()
-    # Counted where tools are run ahead of need, which not every worker does.
-    assert listed - exposed <= {"repartee_prefetch_total"}
+    assert exposed == listed
 
 
 def test_every_label_is_one_that_its_metric_has() -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from repartee.agent.agent import Agent
+from repartee.agent.prefetch import PrefetchFigures
 from repartee.agent.experience import Experience
 from repartee.audio.pcm import bytes_for_ms
 from repartee.errors import ProviderError, VoiceError
@@ -352,12 +353,16 @@ class Notes:
     turns: list[tuple[int, str, TurnTrace | None]] = field(default_factory=list)
     speculations: list[str] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    prefetched: PrefetchFigures | None = None
 
     def turn_finished(self, call_id: str, turn_id: int, outcome: str, trace: TurnTrace | None) -> None:
         self.turns.append((turn_id, outcome, trace))
 
     def speculation_ended(self, outcome: str) -> None:
         self.speculations.append(outcome)
+
+    def call_ended(self, prefetched: PrefetchFigures) -> None:
+        self.prefetched = prefetched
 
     def provider_failed(self, stage: str, error: VoiceError | str) -> None:
         self.failures.append((stage, str(error)))
