@@ -1,7 +1,7 @@
 """An agent's own way to reply, as the language model of its calls."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
@@ -25,7 +25,7 @@ class OwnBrain:
         self._context = context
         self._calls = 0
 
-    async def reply(self, request: p.ReplyRequest) -> AsyncIterator[p.ReplyPart]:
+    async def reply(self, request: p.ReplyRequest) -> AsyncGenerator[p.ReplyPart, None]:
         """Stream one reply. Raises ProviderError when the agent's function fails; closing it closes that function."""
         context = ReplyContext(
             self._context, request.messages, request.tools, request.max_tokens, request.temperature

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from repartee.agent.agent import Agent
-from repartee.agent.prefetch import PrefetchFigures
 from repartee.agent.experience import Experience
+from repartee.agent.prefetch import PrefetchFigures
 from repartee.audio.pcm import bytes_for_ms
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.timeline import TurnTrace
