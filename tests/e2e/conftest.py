@@ -29,15 +29,20 @@ def free_port() -> int:
     raise AssertionError("no free ports")
 
 
+def own_environment() -> dict[str, str]:
+    """The environment without the developer's own keys and settings."""
+    ours = ("DEEPGRAM_", "OPENAI_", "CARTESIA_", "ELEVENLABS_", "REPARTEE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
 @pytest.fixture(scope="session")
 def system() -> Iterator[str]:
     """`repartee up`; gives the edge's http URL."""
     port = free_port()
-    keys = ("DEEPGRAM", "OPENAI", "CARTESIA", "ELEVENLABS")
-    env = {name: value for name, value in os.environ.items() if not name.startswith((*keys, "REPARTEE_"))}
     process = subprocess.Popen(
         [Path(sys.executable).parent / "repartee", "up", "--port", str(port)],
-        env=env | {"PYTHONUNBUFFERED": "1"},
+        env=own_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

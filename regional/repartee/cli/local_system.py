@@ -66,12 +66,13 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
     regions_file = folder / "regions.json"
     regions_file.write_text(json.dumps({"regions": regions}, indent=2))
     api_key = environ.get("REPARTEE_API_KEY") or DEFAULT_API_KEY
-    real = tuple(provider for provider in PROVIDERS if environ.get(provider.key_variable))
+    real = tuple(provider for provider in PROVIDERS if _is_chosen(provider, environ))
     standins_port = options.port + STANDINS_PORT_OFFSET
     shared = {
         "REPARTEE_TICKET_KEY": secrets.token_urlsafe(32),
         "REPARTEE_API_KEY": api_key,
-        **_provider_env(real, f"http://127.0.0.1:{standins_port}"),
+        "REPARTEE_DRAIN_S": "0",
+        **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
     }
     edge_command = ["edge", "--port", str(options.port), "--regions", str(regions_file)]
     front = (
@@ -128,13 +129,23 @@ def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str,
     return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})
 
 
-def _provider_env(real: tuple[Provider, ...], standins_url: str) -> dict[str, str]:
-    """Point the providers without a key at their stand-ins; those with one are left as they are."""
+def _is_chosen(provider: Provider, environ: Mapping[str, str]) -> bool:
+    """Whether the user has a key for a provider, or an address of their own."""
+    return bool(environ.get(provider.key_variable) or environ.get(provider.url_variable))
+
+
+def _provider_env(
+    real: tuple[Provider, ...], standins_url: str, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Point the providers that nobody chose at their stand-ins; the others are left as they are."""
     env: dict[str, str] = {}
     for provider in PROVIDERS:
         if provider not in real:
             env[provider.key_variable] = STANDIN_KEY
             env[provider.url_variable] = standins_url + provider.path
+        elif not environ.get(provider.key_variable):
+            # A server of one's own often wants no key, but its client does.
+            env[provider.key_variable] = STANDIN_KEY
     return env
 
 

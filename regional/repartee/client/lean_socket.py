@@ -83,7 +83,7 @@ class LeanSocket(asyncio.Protocol):
             if isinstance(event, Response):
                 self._answered(event)
             elif isinstance(event, Frame):
-                self._take(event)
+                self.take(event)
         self._flush()
 
     def eof_received(self) -> None:
@@ -107,7 +107,8 @@ class LeanSocket(asyncio.Protocol):
             retry_after = response.headers.get("Retry-After")
             self._opened.set_exception(refused(self.url, response.status_code, body, retry_after))
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
+        """A frame has come: a whole message, a piece of one, or the end."""
         if frame.opcode is OP_CLOSE:
             code = int.from_bytes(bytes(frame.data)[:2], "big") if frame.data else None
             self.closed = str(broken_off(code, bytes(frame.data)[2:].decode("utf-8", "replace")))
