@@ -52,8 +52,8 @@ class NoRegion(Exception):
 class Connector(Generic[Connection]):
     """Connects a caller to the first of its regions that answers.
 
-    ``dial(attempt)`` opens a connection or raises DialFailed or CallerAtFault; when cancelled, by its deadline
-    too, it closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
+    ``dial(attempt)`` opens a connection or raises DialFailed or CallerAtFault; cancelled, also by its deadline, it
+    closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
     """
 
     def __init__(

@@ -60,6 +60,7 @@ class FakeRegion:
             select_subprotocol=_choose,
             max_size=8 * 2**20,
             compression=None,
+            close_timeout=0.5,
         )
         self.port = next(iter(self.server.sockets)).getsockname()[1]
 
@@ -76,7 +77,7 @@ class FakeRegion:
                 200, "OK", Headers({"content-type": "text/html"}), f"page of {self.name}".encode()
             )
         if request.path == "/healthz":
-            return Response(200, "OK", Headers(), b"ok")
+            return Response(200, "OK", Headers({"connection": "close"}), b"ok")
         if self.behaviour == "hang":
             await self.released.wait()
         if self.behaviour.isdigit():
