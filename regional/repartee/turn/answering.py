@@ -17,10 +17,10 @@ from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, 
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
+from repartee.turn.tool_wait import ToolWait
 
 FIRST_AUDIO = "first audio"
 PLAYED_OUT = "played out"
-FILLER = "filler"
 
 SpeculationOutcome = Literal["released", "resumed", "reworded"]
 
@@ -34,20 +34,13 @@ class Answering:
 
     def __init__(self, history: History, new_item_id: Callable[[], str], fillers: FillerChoice) -> None:
         self.policy = TurnPolicy()
-        self._fillers = fillers
-        self._filler_planned = False
-        self._filled: Reply | None = None
-        self._filler_ms: float | None = None
-        self._prefetch: str | None = None
+        self._tools = ToolWait(fillers)
         self._history = history
         self._new_item_id = new_item_id
         self._replies = 0
         self._active: list[Reply] = []
         self._sounding: list[Reply] = []
         self._speaker = Speaker()
-        self._running: set[str] = set()
-        self._awaited: set[str] = set()
-        self._calling: Reply | None = None
         self._client_calling: Reply | None = None
         self._due: int | None = None
         self._finished = -1
@@ -55,12 +48,12 @@ class Answering:
         self._trace: TurnTrace | None = None
 
     def __repr__(self) -> str:
-        return f"<Answering: {self._active}, {len(self._awaited)} tools awaited>"
+        return f"<Answering: {self._active}, {len(self._tools)} tools awaited>"
 
     @property
     def busy(self) -> bool:
         """More of an answer is to come: a reply is being made, or a tool is awaited."""
-        return bool(self._active or self._awaited)
+        return bool(self._active or self._tools)
 
     @property
     def generating(self) -> bool:
@@ -70,7 +63,7 @@ class Answering:
     @property
     def awaiting_tools(self) -> bool:
         """An answer waits for tools that the agent runs."""
-        return bool(self._awaited)
+        return bool(self._tools)
 
     @property
     def awaiting_client(self) -> bool:
@@ -289,41 +282,30 @@ class Answering:
 
     def finish_tool(self, event: ToolFinished, now: float) -> list[c.Command]:
         """A tool's result: it goes into the history in any case, and into the answer if that still waits."""
-        if event.call_id not in self._running:
+        awaited = len(self._tools)
+        if not self._tools.end(event):
             return []
-        self._running.remove(event.call_id)
         output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
         commands: list[c.Command] = [c.ToolAnswered(output, self._history.append(output))]
-        if event.call_id not in self._awaited:
+        if len(self._tools) == awaited:
             return commands
-        self._awaited.discard(event.call_id)
-        self._fillers.end(event.call_id)
-        if event.prefetch:
-            self._prefetch = "miss" if "miss" in (event.prefetch, self._prefetch) else event.prefetch
         return commands + self._plan_filler(now) + self._go_on(now)
 
     def fill(self, now: float) -> list[c.Command]:
         """A tool keeps the caller waiting: say what was prepared for that, unless something is being said."""
-        calling = self._calling
-        if calling is None or not self._awaited or self._active:
+        calling = self._tools.calling
+        if calling is None or not self._tools or self._active:
             return []  # while a reply is active nothing else can sound; when it is over, it is planned anew
-        self._filler_planned = False
-        phrase = self._fillers.take(now, self._speaker.ends_at)
+        phrase = self._tools.take_filler(self._speaker.ends_at, now)
         if phrase is None:
             return self._plan_filler(now)
         reply = self._new_reply(calling.turn_id, None, calling.request)
         reply.message.filler = True
-        self._filled = calling
         commands = self._open(reply, now)
         return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply, now)
 
     def _plan_filler(self, now: float) -> list[c.Command]:
-        """Have :meth:`fill` called when a filler is due."""
-        due = self._fillers.due_at(self._speaker.ends_at) if self._awaited else None
-        planned, self._filler_planned = self._filler_planned, due is not None
-        if due is not None:
-            return [c.SetDeadline(FILLER, max(due, now))]
-        return [c.ClearDeadline(FILLER)] if planned else []
+        return self._tools.plan(self._speaker.ends_at, now)
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -333,7 +315,7 @@ class Answering:
         ``unheard`` is the turn's outcome if nothing of its answer was audible.
         """
         commands: list[c.Command] = [c.ClearDeadline(FIRST_AUDIO), c.ClearDeadline(PLAYED_OUT)]
-        self._fillers.cancel()
+        self._tools.cancel()
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
         for reply in self._sounding:
             message = reply.message
@@ -351,9 +333,8 @@ class Answering:
         outcome = "interrupted" if self._trace else unheard
         self._active.clear()
         self._sounding.clear()
-        self._awaited.clear()
         commands += self._plan_filler(now)
-        self._calling = self._client_calling = None
+        self._client_calling = None
         return commands + self.close_turn(outcome)
 
     def played_out(self, now: float) -> list[c.Command]:
@@ -368,7 +349,8 @@ class Answering:
             return []
         finished = c.TurnFinished(self._due, outcome, self._trace)
         self._finished = self._due
-        self._due = self._trace = self._filler_ms = self._prefetch = None
+        self._due = self._trace = None
+        self._tools.forget_turn()
         return [finished]
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -384,12 +366,11 @@ class Answering:
             commands.insert(0, c.AnswerStarted(reply.reply_id, reply.message, previous))
         if reply not in self._sounding and any(isinstance(command, c.Play) for command in commands):
             self._sounding.append(reply)
-        if reply.message.filler and self._filled and reply.audible_at is not None:
-            self._filler_ms = self._filled.ms_since_speech(reply.audible_at)
-            self._filled = None
+        if reply.message.filler and reply.audible_at is not None:
+            self._tools.note_filler(reply.audible_at)
         if reply.trace and self._trace is None:
             self._trace = msgspec.structs.replace(
-                reply.trace, filler_ms=self._filler_ms, prefetch=self._prefetch
+                reply.trace, filler_ms=self._tools.filler_ms, prefetch=self._tools.prefetch
             )
             commands.append(c.TurnTraced(self._trace))
         return commands
@@ -399,11 +380,8 @@ class Answering:
             call.call_id += "_again"
         commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
         if call.name in self.policy.tools:
-            self._running.add(call.call_id)
-            self._awaited.add(call.call_id)
-            self._calling = reply
+            self._tools.begin(reply, call, now)
             commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
-            self._fillers.begin(call.call_id, call.name, now)
             commands += self._plan_filler(now)
         return commands
 
@@ -423,7 +401,7 @@ class Answering:
         if self._active:
             return commands
         commands.append(c.ClearDeadline(FIRST_AUDIO))
-        if self._awaited:
+        if self._tools:
             return commands + self._plan_filler(now)
         return commands + self._conclude(reply, now)
 
@@ -443,10 +421,9 @@ class Answering:
 
     def _go_on(self, now: float) -> list[c.Command]:
         """Once the tools' results are there, have the model speak about them."""
-        calling = self._calling
-        if calling is None or self._awaited or calling.model_reason is None:
+        calling = self._tools.release()
+        if calling is None:
             return []
-        self._calling = None
         self.owing = False
         if timeline := calling.time_left():
             timeline.mark("tool", now)

@@ -11,13 +11,14 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.answering import FILLER, FIRST_AUDIO, PLAYED_OUT, Answering
+from repartee.turn.answering import FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import Cause, State, next_state
+from repartee.turn.tool_wait import FILLER
 
 COMMIT = "commit"
 

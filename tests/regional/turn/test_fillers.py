@@ -6,6 +6,7 @@ from tests.regional.turn.conversation import Conversation
 from repartee.agent.fillers import Fillers
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.filler import NoFillers
 from repartee.turn.policy import TurnPolicy
 
 POLICY = TurnPolicy(tools=frozenset({"look_up", "count"}))
@@ -120,6 +121,23 @@ def test_none_is_said_before_the_model_has_finished() -> None:
     assert talk.said(2) == [PHRASE]
 
 
+def test_a_text_session_needs_none() -> None:
+    talk = Conversation(TurnPolicy(spoken=False, tools=POLICY.tools), Fillers({"look_up": [PHRASE]}))
+    talk.caller_says("What is my balance?")
+    talk.model_calls("call_1")
+    talk.model_ends("tool_calls")
+    talk.wait(5)
+    assert len(talk.all(c.ReplyStarted)) == 1
+
+
+def test_a_deadline_that_came_early_waits_for_its_time() -> None:
+    talk = waiting()
+    due = talk.deadlines["filler"]
+    assert talk.send(e.DeadlinePassed("filler")) == [c.SetDeadline("filler", due)]
+    talk.wait(0.15)
+    assert talk.said(2) == [PHRASE]
+
+
 def test_the_caller_may_interrupt_it() -> None:
     talk = filled()
     talk.wait(0.5)
@@ -168,3 +186,10 @@ def test_prefetched_results_are_noted(each: tuple[str | None, str | None], whole
     talk.send(e.ToolFinished("call_2", "2", each[1]))
     talk.agent_says("It is ten pounds.")
     assert talk.last(c.TurnTraced).trace.prefetch == whole
+
+
+def test_by_default_there_is_silence() -> None:
+    silent = NoFillers()
+    silent.begin("call_1", "look_up", 0.0)
+    assert silent.due_at(0.0) is None
+    assert silent.take(9.0, 0.0) is None

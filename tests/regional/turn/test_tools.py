@@ -62,6 +62,16 @@ class TestOfTheAgent:
         talk.tool_gives("call_2", "two")
         assert tool_results(talk) == ["one", "two"]
 
+    def test_all_results_before_the_model_has_finished(self) -> None:
+        talk = asked()
+        talk.model_calls("call_1")
+        talk.tool_gives("call_1", "one")
+        talk.model_ends("tool_calls")
+        assert tool_results(talk) == ["one"]
+        talk.agent_says("It is one.")
+        talk.wait(2)
+        assert talk.outcomes == [(1, "answered")]
+
     def test_words_before_the_call_are_spoken_at_once_and_stand_before_it(self) -> None:
         talk = asked()
         talk.model_writes("One moment please")

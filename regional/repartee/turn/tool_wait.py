@@ -1,0 +1,93 @@
+"""The wait for tools: which of them run, which an answer awaits, and when the caller hears a filler meanwhile.
+
+Knows what was asked for and what came; how replies are made and heard is not its business.
+"""
+
+from repartee.turn import commands as c
+from repartee.turn.events import ToolFinished
+from repartee.turn.filler import FillerChoice
+from repartee.turn.history import FunctionCall
+from repartee.turn.reply import Reply
+
+FILLER = "filler"
+
+
+class ToolWait:
+    """One conversation's tools. ``len()`` is how many an answer awaits; others may run on, for their effects' sake.
+
+    ``filler_ms`` is how long after the caller's speech this turn's filler was audible, ``prefetch`` whether its
+    results had been prefetched (None: there was neither).
+    """
+
+    def __init__(self, fillers: FillerChoice) -> None:
+        self.filler_ms: float | None = None
+        self.prefetch: str | None = None
+        self.calling: Reply | None = None
+        self._fillers = fillers
+        self._filled: Reply | None = None
+        self._planned = False
+        self._running: set[str] = set()
+        self._awaited: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._awaited)
+
+    def begin(self, reply: Reply, call: FunctionCall, now: float) -> None:
+        """A reply has asked for a tool, which runs from now on."""
+        self._running.add(call.call_id)
+        self._awaited.add(call.call_id)
+        self.calling = reply
+        if reply.message.spoken:
+            self._fillers.begin(call.call_id, call.name, now)
+
+    def end(self, event: ToolFinished) -> bool:
+        """A result; whether it is of a tool that ran."""
+        if event.call_id not in self._running:
+            return False
+        self._running.remove(event.call_id)
+        if event.call_id in self._awaited:
+            self._awaited.remove(event.call_id)
+            self._fillers.end(event.call_id)
+            if event.prefetch:
+                self.prefetch = "miss" if "miss" in (event.prefetch, self.prefetch) else event.prefetch
+        return True
+
+    def cancel(self) -> None:
+        """No answer awaits anything any longer."""
+        self._awaited.clear()
+        self._fillers.cancel()
+        self.calling = None
+
+    def forget_turn(self) -> None:
+        """What was noted belongs to a turn that is over."""
+        self.filler_ms = self.prefetch = None
+
+    def release(self) -> Reply | None:
+        """The reply whose tools have all answered and whose model has finished: once, to be followed by another."""
+        calling = self.calling
+        if calling is None or self._awaited or calling.model_reason is None:
+            return None
+        self.calling = None
+        return calling
+
+    def plan(self, audible_until: float, now: float) -> list[c.Command]:
+        """Have :meth:`take_filler` asked when a filler is due."""
+        due = self._fillers.due_at(audible_until) if self._awaited else None
+        planned, self._planned = self._planned, due is not None
+        if due is not None:
+            return [c.SetDeadline(FILLER, max(due, now))]
+        return [c.ClearDeadline(FILLER)] if planned else []
+
+    def take_filler(self, audible_until: float, now: float) -> str | None:
+        """The phrase to say now, if it is time."""
+        self._planned = False
+        phrase = self._fillers.take(now, audible_until)
+        if phrase is not None:
+            self._filled = self.calling
+        return phrase
+
+    def note_filler(self, audible_at: float) -> None:
+        """The filler has become audible."""
+        if self._filled:
+            self.filler_ms = self._filled.ms_since_speech(audible_at)
+            self._filled = None
