@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from types import FrameType
 
 import uvicorn
@@ -22,19 +23,35 @@ class DrainingServer(uvicorn.Server):
     """SIGTERM drains: no new calls, calls end by themselves or at the limit, then the process ends. SIGINT, or a
     second SIGTERM, ends it at once."""
 
-    _draining: asyncio.Task[None] | None = None
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._told_to_drain = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by uvicorn on SIGINT and SIGTERM."""
-        if sig == signal.SIGTERM and self._draining is None and self.started:
-            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        """Called by uvicorn on SIGINT and SIGTERM, between any two instructions."""
+        if sig == signal.SIGTERM and self.started and self._loop and not self._told_to_drain:
+            self._told_to_drain = True
+            self._loop.call_soon_threadsafe(self._begin_drain)
         else:
             super().handle_exit(sig, frame)
 
+    def _begin_drain(self) -> None:
+        self._draining = asyncio.ensure_future(self._drain())
+
     async def _drain(self) -> None:
-        worker: Worker = self.config.loaded_app.state.worker
-        await worker.drain()
-        self.should_exit = True
+        worker: Worker = self._app.state.worker
+        try:
+            await worker.drain()
+        finally:
+            self.should_exit = True
 
 
 def make_server(app: Starlette, *, host: str, port: int) -> DrainingServer:
@@ -55,5 +72,6 @@ def make_server(app: Starlette, *, host: str, port: int) -> DrainingServer:
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=2,
-        )
+        ),
+        app,
     )

@@ -57,6 +57,7 @@ class Services:
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
         self._agent = agent
         self._phrases = Phrases(voice)
+        self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
         self.resources = Resources(
             ears, HedgedBrain(brain, policy=self.hedging), voice, names, self._phrases, Experience()
@@ -64,9 +65,15 @@ class Services:
 
     @property
     def warm(self) -> bool:
-        """All pools have what a call needs, and what is said word for word is recorded."""
-        recorded = self._recording is not None and self._recording.done()
-        return recorded and all(provider.warm for provider in self._all)
+        """All pools have had what a call needs, and what is said word for word is recorded.
+
+        Once true it stays so: a provider that is down later is no reason to have the worker, and the calls on it,
+        replaced.
+        """
+        if not self._was_warm:
+            recorded = self._recording is not None and self._recording.done()
+            self._was_warm = recorded and all(provider.warm for provider in self._all)
+        return self._was_warm
 
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""

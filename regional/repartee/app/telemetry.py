@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, get_args
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -99,6 +99,14 @@ class Telemetry:
             ["outcome"],
             registry=registry,
         )
+
+        # A counter that is born at 1 shows no increase: an alarm would miss the first of its kind.
+        for outcome in get_args(TurnOutcome):
+            self._turns.labels(outcome)
+        for outcome in get_args(SpeculationOutcome):
+            self._speculations.labels(outcome)
+        for stage, provider in self._providers.items():
+            self._provider_errors.labels(provider, stage)
 
     def watch(self, services: ServiceFigures) -> None:
         """Report these figures whenever metrics are read."""

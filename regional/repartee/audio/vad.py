@@ -7,7 +7,7 @@ webrtcvad goes on saying speech for 100 to 120 ms after the true end (measured),
 therefore must also be louder than the noise: silence shows within the frame in which it begins.
 """
 
-import webrtcvad  # type: ignore[import-untyped]
+import webrtcvad
 
 from repartee.audio.framing import Framer
 from repartee.audio.pcm import level, resampler

@@ -104,5 +104,5 @@ async def test_closing_a_reply_closes_the_agents_generator() -> None:
 
     stream = brain(agent).reply(REQUEST)
     assert await anext(stream) == TextDelta("on and on ")
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert closed == [True]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-import soxr  # type: ignore[import-untyped]
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
