@@ -320,6 +320,8 @@ class Answering:
         for reply in self._sounding:
             message = reply.message
             heard_ms = self._speaker.heard_ms(reply.reply_id, now)
+            if message.heard_ms is not None:
+                heard_ms = min(heard_ms, message.heard_ms)  # the client has told already where it stopped
             if reply in self._active or heard_ms < message.audio_ms - HEARD_SLACK_MS:
                 message.heard_ms = heard_ms
                 commands.append(c.StopPlaying(reply.reply_id))

@@ -128,6 +128,17 @@ def test_the_client_knows_better_what_it_played() -> None:
     assert talk.last(c.StartReply).messages[1] == {"role": "assistant", "content": "Your balance is"}
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_the_client_may_know_before_recognition_does(complete: bool) -> None:
+    """Its own detector stopped the playing; ours hears the caller a little later."""
+    talk = answering(words=True, complete=complete)
+    talk.wait(1.2)
+    talk.send(e.Truncated(talk.items[1].item_id, 1000))
+    talk.wait(0.8)
+    talk.caller_starts("Stop")
+    assert talk.told[1] == "assistant: Your balance is"
+
+
 def test_the_client_may_have_played_more_than_we_reckoned() -> None:
     talk = answering(words=True)
     talk.wait(1)
