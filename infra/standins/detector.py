@@ -5,6 +5,7 @@ Two detectors share one face: :class:`LevelDetector` takes whatever is loud enou
 """
 
 import math
+from collections import deque
 from typing import Protocol
 
 import webrtcvad
@@ -104,10 +105,12 @@ class SpeechDetector:
 
     Speech must stand out from the noise floor by ``margin_db`` and be taken for speech by webrtcvad (its strictest
     mode). The end is where the level fell, to 10 ms: the model alone lags by 100 ms. Islands of sound shorter than
-    ``island_ms`` (a click, a key) count only if they join speech within ``bridge_ms``.
+    ``island_ms`` (a click, a key) count only if they join speech within ``bridge_ms``. Sound that stays within
+    ``steady_db`` for ``steady_ms`` and below ``steady_below_db`` is noise, however suddenly it came (a microphone being
+    switched on): speech is never that even.
     """
 
-    margin_db = 9.0
+    margin_db = 8.0
     least_db = -52.0
     rise_db_per_s = 4.0
     island_ms = 30.0
@@ -115,6 +118,9 @@ class SpeechDetector:
     vad_memory_ms = 200.0
     dropout_ms = 300.0
     enough_ms = 60.0
+    steady_db = 4.0
+    steady_ms = 120.0
+    steady_below_db = -35.0
 
     def __init__(self) -> None:
         self.position_ms = 0.0
@@ -127,6 +133,7 @@ class SpeechDetector:
         self._voiced_at_ms = -math.inf
         self._run_ms = 0.0
         self._run_start_ms = 0.0
+        self._levels_db: deque[float] = deque(maxlen=int(self.steady_ms / BLOCK_MS))
 
     @property
     def confirmed(self) -> bool:
@@ -157,6 +164,7 @@ class SpeechDetector:
             self._voiced_at_ms = self.position_ms
         voiced = self.position_ms - self._voiced_at_ms <= self.vad_memory_ms
         self._follow_floor(level_db, voiced)
+        self._look_for_steady_noise(level_db)
         if voiced and level_db >= max(self._floor_db + self.margin_db, self.least_db):
             self._sound(start_ms)
         else:
@@ -172,6 +180,16 @@ class SpeechDetector:
         else:
             pace = 0.25 if voiced else 4.0
             self._floor_db = min(level_db, self._floor_db + pace * self.rise_db_per_s * BLOCK_MS / 1000)
+
+    def _look_for_steady_noise(self, level_db: float) -> None:
+        levels = self._levels_db
+        levels.append(level_db)
+        if level_db <= self._floor_db + self.margin_db / 2 or level_db >= self.steady_below_db:
+            return
+        if len(levels) == levels.maxlen and max(levels) - min(levels) < self.steady_db:
+            self._floor_db = sum(levels) / len(levels)
+            if self.onset_ms is not None and self.position_ms - self.onset_ms <= self.steady_ms + BLOCK_MS:
+                self.forget()
 
     def _sound(self, start_ms: float) -> None:
         if self._run_ms == 0.0:
