@@ -99,8 +99,8 @@ async def get_recent_transactions(
 
 
 def caller(ctx: CallContext) -> str:
-    """The caller's number. It comes with the call, not from the model, so nobody can ask for another's account."""
-    return str(ctx.metadata.get("phone", NOBODY))
+    """The caller's number. The session's ticket vouches for it: nobody can talk their way into another's account."""
+    return str(ctx.verified.get("phone", NOBODY))
 
 
 async def query(sql: str, *values: Any) -> list[dict[str, Any]]:

@@ -209,12 +209,15 @@ class Agent:
     def new_call(
         self,
         call_id: str,
-        metadata: Mapping[str, Any] | None = None,
+        verified: Mapping[str, Any] | None = None,
         *,
         say: Callable[[str], None] | None = None,
     ) -> CallContext:
-        """The context of a new call, with this agent's instructions, greeting, voice and language."""
-        context = CallContext(call_id, metadata, say=say)
+        """The context of a new call, with this agent's instructions, greeting, voice and language.
+
+        ``verified`` is what the session's ticket says of the caller.
+        """
+        context = CallContext(call_id, verified, say=say)
         context.instructions, context.greeting = self.instructions, self.greeting
         context.voice, context.language = self.voice, self.language
         return context

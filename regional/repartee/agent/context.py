@@ -15,26 +15,28 @@ Fact = str | int | float | bool
 class CallContext:
     """One call, as the agent's functions see it.
 
-    ``call_id`` is unique; ``metadata`` is what is known of the caller from the session ticket or ``session.update``;
-    ``state`` is a dict that is the agent's own for the length of the call. ``instructions``, ``greeting``, ``voice``
-    and ``language`` begin as the agent's and may be changed for this call in ``on_call_start``.
+    ``call_id`` is unique; ``state`` is a dict that is the agent's own for the length of the call. ``verified`` is
+    what the session's ticket says of the caller, ``metadata`` that and what the client has told. ``instructions``,
+    ``greeting``, ``voice`` and ``language`` begin as the agent's and may be changed for this call in
+    ``on_call_start``.
     """
 
     def __init__(
         self,
         call_id: str,
-        metadata: Mapping[str, Any] | None = None,
+        verified: Mapping[str, Any] | None = None,
         *,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.call_id = call_id
-        self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata or {}))
+        self.verified: Mapping[str, Any] = MappingProxyType(dict(verified or {}))
+        self.metadata: Mapping[str, Any] = self.verified
         self.state: dict[str, Any] = {}
         self.instructions = ""
         self.greeting: str | None = None
         self.voice: str | None = None
         self.language = "en"
-        self._known = facts_in(self.metadata)
+        self._known = facts_in(self.verified)
         self._say = say
 
     def __repr__(self) -> str:
@@ -44,6 +46,12 @@ class CallContext:
     def known(self) -> Mapping[str, Fact]:
         """Facts by name, from the metadata and from tools' results: predicted calls take arguments from here."""
         return MappingProxyType(self._known)
+
+    def tell(self, metadata: Mapping[str, Any]) -> None:
+        """What the client says of the caller; it cannot replace what is verified."""
+        told = {name: value for name, value in metadata.items() if name not in self.verified}
+        self.metadata = MappingProxyType({**told, **self.verified})
+        self.learn(facts_in(told))
 
     def learn(self, facts: Mapping[str, Fact]) -> None:
         """Add facts; a later one replaces an earlier one of its name."""
@@ -59,7 +67,8 @@ class CallContext:
 
     def fork(self) -> "CallContext":
         """A context for a run that may never have happened: it says nothing, and its state is a copy."""
-        twin = CallContext(self.call_id, self.metadata)
+        twin = CallContext(self.call_id, self.verified)
+        twin.metadata = self.metadata
         twin.state = dict(self.state)
         twin.instructions, twin.greeting = self.instructions, self.greeting
         twin.voice, twin.language = self.voice, self.language

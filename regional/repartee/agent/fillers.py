@@ -4,7 +4,7 @@ One call's decisions, pure: times are seconds on any monotonic clock and come in
 A *wait* lasts from the first tool that runs to the answer, or to the caller's next words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -22,7 +22,11 @@ class FillerPolicy:
     """So many in one wait; 0: none at all."""
 
     slow_ms: float = 500.0
-    """A tool that tends to take this long gets its first filler at once: waiting would only add silence."""
+    """A tool that tends to take this long gets its first filler after ``slow_after_ms``: to wait for a result that
+    will not come would only add silence."""
+
+    slow_after_ms: float = 20.0
+    """Time for a result that had been prefetched."""
 
 
 @dataclass(slots=True)
@@ -33,12 +37,22 @@ class _Running:
 
 
 class Fillers:
-    """``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there
-    is another."""
+    """One call's.
 
-    def __init__(self, phrases: Mapping[str, Sequence[str]], policy: FillerPolicy | None = None) -> None:
+    ``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there is
+    another. ``expected_ms`` tells how long a tool tends to take (None: it is not known).
+    """
+
+    def __init__(
+        self,
+        phrases: Mapping[str, Sequence[str]],
+        policy: FillerPolicy | None = None,
+        *,
+        expected_ms: Callable[[str], float | None] = lambda tool: None,
+    ) -> None:
         self._phrases = {tool: tuple(choice) for tool, choice in phrases.items() if choice}
         self._policy = policy or FillerPolicy()
+        self._expected_ms = expected_ms
         self._running: dict[str, _Running] = {}
         self._next: dict[str, int] = {}
         self._said: list[str] = []
@@ -48,13 +62,15 @@ class Fillers:
     def __repr__(self) -> str:
         return f"<Fillers: {len(self._running)} tools awaited, {len(self._said)} said>"
 
-    def begin(self, call_id: str, tool: str, now: float, expected_ms: float | None = None) -> None:
-        """A tool has begun to run. ``expected_ms``: how long it tends to take, if that is known."""
+    def begin(self, call_id: str, tool: str, now: float) -> None:
+        """A tool has begun to run."""
         if not self._running:
             self._began = now
             self._said.clear()
-        slow = expected_ms is not None and expected_ms >= self._policy.slow_ms
-        self._running[call_id] = _Running(tool, now, 0.0 if slow else self._policy.after_ms / 1000)
+        policy = self._policy
+        slow = (self._expected_ms(tool) or 0.0) >= policy.slow_ms
+        after_ms = min(policy.slow_after_ms, policy.after_ms) if slow else policy.after_ms
+        self._running[call_id] = _Running(tool, now, after_ms / 1000)
 
     def end(self, call_id: str) -> None:
         """Its result is there."""

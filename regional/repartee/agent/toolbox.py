@@ -7,9 +7,9 @@ read-only one never runs twice at the same time for the same arguments.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
@@ -114,6 +114,11 @@ class Toolbox:
     def call_started(self) -> Sequence[Prefetch]:
         """The call has begun, and what is known of the caller is in the context."""
         return self._reserved(self._predictor.enter(GREETING))
+
+    def told(self, metadata: Mapping[str, Any]) -> Sequence[Prefetch]:
+        """The client has told something of the caller (``session.update``)."""
+        self._context.tell(metadata)
+        return self._reserved(self._predictor.reconsider())
 
     def heard(self, turn_id: int, text: str) -> Sequence[Prefetch]:
         """The caller's words in this turn so far."""

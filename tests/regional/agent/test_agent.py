@@ -223,3 +223,12 @@ def test_metadata_cannot_be_changed() -> None:
     metadata: Any = Agent("Hi.").new_call("1", {"phone": "+1"}).metadata
     with pytest.raises(TypeError):
         metadata["phone"] = "+2"
+
+
+def test_what_the_client_tells_cannot_replace_what_is_verified() -> None:
+    context = Agent("Hi.").new_call("1", {"phone": "+1"})
+    context.tell({"phone": "+2", "name": "Anna", "tags": ["x"]})
+    assert context.metadata == {"phone": "+1", "name": "Anna", "tags": ["x"]}
+    assert context.verified == {"phone": "+1"}
+    assert context.known == {"phone": "+1", "name": "Anna"}
+    assert context.fork().metadata == context.metadata

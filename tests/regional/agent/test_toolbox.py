@@ -372,6 +372,15 @@ async def test_what_a_guess_finds_makes_the_next_possible() -> None:
     assert await toolbox.run(1, "1", "balance", '{"customer_id": "C-1"}') == "1240"
 
 
+async def test_what_the_client_tells_of_the_caller_predicts_too() -> None:
+    desk = Desk(predictions={"greeting": "balance"})
+    toolbox = desk.toolbox()
+    assert toolbox.call_started() == []
+    [predicted] = toolbox.told({"customer_id": "C-1"})
+    assert predicted.key == ("balance", '{"account":"checking","customer_id":"C-1"}')
+    assert desk.context.metadata == {"phone": "+1", "customer_id": "C-1"}
+
+
 async def test_words_and_answers_and_speculative_replies_predict() -> None:
     desk = Desk(predictions={"savings": "balance", "lookup": "balance"})
     toolbox = desk.toolbox()
