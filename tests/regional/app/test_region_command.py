@@ -1,0 +1,101 @@
+"""`repartee region` as a process: its faults in one sentence, and how it ends."""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+from tests.regional.app.running import TICKET_KEY, calling, region_process, run_region
+from websockets.exceptions import InvalidStatus
+
+KEYS = {"DEEPGRAM_API_KEY": "a", "OPENAI_API_KEY": "b", "CARTESIA_API_KEY": "c"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "told"),
+    [
+        ({}, ["--allow-anonymous"], "Not set: DEEPGRAM_API_KEY, OPENAI_API_KEY, CARTESIA_API_KEY"),
+        ({**KEYS, "REPARTEE_STT": "x", "REPARTEE_MAX_CALLS": "y"}, [], "REPARTEE_MAX_CALLS"),
+        (KEYS, [], "REPARTEE_TICKET_KEY is not set"),
+        (KEYS, ["--allow-anonymous", "--host", "0.0.0.0"], "on loopback only, not on 0.0.0.0"),
+        (KEYS, ["--allow-anonymous", "--agent", "no_such_module:agent"], "no_such_module"),
+    ],
+    ids=["keys", "settings", "ticket key", "anonymous", "agent"],
+)
+def test_a_users_mistake_is_told_in_words(
+    environment: dict[str, str], arguments: list[str], told: str
+) -> None:
+    ended = run_region(environment, *arguments)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_a_port_that_is_taken_is_told_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run_region(KEYS, "--allow-anonymous", "--port", port)
+    assert ended.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "--port" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def refused(url: str) -> int:
+    """The status of an upgrade that must not succeed."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with calling(url):
+                    await asyncio.sleep(0.02)
+            except InvalidStatus as error:
+                return error.response.status_code
+
+
+async def test_told_to_stop_it_lets_its_calls_end_and_takes_no_more(providers: dict[str, str]) -> None:
+    with region_process(providers, "--allow-anonymous") as worker:
+        async with calling(worker.url) as websocket:
+            await websocket.recv()
+            worker.signal(signal.SIGTERM)
+            assert await refused(worker.url) == 503
+            await websocket.send('{"type":"input_audio_buffer.clear"}')
+            assert "input_audio_buffer.cleared" in str(await websocket.recv())
+            assert worker.process.poll() is None
+        assert await worker.exit_status() == 0
+
+
+async def test_at_the_limit_it_closes_its_calls_and_ends(providers: dict[str, str]) -> None:
+    settings = {**providers, "REPARTEE_DRAIN_S": "0.2"}
+    with region_process(settings, "--allow-anonymous") as worker:
+        async with calling(worker.url) as websocket:
+            await websocket.recv()
+            worker.signal(signal.SIGTERM)
+            await asyncio.wait_for(websocket.wait_closed(), 10)
+            assert websocket.close_code == 1012
+        assert await worker.exit_status() == 0
+
+
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGTERM, signal.SIGTERM], [signal.SIGINT]], ids=["SIGTERM twice", "Ctrl-C"]
+)
+async def test_it_can_be_ended_at_once(providers: dict[str, str], signals: list[signal.Signals]) -> None:
+    settings = {**providers, "REPARTEE_TICKET_KEY": TICKET_KEY}
+    with region_process(settings, "--allow-anonymous") as worker:
+        async with calling(worker.url) as websocket:
+            await websocket.recv()
+            for number in signals:
+                worker.signal(number)
+                await asyncio.sleep(0.1)
+            await asyncio.wait_for(websocket.wait_closed(), 10)
+        assert await worker.exit_status() in (0, 130, -signal.SIGINT, -signal.SIGTERM)
+
+
+async def test_it_prints_no_trace_however_it_ends(providers: dict[str, str]) -> None:
+    with region_process(providers, "--allow-anonymous") as worker:
+        async with calling(worker.url) as websocket:
+            await websocket.recv()
+            worker.signal(signal.SIGINT)
+            await asyncio.wait_for(websocket.wait_closed(), 10)
+        await worker.exit_status()
+        assert worker.process.stdout is not None
+        assert "Traceback" not in worker.process.stdout.read()
