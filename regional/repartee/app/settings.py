@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from repartee.errors import ConfigurationError
@@ -131,6 +131,28 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_LATENCY_LOG"),
         description="File for one JSON line a turn; empty: standard output.",
     )
+    edge_url: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_EDGE_URL"),
+        description="The edge to send heartbeats to: load, draining, P90. Empty: none are sent.",
+    )
+    heartbeat_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=60,
+        validation_alias=_named("REPARTEE_HEARTBEAT_S"),
+        description="Time between two heartbeats, in seconds. The edge forgets a worker after 90 s.",
+    )
+    cloudwatch: Literal["emf", "off"] = Field(
+        default="off",
+        validation_alias=_named("REPARTEE_CLOUDWATCH"),
+        description="CloudWatch metrics: emf writes a line of them to standard output every minute.",
+    )
+    ecs_agent_uri: str = Field(
+        default="",
+        validation_alias=_named("ECS_AGENT_URI"),
+        description="Set by ECS itself: the task protects itself from being stopped while it has calls.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias=_named("REPARTEE_LOG_LEVEL"), description="What is logged."
     )
@@ -146,6 +168,20 @@ class Settings(BaseSettings):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be a bare address: no user, password, ? or #")
         return url.rstrip("/")
+
+    @field_validator("edge_url", "ecs_agent_uri")
+    @classmethod
+    def _is_web_address_or_empty(cls, url: str) -> str:
+        return cls._is_web_address(url) if url else url
+
+    @field_validator("edge_url")
+    @classmethod
+    def _can_be_signed(cls, url: str, info: ValidationInfo) -> str:
+        # A ticket key that is itself at fault is missing here, and told of on its own.
+        key = info.data.get("ticket_key")
+        if url and key is not None and not key.get_secret_value():
+            raise ValueError("needs REPARTEE_TICKET_KEY too: heartbeats are signed with it")
+        return url
 
     @field_validator("ticket_key", "ticket_key_previous")
     @classmethod
