@@ -96,7 +96,7 @@ class CallerAudio:
 
     __slots__ = ("_aligner", "_bytes", "_hz", "_keep_bytes", "_pieces")
 
-    def __init__(self, hz: int, *, keep_ms: float = 3_000) -> None:
+    def __init__(self, hz: int, *, keep_ms: float = 2_000) -> None:
         self._hz = hz
         self._keep_bytes = bytes_for_ms(keep_ms, hz)
         self._pieces: deque[tuple[bytes, float]] = deque()

@@ -16,7 +16,7 @@ A transcriber's connection was taken from the pool, serves one call and is then 
 
 import asyncio
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -152,7 +152,7 @@ class _Connector:
 
     def __init__(
         self,
-        request: Callable[[], Any],
+        request: Callable[[], Awaitable[Request]],
         settings: SocketSettings,
         *,
         base_url: str,
@@ -160,13 +160,16 @@ class _Connector:
         keepalive: str | None,
     ) -> None:
         self._request = request
+        self._noted: Request | None = None
         self._settings = settings
         self._base_url = base_url
         self._greeted = greeted
         self._keepalive = keepalive
 
     async def dial(self, *, urgent: bool) -> PushedSocket:
-        url, headers = await self._request()
+        if self._noted is None:  # it is the same for all, and takes the SDK longer than the dialling
+            self._noted = await self._request()
+        url, headers = self._noted
         try:
             socket = await open_socket(url, headers, self._settings)
         except DIAL_ERRORS as failure:

@@ -244,22 +244,12 @@ class ChatBrain:
         """Make one request that goes nowhere: the SDK's first takes 60 to 130 ms more than any other."""
         nowhere = httpx2.MockTransport(lambda request: httpx2.Response(200))
         async with httpx2.AsyncClient(transport=nowhere) as http:
-            client = self._client.with_options(http_client=http)
-            create = client.chat.completions.with_streaming_response.create
-            async with create(model=self._config.model, messages=[], stream=True):
-                pass
+            await _post(self._client.with_options(http_client=http), b"{}")
 
     async def _send(self, request: ReplyRequest) -> httpx2.Response:
         """Ask, and return when the answer has begun."""
-        manager = self._client.chat.completions.with_streaming_response.create(
-            model=self._config.model,
-            messages=[],  # the SDK would walk every message by its type, for 5 to 15 ms: they go in as they are
-            stream=True,
-            extra_headers={"Accept-Encoding": "identity"},  # the stream is read as it comes
-            extra_body=self._body(request),
-        )
         try:
-            return (await manager.__aenter__()).http_response
+            return await _post(self._client, msgspec.json.encode(self._body(request)))
         except openai.APIStatusError as error:
             raise self._refused(error) from error
         except openai.APITimeoutError as error:
@@ -272,14 +262,16 @@ class ChatBrain:
     def _body(self, request: ReplyRequest) -> dict[str, Any]:
         config = self._config
         body: dict[str, Any] = {
-            "messages": list(request.messages),
+            "model": config.model,
+            "messages": request.messages,
+            "stream": True,
             config.tokens_field: request.max_tokens,
             **config.extra,
         }
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.tools:
-            body["tools"] = list(request.tools)
+            body["tools"] = request.tools
             choice = request.tool_choice
             named = {"type": "function", "function": {"name": choice}}
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
@@ -315,3 +307,19 @@ class ChatBrain:
         return ProviderError(
             f"{provider} {what}.", provider=provider, stage="llm", retryable=retryable, status=status
         )
+
+
+async def _post(client: openai.AsyncOpenAI, body: bytes) -> httpx2.Response:
+    """Have the SDK make the request, authenticate it and judge the answer's status, and give the answer as it comes.
+
+    Its typed ``create`` walks every message by its type (5 to 15 ms with 20 of them), and half a millisecond at best.
+    """
+    answer: object = await client.post(
+        "/chat/completions",
+        cast_to=httpx2.Response,
+        content=body,
+        options={"headers": {"Content-Type": "application/json", "Accept-Encoding": "identity"}},
+        stream=True,
+        stream_cls=openai.AsyncStream[object],
+    )
+    return cast(httpx2.Response, answer)
