@@ -93,6 +93,6 @@ def prefixed(console: Console) -> Callable[[str, str], None]:
     """Prints a part's line after its name."""
 
     def show(name: str, line: str) -> None:
-        console.print(Text.assemble((f"{name:>16} │ ", "dim"), line))
+        console.print(Text.assemble((f"{name:>16} │ ", "dim"), line), soft_wrap=True)
 
     return show

@@ -7,6 +7,8 @@ import { Session } from "/page/session.js";
 import { Speaker } from "/page/speaker.js";
 import { TurnClock } from "/page/turn-clock.js";
 
+const WORDLESS_AFTER_MS = 400;
+
 export class Call extends EventTarget {
   /** Places a call with the token that `permit()` resolves to. Throws a Fault. */
   static async place(permit) {
@@ -33,6 +35,7 @@ export class Call extends EventTarget {
     this.latencies = new Map();
     this.itemsOf = new Map();
     this.received = new Map();
+    this.pending = new Set();
     this.responding = false;
     this.listenToSession();
     this.listenToSpeaker();
@@ -109,6 +112,12 @@ export class Call extends EventTarget {
       this.tell("heard", { item: item_id, text: "", done: false });
     });
     on("input_audio_buffer.speech_stopped", () => this.become("thinking"));
+    // A turn without words is given no item, and no answer.
+    on("conversation.item.added", ({ item }) => this.pending.delete(item.id));
+    on("input_audio_buffer.speech_stopped", ({ item_id }) => {
+      this.pending.add(item_id);
+      setTimeout(() => this.forgetIfWordless(item_id), WORDLESS_AFTER_MS);
+    });
     on("repartee.transcript.partial", ({ item_id, text }) => this.tell("heard", { item: item_id, text, done: false }));
     on("conversation.item.input_audio_transcription.delta", ({ item_id, delta }) =>
       this.tell("heard", { item: item_id, delta, done: false }));
@@ -144,6 +153,12 @@ export class Call extends EventTarget {
     this.speaker.addEventListener("drained", () => {
       if (this.state === "speaking" && !this.responding) this.become("listening");
     });
+  }
+
+  forgetIfWordless(item) {
+    if (!this.pending.delete(item)) return;
+    this.tell("unheard", { item });
+    if (this.state === "thinking" && !this.responding) this.become("listening");
   }
 
   hearAnswer(item, pcm) {

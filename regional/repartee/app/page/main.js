@@ -59,6 +59,7 @@ function follow(placed) {
     find("invitation").hidden = true;
     transcript.heard(words);
   });
+  on("unheard", (words) => transcript.unheard(words));
   on("said", (words) => {
     find("invitation").hidden = true;
     transcript.said(words);

@@ -20,6 +20,12 @@ export class TranscriptView {
     this.follow();
   }
 
+  /** What sounded like the beginning of a turn held no words. */
+  unheard({ item }) {
+    this.lines.get(item)?.element.remove();
+    this.lines.delete(item);
+  }
+
   /** What the agent says. */
   said({ item, delta }) {
     const line = this.line(item, "agent", "Agent");
