@@ -61,8 +61,9 @@ def system() -> Iterator[str]:
     assert process.returncode == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """For one module: Playwright's loop runs on in this thread, where no other test's could."""
     with sync_playwright() as started:
         yield started
 
