@@ -101,6 +101,7 @@ class Pool(Generic[ConnectionT]):
         self._counters = _Counters()
         self._last_error: VoiceError | None = None
         self._running = False
+        self._closed = False
 
     def __repr__(self) -> str:
         policy = self._policy
@@ -155,6 +156,8 @@ class Pool(Generic[ConnectionT]):
 
     async def acquire(self, *, timeout_s: float | None = None) -> Lease[ConnectionT]:
         """A ready connection, or a new one dialled at once. Raises ProviderError (the dial's) or PoolTimeout."""
+        if self._closed:
+            raise self._closing()
         started = self._now()
         key = self._take()
         if key is not None:
@@ -177,18 +180,22 @@ class Pool(Generic[ConnectionT]):
     async def aclose(self) -> None:
         """Stop dialling and close everything, leased connections too. Idempotent; waiting callers get PoolTimeout."""
         self._running = False
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(PoolTimeout(f"The pool of connections to {self._name} is closing."))
+                waiter.set_exception(self._closing())
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         for key in tuple(self._connections):
             self._drop(key)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _closing(self) -> PoolTimeout:
+        return PoolTimeout(f"The pool of connections to {self._name} is closing.")
 
     # --- the queue -----------------------------------------------------------------------------------------------
 

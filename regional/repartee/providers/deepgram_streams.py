@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 import msgspec
 
 from repartee.audio.framing import Gatherer
+from repartee.audio.pcm import duration_ms
 from repartee.audio.vad import FRAME_MS, VoiceActivity
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -68,7 +69,9 @@ class _Transcriber:
         self._gatherer = Gatherer(send_ms, HEARING_HZ)
         self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
         self._loop = asyncio.get_running_loop()
-        self._last_fed_at = self._last_said_at = self._loop.time()
+        self._last_fed_at = self._loop.time()
+        self._unanswered_s = 0.0
+        self._unanswered_since = self._last_fed_at
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(TICK_S, self._on_timer)
         self._socket.on_close(self._on_close)
         self._socket.listen(self._on_message)
@@ -100,7 +103,7 @@ class _Transcriber:
         self._inbox.fail(lost(self._socket))
 
     def _on_message(self, message: bytes) -> None:
-        self._last_said_at = self._loop.time()
+        self._unanswered_s = 0.0
         try:
             self._on_text(message)
         except msgspec.MsgspecError as error:
@@ -108,6 +111,16 @@ class _Transcriber:
 
     def _on_text(self, message: bytes) -> None:
         raise NotImplementedError
+
+    def _owes_an_answer(self, seconds: float) -> None:
+        """Count audio to which the recogniser should have something to say."""
+        if not self._unanswered_s:
+            self._unanswered_since = self._last_fed_at
+        self._unanswered_s += seconds
+
+    def _silent_for(self, limit_s: float) -> bool:
+        """Nothing was said to so much audio for so long; a backlog that is fed at once takes its time."""
+        return min(self._unanswered_s, self._loop.time() - self._unanswered_since) > limit_s
 
     def _on_timer(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._on_timer)
@@ -146,6 +159,11 @@ class FluxTranscriber(_Transcriber):
         self._in_turn = False
         super().__init__(lease, send_ms)
 
+    def feed(self, pcm: bytes) -> None:
+        super().feed(pcm)
+        if self._in_turn:
+            self._owes_an_answer(duration_ms(len(pcm), HEARING_HZ) / 1000)
+
     def finish_turn(self) -> None:
         self._socket.push(FORCE_END_TURN)
 
@@ -160,8 +178,7 @@ class FluxTranscriber(_Transcriber):
             self._fail(f"ended the stream: {said.code} {said.description}")
 
     def _on_tick(self, now: float) -> None:
-        audio_goes_in = now - self._last_fed_at < 1.0
-        if self._in_turn and audio_goes_in and now - self._last_said_at > self._stall_s:
+        if self._silent_for(self._stall_s):
             self._fail(f"fell silent in mid-turn for {self._stall_s:g} s")
 
 
@@ -223,7 +240,6 @@ class NovaTranscriber(_Transcriber):
         self._keepalive_s = keepalive_s
         self._vad = VoiceActivity(HEARING_HZ)
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
-        self._speech_unanswered_s = 0.0
         self._last_sent_at = asyncio.get_running_loop().time()
         super().__init__(lease, send_ms)
 
@@ -232,24 +248,23 @@ class NovaTranscriber(_Transcriber):
         now = self._last_sent_at = self._last_fed_at
         for speech in self._vad.feed(pcm):
             if speech:
-                self._speech_unanswered_s += FRAME_MS / 1000
+                self._owes_an_answer(FRAME_MS / 1000)
             outputs = self._endpointer.frame(speech, now)
             if outputs:
                 self._carry_out(outputs)
 
     def finish_turn(self) -> None:
-        self._carry_out(self._endpointer.force_end(self._loop.time()))
+        self._carry_out(self._endpointer.force_end())
 
     def _on_text(self, message: bytes) -> None:
-        self._speech_unanswered_s = 0.0
-        now = self._last_said_at
+        now = self._loop.time()
         said = _NOVA.decode(message)
         if said.type == "Results":
             self._carry_out(self._endpointer.transcript(_transcript(message), now))
         elif said.type == "SpeechStarted":
-            self._carry_out(self._endpointer.speech_started(now))
+            self._carry_out(self._endpointer.speech_started())
         elif said.type == "UtteranceEnd":
-            self._carry_out(self._endpointer.utterance_end(now))
+            self._carry_out(self._endpointer.utterance_end())
         elif said.type == "Error":
             self._fail(f"ended the stream: {said.description or said.message}")
 
@@ -267,8 +282,7 @@ class NovaTranscriber(_Transcriber):
         if now - self._last_sent_at >= self._keepalive_s:
             self._last_sent_at = now
             self._socket.push(KEEP_ALIVE)
-        if self._speech_unanswered_s > self._stall_s:
-            self._speech_unanswered_s = 0.0
+        if self._silent_for(self._stall_s):
             self._fail(f"did not answer {self._stall_s:g} s of speech")
 
 

@@ -15,7 +15,7 @@ One per process. Closing the iterator early cancels the request at the provider.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -249,7 +249,7 @@ class ChatBrain:
     async def _send(self, request: ReplyRequest) -> httpx2.Response:
         """Ask, and return when the answer has begun."""
         try:
-            return await _post(self._client, msgspec.json.encode(self._body(request)))
+            return await _post(self._client, msgspec.json.encode(self._body(request), enc_hook=_plain))
         except openai.APIStatusError as error:
             raise self._refused(error) from error
         except openai.APITimeoutError as error:
@@ -307,6 +307,15 @@ class ChatBrain:
         return ProviderError(
             f"{provider} {what}.", provider=provider, stage="llm", retryable=retryable, status=status
         )
+
+
+def _plain(value: object) -> object:
+    """What a request may hold beside lists and dicts."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"a request to the language model cannot hold {type(value).__name__}")
 
 
 async def _post(client: openai.AsyncOpenAI, body: bytes) -> httpx2.Response:

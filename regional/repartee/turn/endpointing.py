@@ -13,7 +13,8 @@ How an eager end of turn comes about, counted from the caller's last sound::
     ...      local speech again, or other words: TurnResumed
     +360     the recogniser's own end of speech, or local silence as long: EndOfTurn with the same words
 
-Positions in the audio are seconds from the start of the recogniser's stream.
+Positions in the audio are seconds from the start of the recogniser's stream. Silence is counted in audio, not on the
+clock: a network that holds frames back and lets them go in a bunch neither ends a turn nor draws one out.
 """
 
 import re
@@ -50,6 +51,8 @@ class EndpointingSettings:
     """Silence that ends a turn in which no word was recognised."""
     finalize_wait_ms: float = 1_000.0
     """How long the answer to a request to finalise is waited for."""
+    audio_gap_ms: float = 1_000.0
+    """A turn in which no audio comes at all for so long has ended."""
 
 
 class Finalize(Event, frozen=True, gc=False):
@@ -85,6 +88,11 @@ def _words(text: str) -> list[str]:
     return _NOT_WORDS.sub(" ", text).casefold().split()
 
 
+def _ms(seconds: float) -> float:
+    """Sums of frames, without the dust of adding them up."""
+    return round(seconds * 1000, 3)
+
+
 class Endpointer:
     """One call's turns. Every method returns what follows, in order."""
 
@@ -94,7 +102,8 @@ class Endpointer:
         self._frame_s = frame_ms / 1000
         self._heard_s = heard_s
         self._last_sound_s = heard_s
-        self._last_sound_at: float | None = None
+        self._sounded = False
+        self._last_frame_at: float | None = None
         self._speech_run_s = 0.0
         self._speech_since_finalize_s = 0.0
         self._in_turn = False
@@ -119,28 +128,29 @@ class Endpointer:
 
     @property
     def deadline(self) -> float | None:
-        """When :meth:`expire` wants to be called, if audio stops coming before; None without a turn."""
-        if not self._in_turn or self._last_sound_at is None:
+        """When :meth:`expire` wants to be called, if no audio comes before; None without a turn."""
+        if not self._in_turn or self._last_frame_at is None:
             return None
-        return self._last_sound_at + self._end_after_s()
+        return self._last_frame_at + self._settings.audio_gap_ms / 1000
 
     def frame(self, speech: bool, now: float) -> list[Output]:
         """One frame of the local detector, whose audio has just been sent to the recogniser."""
         self._heard_s += self._frame_s
+        self._last_frame_at = now
         if not speech:
             self._speech_run_s = 0.0
             return self._silence(now) if self._in_turn else []
         self._last_sound_s = self._heard_s
-        self._last_sound_at = now
+        self._sounded = True
         self._speech_run_s += self._frame_s
         self._speech_since_finalize_s += self._frame_s
-        if self._eager is not None and self._speech_run_s * 1000 >= self._settings.resume_speech_ms - 1e-6:
+        if self._eager is not None and _ms(self._speech_run_s) >= self._settings.resume_speech_ms:
             return self._resume()
         return []
 
-    def speech_started(self, now: float) -> list[Output]:
+    def speech_started(self) -> list[Output]:
         """The recogniser hears speech."""
-        return self._begin("", now)
+        return self._begin("")
 
     def transcript(self, result: Transcript, now: float) -> list[Output]:
         """The recogniser's words."""
@@ -156,27 +166,28 @@ class Endpointer:
             self._interim = result.text
         if result.final or self._settings.finalize_silence_ms is None:
             self._covered_s = max(self._covered_s, result.end_s)
-        outputs = self._begin(self.text, now) if self.text else []
+        outputs = self._begin(self.text) if self.text else []
         outputs += self._show()
         if result.speech_final and self._in_turn and self.text:
-            return outputs + self._end(now)
+            return outputs + self._end()
         if self._in_turn:
             outputs += self._silence(now)
         return outputs
 
-    def utterance_end(self, now: float) -> list[Output]:
+    def utterance_end(self) -> list[Output]:
         """The recogniser has seen no word for a while."""
-        return self._end(now) if self._in_turn and self.text else []
+        return self._end() if self._in_turn and self.text else []
 
-    def force_end(self, now: float) -> list[Output]:
+    def force_end(self) -> list[Output]:
         """The turn is to end now, with the words there are."""
         if not self._in_turn:
             return [EndOfTurn("")]
-        return self._end(now)
+        return self._end()
 
     def expire(self, now: float) -> list[Output]:
-        """The deadline has passed, perhaps without audio since."""
-        return self._silence(now) if self._in_turn else []
+        """End the turn if the deadline has passed."""
+        deadline = self.deadline
+        return self._end() if deadline is not None and now >= deadline else []
 
     # --- within ------------------------------------------------------------------------------------------------
 
@@ -188,13 +199,13 @@ class Endpointer:
         self._flushing_old = False
         return result.end_s <= self._stale_until_s
 
-    def _begin(self, text: str, now: float) -> list[Output]:
+    def _begin(self, text: str) -> list[Output]:
         if self._in_turn:
             return []
         self._in_turn = True
         self._shown = text
-        if self._last_sound_at is None:
-            self._last_sound_at = now
+        if not self._sounded:  # too soft for the local detector: its silence begins here
+            self._last_sound_s = self._heard_s
         return [StartOfTurn(text)]
 
     def _show(self) -> list[Output]:
@@ -215,12 +226,11 @@ class Endpointer:
         return [TurnResumed()]
 
     def _silence(self, now: float) -> list[Output]:
-        """What the time since the last sound means."""
-        silence_s = now - (self._last_sound_at if self._last_sound_at is not None else now)
-        if silence_s + 1e-9 >= self._end_after_s():
-            return self._end(now)
+        """What the silence since the last sound means."""
         settings = self._settings
-        silence_ms = silence_s * 1000 + 1e-6
+        silence_ms = _ms(self._heard_s - self._last_sound_s)
+        if silence_ms >= (settings.end_silence_ms if self.text else settings.empty_turn_ms):
+            return self._end()
         if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
             self._eager = self.text
             return [EagerEndOfTurn(self._eager)]
@@ -237,17 +247,13 @@ class Endpointer:
     def _finalize(self, now: float) -> list[Output]:
         if self._finalizing_until is not None and now < self._finalizing_until:
             return []
-        if self._speech_since_finalize_s * 1000 < self._settings.finalize_speech_ms:
+        if _ms(self._speech_since_finalize_s) < self._settings.finalize_speech_ms:
             return []
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = now + self._settings.finalize_wait_ms / 1000
         return [Finalize()]
 
-    def _end_after_s(self) -> float:
-        settings = self._settings
-        return (settings.end_silence_ms if self.text else settings.empty_turn_ms) / 1000
-
-    def _end(self, now: float) -> list[Output]:
+    def _end(self) -> list[Output]:
         text = self.text
         outputs: list[Output] = []
         if self._eager is not None:
@@ -264,7 +270,7 @@ class Endpointer:
         self._stale_until_s = self._covered_s = self._heard_s
         self._in_turn = False
         self._committed, self._interim, self._shown, self._eager = [], "", "", None
-        self._last_sound_at = None
+        self._sounded = False
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = None
         return outputs

@@ -248,6 +248,8 @@ async def test_closing_tells_who_waits() -> None:
         await pool.aclose()
         with pytest.raises(PoolTimeout, match="is closing"):
             await caller
+        with pytest.raises(PoolTimeout, match="is closing"):
+            await pool.acquire()
 
 
 async def test_idle_connections_are_kept_alive() -> None:
