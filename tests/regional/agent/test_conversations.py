@@ -244,7 +244,7 @@ async def play(script: Script) -> Session:
     return session
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(scripts)
 def test_no_tool_runs_twice_and_every_call_gets_its_result(script: Script) -> None:
     async def converse() -> Session:
@@ -264,7 +264,7 @@ def test_no_tool_runs_twice_and_every_call_gets_its_result(script: Script) -> No
             assert json.loads(item.output) in ("read", "a", "b")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(scripts)
 def test_a_hang_up_lets_what_changes_something_finish_and_nothing_more_is_said(
     script: Script,

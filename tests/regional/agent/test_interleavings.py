@@ -171,7 +171,7 @@ def check(world: World) -> None:
         assert len(outputs) <= 1, "the same call was answered differently"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(steps, max_size=40), st.sampled_from([0.0, 60.0]))
 def test_any_order_of_calls_guesses_results_and_cancellations(
     script: list[tuple[tuple[str, Any], int]], limit_s: float
@@ -193,7 +193,7 @@ def test_any_order_of_calls_guesses_results_and_cancellations(
     assert figures.wasted + figures.failed <= figures.started
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(steps, max_size=30), st.sampled_from([0.0, 60.0]))
 def test_a_hang_up_at_any_time_ends_everything(
     script: list[tuple[tuple[str, Any], int]], limit_s: float
