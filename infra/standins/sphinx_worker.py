@@ -30,7 +30,7 @@ NOISE_RMS = 120
 """Noise of this level (of 32768) is added to what is recognised: the acoustic model was trained in rooms. Synthetic
 speech over digital silence costs it 21 % of the words, with this noise 1 to 3 %."""
 
-START_CMN = "62.8,7.9,-9.8,30.1,-22,1.2,-2,-23.2,5.4,-13.7,17,-10.9,-7.1"
+START_CMN = "62.8,-2.9,-4.4,15,-5.4,-2.9,-4.1,-12.8,-3.2,-6.8,2.9,-1.5,-8.2"
 """Cepstral means after some minutes of speech; a call that began without them would lose its first sentences."""
 
 UTTERANCE_LIMIT_S = 60

@@ -62,7 +62,7 @@ def synthesise(text: str, *, voice: str = AGENT_VOICE, rate_hz: int = 24_000) ->
     end_ms = len(samples) / rate_hz * 1000
     cut_ms = cut / ESPEAK_HZ * 1000
     starts = [min(max(0.0, start - cut_ms), end_ms) for _, start in words]
-    ends = [*starts[1:], end_ms]
+    ends = [*starts[1:], end_ms][: len(starts)]
     named = [(word, round(s, 1), round(e, 1)) for (word, _), s, e in zip(words, starts, ends, strict=True)]
     return SpokenText(samples.astype("<i2").tobytes(), named, rate_hz)
 

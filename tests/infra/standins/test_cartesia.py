@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from cartesia import AsyncCartesia
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
 from standins import cartesia as standin
 from standins.pcm import peak
 from standins.server import Config, Running, serve
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 Client = Callable[..., AbstractAsyncContextManager[AsyncCartesia]]
 FORMAT = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
@@ -26,7 +27,9 @@ CONTEXT: dict[str, Any] = {
 
 @asynccontextmanager
 async def connected(client: AsyncCartesia) -> AsyncIterator[Any]:
-    connection = await client.tts.websocket_connect(websocket_connection_options={"compression": None}).enter()
+    connection = await client.tts.websocket_connect(
+        websocket_connection_options={"compression": None}
+    ).enter()
     try:
         yield connection
     finally:
@@ -54,7 +57,14 @@ async def test_text_in_pieces_becomes_audio_and_word_times(running: Running, car
     assert len(pcm) / 48000 == pytest.approx(58 * 0.062, abs=0.1)
     assert peak(pcm[:480]) > 1000
     words = [m.word_timestamps for m in messages if m.type == "timestamps"]
-    assert [word for times in words for word in times.words][:6] == ["We", "open", "at", "eight", "thirty.", "On"]
+    assert [word for times in words for word in times.words][:6] == [
+        "We",
+        "open",
+        "at",
+        "eight",
+        "thirty.",
+        "On",
+    ]
     starts = [start for times in words for start in times.start]
     assert starts == sorted(starts)
     assert words[-1].end[-1] == pytest.approx(len(pcm) / 48000, abs=0.05)

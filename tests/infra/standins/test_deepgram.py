@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from deepgram import AsyncDeepgramClient
 from deepgram.core.api_error import ApiError
+
 from standins import flux, nova
 from standins.pcm import from_linear16
 from standins.server import Running
@@ -14,7 +15,13 @@ from standins.voice import hum
 
 Client = Callable[..., AsyncDeepgramClient]
 FLUX = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": 16000}
-NOVA = {"model": "nova-3", "encoding": "linear16", "sample_rate": 16000, "interim_results": "true", "endpointing": 100}
+NOVA = {
+    "model": "nova-3",
+    "encoding": "linear16",
+    "sample_rate": 16000,
+    "interim_results": "true",
+    "endpointing": 100,
+}
 SPEECH = hum("a" * 12, 16_000).pcm[: 640 * 35]
 QUIET = bytes(640)
 
@@ -65,7 +72,9 @@ async def test_a_flux_turn(running: Running, deepgram: Client) -> None:
 async def test_flux_utterances_follow_the_script(running: Running, deepgram: Client) -> None:
     async with deepgram(running).listen.v2.connect(**FLUX) as socket:
         await say(socket)
-        assert "EagerEndOfTurn" not in [getattr(m, "event", "") for m in await read_until(socket, "EndOfTurn")]
+        assert "EagerEndOfTurn" not in [
+            getattr(m, "event", "") for m in await read_until(socket, "EndOfTurn")
+        ]
         await say(socket)
         second = (await read_until(socket, "EndOfTurn"))[-1]
     assert second.transcript == "What are your opening hours?"
@@ -81,7 +90,9 @@ async def test_flux_resumes(running: Running, deepgram: Client) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "rate_hz"), [("mulaw", 8000), ("alaw", 8000), ("linear16", 48000)])
-async def test_flux_hears_other_encodings(running: Running, deepgram: Client, encoding: str, rate_hz: int) -> None:
+async def test_flux_hears_other_encodings(
+    running: Running, deepgram: Client, encoding: str, rate_hz: int
+) -> None:
     pcm = hum("a" * 12, rate_hz).pcm + bytes(rate_hz)
     raw = {"mulaw": "pcm_mulaw", "alaw": "pcm_alaw", "linear16": "pcm_s16le"}[encoding]
     settings = FLUX | {"encoding": encoding, "sample_rate": rate_hz}
@@ -149,7 +160,10 @@ async def test_wrong_parameters_fail_the_handshake(
 
 
 async def test_a_bad_key_is_refused(running: Running, deepgram: Client) -> None:
-    for connect in (deepgram(running, "bad-key").listen.v2.connect(**FLUX), deepgram(running, "bad-key").listen.v1.connect(**NOVA)):
+    for connect in (
+        deepgram(running, "bad-key").listen.v2.connect(**FLUX),
+        deepgram(running, "bad-key").listen.v1.connect(**NOVA),
+    ):
         with pytest.raises(ApiError) as caught:
             async with connect:
                 pass

@@ -10,6 +10,7 @@ from typing import Any
 import openai as sdk
 import pytest
 from openai import AsyncOpenAI
+
 from standins.server import Config, Running, serve
 
 Client = Callable[..., AbstractAsyncContextManager[AsyncOpenAI]]
@@ -19,7 +20,11 @@ BALANCE = {
     "function": {
         "name": "get_balance",
         "description": "Account balance",
-        "parameters": {"type": "object", "properties": {"customer_id": {"type": "string"}}, "required": ["customer_id"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"customer_id": {"type": "string"}},
+            "required": ["customer_id"],
+        },
     },
 }
 

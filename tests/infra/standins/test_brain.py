@@ -1,0 +1,193 @@
+"""The dialogue model: what it understands, which tools it calls, and what it makes of their answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from standins.brain import answer, intent_of, tokens_of
+from standins.domain import SUGGESTED_QUESTIONS
+from standins.errands import ToolRequest
+from standins.phrases import LONG_STORY
+from standins.script import ScriptError, load_script, parse_script
+from standins.voice import synthesise
+
+
+def tool(name: str, description: str = "", /, **properties: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
+TEXT = {"type": "string"}
+BANK = [
+    tool("lookup_customer", name=TEXT),
+    tool("get_balance", customer_id=TEXT),
+    tool("get_recent_transactions", customer_id=TEXT),
+]
+CLINIC = [tool("check_availability", date=TEXT), tool("schedule_appointment", date=TEXT, time=TEXT)]
+
+
+class Talk:
+    """A conversation in OpenAI's chat form."""
+
+    def __init__(self, *tools: dict[str, Any]) -> None:
+        self.messages: list[dict[str, Any]] = [{"role": "system", "content": "Be brief."}]
+        self.tools = list(tools)
+
+    def ask(self, text: str) -> str:
+        self.messages.append({"role": "user", "content": text})
+        return self._next()
+
+    def result(self, call: ToolRequest, result: object) -> str:
+        calls = [
+            {"id": "1", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        ]
+        self.messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+        self.messages.append({"role": "tool", "tool_call_id": "1", "content": json.dumps(result)})
+        return self._next()
+
+    def _next(self) -> str:
+        self.reply = answer(self.messages, self.tools)
+        if self.reply.text:
+            self.messages.append({"role": "assistant", "content": self.reply.text})
+        return self.reply.text
+
+    @property
+    def call(self) -> ToolRequest:
+        (call,) = self.reply.tool_calls
+        return call
+
+
+@pytest.mark.parametrize(
+    ("said", "intent"),
+    [
+        ("Hello, can you hear me?", "there"),
+        ("what are your opening hours", "hours"),
+        ("what your open hours", "hours"),
+        ("where are you", "place"),
+        ("what is the balance my account", "balance"),
+        ("how much money do i have", "balance"),
+        ("what were my last transaction is", "transactions"),
+        ("can i come an appointment on Thursday", "appointment"),
+        ("how about tuesday morning", "appointment"),
+        ("half past three please", "booking"),
+        ("how do you work", "story"),
+        ("can you repeat that please", "repeat"),
+        ("thank you that was all", "goodbye"),
+        ("thank you", "thanks"),
+        ("my name is Anna", "introduction"),
+        ("what is my name", "my_name"),
+        ("are you a robot", "robot"),
+        ("what can you do", "abilities"),
+        ("can you book a flight", "appointment"),
+        ("order a pizza", None),
+    ],
+)
+def test_intents_survive_mishearing(said: str, intent: str | None) -> None:
+    assert intent_of(said) == intent
+
+
+def test_every_suggested_question_is_understood() -> None:
+    assert all(intent_of(question) is not None for question in SUGGESTED_QUESTIONS)
+
+
+def test_it_remembers_the_name_and_the_questions() -> None:
+    talk = Talk()
+    assert talk.ask("Hello, my name is Anna.") == "Nice to meet you, Anna. What can I do for you?"
+    hours = talk.ask("What are your opening hours?")
+    assert "What are your opening hours" in talk.ask("What did I ask before?")
+    assert "Anna" in talk.ask("What is my name?")
+    talk.ask("What are your opening hours?")
+    assert hours in talk.ask("Can you repeat that?")
+
+
+def test_it_says_plainly_what_it_cannot_do() -> None:
+    assert Talk().ask("Can you order a pizza?").startswith("I cannot help with that.")
+    assert Talk().ask("What is my balance?").startswith("I cannot see accounts here.")
+
+
+def test_balance_looks_the_customer_up_first_and_uses_what_it_found() -> None:
+    talk = Talk(*BANK)
+    talk.ask("My name is Anna.")
+    talk.result(talk.call, {"error": "not found"})
+    talk.ask("What is the balance of my account?")
+    assert talk.call.name == "lookup_customer"
+    assert json.loads(talk.call.arguments) == {"name": "Anna"}
+    talk.result(talk.call, {"customer_id": "C-7", "name": "Anna Berg"})
+    assert (talk.call.name, json.loads(talk.call.arguments)) == ("get_balance", {"customer_id": "C-7"})
+    spoken = talk.result(talk.call, {"balance": 1240.5, "currency": "USD"})
+    assert "1240 dollars and 50 cents" in spoken
+    talk.ask("And what were my last transactions?")
+    assert (talk.call.name, json.loads(talk.call.arguments)) == (
+        "get_recent_transactions",
+        {"customer_id": "C-7"},
+    )
+    spoken = talk.result(talk.call, {"transactions": [{"merchant": "the grocer", "amount": -54}]})
+    assert "54 dollars at the grocer" in spoken
+
+
+def test_an_appointment_is_checked_and_booked() -> None:
+    talk = Talk(*CLINIC)
+    talk.ask("Can I have an appointment on Thursday?")
+    assert (talk.call.name, json.loads(talk.call.arguments)) == ("check_availability", {"date": "thursday"})
+    assert "two o'clock or half past three" in talk.result(
+        talk.call, {"slots": ["two o'clock", "half past three"]}
+    )
+    talk.ask("Half past three, please.")
+    assert talk.call.name == "schedule_appointment"
+    assert json.loads(talk.call.arguments) == {"date": "thursday", "time": "half past three"}
+    assert "half past three" in talk.result(talk.call, {"confirmed": True, "time": "half past three"})
+
+
+def test_an_unknown_tool_is_called_by_its_words_and_its_answer_spoken() -> None:
+    weather = tool(
+        "get_weather", "Weather in a city", city=TEXT, days={"type": "integer"}, unit={"enum": ["c", "f"]}
+    )
+    talk = Talk(weather)
+    talk.ask("What is the weather like in Paris?")
+    assert (talk.call.name, json.loads(talk.call.arguments)) == (
+        "get_weather",
+        {"city": "paris", "days": 1, "unit": "c"},
+    )
+    assert "sky is clear" in talk.result(talk.call, {"sky": "clear", "degrees": 21})
+
+
+def test_tool_choice_is_obeyed() -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    forced = {"type": "function", "function": {"name": "check_availability"}}
+    assert answer(messages, CLINIC, forced).tool_calls[0].name == "check_availability"
+    assert answer(messages, CLINIC, "required").tool_calls
+    assert answer([{"role": "user", "content": "appointment"}], CLINIC, "none").tool_calls == ()
+
+
+def test_a_failed_tool_is_owned_up_to() -> None:
+    talk = Talk(*CLINIC)
+    talk.ask("What about tomorrow?")
+    assert "the calendar is down" in talk.result(talk.call, {"error": "the calendar is down"})
+
+
+def test_replies_open_with_a_short_clause() -> None:
+    for question in SUGGESTED_QUESTIONS:
+        first = tokens_of(Talk().ask(question))
+        assert min(i for i, token in enumerate(first) if token.strip() in (".", ",")) <= 7, question
+
+
+def test_the_story_is_long_enough_to_interrupt() -> None:
+    assert synthesise(LONG_STORY).duration_ms > 20_000
+
+
+def test_tokens_join_to_the_text() -> None:
+    text = "It's 3:30, isn't it? Yes — “fine”."
+    assert "".join(tokens_of(text)) == text
+    assert tokens_of("We open at eight.") == ["We", " open", " at", " eight", "."]
+
+
+def test_a_script_names_all_its_faults() -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse_script({"utterances": [{"say": "x"}, {"say": "a b", "reply": "c", "parts": ["a"]}, 3]}, "mine")
+    for part in ("utterances[0].reply", "utterances[1].parts", "utterances[2]"):
+        assert part in str(caught.value)
+    assert len(load_script()) == 8
