@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from repartee.app.background import reporting
 from repartee.app.services import Services
 from repartee.app.telemetry import Telemetry, open_latency_log
 from repartee.app.worker import Worker, WorkerConfig
@@ -46,7 +47,8 @@ def create_app(config: WorkerConfig) -> Starlette:
         app.state.worker = worker
         await services.start()
         try:
-            yield {"worker": worker}
+            async with reporting(worker):
+                yield {"worker": worker}
         finally:
             await services.aclose()
             if config.settings.latency_log:

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from repartee.agent.prefetch import PrefetchFigures
+from repartee.app.turn_tally import TurnTally
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.hedging import HedgePolicy
 from repartee.latency.timeline import TurnTrace
@@ -51,6 +52,7 @@ class Telemetry:
         self._region = region
         self._providers = dict(providers)
         self._log = latency_log
+        self._tallies: list[TurnTally] = []
         registry = self.registry
         self.calls_active = Gauge("repartee_calls_active", "Calls in progress.", registry=registry)
         self.call_slots = Gauge("repartee_call_slots", "Calls this worker takes at most.", registry=registry)
@@ -112,11 +114,18 @@ class Telemetry:
         """Report these figures whenever metrics are read."""
         self.registry.register(_ServicesCollector(services))
 
+    def tally(self) -> TurnTally:
+        """A new count of the turns from now on."""
+        self._tallies.append(TurnTally())
+        return self._tallies[-1]
+
     def turn_finished(
         self, call_id: str, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None
     ) -> None:
         """Count the turn, and write its line."""
         self._turns.labels(outcome).inc()
+        for tally in self._tallies:
+            tally.add(outcome, trace.voice_to_voice_ms if trace else None)
         line: dict[str, object] = {"call_id": call_id, "turn_id": turn_id, "region": self._region}
         line |= {"providers": self._providers, "outcome": outcome}
         if trace:

@@ -58,6 +58,16 @@ class WorkerConfig:
     allow_anonymous: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker at one moment: calls in progress, how many it takes, and whether new ones are welcome."""
+
+    active: int
+    slots: int
+    ready: bool
+    draining: bool
+
+
 class Worker:
     """One regional worker."""
 
@@ -72,6 +82,7 @@ class Worker:
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._watchers: list[Callable[[], None]] = []
         telemetry.call_slots.set(settings.max_calls)
         telemetry.watch(services)
 
@@ -79,6 +90,18 @@ class Worker:
     def ready(self) -> bool:
         """New calls are welcome: the pools are warm and the worker is not draining."""
         return self.services.warm and not self.slots.draining
+
+    def state(self) -> WorkerState:
+        """The worker now."""
+        return WorkerState(len(self._calls), self.slots.limit, self.ready, self.slots.draining)
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Arrange for ``call`` whenever a call has begun or ended, and when the drain begins. It must not wait."""
+        self._watchers.append(call)
+
+    def _tell_watchers(self) -> None:
+        for call in self._watchers:
+            call()
 
     async def hold_call(self, websocket: WebSocket, ticket: Ticket | None, slot: ExitStack) -> None:
         """Hold a call on an accepted socket until it ends; the slot is given back with the last thing it does."""
@@ -111,6 +134,7 @@ class Worker:
         self._calls.add(call)
         self._idle.clear()
         self.telemetry.calls_active.inc()
+        self._tell_watchers()
         try:
             yield
         finally:
@@ -118,11 +142,13 @@ class Worker:
             self._calls.discard(call)
             if not self._calls:
                 self._idle.set()
+            self._tell_watchers()
 
     async def drain(self) -> None:
         """Take no new calls; let those in progress end by themselves, or end them when the limit comes."""
         self.slots.draining = True
         self.telemetry.draining.set(1)
+        self._tell_watchers()
         log.info("draining: %d calls in progress", len(self._calls))
         started = time.monotonic()
         try:
