@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ async def region(
     """A worker on a socket of its own, with these settings."""
     settings = read_settings({"REPARTEE_LATENCY_LOG": os.devnull, **environment})
     app = create_app(WorkerConfig(settings, agent or Agent(instructions="Be kind."), allow_anonymous))
+    sockets = open_sockets()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         server = make_server(app, host="127.0.0.1", port=0)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -110,6 +111,16 @@ async def region(
         finally:
             server.should_exit = True
             await serving
+    await until(lambda: open_sockets() <= sockets)  # the providers' connections take a moment to say goodbye
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open (none, where the system does not tell)."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):
+            count += str(descriptor.readlink()).startswith("socket:")
+    return count
 
 
 @dataclass(frozen=True, slots=True)
