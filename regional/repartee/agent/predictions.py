@@ -52,13 +52,14 @@ def compile_predictions(
     faults: list[str] = []
     rules: list[Rule] = []
     may_run, broken = set(read_only), set(broken)
+    tools = ", ".join(sorted({*signatures, *broken})) or "none"
     for key, value in predictions.items():
         listed = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
         names = key if isinstance(key, tuple) else (key,)
         for forecast in listed:
             named = forecast.name if isinstance(forecast, ToolCall) else forecast
             if not isinstance(named, str) or named not in broken:
-                faults += _forecast_faults(key, forecast, signatures, may_run)
+                faults += _forecast_faults(key, forecast, signatures, may_run, tools)
         phrases = tuple(words_of(name) for name in names if isinstance(name, str))
         if not names or not all(phrases) or len(phrases) != len(names):
             faults.append(f"predictions: {key!r} is neither a state nor words to listen for.")
@@ -71,7 +72,7 @@ def compile_predictions(
 
 
 def _forecast_faults(
-    key: object, forecast: object, signatures: Mapping[str, Signature], may_run: set[str]
+    key: object, forecast: object, signatures: Mapping[str, Signature], may_run: set[str], tools: str
 ) -> list[str]:
     if callable(forecast):
         return []
@@ -82,8 +83,7 @@ def _forecast_faults(
     name = forecast if isinstance(forecast, str) else forecast.name
     signature = signatures.get(name)
     if signature is None:
-        known = ", ".join(sorted(signatures)) or "none"
-        return [f"predictions[{key!r}]: there is no tool {name!r} (tools: {known})."]
+        return [f"predictions[{key!r}]: there is no tool {name!r} (tools: {tools})."]
     if name not in may_run:
         return [
             f"predictions[{key!r}]: {name!r} is not marked read_only=True, so it must not run on a guess."
@@ -179,6 +179,13 @@ class Predictor:
             if key is not None and key not in settled:
                 found.setdefault(key, Prefetch(key, source))
         return list(found.values())
+
+    def foreseen(self, text: str) -> list[Key]:
+        """The calls that these words of the caller's predict by themselves, whatever the state is."""
+        self._text = text
+        words = words_of(text)
+        keys = [self._key(forecast, words) for forecast, _ in self._heard(words)]
+        return list(dict.fromkeys(key for key in keys if key is not None))
 
     def settle(self, key: Key) -> None:
         """This call is made, on a guess or in earnest: it need not be told again in this state and turn."""

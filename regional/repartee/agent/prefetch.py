@@ -141,6 +141,12 @@ class PrefetchCache(Generic[R]):
             del self._entries[key]
             self.figures.started -= 1
 
+    def peek(self, key: Key, now: float) -> R | None:
+        """A result that is ready, without taking it."""
+        self._expire(now)
+        entry = self._entries.get(key)
+        return entry.result if entry is not None and entry.stage is _Stage.READY else None
+
     def take(self, key: Key, now: float) -> R | None:
         """The real call has come: a result that is ready for it, or None. Counts no miss."""
         self._expire(now)

@@ -18,6 +18,7 @@ from repartee.agent.predictions import Predictor
 from repartee.agent.prefetch import Key, Prefetch, PrefetchCache, PrefetchFigures, PrefetchPolicy
 from repartee.agent.signature import Arguments, BadArguments
 from repartee.agent.tools import Outcome, Tool, execute, refusal
+from repartee.turn.foresight import Foreseen
 
 MAX_ARGUMENTS_CHARS = 16_000
 """Longer arguments are not from a model in its right mind."""
@@ -134,6 +135,22 @@ class Toolbox:
         except BadArguments:
             return ()
         return self._reserved([Prefetch((name, canonical), "model")])
+
+    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
+        """Results that are there already, of the tools that the caller's words in this turn predict."""
+        found = []
+        for key in self._predictor.foreseen(text):
+            flight = self._cache.peek(key, self._clock())
+            if flight is not None and (outcome := flight.done.result()) is not None:
+                found.append(Foreseen(key[0], key[1], outcome.output))
+        return found
+
+    def used(self, result: Foreseen) -> None:
+        """An answer was made with this result, as if the model had asked for it."""
+        flight = self._cache.take((result.name, result.arguments), self._clock())
+        if flight is not None and (outcome := flight.done.result()) is not None:
+            self._used(flight, outcome)
+        self._path.append(result.name)
 
     def answered(self, call_id: str) -> Sequence[Prefetch]:
         """A run has ended, and its result is in the conversation."""

@@ -2,8 +2,11 @@
 
 import importlib
 import re
+import textwrap
 from dataclasses import fields
 from pathlib import Path
+
+import pytest
 
 import repartee
 from repartee.agent.agent import Agent
@@ -13,6 +16,7 @@ from repartee.agent.limits import Limits
 from repartee.agent.loader import load
 from repartee.agent.prefetch import PrefetchPolicy
 from repartee.agent.toolbox import Toolbox
+from repartee.errors import ConfigurationError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "agents.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -33,6 +37,20 @@ async def test_the_first_agent_works_as_pasted(tmp_path: Path) -> None:
     assert await toolbox.run(1, "2", "put_aside", put) == '"Put aside under number 0042."'
     assert await toolbox.run(1, "3", "put_aside", put) == '"Put aside under number 0042."'
     assert await toolbox.run(2, "4", "loaves_left", '{"bread": "rye"}') == "10"
+
+
+def test_the_faults_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad = BLOCKS[0].replace(
+        '{("bread", "rye", "baguette", "sourdough"): "loaves_left"}', '{"bread": "loafs_left"}'
+    )
+    bad = bad.replace('    """See how many loaves of a bread are left."""\n', "").replace(
+        "async def put", "def put"
+    )
+    (tmp_path / "bakery.py").write_text(bad)
+    with pytest.raises(ConfigurationError) as refused:
+        load("bakery.py")
+    assert textwrap.indent(str(refused.value), "    ") in PAGE
 
 
 def test_every_block_is_python() -> None:
