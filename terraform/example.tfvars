@@ -19,6 +19,10 @@ scaling = {
 
 worker_environment = {
   REPARTEE_STT = "flux"
+
+  # Workers tell the edge how loaded they are; without it the edge learns that only when a worker refuses a call.
+  # REPARTEE_EDGE_URL    = "https://voice.example.com"
+  # REPARTEE_HEARTBEAT_S = "30" # each is one write to the edge's KV namespace
 }
 
 alarms = {

@@ -107,8 +107,8 @@ variable "worker_environment" {
   }
 
   validation {
-    condition     = !anytrue([for name in keys(var.worker_environment) : contains(["REPARTEE_REGION", "REPARTEE_MAX_CALLS", "REPARTEE_DRAIN_S"], name)])
-    error_message = "REPARTEE_REGION, REPARTEE_MAX_CALLS and REPARTEE_DRAIN_S follow from infra/regions.json and task.slots: leave them out of worker_environment."
+    condition     = !anytrue([for name in keys(var.worker_environment) : contains(["REPARTEE_REGION", "REPARTEE_MAX_CALLS", "REPARTEE_DRAIN_S", "REPARTEE_CLOUDWATCH"], name)])
+    error_message = "REPARTEE_REGION, REPARTEE_MAX_CALLS, REPARTEE_DRAIN_S and REPARTEE_CLOUDWATCH follow from infra/regions.json, task.slots and the autoscaler's needs: leave them out of worker_environment."
   }
 }
 

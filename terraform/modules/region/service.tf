@@ -8,6 +8,9 @@ locals {
       REPARTEE_REGION    = var.region.name
       REPARTEE_MAX_CALLS = tostring(var.task.slots)
       REPARTEE_DRAIN_S   = tostring(local.stop_timeout_s - 10)
+
+      # Alarms and autoscaling read these metrics: without them a region neither grows nor complains.
+      REPARTEE_CLOUDWATCH = "emf"
     },
   )
 

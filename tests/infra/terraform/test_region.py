@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from repartee.app.cloudwatch import metrics_document
+from repartee.app.turn_tally import TurnFigures
+from repartee.app.worker import WorkerState
+
 from .conftest import TERRAFORM, Resource
 
 
@@ -54,6 +58,21 @@ def test_the_autoscaler_follows_call_slots(region: dict[str, dict[str, Any]]) ->
     assert metric["metric_name"] == '"CallSlotsUsedPct"'
     assert metric["statistic"] == '"Average"'
     assert [d["name"] for d in metric["dimensions"]] == ['"Region"', '"Service"']
+
+
+def test_workers_publish_what_alarms_and_the_autoscaler_read(region: dict[str, dict[str, Any]]) -> None:
+    assert re.search(r'REPARTEE_CLOUDWATCH += "emf"', worker_definition())
+    state = WorkerState(active=1, slots=2, ready=True, draining=False)
+    published = metrics_document("us-east", state, TurnFigures((300.0,)), at_s=0)
+    for alarm in ("worker", "unanswered"):
+        assert region[f"aws_cloudwatch_metric_alarm.{alarm}"]["namespace"] == "${local.metrics.namespace}"
+    alarms = (TERRAFORM / "modules/region/alarms.tf").read_text()
+    read = set(re.findall(r'metric(?:_name)? += "(\w+)"', alarms)) - {"HealthyHostCount"}
+    directive = published["_aws"]["CloudWatchMetrics"][0]
+    assert {metric["Name"] for metric in directive["Metrics"]} == read
+    assert f'namespace  = "{directive["Namespace"]}"' in alarms
+    assert directive["Dimensions"] == [["Region", "Service"]]
+    assert f'Service = "{published["Service"]}"' in alarms
 
 
 def test_only_the_balancer_reaches_a_worker(region: dict[str, dict[str, Any]]) -> None:
