@@ -18,9 +18,9 @@ FRAME_BYTES = RATE_HZ * 2 * 20 // 1000
 QUESTIONS = (
     "What are your opening hours?",
     "How do you work?",
-    "Where are you?",
-    "Is there parking?",
-    "What can you do?",
+    "Can you hear me?",
+    "How are you?",
+    "Thank you.",
 )
 INTERRUPTED = 1
 """Which answer the next question interrupts."""
@@ -123,7 +123,7 @@ async def test_five_turns_with_a_barge_in(system: str) -> None:
     await client.close()
 
     assert call.errors == []
-    assert call.questions[0] == "what are your opening hours"
+    assert call.questions[0].startswith("what are your opening hours")
     assert len(call.questions) == len(call.answers) == len(QUESTIONS)
     assert "eight thirty" in call.said[call.answers[0]]
     assert call.status[INTERRUPTED] == "cancelled"
