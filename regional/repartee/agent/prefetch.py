@@ -147,6 +147,11 @@ class PrefetchCache(Generic[R]):
         entry = self._entries.get(key)
         return entry.result if entry is not None and entry.stage is _Stage.READY else None
 
+    def ready(self, now: float) -> dict[Key, R]:
+        """The results that could be used now, the oldest first. Asking counts as nothing."""
+        self._expire(now)
+        return {key: entry.result for key, entry in self._entries.items() if entry.result is not None}
+
     def take(self, key: Key, now: float) -> R | None:
         """The real call has come: a result that is ready for it, or None. Counts no miss."""
         self._expire(now)

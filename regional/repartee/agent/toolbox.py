@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import msgspec
+
 from repartee.agent.agent import Agent
-from repartee.agent.context import CallContext
+from repartee.agent.context import CallContext, facts_in
 from repartee.agent.experience import END, GREETING, Experience, Transition
 from repartee.agent.predictions import Predictor
 from repartee.agent.prefetch import Key, Prefetch, PrefetchCache, PrefetchFigures, PrefetchPolicy
 from repartee.agent.signature import Arguments, BadArguments
 from repartee.agent.tools import Outcome, Tool, execute, refusal
+from repartee.turn.foresight import Foreseen
 from repartee.turn.foresight import Foreseen
 
 MAX_ARGUMENTS_CHARS = 16_000
@@ -100,6 +103,7 @@ class Toolbox:
         self._turn_id = 0
         self._calls_in_turn = 0
         self._runs: dict[str, Run] = {}
+        self._offered: dict[Key, _Flight] = {}
         self._path = [GREETING]
 
     def __repr__(self) -> str:
@@ -159,6 +163,35 @@ class Toolbox:
             return ()
         self._path.append(run.tool)
         return self._reserved(self._predictor.enter(run.tool))
+
+    # --- what was looked up before the model was asked (see turn/foresight.py) --------------------------------------
+
+    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
+        """The results that these words ask for, after those that their arguments came from; each only once in a
+        conversation. Asking changes nothing."""
+        ready = {
+            key: flight for key, flight in self._cache.ready(self._clock()).items() if not flight.applied
+        }
+        meant = [key for key in self._predictor.meant(text) if key in ready]
+        given = {fact for key in meant for fact in facts_in(msgspec.json.decode(key[1])).items()}
+        found: list[Foreseen] = []
+        for key, flight in ready.items():
+            outcome = flight.done.result()
+            if outcome is not None and (key in meant or given & set(outcome.facts.items())):
+                self._offered[key] = flight
+                found.append(Foreseen(*key, outcome.output))
+        return found
+
+    def used(self, result: Foreseen) -> None:
+        """The turn is confirmed, and its answer was made with this result."""
+        key = (result.name, result.arguments)
+        self._cache.take(key, self._clock())
+        flight = self._offered.pop(key, None)
+        outcome = flight.done.result() if flight else None
+        if flight is not None and outcome is not None:
+            self._used(flight, outcome)
+            self._path.append(result.name)
+            self._predictor.enter(result.name)
 
     # --- running --------------------------------------------------------------------------------------------------
 

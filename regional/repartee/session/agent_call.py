@@ -16,8 +16,9 @@ from repartee.agent.fillers import Fillers
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Toolbox
 from repartee.providers.interfaces import Brain
-from repartee.turn.commands import RunTool
+from repartee.turn.commands import PrepareTool, RunTool
 from repartee.turn.events import Event, ReplyRequested, ToolFinished
+from repartee.turn.foresight import Foresight
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,11 @@ class AgentCall:
         return frozenset(self._agent.tools)
 
     @property
+    def foresight(self) -> Foresight:
+        """What has been looked up before it was asked for."""
+        return self._toolbox
+
+    @property
     def prefetched(self) -> PrefetchFigures:
         """What prefetching did in this call."""
         return self._toolbox.figures
@@ -75,9 +81,11 @@ class AgentCall:
 
     def learn(self, metadata: Mapping[str, Any]) -> None:
         """What the client tells of the caller in mid-call."""
-        self.context.learn(
-            {name: fact for name, fact in metadata.items() if isinstance(fact, str | int | float)}
-        )
+        self._guess(self._toolbox.told(metadata))
+
+    def prepare(self, command: PrepareTool) -> None:
+        """A speculative reply wants a tool: look it up on a guess, if it is one that may be."""
+        self._guess(self._toolbox.asked(command.name, command.arguments))
 
     def run(self, command: RunTool) -> None:
         """Run a tool; its result follows as an event, whatever becomes of it."""

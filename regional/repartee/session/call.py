@@ -109,7 +109,9 @@ class Call:
         )
         self._brain = self._agent.brain(resources.brain)
         self._config = _config_of(agent, settings)
-        self._machine = TurnMachine(settings.call_id, self._policy(), self._agent.fillers)
+        self._machine = TurnMachine(
+            settings.call_id, self._policy(), self._agent.fillers, self._agent.foresight
+        )
         self._announcer = Announcer(settings.call_id, settings.region, dict(resources.names))
         self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._hearing = Hearing(
@@ -295,6 +297,7 @@ class Call:
             c.ClearDeadline: self._clear_deadline,
             c.EndHearing: lambda command: self._hearing.finish_turn(),
             c.RunTool: self._agent.run,
+            c.PrepareTool: self._agent.prepare,
             c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
             c.SpeculationEnded: lambda command: self._observer.speculation_ended(command.outcome),

@@ -13,6 +13,7 @@ from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.events import ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
 from repartee.turn.filler import FillerChoice
+from repartee.turn.foresight import Foreseen, Foresight
 from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
@@ -32,9 +33,16 @@ class Answering:
     audio is complete, so they sound in order.
     """
 
-    def __init__(self, history: History, new_item_id: Callable[[], str], fillers: FillerChoice) -> None:
+    def __init__(
+        self,
+        history: History,
+        new_item_id: Callable[[], str],
+        fillers: FillerChoice,
+        foresight: Foresight,
+    ) -> None:
         self.policy = TurnPolicy()
         self._tools = ToolWait(fillers)
+        self._foresight = foresight
         self._history = history
         self._new_item_id = new_item_id
         self._replies = 0
@@ -118,17 +126,23 @@ class Answering:
         tentative: Message | None = None,
         timeline: Timeline | None = None,
         request: ReplyRequested | None = None,
+        words: str = "",
     ) -> list[c.Command]:
-        """Ask for a reply. With ``tentative`` it is a speculation: the words are not in the history yet."""
+        """Ask for a reply. With ``tentative`` it is a speculation: the words are not in the history yet.
+
+        ``words`` are the caller's, in the turn that is answered: what was looked up for them goes along.
+        """
         calling, self._client_calling = self._client_calling, None
         if calling and timeline is None and (timeline := calling.time_left()):
             timeline.mark("tool", now)
         reply = self._new_reply(turn_id, timeline, request, speculated=tentative is not None)
-        messages = self._history.messages(*([tentative] if tentative else []))
+        reply.foreseen = self._foresight.foreseen(turn_id, words) if words else ()
+        lookups = [item for result in reply.foreseen for item in _as_items(result, self._new_item_id())]
+        messages = self._history.messages(*([tentative] if tentative else []), *lookups)
         start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options)
         if reply.speculated:
             return [start]
-        return [*self._take_on(turn_id), start, *self._open(reply, now)]
+        return [*self._take_on(turn_id), *self._adopt(reply), start, *self._open(reply, now)]
 
     def recite(
         self, turn_id: int, text: str, now: float, request: ReplyRequested | None = None
@@ -142,7 +156,7 @@ class Answering:
         """The speculation's turn has ended with the words it was made for."""
         reply = self._active[-1]
         released = c.SpeculationEnded(reply.reply_id, "released")
-        return [*self._take_on(reply.turn_id), released, *self._release(reply, now)]
+        return [*self._take_on(reply.turn_id), released, *self._adopt(reply), *self._release(reply, now)]
 
     def drop(self, outcome: SpeculationOutcome) -> list[c.Command]:
         """The speculation was wrong: it leaves no trace."""
@@ -165,6 +179,18 @@ class Answering:
         )
         self._due = turn_id
         return finished
+
+    def _adopt(self, reply: Reply) -> list[c.Command]:
+        """What was looked up ahead for this reply has been used: it stands in the history as if asked for."""
+        commands: list[c.Command] = []
+        for result in reply.foreseen:
+            self._foresight.used(result)
+            self._tools.prefetch = self._tools.prefetch or "hit"
+            commands += [
+                c.ItemAdded(item, self._history.append(item))
+                for item in _as_items(result, self._new_item_id())
+            ]
+        return commands
 
     def _new_reply(
         self,
@@ -221,7 +247,9 @@ class Answering:
             return []
         call = FunctionCall(self._new_item_id(), event.call_id, event.name, event.arguments)
         commands = self._told(reply, reply.take_call(call, now))
-        return commands + (self._call(reply, call, now) if reply.confirmed else [])
+        if reply.confirmed:
+            return commands + self._call(reply, call, now)
+        return [*commands, c.PrepareTool(call.name, call.arguments)]
 
     def finish_text(self, reply_id: int, reason: str, now: float) -> list[c.Command]:
         """The model is done with the reply."""
@@ -286,7 +314,7 @@ class Answering:
         if not self._tools.end(event):
             return []
         output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
-        commands: list[c.Command] = [c.ToolAnswered(output, self._history.append(output))]
+        commands: list[c.Command] = [c.ItemAdded(output, self._history.append(output))]
         if len(self._tools) == awaited:
             return commands
         return commands + self._plan_filler(now) + self._go_on(now)
@@ -447,3 +475,9 @@ class Answering:
     def _ended(self, reply: Reply, status: c.ReplyStatus, reason: str | None) -> c.Command:
         message = reply.message if reply.in_history else None
         return c.ReplyEnded(reply.reply_id, reply.turn_id, status, message, reason)
+
+
+def _as_items(result: Foreseen, item_id: str) -> tuple[FunctionCall, FunctionOutput]:
+    """A lookup that nobody asked for, in the form of one that the model did."""
+    call = FunctionCall(f"{item_id}_call", f"call_{item_id}", result.name, result.arguments)
+    return call, FunctionOutput(item_id, call.call_id, result.output)

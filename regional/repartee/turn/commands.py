@@ -177,10 +177,17 @@ class AnswerCut(Command, frozen=True):
     heard_text: str
 
 
-class ToolAnswered(Command, frozen=True):
-    """A tool's result was put into the history."""
+class PrepareTool(Command, frozen=True):
+    """A speculative reply asks for this tool. It is not to be run for that; it may be looked up on a guess."""
 
-    item: FunctionOutput
+    name: str
+    arguments: str
+
+
+class ItemAdded(Command, frozen=True):
+    """A tool's result, or a call that was made without the model's asking, was put into the history."""
+
+    item: FunctionCall | FunctionOutput
     previous_item_id: str | None
 
 

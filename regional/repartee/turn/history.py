@@ -148,11 +148,12 @@ class History:
         item.heard_ms = audio_end_ms
         return item
 
-    def messages(self, *more: Message) -> list[dict[str, Any]]:
+    def messages(self, *more: Item) -> list[dict[str, Any]]:
         """The conversation in OpenAI's chat form, with ``more`` at the end; what was never heard is left out."""
-        outputs = {item.call_id: item.output for item in self._items if isinstance(item, FunctionOutput)}
+        items = [*self._items, *more]
+        outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionOutput)}
         messages: list[dict[str, Any]] = []
-        for item in [*self._items, *more]:
+        for item in items:
             if isinstance(item, Message):
                 if not item.filler and (text := item.heard_text).strip():
                     messages.append({"role": item.role, "content": text})

@@ -15,6 +15,7 @@ from repartee.turn.answering import FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
+from repartee.turn.foresight import Foresight, NoForesight
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import Cause, State, next_state
@@ -29,7 +30,11 @@ class TurnMachine:
     """One conversation. ``call_id`` makes item ids unique beyond it."""
 
     def __init__(
-        self, call_id: str, policy: TurnPolicy | None = None, fillers: FillerChoice | None = None
+        self,
+        call_id: str,
+        policy: TurnPolicy | None = None,
+        fillers: FillerChoice | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self.history = History()
         self.state = State.LISTENING
@@ -40,7 +45,9 @@ class TurnMachine:
         self._commit_awaited = False
         self._unended = False
         self._over = False
-        self._answers = answers = Answering(self.history, self.new_item_id, fillers or NoFillers())
+        self._answers = answers = Answering(
+            self.history, self.new_item_id, fillers or NoFillers(), foresight or NoForesight()
+        )
         self.policy = policy or TurnPolicy()
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             e.StartOfTurn: self._on_start,
@@ -195,7 +202,7 @@ class TurnMachine:
         turn.speculated_text = turn.text
         tentative = Message(turn.item_id, "user", turn.text)
         return commands + self._answers.begin(
-            turn.turn_id, now, tentative=tentative, timeline=self._new_timeline(now)
+            turn.turn_id, now, tentative=tentative, timeline=self._new_timeline(now), words=turn.text
         )
 
     def _on_resumed(self, event: e.TurnResumed, now: float) -> list[c.Command]:
@@ -263,7 +270,9 @@ class TurnMachine:
             self._answers.owing = wanted  # the turn's own answer follows
         else:
             timeline = self._new_timeline(now)
-            commands += self._answers.begin(turn.turn_id, now, timeline=timeline, request=request)
+            commands += self._answers.begin(
+                turn.turn_id, now, timeline=timeline, request=request, words=turn.text
+            )
         return self._after(commands, now)
 
     def _record_turn(self) -> list[c.Command]:

@@ -4,6 +4,7 @@ Owns what becomes of the text (chunks), what becomes of the audio (held until th
 and the marks on the turn's timeline. Does not know whose turn it is: the machine does.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from repartee.audio.speech_end import leading_silence_ms
@@ -11,6 +12,7 @@ from repartee.latency.timeline import Stage, Timeline, TurnTrace
 from repartee.turn.chunking import Chunker, has_words, speakable
 from repartee.turn.commands import Command, Play, ReplyWords, Say
 from repartee.turn.events import ReplyRequested
+from repartee.turn.foresight import Foreseen
 from repartee.turn.history import FunctionCall, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speaker import Speaker
@@ -56,6 +58,7 @@ class Reply:
         self.news_at = 0.0
         self.speech_done = not message.spoken
         self.calls: list[FunctionCall] = []
+        self.foreseen: Sequence[Foreseen] = ()
         self.trace: TurnTrace | None = None
         self._chunker = Chunker(policy.chunks)
         self._speculative_chunks = policy.speculative_chunks

@@ -61,7 +61,7 @@ class Announcer:
             c.AnswerStarted: self._answer_started,
             c.ReplyWords: self._reply_words,
             c.ToolRequested: self._tool_requested,
-            c.ToolAnswered: self._tool_answered,
+            c.ItemAdded: self._item_added,
             c.ReplyEnded: self._reply_ended,
             c.AnswerCut: self._answer_cut,
             c.TurnTraced: self._turn_traced,
@@ -203,7 +203,7 @@ class Announcer:
             self._output("done", response, index, done),
         ]
 
-    def _tool_answered(self, command: c.ToolAnswered, audio_ms: int) -> list[ServerEvent]:
+    def _item_added(self, command: c.ItemAdded, audio_ms: int) -> list[ServerEvent]:
         return self.item_added(command.item, command.previous_item_id)
 
     def _reply_ended(self, command: c.ReplyEnded, audio_ms: int) -> list[ServerEvent]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.filler import FillerChoice
+from repartee.turn.foresight import Foresight
 from repartee.turn.history import Message
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
@@ -133,8 +134,13 @@ def check_messages(messages: object) -> None:
 class Conversation:
     """Plays everyone but the core. ``reply`` arguments default to the newest reply asked for."""
 
-    def __init__(self, policy: TurnPolicy | None = None, fillers: FillerChoice | None = None) -> None:
-        self.machine = TurnMachine("call", policy, fillers)
+    def __init__(
+        self,
+        policy: TurnPolicy | None = None,
+        fillers: FillerChoice | None = None,
+        foresight: Foresight | None = None,
+    ) -> None:
+        self.machine = TurnMachine("call", policy, fillers, foresight)
         self.now = 0.0
         self.log: list[c.Command] = []
         self.deadlines: dict[str, float] = {}

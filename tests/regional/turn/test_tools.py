@@ -33,7 +33,7 @@ class TestOfTheAgent:
         assert talk.state == "THINKING"
         talk.wait(0.8)
         given = talk.tool_gives("call_1", "ten pounds")
-        assert isinstance(given[0], c.ToolAnswered)
+        assert isinstance(given[0], c.ItemAdded)
         assert tool_results(talk) == ["ten pounds"]
         assert talk.last(c.StartReply).turn_id == 1
         talk.agent_says("It is ten pounds.")
@@ -146,7 +146,7 @@ class TestOfTheAgent:
         talk.model_ends("tool_calls")
         talk.caller_starts("Never")
         assert talk.outcomes == [(1, "superseded")]
-        assert isinstance(talk.tool_gives("call_1", "ten")[0], c.ToolAnswered)
+        assert isinstance(talk.tool_gives("call_1", "ten")[0], c.ItemAdded)
         assert len(talk.all(c.StartReply)) == 1
         talk.caller_ends("Never mind.")
         assert talk.last(c.StartReply).messages == [

@@ -265,7 +265,7 @@ def test_a_tool_call_and_its_result(client: Client) -> None:
     client.tell(
         c.ReplyStarted(1, 1), c.ToolRequested(1, call, "item_1"), c.ReplyEnded(1, 1, "completed", None)
     )
-    client.tell(c.ToolAnswered(FunctionOutput("item_3", "call_1", "Ada"), "item_2"))
+    client.tell(c.ItemAdded(FunctionOutput("item_3", "call_1", "Ada"), "item_2"))
     assert client.types == [
         "response.created",
         "response.output_item.added",
