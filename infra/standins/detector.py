@@ -106,8 +106,8 @@ class SpeechDetector:
     Speech must stand out from the noise floor by ``margin_db`` and be taken for speech by webrtcvad (its strictest
     mode). The end is where the level fell, to 10 ms: the model alone lags by 100 ms. Islands of sound shorter than
     ``island_ms`` (a click, a key) count only if they join speech within ``bridge_ms``. Sound that stays within
-    ``steady_db`` for ``steady_ms`` and below ``steady_below_db`` is noise, however suddenly it came (a microphone being
-    switched on): speech is never that even.
+    ``steady_db`` for ``steady_ms`` and below ``steady_below_db`` is noise, however suddenly it came (a microphone
+    being switched on): speech is never that even.
     """
 
     margin_db = 8.0

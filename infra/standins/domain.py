@@ -116,6 +116,18 @@ how much money do i have
 how much money is in my account
 how much do i have
 how much is in my account
+what is the balance of my savings account
+what is the balance of my checking account
+what is in my savings account
+how much is in my savings account
+how much is in my checking account
+how much do i have in my savings
+and my savings account
+and in my savings account
+and my checking account
+what about my savings
+what about my savings account
+is this linden and ash
 what were my last transactions
 what are my last transactions
 what were my recent transactions

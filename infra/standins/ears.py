@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from standins.detector import Detector
+from standins.domain import DAYS, NAMES
 from standins.script import Line
 
 
@@ -24,6 +25,50 @@ class Word:
 def text_of(words: Sequence[Word]) -> str:
     """The words as a transcript."""
     return " ".join(word.text for word in words)
+
+
+_PROPER = {
+    "i",
+    "i'm",
+    "i'd",
+    "repartee",
+    *NAMES,
+    *(day for day in DAYS if day.endswith("day") and day != "today"),
+}
+_ASKING = frozenset(
+    [
+        "what",
+        "what's",
+        "where",
+        "when",
+        "who",
+        "how",
+        "why",
+        "which",
+        "can",
+        "could",
+        "do",
+        "does",
+        "is",
+        "are",
+        "has",
+    ]
+)
+_LEADING = frozenset(["hello", "hi", "hey", "and", "sorry", "okay", "until", "till", "good", "morning"])
+
+
+def written(words: Sequence[Word], *, ended: bool) -> list[Word]:
+    """Bare recognised words as one writes them: capitals, and at the end a question mark or a full stop."""
+    if not words:
+        return []
+    texts = [word.text.capitalize() if word.text in _PROPER else word.text for word in words]
+    texts[0] = texts[0][:1].upper() + texts[0][1:]
+    if ended:
+        opening = next((word.text for word in words if word.text not in _LEADING), "")
+        texts[-1] += "?" if opening in _ASKING else "."
+    return [
+        Word(text, word.start_s, word.end_s, word.confidence) for text, word in zip(texts, words, strict=True)
+    ]
 
 
 class Recogniser(Protocol):

@@ -259,7 +259,7 @@ def report(intent: str | None, results: Sequence[tuple[str, object]], name: str 
             at = f" It is at {_say(when)}." if when is not None else ""
             return f"You are booked in now.{at} We look forward to seeing you."
         case "lookup_customer":
-            known = _find(result, "name", "first_name", "full_name") or name
+            known = _find(result, "name", "customer_name", "first_name", "full_name") or name
             called = f", {str(known).split()[0]}" if known else ""
             return f"I have found you{called}. What can I do for you?"
         case _:

@@ -14,7 +14,7 @@ from typing import Any
 from standins import sphinx_worker
 from standins.detector import VAD_HZ, Detector
 from standins.domain import UNFINISHED_ENDINGS
-from standins.ears import Word
+from standins.ears import Word, written
 
 READY_S = 30.0
 STOP_S = 2.0
@@ -23,22 +23,6 @@ PREROLL_MS = 200
 
 BATCH_BYTES = VAD_HZ // 50 * 2 * 2
 """Audio goes to the worker in pieces of 40 ms."""
-
-CAPITALISED = frozenset(
-    [
-        "i",
-        "i'm",
-        "i'd",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "repartee",
-    ]
-)
 
 
 class RecognitionUnavailable(RuntimeError):
@@ -194,7 +178,7 @@ class SphinxRecogniser:
 
     def partial(self, heard: Detector) -> list[Word]:
         """The words of the last look, which is at most some 100 ms old."""
-        return self._partial
+        return written(self._partial, ended=False)
 
     def finish(self, heard: Detector, done: Callable[[list[Word]], None]) -> None:
         """All words; ``done`` is called some milliseconds later, also if the utterance is reset meanwhile."""
@@ -222,18 +206,17 @@ class SphinxRecogniser:
 
     def take(self, kind: str, ticket: int, words: list[Word]) -> None:
         """Words from the worker."""
-        shown = [_cased(word) for word in words]
         if self._listening:
-            self._partial = shown
+            self._partial = words
         done = self._tickets.pop(ticket, None) if kind == "final" else None
         if done is not None:
-            done(shown)
+            done(written(words, ended=True))
 
     def give_up(self) -> None:
         """The worker is gone: whoever waits for words gets those there are."""
         waiting, self._tickets = self._tickets, {}
         for done in waiting.values():
-            done(self._partial)
+            done(written(self._partial, ended=True))
 
     def _flush(self) -> None:
         if self._batch:
@@ -244,10 +227,3 @@ class SphinxRecogniser:
     def _forget_before(self) -> None:
         self._before.clear()
         self._before_bytes = 0
-
-
-def _cased(word: Word) -> Word:
-    """A word as it is written."""
-    if word.text not in CAPITALISED:
-        return word
-    return Word(word.text.capitalize(), word.start_s, word.end_s, word.confidence)

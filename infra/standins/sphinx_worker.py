@@ -1,7 +1,7 @@
 """The process in which speech is recognised: pocketsphinx decoders, fed over a pipe.
 
-Recognition holds the interpreter lock, so it has a process of its own. Started by :mod:`standins.sphinx`; knows nothing
-of turns or of the wire.
+Recognition holds the interpreter lock, so it has a process of its own. Started by :mod:`standins.sphinx`; knows
+nothing of turns or of the wire.
 
 Both directions carry pickled tuples. In: (op, stream, *rest); out: (kind, stream, ticket, words), a word being
 (text, start_s, end_s, confidence) with times from the start of the stream.

@@ -133,7 +133,7 @@ async def test_a_silent_socket_answers_pings_and_a_half_open_one_does_not(
 async def test_a_malformed_message_reaches_the_client(running: Running, deepgram: Deepgram) -> None:
     await put(running, {"kind": "malformed", "provider": "deepgram"})
     async with deepgram(running).listen.v2.connect(**FLUX) as socket:
-        with pytest.raises(ValueError, match="Unterminated|Expecting|delimiter"):
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting|delimiter"):
             await socket.recv()
 
 
