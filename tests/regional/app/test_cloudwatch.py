@@ -1,0 +1,93 @@
+"""What CloudWatch is told: names, units and dimensions as Terraform reads them, and nothing by a draining worker."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from repartee.app.cloudwatch import CloudWatch, metrics_document
+from repartee.app.turn_tally import TurnFigures, TurnTally, p90_ms
+from repartee.app.worker import WorkerState
+
+BUSY = WorkerState(active=30, slots=40, ready=True, draining=False)
+DRAINING = WorkerState(active=30, slots=40, ready=False, draining=True)
+NOW = 1_800_000_000.25
+
+
+def lines(out: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_minute_in_embedded_metric_format() -> None:
+    turns = TurnFigures(tuple(float(ms) for ms in range(100, 200)), unanswered=2)
+    assert metrics_document("eu-west", BUSY, turns, NOW) == {
+        "_aws": {
+            "Timestamp": 1_800_000_000_250,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Repartee",
+                    "Dimensions": [["Region", "Service"]],
+                    "Metrics": [
+                        {"Name": "CallSlotsUsedPct", "Unit": "Percent"},
+                        {"Name": "VoiceToVoiceP90Ms", "Unit": "Milliseconds"},
+                        {"Name": "UnansweredTurns", "Unit": "Count"},
+                    ],
+                }
+            ],
+        },
+        "Region": "eu-west",
+        "Service": "worker",
+        "CallSlotsUsedPct": 75.0,
+        "VoiceToVoiceP90Ms": 189.0,
+        "UnansweredTurns": 2,
+    }
+
+
+def test_no_turns_have_no_latency_but_a_count_of_none_unanswered() -> None:
+    document = metrics_document("eu-west", BUSY, TurnFigures(), NOW)
+    named = [metric["Name"] for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    assert named == ["CallSlotsUsedPct", "UnansweredTurns"]
+    assert "VoiceToVoiceP90Ms" not in document
+    assert document["UnansweredTurns"] == 0
+
+
+def test_every_turn_is_published_once() -> None:
+    tally, out = TurnTally(), io.StringIO()
+    cloudwatch = CloudWatch("eu-west", lambda: BUSY, tally, out)
+    tally.add("answered", 400.0)
+    tally.add("unanswered", None)
+    cloudwatch.publish(NOW)
+    cloudwatch.publish(NOW + 60)
+    first, second = lines(out)
+    assert (first["VoiceToVoiceP90Ms"], first["UnansweredTurns"]) == (400.0, 1)
+    assert ("VoiceToVoiceP90Ms" in second, second["UnansweredTurns"]) == (False, 0)
+
+
+def test_a_worker_that_takes_no_calls_publishes_nothing() -> None:
+    out = io.StringIO()
+    CloudWatch("eu-west", lambda: DRAINING, TurnTally(), out).publish(NOW)
+    assert out.getvalue() == ""
+
+
+async def test_it_publishes_again_and_again() -> None:
+    class Line(Exception):
+        pass
+
+    class TwoLines(io.StringIO):
+        def flush(self) -> None:
+            if self.getvalue().count("\n") == 2:
+                raise Line
+
+    out = TwoLines()
+    with pytest.raises(Line):
+        await CloudWatch("eu-west", lambda: BUSY, TurnTally(), out).run(every_s=0.01)
+    assert [line["Region"] for line in lines(out)] == ["eu-west", "eu-west"]
+
+
+@pytest.mark.parametrize(
+    ("latencies", "expected"),
+    [([], None), ([5.0], 5.0), ([9.0, 1.0], 9.0), ([float(n) for n in range(1, 11)], 9.0)],
+)
+def test_p90_is_a_latency_that_was_measured(latencies: list[float], expected: float | None) -> None:
+    assert p90_ms(latencies) == expected
