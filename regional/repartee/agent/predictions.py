@@ -187,14 +187,6 @@ class Predictor:
         keys = [self._key(forecast, words) for forecast, _ in self._heard(words)]
         return list(dict.fromkeys(key for key in keys if key is not None))
 
-    def meant(self, text: str) -> list[Key]:
-        """The calls that these words of the caller's ask for, settled or not."""
-        if not self._listens:
-            return []
-        words = words_of(text)
-        keys = [self._key(forecast, words) for forecast, _ in self._heard(words)]
-        return list(dict.fromkeys(key for key in keys if key is not None))
-
     def settle(self, key: Key) -> None:
         """This call is made, on a guess or in earnest: it need not be told again in this state and turn."""
         self._settled.add(key)

@@ -141,12 +141,6 @@ class PrefetchCache(Generic[R]):
             del self._entries[key]
             self.figures.started -= 1
 
-    def peek(self, key: Key, now: float) -> R | None:
-        """A result that is ready, without taking it."""
-        self._expire(now)
-        entry = self._entries.get(key)
-        return entry.result if entry is not None and entry.stage is _Stage.READY else None
-
     def ready(self, now: float) -> dict[Key, R]:
         """The results that could be used now, the oldest first. Asking counts as nothing."""
         self._expire(now)

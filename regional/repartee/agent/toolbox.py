@@ -21,7 +21,6 @@ from repartee.agent.prefetch import Key, Prefetch, PrefetchCache, PrefetchFigure
 from repartee.agent.signature import Arguments, BadArguments
 from repartee.agent.tools import Outcome, Tool, execute, refusal
 from repartee.turn.foresight import Foreseen
-from repartee.turn.foresight import Foreseen
 
 MAX_ARGUMENTS_CHARS = 16_000
 """Longer arguments are not from a model in its right mind."""
@@ -140,22 +139,6 @@ class Toolbox:
             return ()
         return self._reserved([Prefetch((name, canonical), "model")])
 
-    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
-        """Results that are there already, of the tools that the caller's words in this turn predict."""
-        found = []
-        for key in self._predictor.foreseen(text):
-            flight = self._cache.peek(key, self._clock())
-            if flight is not None and (outcome := flight.done.result()) is not None:
-                found.append(Foreseen(key[0], key[1], outcome.output))
-        return found
-
-    def used(self, result: Foreseen) -> None:
-        """An answer was made with this result, as if the model had asked for it."""
-        flight = self._cache.take((result.name, result.arguments), self._clock())
-        if flight is not None and (outcome := flight.done.result()) is not None:
-            self._used(flight, outcome)
-        self._path.append(result.name)
-
     def answered(self, call_id: str) -> Sequence[Prefetch]:
         """A run has ended, and its result is in the conversation."""
         run = self._runs.get(call_id)
@@ -172,7 +155,7 @@ class Toolbox:
         ready = {
             key: flight for key, flight in self._cache.ready(self._clock()).items() if not flight.applied
         }
-        meant = [key for key in self._predictor.meant(text) if key in ready]
+        meant = [key for key in self._predictor.foreseen(text) if key in ready]
         given = {fact for key in meant for fact in facts_in(msgspec.json.decode(key[1])).items()}
         found: list[Foreseen] = []
         for key, flight in ready.items():

@@ -7,6 +7,7 @@ import pytest
 from tests.regional.agent.desk import Desk, running, settle
 
 from repartee.agent.prefetch import PrefetchPolicy
+from repartee.turn.foresight import Foreseen
 
 
 async def test_a_predicted_call_answers_at_once_and_counts_only_then() -> None:
@@ -289,3 +290,47 @@ async def test_calls_teach_what_follows() -> None:
     toolbox = desk.toolbox()
     assert toolbox.call_started() == []
     assert toolbox.close() == ()
+
+
+async def test_what_the_words_ask_for_is_offered_before_the_model_asks() -> None:
+    desk = Desk(predictions={"greeting": "lookup", "savings": "balance", "hours": "lookup"})
+    toolbox = desk.toolbox()
+    guess = running(toolbox.prefetch(toolbox.call_started()[0]))
+    await settle()
+    desk.answer("lookup", {"customer_id": "C-1"})
+    await guess
+    guess = running(toolbox.prefetch(toolbox.heard(1, "what is on my savings")[0]))
+    await settle()
+    assert toolbox.foreseen(1, "what is on my savings") == []
+    desk.answer("balance C-1 savings", 8300)
+    await guess
+    assert toolbox.foreseen(1, "what else can you do") == []
+    offered = [
+        Foreseen("lookup", "{}", '{"customer_id":"C-1"}'),
+        Foreseen("balance", '{"account":"savings","customer_id":"C-1"}', "8300"),
+    ]
+    assert toolbox.foreseen(1, "what is on my savings") == offered
+    assert toolbox.foreseen(1, "what is on my savings") == offered
+    assert (desk.context.state, toolbox.figures.hits) == ({}, 0)
+    for result in offered:
+        toolbox.used(result)
+    assert (desk.context.state, toolbox.figures.hits) == ({"customer": "C-1"}, 2)
+    assert toolbox.foreseen(2, "and my savings again") == []
+    assert toolbox.close() == [("greeting", "lookup"), ("lookup", "balance"), ("balance", "")]
+    assert desk.began == ["lookup", "balance C-1 savings"]
+
+
+async def test_what_was_offered_is_not_after_a_change_or_half_a_minute() -> None:
+    desk = Desk(predictions={"greeting": "lookup", "who": "lookup"})
+    toolbox = desk.toolbox()
+    guess = running(toolbox.prefetch(toolbox.call_started()[0]))
+    await settle()
+    desk.answer("lookup", {"customer_id": "C-1"})
+    await guess
+    [offered] = toolbox.foreseen(1, "who am i")
+    desk.now = 31.0
+    assert toolbox.foreseen(1, "who am i") == []
+    toolbox.used(offered)
+    assert desk.context.state == {"customer": "C-1"}
+    toolbox.used(offered)
+    assert toolbox.close() == [("greeting", "lookup"), ("lookup", "")]
