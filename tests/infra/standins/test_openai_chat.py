@@ -97,7 +97,7 @@ async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> 
         stream = await client.chat.completions.create(**asked(HOURS), stream=True)
         times = [time.monotonic() - started async for c in stream if c.choices and c.choices[0].delta.content]
     assert times[0] >= 0.139
-    assert times[5] - times[0] >= 5 / 60 - 0.003
+    assert times[5] >= 0.139 + 5 / 60
     assert running.state.stats.lateness_ms[0] < 100
 
 
