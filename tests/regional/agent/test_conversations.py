@@ -7,6 +7,7 @@ twice or for a discarded speculation, none is left without a result, and no resu
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from repartee import Agent
 from repartee.agent.fillers import Fillers
+from repartee.agent.prefetch import Prefetch
 from repartee.agent.toolbox import Toolbox
 from repartee.turn import commands as c
 from repartee.turn import events as e
@@ -43,7 +45,10 @@ CALLER = [
     ("start", "eager", "end"),
     ("start", "end"),
     ("start", "eager", "resume"),
+    ("eager", "end"),
+    ("eager", "end"),
     ("eager", "end other"),
+    ("start",),
     ("start",),
     ("end",),
     (),
@@ -55,7 +60,7 @@ actions = st.one_of(
     st.tuples(st.just("model"), plans),
     st.tuples(st.just("model"), plans),
     st.tuples(st.just("voice"), st.integers(1, 3)),
-    st.tuples(st.sampled_from(["tool", "time", "rest"]), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["tool", "time", "rest", "settle"]), st.integers(0, 3)),
 )
 scenes = st.tuples(st.sampled_from(CALLER), st.lists(actions, min_size=2, max_size=6))
 scripts = st.lists(scenes, min_size=2, max_size=10)
@@ -92,7 +97,7 @@ class Session:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        agent = Agent("Hi.", learn=False)
+        agent = Agent("Hi.", predictions={"number": "read"}, learn=False)
 
         @agent.tool(read_only=True)
         async def read() -> str:
@@ -109,7 +114,7 @@ class Session:
 
         self.toolbox = Toolbox(agent, agent.new_call("c1"), clock=lambda: self.now)
         fillers = Fillers({"read": ["Let me read that."], "write": ["I am writing.", "Nearly there."]})
-        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(agent.tools)), fillers)
+        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(agent.tools)), fillers, self.toolbox)
 
     async def _wait(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -123,7 +128,7 @@ class Session:
         for command in self.machine.receive(event, self.now):
             self.carry_out(command)
 
-    def carry_out(self, command: c.Command) -> None:
+    def carry_out(self, command: c.Command) -> None:  # noqa: C901
         match command:
             case c.StartReply():
                 assert command.turn_id >= self.turn, "a reply to a turn that is over"
@@ -149,8 +154,15 @@ class Session:
             case c.RunTool():
                 assert command.call_id in self.asked_by
                 self.tasks.append(asyncio.create_task(self.run(command)))
+            case c.TurnHeard():
+                self.guess(self.toolbox.heard(command.turn_id, command.text))
+            case c.PrepareTool():
+                self.guess(self.toolbox.asked(command.name, command.arguments))
             case _:
                 self.note_deadline(command)
+
+    def guess(self, predicted: Sequence[Prefetch]) -> None:
+        self.tasks += [asyncio.create_task(self.toolbox.prefetch(each)) for each in predicted]
 
     def note_deadline(self, command: c.Command) -> None:
         if isinstance(command, c.SetDeadline):
@@ -176,6 +188,8 @@ class Session:
             for name, at in sorted(self.deadlines.items()):
                 if at <= self.now and self.deadlines.pop(name, None) is not None:
                     self.receive(e.DeadlinePassed(name))
+        elif kind == "settle":
+            await self.end_tools()
         elif kind == "rest":
             for _ in range(detail):
                 await asyncio.sleep(0)
@@ -210,8 +224,6 @@ class Session:
         self.calls += 1
         name, _, argument = what.partition(" ")
         arguments = json.dumps({"what": argument} if argument else {})
-        for predicted in self.toolbox.asked(name, arguments):
-            self.tasks.append(asyncio.create_task(self.toolbox.prefetch(predicted)))
         self.receive(e.ReplyToolCall(reply_id, f"call_{self.calls}", name, arguments))
 
     def voice(self) -> None:
