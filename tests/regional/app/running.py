@@ -41,9 +41,9 @@ async def until(seen: Callable[[], object]) -> None:
 
 
 @contextmanager
-def stand_ins(profile: str = "instant") -> Iterator[dict[str, str]]:
-    """The providers' stand-ins in their light mode; gives the variables that point a worker to them."""
-    command = [REPARTEE, "standins", "--light", "--profile", profile, "--port", "0"]
+def stand_ins(profile: str = "instant", *, light: bool = True) -> Iterator[dict[str, str]]:
+    """The providers' stand-ins; gives the variables that point a worker to them."""
+    command = [REPARTEE, "standins", "--profile", profile, "--port", "0", *(["--light"] if light else [])]
     process = subprocess.Popen(
         command, env=clean_environment() | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True
     )

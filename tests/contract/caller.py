@@ -1,0 +1,83 @@
+"""A caller with OpenAI's client: speaks like a telephone line, listens in the background."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from tests.regional.app.running import speech
+
+DEADLINE_S = 15.0
+FRAME_S = 0.02
+
+
+class Caller:
+    """One connection. ``events`` are all that came."""
+
+    def __init__(self, connection: AsyncRealtimeConnection) -> None:
+        self.connection = connection
+        self.events: list[Any] = []
+        self._read = 0
+        self._came = asyncio.Event()
+
+    async def listen(self) -> None:
+        async for event in self.connection:
+            self.events.append(event)
+            self._came.set()
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+    async def hears(self, type_: str, where: Callable[[Any], bool] = lambda event: True) -> Any:
+        """The next event of this type, past those heard before."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    for place in range(self._read, len(self.events)):
+                        if self.events[place].type == type_ and where(self.events[place]):
+                            self._read = place + 1
+                            return self.events[place]
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {type_} in {self.types[self._read :]}") from None
+
+    async def says_something(self, *, pause_ms: int = 600, encode: Callable[[bytes], bytes] = bytes) -> None:
+        """Some speech and the silence after it, frame by frame."""
+        audio = encode(speech(500) + bytes(48 * pause_ms))
+        size = len(audio) * 20 // (500 + pause_ms)
+        for start in range(0, len(audio), size):
+            frame = base64.b64encode(audio[start : start + size]).decode()
+            await self.connection.input_audio_buffer.append(audio=frame)
+            await asyncio.sleep(FRAME_S)
+
+    def audio(self, response_id: str) -> bytes:
+        """All audio of a response."""
+        deltas = [
+            event.delta
+            for event in self.events
+            if event.type == "response.output_audio.delta" and event.response_id == response_id
+        ]
+        return b"".join(base64.b64decode(delta) for delta in deltas)
+
+
+@asynccontextmanager
+async def calling(client: AsyncOpenAI, **session: Any) -> AsyncIterator[Caller]:
+    """A call, with these settings of the session."""
+    async with client.realtime.connect(model="any") as connection:
+        caller = Caller(connection)
+        listening = asyncio.create_task(caller.listen())
+        try:
+            await caller.hears("session.created")
+            if session:
+                settings: Any = {"type": "realtime", **session}
+                await connection.session.update(session=settings)
+                await caller.hears("session.updated")
+            yield caller
+        finally:
+            listening.cancel()
+            await asyncio.wait([listening])
