@@ -21,6 +21,7 @@ export class ControlsView {
     const calling = state !== "idle";
     this.find("talk").hidden = calling;
     this.find("live").hidden = !calling;
+    this.find("end").hidden = state === "connecting";
     this.find("mute").hidden = deaf || state === "connecting";
     this.find("mute").setAttribute("aria-pressed", String(muted));
     this.find("mute").textContent = muted ? "Unmute" : "Mute";
