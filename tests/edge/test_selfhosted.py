@@ -15,7 +15,7 @@ import httpx
 import mmdb_writer
 import netaddr  # type: ignore[import-untyped]
 import pytest
-from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartRegion, edge_env
+from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartRegion, edge_env, free_port
 from websockets.asyncio.client import connect
 
 from repartee_edge.heartbeats import sign_heartbeat
@@ -214,3 +214,39 @@ def test_the_command_names_every_fault_and_shows_no_trace() -> None:
         "REPARTEE_RATE_PER_IP",
     ):
         assert part in words
+
+
+async def test_the_command_serves_sessions_as_it_is_installed(
+    start_region: StartRegion, tmp_path: Path
+) -> None:
+    """The whole command in a process of its own, on the loop that it chooses."""
+    region, port = await start_region("near"), free_port()
+    env = edge_env(region)
+    regions = tmp_path / "regions.json"
+    regions.write_text(env.pop("REPARTEE_REGIONS"))
+    command = [
+        str(Path(sys.executable).parent / "repartee"),
+        "edge",
+        "--port",
+        str(port),
+        "--regions",
+        str(regions),
+    ]
+    process = await asyncio.create_subprocess_exec(*command, env={**env, "PATH": os.environ["PATH"]})
+    try:
+        async with asyncio.timeout(20), httpx.AsyncClient() as http:
+            while not await _ready(http, port):  # noqa: ASYNC110 (a process tells by its port)
+                await asyncio.sleep(0.05)
+            async with connect(f"ws://127.0.0.1:{port}/v1/realtime", additional_headers=BEARER) as ws:
+                await ws.recv()
+                await ws.send(bytes(960))
+                assert await ws.recv() == bytes(960)
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) in (0, -15)
+
+
+async def _ready(http: httpx.AsyncClient, port: int) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+    return False

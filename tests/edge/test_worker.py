@@ -95,15 +95,13 @@ async def test_a_worker_without_its_secrets_says_so_and_gives_nothing_away(start
     assert "hush" not in answer.text
 
 
-async def test_import_and_decisions_are_quick(
-    start_region: StartRegion, start_worker: Start, worker_host: WorkerHost
-) -> None:
+async def test_import_and_decisions_are_quick(start_region: StartRegion, start_worker: Start) -> None:
     edge = await start_worker(edge_env(*[await start_region(f"r{i}") for i in range(8)]))
     async with httpx.AsyncClient(base_url=f"http://{edge}") as http:
         assert (await http.get("/healthz")).status_code == 200
-        decision_ms = (await http.get("/__measure", timeout=30)).json()["decision_ms"]
-    assert decision_ms <= DECISION_MS
-    assert worker_host.import_ms < IMPORT_MS
+        measured = (await http.get("/__measure", timeout=30)).json()
+    assert measured["decision_ms"] <= DECISION_MS
+    assert measured["import_ms"] < IMPORT_MS
 
 
 def test_a_deployment_ships_the_edge_and_nothing_else(vendored: Path) -> None:
