@@ -1,12 +1,22 @@
 """`repartee region` as a process: its faults in one sentence, and how it ends."""
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 
 import pytest
-from tests.regional.app.running import TICKET_KEY, calling, region_process, run_region
+from tests.regional.app.running import (
+    TICKET_KEY,
+    calling,
+    clean_environment,
+    region_process,
+    run_region,
+)
 from websockets.exceptions import InvalidStatus
+
+from repartee.cli.main import main
 
 KEYS = {"DEEPGRAM_API_KEY": "a", "OPENAI_API_KEY": "b", "CARTESIA_API_KEY": "c"}
 
@@ -23,12 +33,19 @@ KEYS = {"DEEPGRAM_API_KEY": "a", "OPENAI_API_KEY": "b", "CARTESIA_API_KEY": "c"}
     ids=["keys", "settings", "ticket key", "anonymous", "agent"],
 )
 def test_a_users_mistake_is_told_in_words(
-    environment: dict[str, str], arguments: list[str], told: str
+    environment: dict[str, str],
+    arguments: list[str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = run_region(environment, *arguments)
-    assert ended.returncode == 1
-    assert told in ended.stderr
-    assert "Traceback" not in ended.stderr + ended.stdout
+    """In this process, as all of these are found before anything is started."""
+    monkeypatch.setattr(os, "environ", clean_environment() | environment)
+    monkeypatch.setattr(sys, "argv", ["repartee", "region", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told_in_words() -> None:
@@ -88,14 +105,5 @@ async def test_it_can_be_ended_at_once(providers: dict[str, str], signals: list[
                 await asyncio.sleep(0.1)
             await asyncio.wait_for(websocket.wait_closed(), 10)
         assert await worker.exit_status() in (0, 130, -signal.SIGINT, -signal.SIGTERM)
-
-
-async def test_it_prints_no_trace_however_it_ends(providers: dict[str, str]) -> None:
-    with region_process(providers, "--allow-anonymous") as worker:
-        async with calling(worker.url) as websocket:
-            await websocket.recv()
-            worker.signal(signal.SIGINT)
-            await asyncio.wait_for(websocket.wait_closed(), 10)
-        await worker.exit_status()
         assert worker.process.stdout is not None
         assert "Traceback" not in worker.process.stdout.read()

@@ -14,12 +14,12 @@ Nothing here sleeps: whatever happens rings ``bell``, and waiting looks again at
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from repartee.agent.agent import Agent
-from repartee.agent.experience import Experience
+from repartee.agent.experience import Experience, Transition
 from repartee.agent.prefetch import PrefetchFigures
 from repartee.audio.pcm import bytes_for_ms
 from repartee.errors import ProviderError, VoiceError
@@ -378,6 +378,7 @@ class Stage:
         self.brain = ScriptedBrain(self.bell)
         self.voice = ScriptedVoice(self.bell)
         self.notes = Notes()
+        self.learned: list[Transition] = []
         self._agent = agent or Agent(instructions="Be kind.")
         self._settings = CallSettings("call", "here", **settings)
         self._others: set[asyncio.Task[Any]] = set()
@@ -395,6 +396,7 @@ class Stage:
                 names={"stt": "s", "llm": "l", "tts": "t"},
                 phrases=Phrases(self.voice),
                 experience=Experience(),
+                learn=self._learn,
             ),
             self.notes,
             receive=self.client.receive,
@@ -420,6 +422,9 @@ class Stage:
         self._running.cancel()
         await asyncio.wait([self._running], timeout=DEADLINE_S)
         assert self._running.cancelled()
+
+    async def _learn(self, transitions: Iterable[Transition]) -> None:
+        self.learned += transitions
 
     def left_behind(self) -> set[asyncio.Task[Any]]:
         """Tasks of the call that still run."""
