@@ -2,12 +2,14 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from repartee.agent.agent import Agent
-from repartee.agent.experience import Experience
+from repartee.agent.experience import Experience, ExperienceStore, Transition
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
@@ -15,6 +17,7 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.session.call import Resources
 from repartee.session.hedged_brain import HedgedBrain
@@ -34,6 +37,12 @@ class _Provider(Protocol):
     async def aclose(self) -> None: ...
 
 
+class _Shared(Protocol):
+    """A provider whose connections serve one call after another."""
+
+    def expect(self, calls: int) -> None: ...
+
+
 class Services:
     """The ears, the brain and the voice that all calls share."""
 
@@ -46,12 +55,9 @@ class Services:
             agent.model or settings.llm_model,
         )
         brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
-        speech = CartesiaConfig(
-            settings.cartesia_base_url,
-            settings.cartesia_api_key.get_secret_value(),
-            agent.voice or settings.voice,
-        )
-        voice = CartesiaVoice(replace(speech, pool=_sized(speech.pool, settings)))
+        voice = _voice(settings, agent)
+        self._store = _experience_store(settings)
+        self._many_calls: tuple[_Shared, ...] = (brain, voice)
         self._all: tuple[_Provider, ...] = (ears, brain, voice)
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
@@ -60,7 +66,13 @@ class Services:
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
         self.resources = Resources(
-            ears, HedgedBrain(brain, policy=self.hedging), voice, names, self._phrases, Experience()
+            ears,
+            HedgedBrain(brain, policy=self.hedging),
+            voice,
+            names,
+            self._phrases,
+            self._store.load() if self._store else Experience(),
+            self._learn,
         )
 
     @property
@@ -74,6 +86,11 @@ class Services:
             recorded = self._recording is not None and self._recording.done()
             self._was_warm = recorded and all(provider.warm for provider in self._all)
         return self._was_warm
+
+    def expect(self, calls: int) -> None:
+        """So many calls are in progress: what they share has a connection ready for each."""
+        for provider in self._many_calls:
+            provider.expect(calls)
 
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
@@ -94,6 +111,10 @@ class Services:
             self._recording.cancel()
         for provider in self._all:
             await provider.aclose()
+
+    async def _learn(self, transitions: Iterable[Transition]) -> None:
+        if self._store:
+            await asyncio.to_thread(self._store.add, transitions, time.time())
 
 
 def check_keys(settings: Settings) -> None:
@@ -119,6 +140,22 @@ def _ears(settings: Settings) -> FluxEars | NovaEars:
         return FluxEars(replace(flux, pool=_sized(flux.pool, settings)))
     nova = NovaConfig(url, key)
     return NovaEars(replace(nova, pool=_sized(nova.pool, settings)))
+
+
+def _voice(settings: Settings, agent: Agent) -> CartesiaVoice | ElevenLabsVoice:
+    name = agent.voice or settings.voice
+    if settings.tts == "cartesia":
+        key = settings.cartesia_api_key.get_secret_value()
+        cartesia = CartesiaConfig(settings.cartesia_base_url, key, name)
+        return CartesiaVoice(replace(cartesia, pool=_sized(cartesia.pool, settings)))
+    key = settings.elevenlabs_api_key.get_secret_value()
+    elevenlabs = ElevenLabsConfig(settings.elevenlabs_base_url, key, name)
+    return ElevenLabsVoice(replace(elevenlabs, pool=_sized(elevenlabs.pool, settings)))
+
+
+def _experience_store(settings: Settings) -> ExperienceStore | None:
+    path = settings.experience_file
+    return ExperienceStore(Path(path), settings.agent or "default") if path else None
 
 
 def _sized(pool: PoolSettings, settings: Settings) -> PoolSettings:

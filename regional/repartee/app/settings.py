@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_AGENT"),
         description="The agent to serve, as module:name or file.py:name; empty: a plain one.",
     )
+    experience_file: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_EXPERIENCE_FILE"),
+        description="SQLite file for what calls teach: which tool tends to follow which; empty: it is forgotten.",
+    )
     drain_s: float = Field(
         default=110.0,
         ge=0,

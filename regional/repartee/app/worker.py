@@ -134,12 +134,14 @@ class Worker:
         self._calls.add(call)
         self._idle.clear()
         self.telemetry.calls_active.inc()
+        self.services.expect(len(self._calls))
         self._tell_watchers()
         try:
             yield
         finally:
             self.telemetry.calls_active.dec()
             self._calls.discard(call)
+            self.services.expect(len(self._calls))
             if not self._calls:
                 self._idle.set()
             self._tell_watchers()

@@ -19,9 +19,9 @@ from repartee.client.speech import spoken
 
 INTERRUPT_AFTER_MS = 2500.0
 QUESTIONS: tuple[tuple[str, float | None], ...] = (
-    ("What are your opening hours?", None),
-    ("How do you work?", INTERRUPT_AFTER_MS),
     ("What is the balance of my account?", None),
+    ("How do you work?", INTERRUPT_AFTER_MS),
+    ("What were my last transactions?", None),
 )
 """What is asked, and after how much of its answer the next question interrupts (None: not at all)."""
 

@@ -30,7 +30,7 @@ agent = Agent(
     ),
     keyterms=["Linden and Ash", "checking", "savings"],
     predictions={
-        "greeting": "lookup_customer",
+        "greeting": ["lookup_customer", "get_balance"],
         ("account", "balance"): "get_balance",
     },
 )
@@ -44,7 +44,9 @@ async def lookup_customer() -> dict[str, Any]:
 
 
 @agent.tool(read_only=True, filler="Let me pull up your account.")
-async def get_balance(customer_id: str, account: Literal["checking", "savings"] = "checking") -> dict[str, Any]:
+async def get_balance(
+    customer_id: str, account: Literal["checking", "savings"] = "checking"
+) -> dict[str, Any]:
     """Get the balance of one of the caller's accounts.
 
     Args:

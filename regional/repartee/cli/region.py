@@ -30,6 +30,8 @@ def region(
 ) -> None:
     """Run one regional worker until it is told to stop (SIGTERM lets its calls end first)."""
     settings = read_settings()
+    name = agent or settings.agent
+    served = load(name) if name else Agent(instructions="You are a helpful voice assistant.")
     check_keys(settings)
     _check_access(settings, host, allow_anonymous)
     logging.basicConfig(
@@ -37,8 +39,6 @@ def region(
     )
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "websockets", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    name = agent or settings.agent
-    served = load(name) if name else Agent(instructions="You are a helpful voice assistant.")
     listener = _listen(host, port)
     app = create_app(WorkerConfig(settings, served, allow_anonymous))
     address = listener.getsockname()
@@ -72,4 +72,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigurationError(f"Cannot listen on {host}:{port}: {reason}. Choose another --port.") from None
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another --port."
+        ) from None

@@ -12,7 +12,7 @@ import soxr
 
 from repartee.errors import VoiceError
 
-CALLER_VOICE = "en-gb-x-rp"
+CALLER_VOICE = "en-gb"
 """The caller's voice: another than the agent's, so that a recording is easy to follow."""
 
 WAV_RATES_HZ = (8_000, 96_000)

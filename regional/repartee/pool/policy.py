@@ -77,6 +77,8 @@ class PoolPolicy:
 
     settings: PoolSettings
     dialling: int = 0
+    demand: int = 0
+    """Slots that calls in progress may want at the same time: so many are open, leased or not."""
     failures: int = 0
     """Dials failed since the last that succeeded."""
     filled: bool = False
@@ -217,7 +219,8 @@ class PoolPolicy:
     def _dials_wanted(self, now: float, waiting: int) -> int:
         settings = self.settings
         there = self._fresh_slots(now) + self.dialling * settings.slots
-        wanted = math.ceil((settings.spare + waiting - there) / settings.slots)
+        free = max(settings.spare + waiting, self.demand - self.leased)
+        wanted = math.ceil((free - there) / settings.slots)
         room = min(settings.max_dialling, settings.max_open - self.open) - self.dialling
         return max(0, min(wanted, room))
 

@@ -143,6 +143,11 @@ class Pool(Generic[ConnectionT]):
             self._warmed.set()
         self._tend()
 
+    def expect(self, demand: int) -> None:
+        """So many leases may be wanted at the same time: keep as many slots open."""
+        self._policy.demand = demand
+        self._tend()
+
     async def wait_warm(self, timeout_s: float) -> None:
         """Wait until the pool has been full once. Raises PoolTimeout, with the last dial's error in it."""
         try:

@@ -316,6 +316,10 @@ class CartesiaVoice:
     def pools(self) -> tuple[PoolFigures, ...]:
         return (self._pool.figures(),)
 
+    def expect(self, calls: int) -> None:
+        """So many calls are in progress: each may want a connection at any moment."""
+        self._pool.expect(calls)
+
     async def start(self) -> None:
         """Begin warming; returns at once."""
         self._pool.start()

@@ -197,6 +197,10 @@ class ChatBrain:
     def pools(self) -> tuple[PoolFigures, ...]:
         return (self._transport.pool.figures(),)
 
+    def expect(self, calls: int) -> None:
+        """So many calls are in progress: each may want a connection at any moment."""
+        self._transport.pool.expect(calls)
+
     async def start(self) -> None:
         """Begin warming; returns when the SDK is ready (a tenth of a second), the connections follow."""
         self._transport.pool.start()

@@ -40,8 +40,11 @@ class AgentCall:
         self._start = start
         self._deliver = deliver
         self.context: CallContext = agent.new_call(call_id, metadata, say=self._say)
-        self.fillers = Fillers({name: tool.fillers for name, tool in agent.tools.items()})
         self._toolbox = Toolbox(agent, self.context, experience)
+        self.fillers = Fillers(
+            {name: tool.fillers for name, tool in agent.tools.items()},
+            expected_ms=self._toolbox.expected_ms,
+        )
         self._prefetches: set[asyncio.Task[None]] = set()
         self._must_finish: set[asyncio.Task[None]] = set()
 
@@ -94,7 +97,7 @@ class AgentCall:
             self._must_finish.add(task)
             task.add_done_callback(self._must_finish.discard)
 
-    async def end(self) -> Iterable[Transition]:
+    async def end(self) -> Sequence[Transition]:
         """After the call: let finish what must not be cut off, then the agent's own end. Returns what it taught."""
         for task in self._prefetches:
             task.cancel()

@@ -7,13 +7,13 @@ queues, replies run in tasks of their own, deadlines are timers. So the caller's
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from repartee.agent.agent import Agent
-from repartee.agent.experience import Experience
+from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
 from repartee.session.agent_call import AgentCall
@@ -50,6 +50,10 @@ class CallEnd(Enum):
     FAILED = "internal error"
 
 
+async def forget(taught: Iterable[Transition]) -> None:
+    """Keep nothing of what a call has taught."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
@@ -60,6 +64,8 @@ class Resources:
     names: Mapping[str, str]
     phrases: Phrases
     experience: Experience
+    learn: Callable[[Iterable[Transition]], Awaitable[None]] = forget
+    """Takes what a call has taught; must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +171,9 @@ class Call:
         for task in self._lines:
             task.cancel()
         try:
-            await self._agent.end()
+            taught = await self._agent.end()
             self._observer.call_ended(self._agent.prefetched)
+            await self._resources.learn(taught)
         finally:
             tasks = list(self._tasks)
             for task in tasks:

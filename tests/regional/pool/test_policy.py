@@ -34,6 +34,21 @@ def test_what_is_taken_is_replaced_in_the_background() -> None:
     assert policy.plan(1.0).dial == 1
 
 
+def test_calls_in_progress_each_have_a_connection_open_leased_or_not() -> None:
+    policy = filled(PoolSettings(spare=2, max_dialling=16))
+    policy.demand = 10
+    assert policy.plan(1.0).dial == 8
+    for _ in range(8):
+        policy.opened(1.0, 0.0)
+
+    taken = [policy.acquire(2.0) for _ in range(6)]
+    assert None not in taken
+    assert policy.plan(2.0).dial == 0, "ten are open, and four of them free"
+
+    policy.demand = 0
+    assert policy.plan(3.0).dial == 0
+
+
 def test_an_empty_pool_gives_nothing_and_lets_a_caller_dial() -> None:
     policy = PoolPolicy(PoolSettings(spare=1, max_open=2))
     assert policy.acquire(0.0) is None
