@@ -10,7 +10,7 @@ from typing import Any
 
 FAULT_HEADER = "x-standins-fault"
 FAULT_QUERY = "standins_fault"
-PROVIDERS = ("deepgram", "openai", "cartesia")
+PROVIDERS = ("deepgram", "openai", "openai-realtime", "cartesia")
 
 AT_CONNECT = {"bad_key": 401, "rate_limited": 429, "server_error": 500, "refuse": 503}
 """Kinds that refuse the connection or request, with the status each has unless told another."""

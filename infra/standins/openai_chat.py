@@ -170,14 +170,15 @@ class Exchange:
     async def error(self, status: int, message: str | None = None, param: str | None = None) -> None:
         """Send an error in OpenAI's shape."""
         headers = {"retry-after": "1", "retry-after-ms": "1000"} if status == 429 else {}
-        await self.json(status, _error(status, message, param), headers)
+        await self.json(status, error_document(status, message, param), headers)
 
     def reset(self) -> None:
         """Tear the TCP connection down."""
         self.scope["extensions"]["standins.transport"].abort()
 
 
-def _error(status: int, message: str | None = None, param: str | None = None) -> dict[str, Any]:
+def error_document(status: int, message: str | None = None, param: str | None = None) -> dict[str, Any]:
+    """The body of an error, in OpenAI's shape."""
     return {
         "error": {
             "message": message or USUAL_MESSAGES.get(status, "The request failed."),
@@ -356,7 +357,7 @@ class Completion:
                 await self._exchange.write(f"data: {data[: len(data) // 2]}\n\n".encode())
                 return True
             case "error":
-                error = json.dumps(_error(fault.status or 500, fault.reason or None))
+                error = json.dumps(error_document(fault.status or 500, fault.reason or None))
                 await self._exchange.write(f"data: {error}\n\n".encode())
                 await self._exchange.write(b"", last=True)
             case "close":

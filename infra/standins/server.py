@@ -24,6 +24,7 @@ from standins.detector import VAD_HZ, LevelDetector, SpeechDetector
 from standins.ears import ScriptedRecogniser
 from standins.link import DirectWebSocket, PlainHttp, Scope
 from standins.openai_chat import Exchange, chat_completions, models
+from standins.openai_realtime import realtime
 from standins.profiles import load_profile
 from standins.script import DEFAULT_SCRIPT, load_script
 from standins.sphinx import SphinxPool
@@ -72,7 +73,12 @@ class Running:
         }
 
 
-_WEBSOCKETS = {"/v1/listen": listen_v1, "/v2/listen": listen_v2, "/tts/websocket": tts_websocket}
+_WEBSOCKETS = {
+    "/v1/listen": listen_v1,
+    "/v2/listen": listen_v2,
+    "/v1/realtime": realtime,
+    "/tts/websocket": tts_websocket,
+}
 _POSTS = {"/v1/chat/completions": chat_completions}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from standins.link import wait_until
 from standins.pcm import from_linear16
-from standins.state import State
+from standins.state import Engines, State
 from standins.voice import SpokenText, synthesise
 
 SENTENCE_ENDS = (".", "!", "?", ":", ";")
@@ -26,6 +26,15 @@ PENDING_LIMIT = 1000
 """Pieces of text a context holds at most; more are an abuse and end it."""
 
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="espeak")
+
+
+async def speech_of(engines: Engines, text: str, voice: str, rate_hz: int) -> SpokenText:
+    """The text as speech: at once in the light mode, otherwise made in a thread."""
+    at_once = engines.speak(text, voice, rate_hz)
+    if at_once is not None:
+        return at_once
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_THREAD, lambda: synthesise(text, voice=voice, rate_hz=rate_hz))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,7 @@ class Context:
                     return None
 
     async def _speak(self, piece: Piece) -> None:
-        spoken = await self._synthesise(piece.text)
+        spoken = await speech_of(self.state.engines, piece.text, self.voice, self.output.rate_hz)
         first_s = max(self._ready_s, piece.arrived_s + self._ttfb_s)
         late_ms = await wait_until(first_s)
         self.state.stats.lateness_ms.append(late_ms)
@@ -191,17 +200,6 @@ class Context:
         self._spoken_ms += spoken.duration_ms
         self._ready_s = first_s + (
             spoken.duration_ms / 1000 / self._speed if self._speed is not None else 0.0
-        )
-
-    async def _synthesise(self, text: str) -> SpokenText:
-        engines = self.state.engines
-        at_once = engines.speak(text, self.voice, self.output.rate_hz)
-        if at_once is not None:
-            return at_once
-        loop = asyncio.get_running_loop()
-        rate_hz = self.output.rate_hz
-        return await loop.run_in_executor(
-            _THREAD, lambda: synthesise(text, voice=self.voice, rate_hz=rate_hz)
         )
 
     def _tell_words(self, spoken: SpokenText) -> None:

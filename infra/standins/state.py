@@ -41,6 +41,8 @@ class State:
     stats: Stats = field(default_factory=Stats)
     faults: FaultBoard = field(default_factory=FaultBoard)
     randoms: dict[str, Random] = field(default_factory=dict)
+    realtime_session_s: float = 3600.0
+    """How long a Realtime session may last, as OpenAI's do."""
 
     def draw(self, stage: str, distribution: Distribution) -> float:
         """One value; each stage has a random stream of its own, so that one stage's use leaves the others' alone."""
