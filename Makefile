@@ -62,3 +62,9 @@ $(STAMPS)/browser: $(STAMPS)/dev
 			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; \
 	} || echo "Chromium is not installed (and this is no root shell with apt-get): the browser tests are left out."
 	@mkdir -p $(STAMPS) && touch $@
+
+# npm brings the Worker's runtime for tests (Pyodide) and wrangler, with a Node of its own that is new enough for it.
+$(STAMPS)/node: $(STAMPS)/dev package.json package-lock.json
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo "npm is missing: the tests that run the edge Worker are left out."; fi
+	@mkdir -p $(STAMPS) && touch $@

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -27,6 +27,17 @@ log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 SUBPROTOCOL = "realtime"
 """What OpenAI's clients offer beside their token, and want accepted."""
+
+
+PAGE_HEADERS = {"Cache-Control": "no-cache"}
+"""Asked for anew each time (mostly answered by 304), so that an update never meets an old module."""
+
+
+class _PageFiles(StaticFiles):
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(PAGE_HEADERS)
+        return response
 
 
 class State(TypedDict):
@@ -56,7 +67,7 @@ def create_app(config: WorkerConfig) -> Starlette:
 
     routes = [
         Route("/", page),
-        Mount("/page", StaticFiles(directory=PAGE)),
+        Mount("/page", _PageFiles(directory=PAGE)),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
@@ -77,7 +88,7 @@ def _worker(connection: HTTPConnection) -> Worker:
 
 async def page(request: Request) -> Response:
     """The browser page."""
-    return FileResponse(PAGE / "index.html")
+    return FileResponse(PAGE / "index.html", headers=PAGE_HEADERS)
 
 
 async def healthz(request: Request) -> Response:

@@ -267,7 +267,7 @@ class FluxEars(_Ears):
     def __init__(self, config: FluxConfig) -> None:
         self._config = config
         self._client = _client(config.base_url, config.api_key)
-        super().__init__("deepgram flux", self._connector("en"), config.pool)
+        super().__init__("deepgram", self._connector("en"), config.pool)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> FluxTranscriber:
         if _is_english(language):
@@ -308,7 +308,7 @@ class NovaEars(_Ears):
     def __init__(self, config: NovaConfig) -> None:
         self._config = config
         self._client = _client(config.base_url, config.api_key)
-        super().__init__("deepgram nova", self._connector("en"), config.pool)
+        super().__init__("deepgram", self._connector("en"), config.pool)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> NovaTranscriber:
         if _is_english(language):

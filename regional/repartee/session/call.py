@@ -124,7 +124,6 @@ class Call:
             resources.ears,
             self._deliver,
             source=self._config.input_format,
-            language=self._config.language,
             keyterms=tuple(agent.keyterms),
         )
         self._intake = Intake(
@@ -231,11 +230,11 @@ class Call:
             )
 
     async def _listen(self) -> None:
+        await self._begun.wait()
         try:
             await self._hearing.run()
         except (ProviderError, PoolTimeout) as error:
             self._observer.provider_failed("stt", error)
-            await self._begun.wait()
             self._outbox.put_event(
                 self._announcer.failure(f"Speech recognition is gone: {error}", "stt_failed")
             )
@@ -251,6 +250,7 @@ class Call:
     def _apply_settings(self) -> None:
         self._machine.policy = self._policy()
         self._hearing.set_format(self._config.input_format)
+        self._hearing.set_language(self._config.language)
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""

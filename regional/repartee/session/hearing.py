@@ -59,7 +59,7 @@ class Hearing:
         deliver: Callable[[Event], None],
         *,
         source: WireFormat,
-        language: str,
+        language: str = "en",
         keyterms: tuple[str, ...] = (),
         policy: HearingPolicy | None = None,
     ) -> None:
@@ -72,6 +72,7 @@ class Hearing:
         self._decoder = AudioDecoder(source, HEARING_HZ)
         self._audio = CallerAudio(HEARING_HZ)
         self._transcriber: Transcriber | None = None
+        self._exchange: asyncio.Future[None] | None = None
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._received_bytes = 0
@@ -102,6 +103,14 @@ class Hearing:
             return
         for start in range(0, len(pcm), self._piece_bytes):
             self._pass_on(pcm[start : start + self._piece_bytes])
+
+    def set_language(self, language: str) -> None:
+        """From now on this language is spoken. A transcriber for another one is exchanged."""
+        if language == self._language:
+            return
+        self._language = language
+        if self._transcriber:
+            self._exchange = asyncio.ensure_future(self._transcriber.aclose())
 
     def finish_turn(self) -> None:
         """Have the open turn ended now."""

@@ -138,9 +138,9 @@ class TurnMachine:
         if self.state is State.SPEAKING or (self.state is State.THINKING and not self._supersedes):
             self._move(Cause.OVERLAP_STARTED)
             return []
-        commands = self._give_way(now)
+        cut = self._give_way(now)
         self._move(Cause.SPEECH_STARTED)
-        return commands + self._announce_turn()
+        return self._announce_turn() + cut
 
     def _give_way(self, now: float) -> list[c.Command]:
         """The caller speaks before the answer is heard. If it was only a noise, the answer is still owed."""
@@ -162,9 +162,10 @@ class TurnMachine:
         return self._turn.committing or (self.policy.interruptible and not is_backchannel(self._turn.text))
 
     def _barge_in(self, now: float) -> list[c.Command]:
-        commands = self._give_way(now)
+        cut = self._give_way(now)
         self._move(Cause.BARGED_IN)
-        return commands + self._announce_turn()
+        # The caller's start comes first: it is what makes the client's side fall silent.
+        return self._announce_turn() + cut
 
     def _open_turn(self, text: str) -> None:
         self._turn = CallerTurn(

@@ -241,11 +241,13 @@ class Announcer:
 
     def _turn_traced(self, command: c.TurnTraced, audio_ms: int) -> list[ServerEvent]:
         trace = command.trace
+        response = self._responses.get(trace.reply_id)
         return [
             self.event(
                 "repartee.turn.latency",
                 call_id=self.call_id,
                 response_id=f"resp_{self.call_id}_{trace.reply_id}",
+                item_id=response.message.item_id if response and response.message else None,
                 region=self._region,
                 providers=self._providers,
                 **msgspec.structs.asdict(trace),

@@ -117,7 +117,7 @@ async def test_the_metrics_that_dashboards_rely_on_are_there(worker: Region) -> 
     figures = await worker.metrics()
     assert figures["repartee_call_slots"] == 100
     assert figures["repartee_draining"] == 0
-    for provider in ("deepgram flux", "openai", "cartesia"):
+    for provider in ("deepgram", "openai", "cartesia"):
         assert f'repartee_pool_connections{{provider="{provider}",state="idle"}}' in figures
 
 

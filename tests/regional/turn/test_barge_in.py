@@ -37,6 +37,8 @@ def test_the_agent_stops_and_the_caller_is_heard() -> None:
     talk.wait(1)
     commands = talk.caller_starts("Actually")
     assert [type(command) for command in commands] == [
+        c.TurnStarted,
+        c.TurnHeard,
         c.ClearDeadline,
         c.ClearDeadline,
         c.StopReply,
@@ -44,8 +46,6 @@ def test_the_agent_stops_and_the_caller_is_heard() -> None:
         c.AnswerCut,
         c.ReplyEnded,
         c.TurnFinished,
-        c.TurnStarted,
-        c.TurnHeard,
     ]
     assert talk.state == "HEARING"
     assert talk.voice_speaks(1000) == []
