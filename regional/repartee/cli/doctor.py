@@ -1,0 +1,89 @@
+"""``repartee doctor``: whether a region could run here, and what to do about each thing that is in its way."""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from repartee.cli.findings import Finding
+from repartee.cli.machine_checks import check_agent, check_keys, check_port, check_python, check_settings
+from repartee.cli.network_checks import check_clock, check_edge, check_providers, check_region
+from repartee.errors import ConfigurationError
+
+
+def doctor(
+    port: Annotated[int, typer.Option(help="Port that a region is to listen on.", min=1, max=65535)] = 8000,
+    region_url: Annotated[
+        str, typer.Option(help="A running region to look at too, as http://host:port.", show_default=False)
+    ] = "",
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the findings here as JSON.", show_default=False)
+    ] = None,
+) -> None:
+    """Check configuration, keys, providers, clock and port; say in plain words what is wrong and what to do.
+
+    The exit status is 1 if anything is wrong.
+    """
+    findings = asyncio.run(examine(os.environ, port=port, region_url=region_url))
+    faults = sum(finding.fault for finding in findings)
+    if json_path is not None:
+        report = {"ok": not faults, "findings": [finding.as_json() for finding in findings]}
+        _write(json_path, json.dumps(report, indent=2) + "\n")
+    _show(findings)
+    if faults:
+        raise typer.Exit(1)
+
+
+async def examine(environment: Mapping[str, str], *, port: int, region_url: str = "") -> list[Finding]:
+    """Look at everything; what depends on settings that are wrong is left out."""
+    if region_url and urlsplit(region_url).scheme not in ("http", "https"):
+        raise ConfigurationError(f"--region-url must be like http://127.0.0.1:8000, not {region_url}.")
+    settings, found = check_settings(environment)
+    found = [check_python(), *found]
+    if urlsplit(region_url).port != port:
+        found.append(check_port(port))
+    ahead_s: list[float] = []
+    if settings is None:
+        told = "Keys, agent and providers were not looked at: the settings come first."
+        found.append(Finding("the rest", told))
+    else:
+        found += [*check_keys(settings), check_agent(settings)]
+        missing = {finding.subject for finding in found if finding.fault}
+        for about, clocks in (await check_providers(settings), await check_edge(settings)):
+            found += [finding for finding in about if finding.fault or finding.subject not in missing]
+            ahead_s += clocks
+    if region_url:
+        about, clocks = await check_region(region_url)
+        found += about
+        ahead_s += clocks
+    return [*found, check_clock(ahead_s)]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written: {error.strerror}.") from None
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark = ("✗", "bold red") if finding.fault else ("✓", "green")
+        console.print(Text.assemble(mark, f" {finding.subject:<{width}}  ", finding.told))
+        if finding.fault:
+            console.print(Text.assemble(" " * (width + 4), ("→ ", "bold"), finding.remedy))
+    faults = sum(finding.fault for finding in findings)
+    console.print()
+    if faults:
+        console.print(Text(f"{faults} {'faults' if faults > 1 else 'fault'} to mend.", "bold red"))
+    else:
+        console.print(Text("All is well.", "green"))

@@ -1,0 +1,308 @@
+"""What `repartee doctor` finds out over the network: providers and their keys, the clock, the edge, a region.
+
+Keys are tried by the worker's own code: its pools open what a call would need, and their word is what is told.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from repartee.agent.agent import Agent
+from repartee.app.services import Services
+from repartee.app.settings import Settings
+from repartee.cli.findings import Finding
+from repartee.cli.local_system import Provider
+from repartee.cli.machine_checks import key_of, needed_providers
+from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
+
+CONNECT_S = 5.0
+WARM_S = 10.0
+POLL_S = 0.01
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A server that answered: how long each step took, and by how much its clock is ahead of ours (±1 s)."""
+
+    tcp_ms: float
+    tls_ms: float | None
+    http_ms: float
+    ahead_s: float | None
+
+    @property
+    def words(self) -> str:
+        tls = "" if self.tls_ms is None else f", TLS {self.tls_ms:.0f} ms"
+        return f"TCP {self.tcp_ms:.0f} ms{tls}, a request {self.http_ms:.0f} ms"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        named = {
+            "tcp_ms": self.tcp_ms,
+            "tls_ms": self.tls_ms,
+            "http_ms": self.http_ms,
+            "ahead_s": self.ahead_s,
+        }
+        return {name: round(value, 2) for name, value in named.items() if value is not None}
+
+
+class Unreachable(Exception):
+    """Nobody answered; the arguments are what to tell and what to do about it."""
+
+    def __init__(self, told: str, remedy: str) -> None:
+        super().__init__(told)
+        self.told = told
+        self.remedy = remedy
+
+
+async def knock(url: str, variable: str) -> Knock:
+    """Connect to a server and ask it for something; ``variable`` is what the address was set with.
+
+    Raises Unreachable.
+    """
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            tcp_ms, tls_ms = await _connect(host, port, secure)
+        return await _ask(url, tcp_ms, tls_ms)
+    except socket.gaierror:
+        raise Unreachable(f"{host} has no address.", f"Check {variable} and this machine's DNS.") from None
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+        advice = (
+            "Check this machine's clock and certificates (ca-certificates), and for a proxy that opens TLS."
+        )
+        raise Unreachable(
+            f"{host}:{port} is there, but its TLS is not to be trusted: {reason}.", advice
+        ) from None
+    except TimeoutError:
+        advice = "A firewall may drop what goes there: let this machine reach it."
+        raise Unreachable(f"{host}:{port} did not answer within {CONNECT_S:g} s.", advice) from None
+    except ConnectionRefusedError:
+        raise Unreachable(
+            f"Nothing listens at {host}:{port}.", f"Check {variable}; if it is a server of yours, start it."
+        ) from None
+    except (OSError, httpx.HTTPError) as error:
+        told = f"{host}:{port} cannot be reached: {str(error) or type(error).__name__}."
+        raise Unreachable(told, f"Check {variable} and this machine's network.") from None
+
+
+async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | None]:
+    started = time.perf_counter()
+    _, writer = await asyncio.open_connection(host, port)
+    tcp_ms, tls_ms = (time.perf_counter() - started) * 1000, None
+    try:
+        if secure:
+            started = time.perf_counter()
+            await writer.start_tls(ssl.create_default_context(), server_hostname=host)
+            tls_ms = (time.perf_counter() - started) * 1000
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    return tcp_ms, tls_ms
+
+
+async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
+    """Two requests on one connection: the second's time is the round trip and the server's own."""
+    near = urlsplit(url).hostname in LOOPBACK
+    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=not near) as client:
+        await client.get(url)
+        asked_at, started = time.time(), time.perf_counter()
+        answer = await client.get(url)
+        took_s = time.perf_counter() - started
+    ahead_s = None
+    with suppress(KeyError, ValueError):
+        # The header has no fraction: on average it is half a second behind.
+        ahead_s = parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5 - (asked_at + took_s / 2)
+    return Knock(tcp_ms, tls_ms, took_s * 1000, ahead_s)
+
+
+async def check_providers(settings: Settings) -> tuple[list[Finding], list[float]]:
+    """Each provider's reachability and key, and how far their clocks are ahead of ours, in seconds."""
+    providers = needed_providers(settings)
+    knocks = await asyncio.gather(*(_knock(provider, settings) for provider in providers))
+    complete = all(key_of(settings, provider) for provider in providers)
+    keys = await _try_keys(settings) if complete else {}
+    found, ahead_s = [], []
+    for provider, met in zip(providers, knocks, strict=True):
+        if isinstance(met, Unreachable):
+            found.append(Finding(provider.name, met.told, met.remedy))
+            continue
+        if met.ahead_s is not None:
+            ahead_s.append(met.ahead_s)
+        reached = f"{_url_of(settings, provider)} answers ({met.words})"
+        if complete:
+            found.append(_key_finding(provider, reached, keys.get(provider.name.lower()), met))
+        else:
+            found.append(
+                Finding(provider.name, f"{reached}; no key was tried, as one is missing.", "", met.figures)
+            )
+    return found, ahead_s
+
+
+async def _knock(provider: Provider, settings: Settings) -> Knock | Unreachable:
+    try:
+        return await knock(_url_of(settings, provider), provider.url_variable)
+    except Unreachable as nobody:
+        return nobody
+
+
+def _url_of(settings: Settings, provider: Provider) -> str:
+    return str(getattr(settings, provider.url_variable.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTried:
+    """What became of a provider's pool: the time until its first connection was ready, or the error."""
+
+    ready_ms: float | None
+    error: str | None
+
+
+async def _try_keys(settings: Settings) -> dict[str, KeyTried]:
+    """By provider: whether the worker's own pool gets a connection."""
+    small = settings.model_copy(update={"warm_calls": 1, "experience_file": ""})
+    services = Services(small, Agent(instructions="Say nothing."))
+    tried: dict[str, KeyTried] = {}
+    started = time.perf_counter()
+    try:
+        await services.start()
+        while time.perf_counter() - started < WARM_S:
+            pools = list(services.pools())
+            for pool in pools:
+                name = pool.name.split()[0]
+                if pool.idle and tried.get(name, KeyTried(None, None)).ready_ms is None:
+                    tried[name] = KeyTried((time.perf_counter() - started) * 1000, None)
+                elif pool.last_error and name not in tried:
+                    tried[name] = KeyTried(None, pool.last_error)
+            if len(tried) == len(pools):
+                break
+            await asyncio.sleep(POLL_S)
+    finally:
+        await services.aclose()
+    return tried
+
+
+def _key_finding(provider: Provider, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
+    name, key = provider.name, provider.key_variable
+    if tried is None:
+        told = f"{reached}, but a connection as a call needs it did not come about within {WARM_S:g} s."
+        return Finding(name, told, "Try again; its status page may know why.", met.figures)
+    if tried.ready_ms is not None:
+        told = f"{reached}, its key is accepted, a connection is ready after {tried.ready_ms:.0f} ms."
+        return Finding(name, told, figures={**met.figures, "ready_ms": round(tried.ready_ms, 2)})
+    said = tried.error or ""
+    status = re.search(r"status (\d{3})", said)
+    match int(status[1]) if status else 0:
+        case 401 | 403:
+            return Finding(
+                name, f"{reached}, but the key is refused.", f"Put a valid key into {key}.", met.figures
+            )
+        case 402 | 429:
+            remedy = "Look at the account's balance and limits; end what else uses this key."
+        case code if code >= 500:
+            remedy = "The provider is failing: look at its status page."
+        case _:
+            remedy = f"Check {provider.url_variable} and {key}."
+    return Finding(name, f"{reached}, but not as a call needs it: {said}", remedy, met.figures)
+
+
+def check_clock(ahead_s: Sequence[float]) -> Finding:
+    """Whether this machine's clock is right, by how far others' are ahead of it."""
+    if not ahead_s:
+        return Finding("clock", "Nobody told the time, so it was not checked.")
+    off_s = -statistics.median(ahead_s)
+    told = f"It is {abs(off_s):.0f} s {'fast' if off_s > 0 else 'slow'} by the others' clocks."
+    figures = {"fast_s": round(off_s, 1)}
+    if abs(off_s) > CLOCK_SKEW_S:
+        remedy = (
+            f"Let it be set by NTP (timedatectl set-ntp true): session tickets are valid for {TICKET_TTL_S} s, and "
+            f"clocks may differ by {CLOCK_SKEW_S} s."
+        )
+        return Finding("clock", told, remedy, figures)
+    return Finding("clock", f"It is right, within {max(1, round(abs(off_s)))} s.", figures=figures)
+
+
+async def check_edge(settings: Settings) -> tuple[list[Finding], list[float]]:
+    """Whether the edge that heartbeats go to is there, and its clock."""
+    if not settings.edge_url:
+        return [], []
+    try:
+        met = await knock(f"{settings.edge_url}/healthz", "REPARTEE_EDGE_URL")
+    except Unreachable as nobody:
+        return [Finding("edge", nobody.told, nobody.remedy)], []
+    told = f"{settings.edge_url} answers ({met.words})."
+    return [Finding("edge", told, figures=met.figures)], [met.ahead_s] if met.ahead_s is not None else []
+
+
+async def check_region(url: str) -> tuple[list[Finding], list[float]]:
+    """A running region: whether it is ready, its calls and its pools; and its clock."""
+    url = url.rstrip("/")
+    try:
+        met = await knock(f"{url}/healthz", "--region-url")
+    except Unreachable as nobody:
+        return [Finding("region", nobody.told, nobody.remedy)], []
+    return await _region(url, met), [met.ahead_s] if met.ahead_s is not None else []
+
+
+async def _region(url: str, met: Knock) -> list[Finding]:
+    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=False) as client:
+        try:
+            ready = await client.get(f"{url}/readyz")
+            metrics = await client.get(f"{url}/metrics")
+        except httpx.HTTPError as error:
+            told = f"{url} broke off: {str(error) or type(error).__name__}."
+            return [Finding("region", told, "Look at its log.")]
+    state = " ".join(ready.text.split())[:200]
+    if ready.status_code != 200:
+        remedy = (
+            "Wait for the drain to end." if "draining" in state else "Its log says which pool fails, and why."
+        )
+        found = [Finding("region", f"{url} answers ({met.words}), but is {state}.", remedy)]
+    else:
+        found = [Finding("region", f"{url} is ready ({met.words}).", figures=met.figures)]
+    if metrics.status_code != 200:
+        told = "Its metrics cannot be had at this address, so its pools were not looked at."
+        return [*found, Finding("region", told)]
+    return [*found, *_region_findings(metrics.text)]
+
+
+def _region_findings(exposition: str) -> list[Finding]:
+    values: dict[str, float] = {}
+    pools: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            if sample.name == "repartee_pool_connections":
+                pools.setdefault(sample.labels["provider"], {})[sample.labels["state"]] = sample.value
+            elif not sample.labels:
+                values[sample.name] = sample.value
+    active, slots = values.get("repartee_calls_active", 0), values.get("repartee_call_slots", 0)
+    full = (
+        "All slots are taken: start another worker, or raise REPARTEE_MAX_CALLS if this one has CPU to spare."
+    )
+    told = f"{active:.0f} of {slots:.0f} call slots are taken."
+    found = [
+        Finding("calls", told, full if slots and active >= slots else "", {"active": active, "slots": slots})
+    ]
+    for name, states in sorted(pools.items()):
+        told = (
+            ", ".join(f"{states.get(state, 0):.0f} {state}" for state in ("idle", "leased", "dialling")) + "."
+        )
+        empty = not states.get("idle") and not states.get("leased")
+        remedy = "No connection comes about: see what is said of this provider here, and the worker's log."
+        found.append(Finding(f"pool {name}", told, remedy if empty else "", states))
+    return found
