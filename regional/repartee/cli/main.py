@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Command] = {
     "standins": Command("repartee.cli.standins", "standins", "Run the providers' stand-ins."),
     "edge": Command("repartee.cli.edge", "edge", "Run the router, self-hosted."),
     "route": Command("repartee.cli.route", "route", "Tell which region a caller is sent to, and why."),
+    "doctor": Command("repartee.cli.doctor", "doctor", "Check keys, providers and settings; say what to do."),
 }
 BENCH: Mapping[str, Command] = {
     "latency": Command(
