@@ -1,0 +1,152 @@
+"""`repartee bench density`: how many calls one worker on one core holds within the budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from repartee.cli.bench_latency import Audio
+from repartee.cli.bench_plot import COLOURS, Chart, Line, plot
+from repartee.cli.bench_rig import REPARTEE, LateGenerator, Setup, step_that_counts
+from repartee.cli.bench_search import LIMIT_MS, Search, held
+from repartee.cli.call import write_report
+from repartee.client.load import Load
+from repartee.errors import VoiceError
+
+ROOM = 10
+"""A worker is given call slots for some more calls than are placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of each step."""
+
+    profile: str
+    turns: int
+    turns_per_minute: float
+    binary_audio: bool
+    port: int
+
+    def setup(self, calls: int) -> Setup:
+        """For so many calls."""
+        return Setup(self.port, self.profile, env={"REPARTEE_MAX_CALLS": str(max(50, calls + ROOM))})
+
+    def load(self, calls: int) -> Load:
+        """So many calls."""
+        url = f"http://127.0.0.1:{self.port}"
+        return Load(url, calls, self.turns, self.turns_per_minute, self.binary_audio)
+
+
+def density(
+    profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each call in each step.")] = 8,
+    turns_per_minute: Annotated[float, typer.Option(min=1, max=30, help="How often each call asks.")] = 24,
+    start: Annotated[int, typer.Option(min=1, help="Calls of the first step.")] = 20,
+    stride: Annotated[int, typer.Option(min=1, help="How many more each further step has.")] = 20,
+    resolution: Annotated[int, typer.Option(min=1, help="How exactly the limit is wanted, in calls.")] = 5,
+    most: Annotated[int, typer.Option(min=1, help="No more calls than these are tried.")] = 400,
+    audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
+    port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8870,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the steps here as SVG.")] = None,
+) -> None:
+    """Raise the number of calls until P90 passes 500 ms or a turn goes unanswered, then close in on the limit.
+
+    Each step has a worker of its own. A step whose load generator was late is repeated once; if it is late again the
+    run is rejected.
+    """
+    search = Search(start, stride, resolution, max(most, start))
+    plan = Plan(profile, turns, turns_per_minute, audio is Audio.binary, port)
+    console = Console(highlight=False)
+    report: dict[str, Any] = {"profile": profile, "audio": audio.value, "limit_ms": LIMIT_MS, "steps": []}
+    rejected = climb(search, plan, report["steps"], console)
+    report |= {"calls_per_core": search.holds, "rejected": str(rejected) if rejected else None}
+    report["steps"].sort(key=lambda step: step["calls"])
+    write_report(report, json_path)
+    if plot_path is not None:
+        write_plot(chart(report["steps"]), plot_path)
+    console.print(table(report["steps"]))
+    if rejected:
+        raise LateGenerator(f"{rejected} Up to {search.holds} calls were held before that.")
+    at_least = "at least " if search.fails is None else ""
+    console.print(f"One core holds [bold]{at_least}{search.holds}[/] calls with P90 under {LIMIT_MS:.0f} ms.")
+
+
+def climb(search: Search, plan: Plan, steps: list[dict[str, Any]], console: Console) -> LateGenerator | None:
+    """Take all steps of a search; the reason why it could not be finished, if so."""
+    while (calls := search.next()) is not None:
+        console.print(f"{calls} calls …", style="dim")
+        try:
+            told = uvloop.run(step_that_counts(plan.setup(calls), REPARTEE, plan.load(calls)))
+        except LateGenerator as late:
+            return late
+        steps.append(told)
+        search.tell(calls, held(told))
+    return None
+
+
+def table(steps: Sequence[dict[str, Any]]) -> Table:
+    """The steps, one in a line."""
+    view = Table(box=None, header_style="bold")
+    for title in ("calls", "P50", "P90", "P99", "unanswered", "early", "CPU s/call-min", "core", "MB/call"):
+        view.add_column(title, justify="right")
+    for told in steps:
+        view.add_row(
+            str(told["calls"]),
+            *("–" if ms is None else f"{ms:.0f} ms" for ms in told["v2v_ms"].values()),
+            str(told["unanswered"]),
+            str(told["early"]),
+            f"{told['cpu_s_per_call_minute']:.2f}",
+            f"{told['core_used']:.0%}",
+            f"{told['mb_per_call']:.2f}",
+            style=None if held(told) else "red",
+        )
+    return view
+
+
+def chart(steps: Sequence[dict[str, Any]]) -> Chart:
+    """P50 and P90 against the calls."""
+    lines = [
+        line(f"{name.upper()}", steps, name, COLOURS[number], dashed=name == "p50")
+        for number, name in enumerate(("p90", "p50"))
+    ]
+    return Chart(
+        title="Voice-to-voice latency of one worker on one core",
+        x_label="calls at once",
+        y_label="ms",
+        lines=lines,
+        y_from=400,
+        y_most=700,
+        limit=LIMIT_MS,
+        limit_label=f"{LIMIT_MS:.0f} ms",
+    )
+
+
+def line(
+    label: str, steps: Sequence[dict[str, Any]], percentile: str, colour: str, *, dashed: bool = False
+) -> Line:
+    """One percentile of some steps; steps with unanswered or early turns, or faults, are crossed out."""
+    told = sorted(
+        (step for step in steps if step["v2v_ms"][percentile] is not None), key=lambda step: step["calls"]
+    )
+    points = [(step["calls"], step["v2v_ms"][percentile]) for step in told]
+    wrong = [
+        point
+        for point, step in zip(points, told, strict=True)
+        if step["unanswered"] or step["early"] or step["faults"]
+    ]
+    return Line(label, points, colour, dashed, crossed=wrong)
+
+
+def write_plot(drawn: Chart, path: Path) -> None:
+    """Write a chart as SVG. Raises VoiceError when that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(plot(drawn), encoding="utf-8")
+    except OSError as error:
+        raise VoiceError(f"The plot cannot be written to {path}: {error.strerror}.") from None

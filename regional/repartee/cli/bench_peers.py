@@ -1,0 +1,198 @@
+"""`repartee bench peers`: the same calls through Pipecat, measured alternately with the worker in one run.
+
+Pipecat lives in an environment of its own, made on request; infra/peers/ says what is in it and runs in it.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from repartee.cli.bench_density import Plan, line, table, write_plot
+from repartee.cli.bench_plot import COLOURS, Chart
+from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, step_that_counts
+from repartee.cli.bench_search import LIMIT_MS, Search, held
+from repartee.cli.call import write_report
+from repartee.errors import VoiceError
+
+PEERS = Path(__file__).parents[3] / "infra" / "peers"
+INSTALLED = "installed"
+"""A file in an environment that was installed to its end."""
+
+
+class PeerMissing(VoiceError):
+    """The peer is not installed, or cannot be."""
+
+
+@dataclass(slots=True)
+class Race:
+    """One contender's search for its limit, and the steps taken."""
+
+    contender: Contender
+    search: Search
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+
+def peers(
+    install: Annotated[
+        bool, typer.Option("--install", help="Install Pipecat's current version first (about 700 MB).")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where Pipecat's environment is kept.", show_default="in the user's cache folder"),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each call in each step.")] = 8,
+    most: Annotated[int, typer.Option(min=1, help="No more calls than these are tried.")] = 200,
+    port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8880,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the steps here as SVG.")] = None,
+) -> None:
+    """Measure how many calls each holds with P90 under 500 ms: this worker, and Pipecat at its fastest.
+
+    Both get the same calls (binary audio, 24 turns a minute), the same stand-ins and the same core, step by step in
+    turn.
+    """
+    where = folder or cache_folder(os.environ)
+    console = Console(highlight=False)
+    if install:
+        _install(where, console)
+    pipecat = installed(where)
+    plan = Plan(profile, turns, 24.0, binary_audio=True, port=port)
+    races = [
+        Race(REPARTEE, Search(1, 20, 5, most)),
+        Race(pipecat, Search(1, 4, 1, most)),
+    ]
+    rejected = run(races, plan, console)
+    report = told_of(races, profile, str(rejected) if rejected else None)
+    write_report(report, json_path)
+    if plot_path is not None:
+        write_plot(_chart(races), plot_path)
+    for race in races:
+        console.print(f"[bold]{race.contender.name}[/]")
+        console.print(table(race.steps))
+    if rejected:
+        raise LateGenerator(str(rejected))
+    _conclude(report, console)
+
+
+def run(races: list[Race], plan: Plan, console: Console) -> LateGenerator | None:
+    """Take the steps of all searches in turn; the reason why they could not be finished, if so."""
+    while any(race.search.next() is not None for race in races):
+        for race in races:
+            calls = race.search.next()
+            if calls is None:
+                continue
+            console.print(f"{race.contender.name}: {calls} calls …", style="dim")
+            try:
+                told = uvloop.run(step_that_counts(plan.setup(calls), race.contender, plan.load(calls)))
+            except LateGenerator as late:
+                return late
+            race.steps.append(told)
+            race.search.tell(calls, held(told))
+    for race in races:
+        race.steps.sort(key=lambda told: told["calls"])
+    return None
+
+
+def told_of(races: list[Race], profile: str, rejected: str | None) -> dict[str, Any]:
+    """The JSON that other programs read. ``ratio`` is null where a limit is not known."""
+    ours, *others = races
+    report: dict[str, Any] = {
+        "profile": profile,
+        "limit_ms": LIMIT_MS,
+        "rejected": rejected,
+        "contenders": [],
+    }
+    for race in races:
+        alone = next((told for told in race.steps if told["calls"] == 1), None)
+        report["contenders"].append(
+            {
+                "name": race.contender.name,
+                "calls_held": race.search.holds,
+                "limit_found": race.search.fails is not None,
+                "alone_p50_ms": alone["v2v_ms"]["p50"] if alone else None,
+                "alone_above_floor_ms": alone["above_floor_ms"]["p50"] if alone else None,
+                "steps": race.steps,
+            }
+        )
+    held_by_peer = others[0].search.holds
+    known = not rejected and held_by_peer > 0
+    report["ratio"] = round(ours.search.holds / held_by_peer, 1) if known else None
+    return report
+
+
+def _conclude(report: dict[str, Any], console: Console) -> None:
+    for contender in report["contenders"]:
+        at_least = "" if contender["limit_found"] else "at least "
+        console.print(
+            f"{contender['name']} holds [bold]{at_least}{contender['calls_held']}[/] calls with P90 under "
+            f"{LIMIT_MS:.0f} ms; alone, its P50 is {contender['alone_p50_ms']:.0f} ms."
+        )
+    if report["ratio"]:
+        console.print(f"That is [bold]{report['ratio']}[/] times as many calls.")
+
+
+def _chart(races: list[Race]) -> Chart:
+    return Chart(
+        title="P90 of the voice-to-voice latency, one core each",
+        x_label="calls at once",
+        y_label="ms",
+        lines=[
+            line(race.contender.name, race.steps, "p90", COLOURS[number]) for number, race in enumerate(races)
+        ],
+        y_from=400,
+        y_most=1000,
+        limit=LIMIT_MS,
+        limit_label=f"{LIMIT_MS:.0f} ms",
+    )
+
+
+# --- Pipecat's environment ------------------------------------------------------------------------------------------
+
+
+def cache_folder(environ: "os._Environ[str] | dict[str, str]") -> Path:
+    """Where the environment is kept unless told otherwise."""
+    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "repartee" / "peers" / "pipecat"
+
+
+def installed(folder: Path) -> Contender:
+    """Pipecat as a contender. Raises PeerMissing."""
+    agent = PEERS / "pipecat_agent.py"
+    if not agent.is_file():
+        raise PeerMissing("`repartee bench peers` needs infra/peers/ of a source checkout: run it in one.")
+    marker = folder / INSTALLED
+    if not marker.is_file():
+        raise PeerMissing(
+            f"Pipecat is not installed in {folder}, so there is nothing to compare with. "
+            "Run `repartee bench peers --install`."
+        )
+    python = folder / "bin" / "python"
+    return Contender(marker.read_text().strip(), lambda port: [str(port)], (str(python), str(agent)))
+
+
+def _install(folder: Path, console: Console) -> None:
+    console.print(f"Installing Pipecat into {folder} …")
+    marker = folder / INSTALLED
+    marker.unlink(missing_ok=True)
+    python = str(folder / "bin" / "python")
+    _do([sys.executable, "-m", "venv", str(folder)])
+    _do([python, "-m", "pip", "install", "--quiet", "--upgrade", "-r", str(PEERS / "pipecat.txt")])
+    code = "import importlib.metadata as m; print('Pipecat', m.version('pipecat-ai'))"
+    marker.write_text(_do([python, "-c", code]))
+
+
+def _do(command: list[str]) -> str:
+    """Run a command; its output. Raises PeerMissing with its last words."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-6:])
+        raise PeerMissing(f"Pipecat could not be installed: `{' '.join(command)}` failed:\n{last}")
+    return done.stdout
