@@ -22,6 +22,8 @@ from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.session.call import Resources
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
+from repartee.turn.chunking import ChunkPolicy
+from repartee.turn.policy import TurnPolicy
 
 
 class _Provider(Protocol):
@@ -73,7 +75,9 @@ class Services:
             self._phrases,
             self._store.load() if self._store else Experience(),
             self._learn,
+            _turn_policy(settings),
         )
+        self._recorded = agent.phrases if settings.record_phrases else ()
 
     @property
     def warm(self) -> bool:
@@ -102,7 +106,7 @@ class Services:
         for provider in self._all:
             await provider.start()
         self._recording = asyncio.create_task(
-            self._phrases.record(self._agent.phrases, name=self._agent.voice, language=self._agent.language)
+            self._phrases.record(self._recorded, name=self._agent.voice, language=self._agent.language)
         )
 
     async def aclose(self) -> None:
@@ -131,6 +135,11 @@ def check_keys(settings: Settings) -> None:
             f"Not set: {', '.join(missing)}. Export the keys, or run the whole system with the providers' stand-ins: "
             "repartee up."
         )
+
+
+def _turn_policy(settings: Settings) -> TurnPolicy:
+    chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
+    return TurnPolicy(speculate=settings.speculate, chunks=chunks)
 
 
 def _ears(settings: Settings) -> FluxEars | NovaEars:

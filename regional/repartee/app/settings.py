@@ -78,6 +78,25 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_HEDGE"),
         description="Ask a language model that is late to begin a second time (at most 6 % extra requests).",
     )
+    speculate: bool = Field(
+        default=True,
+        validation_alias=_named("REPARTEE_SPECULATE"),
+        description="Begin replies before it is certain that the caller has finished. Off: fewer requests, and "
+        "later replies.",
+    )
+    first_clause_chars: int = Field(
+        default=8,
+        ge=1,
+        le=200,
+        validation_alias=_named("REPARTEE_FIRST_CLAUSE_CHARS"),
+        description="A reply's first clause is spoken at once if it is longer than this. More: calmer openings, "
+        "spoken later.",
+    )
+    record_phrases: bool = Field(
+        default=True,
+        validation_alias=_named("REPARTEE_RECORD_PHRASES"),
+        description="Have the greeting and the fillers synthesised once at the start, and play them from memory.",
+    )
     voice: str = Field(
         default="f786b574-daa5-4673-aa0c-cbe3e8534c02",
         min_length=1,

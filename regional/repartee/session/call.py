@@ -66,6 +66,8 @@ class Resources:
     experience: Experience
     learn: Callable[[Iterable[Transition]], Awaitable[None]] = forget
     """Takes what a call has taught; must not raise."""
+    policy: TurnPolicy = field(default_factory=TurnPolicy)
+    """How turns are taken, but for what a session says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ class Call:
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
-        policy = TurnPolicy(spoken=self._config.spoken, tools=self._agent.tool_names)
+        policy = replace(self._resources.policy, spoken=self._config.spoken, tools=self._agent.tool_names)
         detection = self._config.turn_detection
         if detection is None:
             return replace(
