@@ -47,10 +47,10 @@ class CloudWatch:
         self._turns = turns
         self._out = out
 
-    async def run(self, every_s: float = EVERY_S) -> None:
-        """Publish until cancelled."""
+    async def run(self) -> None:
+        """Publish every minute until cancelled."""
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(EVERY_S)
             self.publish(time.time())
 
     def publish(self, now: float) -> None:

@@ -1,10 +1,12 @@
 """What CloudWatch is told: names, units and dimensions as Terraform reads them, and nothing by a draining worker."""
 
+import asyncio
 import io
 import json
 from typing import Any
 
 import pytest
+from tests.regional.app.running import calling, region, speech, until
 
 from repartee.app.cloudwatch import CloudWatch, metrics_document
 from repartee.app.turn_tally import TurnFigures, TurnTally, p90_ms
@@ -70,19 +72,36 @@ def test_a_worker_that_takes_no_calls_publishes_nothing() -> None:
     assert out.getvalue() == ""
 
 
-async def test_it_publishes_again_and_again() -> None:
-    class Line(Exception):
-        pass
+async def test_a_worker_writes_lines_of_json_and_nothing_else(
+    providers: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("repartee.app.cloudwatch.EVERY_S", 0.2)
+    said = ""
 
-    class TwoLines(io.StringIO):
-        def flush(self) -> None:
-            if self.getvalue().count("\n") == 2:
-                raise Line
+    def published() -> list[dict[str, Any]]:
+        nonlocal said
+        said += capsys.readouterr().out
+        return [line for line in map(json.loads, said.splitlines()) if "_aws" in line]
 
-    out = TwoLines()
-    with pytest.raises(Line):
-        await CloudWatch("eu-west", lambda: BUSY, TurnTally(), out).run(every_s=0.01)
-    assert [line["Region"] for line in lines(out)] == ["eu-west", "eu-west"]
+    def turns_published() -> bool:
+        return any("VoiceToVoiceP90Ms" in line for line in published())
+
+    emf = {"REPARTEE_CLOUDWATCH": "emf", "REPARTEE_REGION": "eu-west", "REPARTEE_MAX_CALLS": "4"}
+    async with region({**providers, **emf, "REPARTEE_LATENCY_LOG": ""}) as worker:
+        async with calling(f"{worker.url}?audio=binary") as call:
+            audio = speech(400) + bytes(48_000)
+            for start in range(0, len(audio), 960):
+                await call.send(audio[start : start + 960])
+                await asyncio.sleep(0.01)
+            await until(turns_published)
+        assert {line["Region"] for line in published()} == {"eu-west"}
+        assert 25.0 in {line["CallSlotsUsedPct"] for line in published()}
+        turns = [line for line in map(json.loads, said.splitlines()) if "_aws" not in line]
+        assert {"call_id", "voice_to_voice_ms"} <= turns[0].keys()
+        await worker.worker.drain()
+        count = len(published())
+        await asyncio.sleep(0.5)
+        assert len(published()) == count
 
 
 @pytest.mark.parametrize(
