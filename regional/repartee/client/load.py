@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class Measured:
     """What came of it. Latencies are voice-to-voice in ms; ``lateness_ms`` is each frame's own."""
 
     latencies_ms: list[float] = field(default_factory=list)
+    first_latencies_ms: list[float] = field(default_factory=list)
+    """Those of calls' first turns, which are among the others too."""
     unanswered: int = 0
     early: int = 0
     lateness_ms: list[float] = field(default_factory=list)
@@ -100,6 +103,24 @@ def _message(piece: bytes, *, binary_audio: bool) -> bytes:
     return laid_out(json.dumps(event).encode(), text=True)
 
 
+class Caller(Protocol):
+    """A call as :func:`run_load` sees it; ``over`` is looked at after each frame."""
+
+    socket: LeanSocket | None
+
+    @property
+    def over(self) -> bool: ...
+
+    def tick(self, now: float) -> None:
+        """Send the frame that is due."""
+
+    def receive(self, payload: bytes, is_text: bool, now: float) -> None:
+        """Take a message from the server."""
+
+
+AnyCaller = TypeVar("AnyCaller", bound=Caller)
+
+
 class LoadCall:
     """One call's turns. Times are seconds of one clock."""
 
@@ -107,6 +128,7 @@ class LoadCall:
         self.socket: LeanSocket | None = None
         self._script = script
         self._turns_left = turns
+        self._is_first = True
         self._measured = measured
         self._frame = 0
         self._asking = False
@@ -159,12 +181,16 @@ class LoadCall:
         self._played_s = starts_at_s - self._playing_from_s + len(pcm) / SAMPLE_BYTES / RATE_HZ
         if silent_ms < duration_ms(len(pcm), RATE_HZ):
             self._answered = True
-            self._measured.latencies_ms.append((starts_at_s - self._spoken_at_s) * 1000 + silent_ms)
+            latency_ms = (starts_at_s - self._spoken_at_s) * 1000 + silent_ms
+            self._measured.latencies_ms.append(latency_ms)
+            if self._is_first:
+                self._measured.first_latencies_ms.append(latency_ms)
 
     def _end_turn(self) -> None:
         if self._asking:
             self._measured.unanswered += not self._answered
             self._measured.early += self._was_early
+            self._is_first = False
         self._asking = self._answered = self._was_early = False
         self._spoken_at_s = self._playing_from_s = None
         self._played_s = 0.0
@@ -174,12 +200,18 @@ class LoadCall:
 async def open_calls(load: Load, measured: Measured) -> AsyncIterator[list[LoadCall]]:
     """Place all calls; hangs up at the end of the block. Raises CallFailed."""
     script = scripted(load.frames_per_turn, binary_audio=load.binary_audio)
+    async with placed(load, [LoadCall(script, load.turns, measured) for _ in range(load.calls)]) as calls:
+        yield calls
+
+
+@asynccontextmanager
+async def placed(load: Load, calls: list[AnyCaller]) -> AsyncIterator[list[AnyCaller]]:
+    """Connect these calls; hangs up at the end of the block. Raises CallFailed."""
     url = session_url(load.url, binary_audio=load.binary_audio)
     loop = asyncio.get_running_loop()
     opening = asyncio.Semaphore(MOST_OPENING)
-    calls = [LoadCall(script, load.turns, measured) for _ in range(load.calls)]
 
-    async def place(call: LoadCall) -> None:
+    async def place(call: AnyCaller) -> None:
         async with opening:
             call.socket = await open_socket(
                 url, load.api_key, lambda payload, text: call.receive(payload, text, loop.time())
@@ -195,7 +227,7 @@ async def open_calls(load: Load, measured: Measured) -> AsyncIterator[list[LoadC
         await asyncio.sleep(0.1)
 
 
-async def run_load(load: Load, measured: Measured, calls: Sequence[LoadCall]) -> None:
+async def run_load(load: Load, measured: Measured, calls: Sequence[Caller]) -> None:
     """Ask all turns; adds to ``measured``."""
     loop = asyncio.get_running_loop()
     started_s = loop.time() + 0.1
