@@ -9,7 +9,7 @@ import socket
 import ssl
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -119,7 +119,8 @@ async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | N
 async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
     """Two requests on one connection: the second's time is the round trip and the server's own."""
     near = urlsplit(url).hostname in LOOPBACK
-    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=not near) as client:
+    tls = ssl.create_default_context()
+    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=not near, verify=tls) as client:
         await client.get(url)
         asked_at, started = time.time(), time.perf_counter()
         answer = await client.get(url)
@@ -146,7 +147,7 @@ async def check_providers(settings: Settings) -> tuple[list[Finding], list[float
             ahead_s.append(met.ahead_s)
         reached = f"{_url_of(settings, provider)} answers ({met.words})"
         if complete:
-            found.append(_key_finding(provider, reached, keys.get(provider.name.lower()), met))
+            found.append(_key_finding(provider, reached, _outcome(provider, keys), met))
         else:
             found.append(
                 Finding(provider.name, f"{reached}; no key was tried, as one is missing.", "", met.figures)
@@ -174,7 +175,7 @@ class KeyTried:
 
 
 async def _try_keys(settings: Settings) -> dict[str, KeyTried]:
-    """By provider: whether the worker's own pool gets a connection."""
+    """By the pool's name: whether it gets a connection."""
     small = settings.model_copy(update={"warm_calls": 1, "experience_file": ""})
     services = Services(small, Agent(instructions="Say nothing."))
     tried: dict[str, KeyTried] = {}
@@ -184,17 +185,23 @@ async def _try_keys(settings: Settings) -> dict[str, KeyTried]:
         while time.perf_counter() - started < WARM_S:
             pools = list(services.pools())
             for pool in pools:
-                name = pool.name.split()[0]
-                if pool.idle and tried.get(name, KeyTried(None, None)).ready_ms is None:
-                    tried[name] = KeyTried((time.perf_counter() - started) * 1000, None)
-                elif pool.last_error and name not in tried:
-                    tried[name] = KeyTried(None, pool.last_error)
+                known = tried.get(pool.name)
+                if pool.idle and (known is None or known.error):
+                    tried[pool.name] = KeyTried((time.perf_counter() - started) * 1000, None)
+                elif pool.last_error and known is None:
+                    tried[pool.name] = KeyTried(None, pool.last_error)
             if len(tried) == len(pools):
                 break
             await asyncio.sleep(POLL_S)
     finally:
         await services.aclose()
     return tried
+
+
+def _outcome(provider: Provider, tried: Mapping[str, KeyTried]) -> KeyTried | None:
+    """What became of a provider's pools, which bear its name: the error of one that has one, or any."""
+    own = [one for name, one in tried.items() if name.startswith(provider.name.lower())]
+    return next((one for one in own if one.error), own[-1] if own else None)
 
 
 def _key_finding(provider: Provider, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
