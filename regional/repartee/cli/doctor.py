@@ -14,7 +14,13 @@ from rich.text import Text
 
 from repartee.cli.findings import Finding
 from repartee.cli.machine_checks import check_agent, check_keys, check_port, check_python, check_settings
-from repartee.cli.network_checks import check_clock, check_edge, check_providers, check_region
+from repartee.cli.network_checks import (
+    check_clock,
+    check_edge,
+    check_providers,
+    check_region,
+    check_task_protection,
+)
 from repartee.errors import ConfigurationError
 
 
@@ -59,6 +65,7 @@ async def examine(environment: Mapping[str, str], *, port: int, region_url: str 
         for about, clocks in (await check_providers(settings), await check_edge(settings)):
             found += [finding for finding in about if finding.fault or finding.subject not in missing]
             ahead_s += clocks
+        found += await check_task_protection(settings)
     if region_url:
         about, clocks = await check_region(region_url)
         found += about

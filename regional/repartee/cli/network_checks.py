@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from repartee.agent.agent import Agent
 from repartee.app.services import Services
 from repartee.app.settings import Settings
+from repartee.app.task_protection import STATE_PATH
 from repartee.cli.findings import Finding
 from repartee.cli.local_system import Provider
 from repartee.cli.machine_checks import key_of, needed_providers
@@ -254,6 +255,24 @@ async def check_edge(settings: Settings) -> tuple[list[Finding], list[float]]:
         return [Finding("edge", nobody.told, nobody.remedy)], []
     told = f"{settings.edge_url} answers ({met.words})."
     return [Finding("edge", told, figures=met.figures)], [met.ahead_s] if met.ahead_s is not None else []
+
+
+async def check_task_protection(settings: Settings) -> list[Finding]:
+    """On ECS: whether this task may protect itself while it has calls."""
+    if not settings.ecs_agent_uri:
+        return []
+    subject = "task protection"
+    try:
+        async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=False) as client:
+            answer = await client.get(settings.ecs_agent_uri + STATE_PATH)
+    except httpx.HTTPError as error:
+        told = f"The ECS agent at ECS_AGENT_URI cannot be reached: {str(error) or type(error).__name__}."
+        return [Finding(subject, told, "ECS sets ECS_AGENT_URI itself: do not set it, nor pass it on.")]
+    said = " ".join(answer.text.split())[:300]
+    if not answer.is_success or '"protection"' not in said:
+        remedy = "Give the task's role ecs:GetTaskProtection and ecs:UpdateTaskProtection; it must belong to a service."
+        return [Finding(subject, f"ECS refuses it: {answer.status_code} {said}", remedy)]
+    return [Finding(subject, "ECS lets this task protect itself.")]
 
 
 async def check_region(url: str) -> tuple[list[Finding], list[float]]:
