@@ -10,16 +10,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from repartee.cli.bench_latency import Audio
-from repartee.cli.bench_plot import COLOURS, Chart, Line, plot
+from repartee.cli.bench_latency import ROOM, Audio
+from repartee.cli.bench_plot import COLOURS, Chart, Line, write_plot
 from repartee.cli.bench_rig import REPARTEE, LateGenerator, Setup, step_that_counts
 from repartee.cli.bench_search import LIMIT_MS, Search, held
 from repartee.cli.call import write_report
 from repartee.client.load import Load
-from repartee.errors import VoiceError
-
-ROOM = 10
-"""A worker is given call slots for some more calls than are placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +137,3 @@ def line(
         if step["unanswered"] or step["early"] or step["faults"]
     ]
     return Line(label, points, colour, dashed, crossed=wrong)
-
-
-def write_plot(drawn: Chart, path: Path) -> None:
-    """Write a chart as SVG. Raises VoiceError when that cannot be done."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(plot(drawn), encoding="utf-8")
-    except OSError as error:
-        raise VoiceError(f"The plot cannot be written to {path}: {error.strerror}.") from None

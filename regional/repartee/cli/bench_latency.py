@@ -3,39 +3,39 @@
 The worker has one core to itself; stand-ins (light mode) and the load generator have the other.
 """
 
-import gc
-import json
-import os
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from repartee.cli.bench_plot import Chart, Line, write_plot
+from repartee.cli.bench_rig import (
+    REPLIES,
+    LateGenerator,
+    Setup,
+    Step,
+    counters,
+    figures,
+    lateness,
+    percentiles,
+    rig,
+    step,
+)
+from repartee.cli.bench_techniques import Technique, without_env
 from repartee.cli.call import write_report
-from repartee.cli.local_system import STANDIN_KEY
-from repartee.cli.processes import Part, on_cores, running
-from repartee.client.load import Load, Measured, open_calls, run_load
-from repartee.client.report import percentile
-from repartee.errors import VoiceError
+from repartee.client.load import Load
 
-LATENESS_LIMIT_MS = 10.0
-"""A generator that sends its frames later than this (P99) measures itself, not the worker."""
+CLAUSE_REPLIES = ("I can do it now, for you.", "We can do it all, as ever.", "That can well be, by then.")
+"""A clause of six tokens and three more: what is spoken first can be the clause or the whole sentence."""
 
-REPLIES = ("I can do it now.", "We are open all day.", "That is quite all right.", "You have it in full.")
-"""One sentence of six tokens each, as the floor counts them; none lasts until the next question."""
-
-PERCENTS = {"p50": 50, "p90": 90, "p99": 99}
-
-
-class LateGenerator(VoiceError):
-    """The run says nothing about the worker: this machine was too busy to place the calls in time."""
+ROOM = 10
+"""A worker is given call slots for some more calls than are placed."""
 
 
 class Audio(StrEnum):
@@ -52,22 +52,20 @@ class Stt(StrEnum):
     nova = "nova"
 
 
+class Replies(StrEnum):
+    """What the language model says."""
+
+    sentences = "sentences"
+    clauses = "clauses"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be measured, and where."""
+    """What is to be measured."""
 
+    setup: Setup
     load: Load
-    profile: str
-    stt: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a process used: CPU seconds and MB of memory."""
-
-    cpu_s: float
-    mb: float
+    stt: Stt
 
 
 def latency(
@@ -77,150 +75,112 @@ def latency(
     profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
     audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
     stt: Annotated[Stt, typer.Option(help="Which recognition the worker uses.")] = Stt.flux,
+    replies: Annotated[
+        Replies, typer.Option(help="Answers of one sentence, or of a clause and some words.")
+    ] = Replies.sentences,
+    without: Annotated[
+        list[Technique] | None, typer.Option(help="Switch a technique off; may be repeated.")
+    ] = None,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8860,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the latencies here as SVG.")] = None,
 ) -> None:
     """Measure voice-to-voice latency of one worker on one core, and what of it is the worker's own doing.
 
     Rejects a run in which the load generator itself was late.
     """
+    off = without or []
+    env = {
+        "REPARTEE_STT": stt.value,
+        "REPARTEE_MAX_CALLS": str(max(50, calls + ROOM)),
+        **without_env(off),
+    }
+    said = REPLIES if replies is Replies.sentences else CLAUSE_REPLIES
     load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is Audio.binary)
-    console = Console(highlight=False)
-    figures = uvloop.run(_measure(Plan(load, profile, stt.value, port)))
-    write_report(figures, json_path)
-    console.print(_view(figures))
-    lateness = figures["generator_lateness_ms"]["p99"]
-    if lateness > LATENESS_LIMIT_MS:
-        raise LateGenerator(
-            f"This run does not count: the load generator sent its frames {lateness:.1f} ms late (P99; up to "
-            f"{LATENESS_LIMIT_MS:.0f} are accepted). Let the machine come to rest, or ask for fewer --calls."
-        )
+    done, counted = uvloop.run(_measure(Plan(Setup(port, profile, said, env), load, stt)))
+    report = {
+        **figures(done, stt.value),
+        "profile": profile,
+        "stt": stt.value,
+        "replies": replies.value,
+        "without": [each.value for each in off],
+        **_further(done, counted),
+    }
+    write_report(report, json_path)
+    if plot_path is not None:
+        write_plot(_chart(done.measured.latencies_ms, report), plot_path)
+    Console(highlight=False).print(_view(report))
+    if late := lateness(report):
+        raise LateGenerator(late)
 
 
-async def _measure(plan: Plan) -> dict[str, Any]:
-    worker_cores, other_cores = _cores()
-    with tempfile.TemporaryDirectory(prefix="repartee-bench-") as folder, on_cores(other_cores):
-        standins, worker = _parts(plan, Path(folder), worker_cores)
-        async with running([[standins], [worker]]) as parts:
-            measured, used = await _loaded(plan.load, parts.pid(worker.name))
-            floor_ms = await _floor_ms(standins.url, plan.stt)
-    return _figures(plan, measured, used, floor_ms)
+async def _measure(plan: Plan) -> tuple[Step, dict[str, float]]:
+    async with rig(plan.setup) as bench:
+        before = await counters(bench.url)
+        done = await step(bench, plan.load)
+        after = await counters(bench.url)
+    return done, {name: value - before.get(name, 0.0) for name, value in after.items()}
 
 
-def _cores() -> tuple[frozenset[int] | None, frozenset[int] | None]:
-    """The worker's core, and those for the rest; no choice where there is only one, or the system offers none."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(cores) < 2:
-        return None, None
-    return frozenset(cores[-1:]), frozenset(cores[:-1][:1])
-
-
-async def _loaded(load: Load, pid: int) -> tuple[Measured, Used]:
-    """Place the load; what the worker used for it."""
-    measured = Measured()
-    idle = _usage(pid)
-    # The generator's own pauses for rubbish would count as the worker's.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        async with open_calls(load, measured) as calls:
-            before = _usage(pid)
-            await run_load(load, measured, calls)
-            after = _usage(pid)
-    finally:
-        gc.enable()
-        gc.unfreeze()
-    return measured, Used(after.cpu_s - before.cpu_s, after.mb - idle.mb)
-
-
-def _usage(pid: int) -> Used:
-    """CPU seconds and resident MB of a process so far; zero where the system does not tell (no /proc)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return Used(0.0, 0.0)
-    user, system, resident = int(fields[11]), int(fields[12]), int(fields[21])
-    return Used((user + system) / os.sysconf("SC_CLK_TCK"), resident * os.sysconf("SC_PAGE_SIZE") / 1e6)
-
-
-async def _floor_ms(standins_url: str, stt: str) -> float:
-    """The least latency that the profile allows, as the stand-ins tell it."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        profile = (await client.get(f"{standins_url}/standins/profile")).json()
-    return float(profile["floor_ms"][stt])
-
-
-def _figures(plan: Plan, measured: Measured, used: Used, floor_ms: float) -> dict[str, Any]:
-    latencies = measured.latencies_ms
-    call_minutes = plan.load.calls * measured.seconds / 60
+def _further(done: Step, counted: dict[str, float]) -> dict[str, Any]:
+    """Calls' first turns apart from later ones, and what the language model was asked."""
+    measured = done.measured
+    later = list(measured.latencies_ms)
+    for ms in measured.first_latencies_ms:
+        later.remove(ms)
+    requests = counted.get("repartee_llm_requests_total", 0.0)
+    hedged = counted.get("repartee_llm_hedged_total", 0.0)
     return {
-        "calls": plan.load.calls,
-        "turns": plan.load.calls * plan.load.turns,
-        "profile": plan.profile,
-        "audio": "binary" if plan.load.binary_audio else "base64",
-        "stt": plan.stt,
-        "v2v_ms": {name: _rounded(percentile(latencies, percent)) for name, percent in PERCENTS.items()},
-        "floor_ms": round(floor_ms, 1),
-        "above_floor_ms": {
-            name: _rounded(percentile((ms - floor_ms for ms in latencies), percent))
-            for name, percent in PERCENTS.items()
+        "first_turn_ms": percentiles(measured.first_latencies_ms),
+        "later_turns_ms": percentiles(later),
+        "llm": {
+            "requests": round(requests),
+            "hedged": round(hedged),
+            "won": round(counted.get("repartee_llm_won_total", 0.0)),
+            "hedged_share": round(hedged / requests, 4) if requests else 0.0,
         },
-        "unanswered": measured.unanswered,
-        "early": measured.early,
-        "generator_lateness_ms": {"p99": _rounded(percentile(measured.lateness_ms, 99)) or 0.0},
-        "cpu_s_per_call_minute": round(used.cpu_s / call_minutes, 3),
-        "mb_per_call": round(used.mb / plan.load.calls, 3),
-        "faults": sorted(set(measured.faults)),
     }
 
 
-def _rounded(ms: float | None) -> float | None:
-    return None if ms is None else round(ms, 2)
-
-
-def _view(figures: dict[str, Any]) -> Table:
-    table = Table(title=f"{figures['calls']} calls, {figures['turns']} turns, profile {figures['profile']}")
+def _view(report: dict[str, Any]) -> Table:
+    off = "".join(f", without {name}" for name in report["without"])
+    table = Table(
+        title=f"{report['calls']} calls, {report['turns']} turns, profile {report['profile']}, "
+        f"{report['stt']}{off}"
+    )
     table.add_column("")
-    for name in PERCENTS:
+    for name in report["v2v_ms"]:
         table.add_column(name.upper(), justify="right")
-    for title, key in (("voice to voice, ms", "v2v_ms"), ("above the floor, ms", "above_floor_ms")):
-        values = figures[key].values()
+    for title, key in (
+        ("voice to voice, ms", "v2v_ms"),
+        ("above the floor, ms", "above_floor_ms"),
+        ("calls' first turns, ms", "first_turn_ms"),
+    ):
+        values = report[key].values()
         table.add_row(title, *("–" if ms is None else f"{ms:.1f}" for ms in values))
+    llm = report["llm"]
     table.caption = (
-        f"floor {figures['floor_ms']:.0f} ms · unanswered {figures['unanswered']} · early {figures['early']} · "
-        f"{figures['cpu_s_per_call_minute']:.2f} CPU s a call-minute · {figures['mb_per_call']:.2f} MB a call · "
-        f"generator late by {figures['generator_lateness_ms']['p99']:.1f} ms (P99)"
+        f"floor {report['floor_ms']:.0f} ms · unanswered {report['unanswered']} · early {report['early']} · "
+        f"{report['cpu_s_per_call_minute']:.2f} CPU s a call-minute · {report['mb_per_call']:.2f} MB a call · "
+        f"{llm['hedged']} of {llm['requests']} model requests hedged · "
+        f"generator late by {report['generator_lateness_ms']['p99']:.1f} ms (P99)"
     )
     return table
 
 
-def _parts(plan: Plan, folder: Path, worker_cores: frozenset[int] | None) -> tuple[Part, Part]:
-    script = folder / "script.json"
-    script.write_text(
-        json.dumps({"utterances": [{"say": "Can you do it?", "reply": reply} for reply in REPLIES]})
+def _chart(latencies: Sequence[float], report: dict[str, Any]) -> Chart:
+    """The share of turns that were answered within a time."""
+    ordered = sorted(latencies)
+    points = [(ms, (number + 1) / len(ordered) * 100) for number, ms in enumerate(ordered)]
+    floor_ms = report["floor_ms"]
+    return Chart(
+        title=f"Turns answered within a time: {report['calls']} calls, profile {report['profile']}",
+        x_label="voice-to-voice latency, ms",
+        y_label="% of turns",
+        lines=[Line("turns", points, dots=False)],
+        x_from=max(0.0, floor_ms // 50 * 50 - 50),
+        y_most=100,
+        limit=floor_ms,
+        limit_label=f"floor {floor_ms:.0f} ms",
+        limit_is_upright=True,
     )
-    standins_port = plan.port + 1
-    command = [
-        "standins",
-        "--light",
-        "--port",
-        str(standins_port),
-        "--profile",
-        plan.profile,
-        "--script",
-        str(script),
-    ]
-    standins = Part("stand-ins", command, standins_port, "/standins/profile")
-    url = standins.url
-    env = {
-        **{f"{name}_API_KEY": STANDIN_KEY for name in ("DEEPGRAM", "OPENAI", "CARTESIA")},
-        "DEEPGRAM_BASE_URL": url,
-        "OPENAI_BASE_URL": f"{url}/v1",
-        "CARTESIA_BASE_URL": url,
-        "REPARTEE_STT": plan.stt,
-        "REPARTEE_LATENCY_LOG": str(folder / "latency.jsonl"),
-        "REPARTEE_MAX_CALLS": str(max(50, plan.load.calls + 10)),
-    }
-    command = ["region", "--allow-anonymous", "--port", str(plan.port)]
-    return standins, Part("worker", command, plan.port, env=env, cores=worker_cores)

@@ -14,8 +14,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from repartee.cli.bench_density import Plan, line, table, write_plot
-from repartee.cli.bench_plot import COLOURS, Chart
+from repartee.cli.bench_density import Plan, line, table
+from repartee.cli.bench_plot import COLOURS, Chart, write_plot
 from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, step_that_counts
 from repartee.cli.bench_search import LIMIT_MS, Search, held
 from repartee.cli.call import write_report

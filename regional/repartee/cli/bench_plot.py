@@ -1,9 +1,12 @@
-"""A benchmark's figures as an SVG: lines over two axes, and a limit across them. Pure."""
+"""A benchmark's figures as an SVG: lines over two axes, and a limit across them."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+
+from repartee.errors import VoiceError
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 48, 56
@@ -59,6 +62,15 @@ def plot(chart: Chart) -> str:
         parts += _line(line, area)
         parts += _legend(line, number)
     return "\n".join([*parts, "</svg>", ""])
+
+
+def write_plot(drawn: Chart, path: Path) -> None:
+    """Write a chart as SVG. Raises VoiceError when that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(plot(drawn), encoding="utf-8")
+    except OSError as error:
+        raise VoiceError(f"The plot cannot be written to {path}: {error.strerror}.") from None
 
 
 class _Area:

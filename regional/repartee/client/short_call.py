@@ -6,6 +6,7 @@ Owns what is timed in it. Must not know processes, profiles or files.
 import asyncio
 import base64
 import json
+import time
 from dataclasses import dataclass
 
 from repartee.audio.pcm import duration_ms
@@ -48,10 +49,9 @@ class ShortCall:
 
 
 class _Line:
-    """What the server has sent so far; times are seconds of the loop's clock."""
+    """What the server has sent so far; times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self.ready_at_s: float | None = None
         self.heard_at_s: float | None = None
@@ -61,7 +61,7 @@ class _Line:
 
     def receive(self, payload: bytes, is_text: bool) -> None:
         """A message from the server."""
-        now = self._loop.time()
+        now = time.monotonic()
         start = payload[:TYPE_WITHIN]
         if not is_text or AUDIO_DELTA in start:
             if self.heard_at_s is None:
@@ -83,11 +83,11 @@ class _Line:
 
     async def until(self, name: str, patience_s: float) -> bool:
         """Wait for one of the above; whether it came in time."""
-        deadline = self._loop.time() + patience_s
+        deadline = time.monotonic() + patience_s
         while not getattr(self, name):
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), deadline - self._loop.time())
+                await asyncio.wait_for(self._news.wait(), deadline - time.monotonic())
             except TimeoutError:
                 return False
         return True
@@ -98,8 +98,7 @@ async def short_call(caller: Caller) -> ShortCall:
     result = ShortCall()
     line = _Line()
     script = scripted(ANSWER_FRAMES, binary_audio=caller.binary_audio)
-    loop = asyncio.get_running_loop()
-    dialled_s = loop.time()
+    dialled_s = time.monotonic()
     socket: LeanSocket | None = None
     try:
         socket = await open_socket(
@@ -147,11 +146,10 @@ async def _ask(socket: LeanSocket, script: Script, line: _Line, caller: Caller, 
 
 
 async def _speak(socket: LeanSocket, script: Script, line: _Line, *, burst: bool) -> None:
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
+    began_s = time.monotonic()
     for number, frame in enumerate(script.frames):
         if not burst:
-            await asyncio.sleep(began_s + number * FRAME_MS / 1000 - loop.time())
+            await asyncio.sleep(began_s + number * FRAME_MS / 1000 - time.monotonic())
         socket.write(frame)
         if number == script.last_speech_frame:
-            line.spoken_at_s = loop.time() - script.after_speech_s
+            line.spoken_at_s = time.monotonic() - script.after_speech_s
