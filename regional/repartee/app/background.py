@@ -5,9 +5,8 @@ set; none can hurt a call, or another of them.
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from repartee.app.cloudwatch import CloudWatch
 from repartee.app.heartbeat import Heartbeat, HeartbeatConfig
@@ -21,20 +20,20 @@ log = logging.getLogger(__name__)
 async def reporting(worker: Worker) -> AsyncIterator[None]:
     """Report as the worker's settings say, for as long as the block lasts."""
     settings, tally = worker.settings, worker.telemetry.tally
-    jobs: list[Coroutine[Any, Any, None]] = []
+    jobs: list[Callable[[], Awaitable[None]]] = []
     heartbeat: Heartbeat | None = None
     if settings.cloudwatch == "emf":
-        jobs.append(CloudWatch(settings.region, worker.state, tally(), sys.stdout).run())
+        jobs.append(CloudWatch(settings.region, worker.state, tally(), sys.stdout).run)
     if settings.ecs_agent_uri:
         protection = TaskProtection(settings.ecs_agent_uri, lambda: worker.state().active)
         worker.watch(protection.calls_changed)
-        jobs.append(protection.run())
+        jobs.append(protection.run)
     keys = ticket_keys(settings)
     if settings.edge_url and keys is not None:
         config = HeartbeatConfig(settings.edge_url, settings.region, keys, settings.heartbeat_s)
         heartbeat = Heartbeat(config, worker.state, tally())
         worker.watch(heartbeat.state_changed)
-        jobs.append(heartbeat.run())
+        jobs.append(heartbeat.run)
     tasks = [asyncio.create_task(_guarded(job)) for job in jobs]
     try:
         yield
@@ -46,9 +45,9 @@ async def reporting(worker: Worker) -> AsyncIterator[None]:
             await heartbeat.farewell()
 
 
-async def _guarded(job: Coroutine[Any, Any, None]) -> None:
+async def _guarded(job: Callable[[], Awaitable[None]]) -> None:
     """A fault of ours in one of these must be seen, and must stay its own."""
     try:
-        await job
+        await job()
     except Exception:
         log.exception("a background task of the worker has ended")

@@ -270,7 +270,9 @@ async def check_task_protection(settings: Settings) -> list[Finding]:
         return [Finding(subject, told, "ECS sets ECS_AGENT_URI itself: do not set it, nor pass it on.")]
     said = " ".join(answer.text.split())[:300]
     if not answer.is_success or '"protection"' not in said:
-        remedy = "Give the task's role ecs:GetTaskProtection and ecs:UpdateTaskProtection; run it in a service."
+        remedy = (
+            "Give the task's role ecs:GetTaskProtection and ecs:UpdateTaskProtection; run it in a service."
+        )
         return [Finding(subject, f"ECS refuses it: {answer.status_code} {said}", remedy)]
     return [Finding(subject, "ECS lets this task protect itself.")]
 
