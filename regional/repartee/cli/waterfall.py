@@ -74,12 +74,19 @@ def summary_view(report: Mapping[str, Any]) -> Text:
         return Text("Nothing was answered.", style="bold red")
     p50, p90 = (f"{report[key]:.0f} ms" for key in ("p50_ms", "p90_ms"))
     good = report["p90_ms"] < BUDGET_MS
-    return Text.assemble(
+    summary = Text.assemble(
         ("Voice to voice  ", "bold"),
         f"P50 {p50}   P90 ",
         (p90, "bold green" if good else "bold red"),
         (f"   budget {BUDGET_MS:.0f} ms at P90", "dim"),
     )
+    for number, turn in enumerate(report["turns"], 1):
+        if turn["filler_ms"] is not None:
+            waited = (
+                f"\nTurn {number} waited for a tool: something was said after {turn['filler_ms']:.0f} ms."
+            )
+            summary.append(waited, style="dim")
+    return summary
 
 
 def _said(turn: Mapping[str, Any], number: int) -> Table:
