@@ -70,5 +70,9 @@ def test_an_unanswered_turn() -> None:
 
 
 def test_the_summary() -> None:
-    assert "P50 440 ms   P90 470 ms" in drawn(summary_view({"p50_ms": 440.0, "p90_ms": 470.0}))[0]
+    report = {"p50_ms": 440.0, "p90_ms": 470.0, "turns": [{"filler_ms": None}, {"filler_ms": 519.2}]}
+    lines = drawn(summary_view(report))
+    assert "P50 440 ms   P90 470 ms" in lines[0]
+    assert [line for line in lines if "Turn 2 waited for a tool" in line and "519 ms" in line]
+    assert not [line for line in lines if "Turn 1" in line]
     assert "Nothing was answered" in drawn(summary_view({"p50_ms": None, "p90_ms": None}))[0]
