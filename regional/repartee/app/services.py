@@ -19,9 +19,11 @@ from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.session.call import Resources
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
+from repartee.session.relay import RelayResources, is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.policy import TurnPolicy
 
@@ -49,22 +51,33 @@ class Services:
     """The ears, the brain and the voice that all calls share."""
 
     def __init__(self, settings: Settings, agent: Agent) -> None:
-        check_keys(settings)
+        relayed = is_speech_to_speech(agent.model)
+        check_keys(settings, relayed=relayed)
+        if relayed and agent.reply_function:
+            raise ConfigurationError(
+                f"{agent!r}: {agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
+                "the two."
+            )
         ears = _ears(settings)
         chat = ChatConfig(
             settings.openai_base_url,
             settings.openai_api_key.get_secret_value(),
-            agent.model or settings.llm_model,
+            (None if relayed else agent.model) or settings.llm_model,
         )
         brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
         voice = _voice(settings, agent)
         self._store = _experience_store(settings)
-        self._many_calls: tuple[_Shared, ...] = (brain, voice)
-        self._all: tuple[_Provider, ...] = (ears, brain, voice)
+        realtime = _realtime(settings, agent)
+        self._many_calls: tuple[_Shared, ...] = () if relayed else (brain, voice)
+        self._all: tuple[_Provider, ...] = () if relayed else (ears, brain, voice)
+        self._all += (realtime,) if realtime else ()
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
+        if relayed:
+            names = {"model": f"openai/{agent.model}"}
+        experience = self._store.load() if self._store else Experience()
         self._agent = agent
-        self._phrases = Phrases(voice)
+        self._phrases = Phrases(RealtimeVoice(realtime) if realtime and relayed else voice)
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
         self.resources = Resources(
@@ -73,10 +86,15 @@ class Services:
             voice,
             names,
             self._phrases,
-            self._store.load() if self._store else Experience(),
+            experience,
             self._learn,
             _turn_policy(settings),
         )
+        # Phrases in the cascade's voice would not sound like the model's: it says them itself.
+        own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
+        self.relay = RelayResources(realtime, own_phrases, experience, self._learn) if realtime else None
+        self._relays_all = relayed
+        self._relays_on_request = settings.speech_to_speech == "on"
         self._recorded = agent.phrases if settings.record_phrases else ()
 
     @property
@@ -96,6 +114,12 @@ class Services:
         for provider in self._many_calls:
             provider.expect(calls)
 
+    def relay_for(self, model: str) -> RelayResources | None:
+        """What a call is relayed with, if it is one with a speech-to-speech model. ``model`` is what the client asks
+        for; which it gets is the deployment's choice."""
+        wanted = self._relays_all or (self._relays_on_request and is_speech_to_speech(model))
+        return self.relay if wanted else None
+
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
         for provider in self._all:
@@ -105,9 +129,7 @@ class Services:
         """Begin warming; returns at once."""
         for provider in self._all:
             await provider.start()
-        self._recording = asyncio.create_task(
-            self._phrases.record(self._recorded, name=self._agent.voice, language=self._agent.language)
-        )
+        self._recording = asyncio.create_task(self._record())
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -116,19 +138,28 @@ class Services:
         for provider in self._all:
             await provider.aclose()
 
+    async def _record(self) -> None:
+        agent = self._agent
+        await self._phrases.record(self._recorded, name=agent.voice, language=agent.language)
+        if self.relay and self.relay.phrases is not self._phrases:
+            await self.relay.phrases.record(self._recorded, name=None, language=agent.language)
+
     async def _learn(self, transitions: Iterable[Transition]) -> None:
         if self._store:
             await asyncio.to_thread(self._store.add, transitions, time.time())
 
 
-def check_keys(settings: Settings) -> None:
-    """Raises ConfigurationError that names every provider's key that is needed and missing."""
-    needed = {"DEEPGRAM_API_KEY": settings.deepgram_api_key, "OPENAI_API_KEY": settings.openai_api_key}
-    needed |= (
-        {"CARTESIA_API_KEY": settings.cartesia_api_key}
-        if settings.tts == "cartesia"
-        else {"ELEVENLABS_API_KEY": settings.elevenlabs_api_key}
-    )
+def check_keys(settings: Settings, *, relayed: bool = False) -> None:
+    """Raises ConfigurationError that names every provider's key that is needed and missing. ``relayed``: all calls
+    are with a speech-to-speech model."""
+    needed = {"OPENAI_API_KEY": settings.openai_api_key}
+    if not relayed:
+        needed = {"DEEPGRAM_API_KEY": settings.deepgram_api_key} | needed
+        needed |= (
+            {"CARTESIA_API_KEY": settings.cartesia_api_key}
+            if settings.tts == "cartesia"
+            else {"ELEVENLABS_API_KEY": settings.elevenlabs_api_key}
+        )
     missing = [name for name, key in needed.items() if not key.get_secret_value()]
     if missing:
         raise ConfigurationError(
@@ -140,6 +171,16 @@ def check_keys(settings: Settings) -> None:
 def _turn_policy(settings: Settings) -> TurnPolicy:
     chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
     return TurnPolicy(speculate=settings.speculate, chunks=chunks)
+
+
+def _realtime(settings: Settings, agent: Agent) -> OpenAIRealtime | None:
+    """The speech-to-speech model, if any call may be with one."""
+    relayed = is_speech_to_speech(agent.model)
+    if not relayed and settings.speech_to_speech == "off":
+        return None
+    model = str(agent.model) if relayed else settings.realtime_model
+    config = RealtimeConfig(settings.openai_base_url, settings.openai_api_key.get_secret_value(), model)
+    return OpenAIRealtime(replace(config, pool=_sized(config.pool, settings)))
 
 
 def _ears(settings: Settings) -> FluxEars | NovaEars:

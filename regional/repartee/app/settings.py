@@ -73,6 +73,18 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_LLM_MODEL"),
         description="The language model, where the agent names none.",
     )
+    speech_to_speech: Literal["off", "on"] = Field(
+        default="off",
+        validation_alias=_named("REPARTEE_SPEECH_TO_SPEECH"),
+        description="Whether a client that asks for a gpt-realtime model is given one. An agent's own model counts "
+        "either way.",
+    )
+    realtime_model: str = Field(
+        default="gpt-realtime",
+        min_length=1,
+        validation_alias=_named("REPARTEE_REALTIME_MODEL"),
+        description="The speech-to-speech model, where the agent names none.",
+    )
     hedge: bool = Field(
         default=True,
         validation_alias=_named("REPARTEE_HEDGE"),

@@ -20,6 +20,7 @@ from repartee.app.settings import Settings
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
 from repartee.session.call import Call, CallEnd, CallSettings
+from repartee.session.relay import Relay
 from repartee.wire.client_events import SessionPatch
 from repartee.wire.session_config import SessionConfig
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
@@ -79,7 +80,7 @@ class Worker:
         self.slots = Slots(settings.max_calls)
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
-        self._calls: set[Call] = set()
+        self._calls: set[Call | Relay] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watchers: list[Callable[[], None]] = []
@@ -114,22 +115,24 @@ class Worker:
             session=initial_session(ticket.session if ticket else None),
         )
         with slot:
-            call = Call(
-                settings,
-                self._agent,
-                self.services.resources,
-                self.telemetry,
-                receive=websocket.receive,
-                send=_sender(websocket),
-            )
+            call = self._new_call(settings, websocket)
             with self._counted(call):
                 end = await call.run()
                 self.telemetry.calls.labels(OUTCOMES[end]).inc()
                 if end is not CallEnd.CLIENT_GONE:
                     await _close(websocket, end)
 
+    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> Call | Relay:
+        """A cascade, or a session with a speech-to-speech model."""
+        receive, send = websocket.receive, _sender(websocket)
+        relay = self.services.relay_for(settings.model)
+        if relay is not None:
+            return Relay(settings, self._agent, relay, self.telemetry, receive=receive, send=send)
+        resources = self.services.resources
+        return Call(settings, self._agent, resources, self.telemetry, receive=receive, send=send)
+
     @contextmanager
-    def _counted(self, call: Call) -> Iterator[None]:
+    def _counted(self, call: Call | Relay) -> Iterator[None]:
         """The call is one of those in progress."""
         self._calls.add(call)
         self._idle.clear()

@@ -9,11 +9,12 @@ from typing import Literal
 
 import msgspec
 
-Stage = Literal["end_of_turn", "llm", "tool", "chunk", "tts", "hold", "filler", "lead_in"]
+Stage = Literal["end_of_turn", "llm", "model", "tool", "chunk", "tts", "hold", "filler", "lead_in"]
 
 STAGES: dict[Stage, str] = {
     "end_of_turn": "the caller's last sample arrived → the (eager) end of the turn was heard",
     "llm": "→ the model's first token",
+    "model": "→ a speech-to-speech model's first byte of speech, or its tool call",
     "tool": "→ the tools' results were there",
     "chunk": "→ the first speakable chunk went to the voice",
     "tts": "→ the first byte of speech",

@@ -24,7 +24,7 @@ class Outbox:
 
     def __init__(self, send: Send, *, binary: bool, limit_bytes: int) -> None:
         self._send = send
-        self._binary = binary
+        self.binary = binary
         self._limit_bytes = limit_bytes
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
@@ -39,9 +39,13 @@ class Outbox:
         """A server event, as JSON text."""
         self._put("text", _encoder.encode(event).decode())
 
+    def put_text(self, text: str) -> None:
+        """A server event that is JSON text already."""
+        self._put("text", text)
+
     def put_audio(self, delta: Message, audio: bytes) -> None:
         """Audio on its own, or as the ``delta`` of its event."""
-        if self._binary:
+        if self.binary:
             self._put("bytes", audio)
         else:
             self.put_event(delta | {"delta": base64.b64encode(audio).decode()})

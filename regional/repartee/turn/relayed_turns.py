@@ -1,0 +1,189 @@
+"""The caller's turns as a speech-to-speech provider tells of them: where their time went, and what became of them.
+
+Whose turn it is, the provider decides; this only keeps the books. Times are seconds and come in as ``now``.
+"""
+
+from dataclasses import dataclass, field
+
+from repartee.latency.timeline import Timeline, TurnTrace
+from repartee.turn.commands import TurnOutcome
+from repartee.turn.speaker import Speaker
+
+FILLER = 0
+"""The speaker's id for what is said while a tool runs; answers are counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """The answer to a turn has become audible: with which response and item."""
+
+    trace: TurnTrace
+    response_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A turn that wanted an answer is over."""
+
+    turn_id: int
+    outcome: TurnOutcome
+    trace: TurnTrace | None
+
+
+News = Traced | Finished
+
+
+@dataclass(slots=True)
+class _Turn:
+    turn_id: int
+    timeline: Timeline | None = None
+    trace: TurnTrace | None = None
+    answered: bool = False
+    filler_ms: float | None = None
+    prefetch: str | None = None
+    silent_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class RelayedTurns:
+    """One call's turns. ``turn_id`` is the current one's; ``speaking``: the caller is."""
+
+    speaker: Speaker = field(default_factory=Speaker)
+    turn_id: int = 0
+    speaking: bool = False
+    _turn: _Turn | None = None
+    _ended: bool = True
+    _replies: int = 0
+    _reply_of: dict[str, int] = field(default_factory=dict)
+
+    def started(self, now: float) -> list[News]:
+        """The caller has begun to speak. The turn before ends here, and playing stops."""
+        news = self.ended("interrupted" if self.speaker.ends_at > now else "superseded", now)
+        self.speaker.stop(now)
+        self.turn_id += 1
+        self.speaking = True
+        return news
+
+    def stopped(self, now: float, speech_ended_at: float | None) -> list[News]:
+        """The caller's turn is over; its last sample of speech had arrived at ``speech_ended_at``."""
+        news = self.ended("superseded", now)
+        if not self.speaking:
+            self.turn_id += 1
+        self.speaking = False
+        self._ended = False
+        self._turn = _Turn(self.turn_id)
+        if speech_ended_at is not None:
+            self._turn.timeline = Timeline(min(speech_ended_at, now))
+            self._turn.timeline.mark("end_of_turn", now)
+        return news
+
+    def called_tool(self, now: float) -> None:
+        """The model has asked for a tool."""
+        if self._turn and self._turn.timeline and not self._turn.trace:
+            self._turn.timeline.mark("model", now)
+
+    def tools_answered(self, now: float, prefetch: str | None) -> None:
+        """The model has all that it asked for."""
+        if self._turn and not self._turn.trace:
+            self._turn.prefetch = prefetch
+            if self._turn.timeline:
+                self._turn.timeline.mark("tool", now)
+
+    def sent_filler(self, length_ms: float, lead_in_ms: float, now: float) -> None:
+        """Something was sent to be heard while a tool runs."""
+        starts_at = self.speaker.play(FILLER, length_ms, now)
+        turn = self._turn
+        if turn and turn.timeline and turn.filler_ms is None:
+            turn.filler_ms = (starts_at - turn.timeline.starts_at) * 1000 + lead_in_ms
+
+    def sent_audio(
+        self, response_id: str, item_id: str, length_ms: float, silent_ms: float, now: float
+    ) -> list[News]:
+        """Audio of an answer was sent, of which the first ``silent_ms`` are silence (all of it, or less).
+
+        ``silent_ms`` matters until the turn is traced (:attr:`untraced`).
+        """
+        starts_at = self.speaker.play(self._reply(response_id), length_ms, now)
+        turn = self._turn
+        if turn is None or turn.trace:
+            return []
+        if turn.timeline is None:
+            turn.answered = True
+            return []
+        if not turn.silent_ms:
+            turn.timeline.mark("model", now)
+            if starts_at > now:
+                turn.timeline.mark("filler", starts_at)
+        turn.silent_ms += silent_ms
+        if silent_ms >= length_ms:
+            return []
+        turn.timeline.mark("lead_in", starts_at + silent_ms / 1000)
+        return self._traced(turn, response_id, item_id)
+
+    @property
+    def untraced(self) -> bool:
+        """There is a turn whose answer is not audible yet."""
+        return self._turn is not None and self._turn.trace is None
+
+    @property
+    def unanswered(self) -> bool:
+        """There is a turn of which nothing has been answered."""
+        return self._turn is not None and self._turn.trace is None and not self._turn.answered
+
+    def wrote(self) -> None:
+        """The answer is in writing, and complete."""
+        if self._turn:
+            self._turn.answered = True
+
+    def responded(self, now: float, *, more: bool, failed: bool) -> float | None:
+        """A response is over; ``more``: another follows in this turn. Returns when to ask :meth:`played`."""
+        turn = self._turn
+        if turn is None or more:
+            return None
+        if failed and not turn.trace and not turn.answered:
+            self._ended = True
+            return now
+        self._ended = True
+        return max(self.speaker.ends_at, now)
+
+    def played(self, now: float) -> list[News]:
+        """Everything that was sent has been played."""
+        if not self._ended or self.speaker.ends_at > now:
+            return []
+        turn = self._turn
+        answered = turn is not None and (turn.trace is not None or turn.answered)
+        return self.ended("answered" if answered else "unanswered", now)
+
+    def ended(self, outcome: TurnOutcome, now: float) -> list[News]:
+        """Whatever turn there is ends so. One that was never audible was not interrupted."""
+        turn, self._turn = self._turn, None
+        self._ended = True
+        self.speaker.forget(now - 60)
+        self._reply_of.clear()
+        if turn is None:
+            return []
+        if outcome == "interrupted" and turn.trace is None:
+            outcome = "superseded"
+        if outcome == "superseded" and (turn.trace is not None or turn.answered):
+            outcome = "answered"
+        return [Finished(turn.turn_id, outcome, turn.trace)]
+
+    def _traced(self, turn: _Turn, response_id: str, item_id: str) -> list[News]:
+        assert turn.timeline is not None
+        turn.trace = TurnTrace(
+            turn.turn_id,
+            self._reply(response_id),
+            round(turn.timeline.total_ms, 3),
+            turn.timeline.stages_ms(),
+            False,
+            None if turn.filler_ms is None else round(turn.filler_ms, 3),
+            turn.prefetch,
+        )
+        return [Traced(turn.trace, response_id, item_id)]
+
+    def _reply(self, response_id: str) -> int:
+        if response_id not in self._reply_of:
+            self._replies += 1
+            self._reply_of[response_id] = self._replies
+        return self._reply_of[response_id]

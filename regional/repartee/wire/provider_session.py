@@ -1,0 +1,74 @@
+"""A session's settings as the provider of a speech-to-speech model wants them. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from repartee.wire.audio_format import WireFormat
+from repartee.wire.relay_events import merged, tools_json
+from repartee.wire.session_config import SessionConfig
+
+PROVIDER_HZ = 24_000
+"""The one rate at which the provider takes and gives PCM."""
+
+AUDIO_TOKENS_PER_TOKEN = 7
+"""The provider counts speech in tokens of 50 ms; a token of text takes 0.3 s to say, and is counted too."""
+
+PASSED_ON = ("truncation", "tracing", "include", "prompt", "reasoning", "parallel_tool_calls")
+PASSED_ON_INPUT = ("turn_detection", "noise_reduction", "transcription")
+PASSED_ON_OUTPUT = ("speed",)
+"""Settings that mean nothing to us, and something to the provider."""
+
+
+def provider_format(wanted: WireFormat) -> WireFormat:
+    """The format to speak to the provider in: the client's own, so that nothing is converted, if it can be had."""
+    return wanted if wanted.encoding != "audio/pcm" else WireFormat("audio/pcm", PROVIDER_HZ)
+
+
+def own_settings(session: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a client's session object is for the provider alone."""
+    found: dict[str, Any] = {key: session[key] for key in PASSED_ON if key in session}
+    audio: Any = session.get("audio")
+    parts = {"input": PASSED_ON_INPUT, "output": PASSED_ON_OUTPUT} if isinstance(audio, Mapping) else {}
+    for way, keys in parts.items():
+        given = audio.get(way)
+        if isinstance(given, Mapping) and (kept := {key: given[key] for key in keys if key in given}):
+            found.setdefault("audio", {})[way] = kept
+    return found
+
+
+def provider_session(
+    config: SessionConfig,
+    *,
+    style: str,
+    agent_tools: Sequence[Mapping[str, Any]],
+    transcriber: str,
+    own: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The ``session`` of a session.update. ``style`` is added to the instructions of spoken sessions, ``own`` is what
+    the client has set for the provider alone."""
+    instructions = f"{config.instructions}\n\n{style}".strip() if config.spoken else config.instructions
+    transcription = {"model": transcriber, "prompt": config.transcription_prompt}
+    if config.language != "multi":
+        transcription["language"] = config.language.partition("-")[0]
+    output: dict[str, Any] = {"format": provider_format(config.output_format).as_json()}
+    if config.voice:
+        output["voice"] = config.voice
+    session = {
+        "type": "realtime",
+        "instructions": instructions,
+        "output_modalities": ["audio"] if config.spoken else ["text"],
+        "tools": [*agent_tools, *tools_json(config.tools)],
+        "tool_choice": msgspec.to_builtins(config.tool_choice),
+        "max_output_tokens": config.max_tokens,
+        "audio": {
+            "input": {
+                "format": provider_format(config.input_format).as_json(),
+                "transcription": {key: value for key, value in transcription.items() if value},
+                "turn_detection": msgspec.to_builtins(config.turn_detection),
+            },
+            "output": output,
+        },
+    }
+    return merged(session, own)
