@@ -6,6 +6,7 @@ Pipecat lives in an environment of its own, made on request; infra/peers/ says w
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +63,7 @@ def peers(
     where = folder or cache_folder(os.environ)
     console = Console(highlight=False)
     if install:
-        _install(where, console)
+        install_into(where, console)
     pipecat = installed(where)
     plan = Plan(profile, turns, 24.0, binary_audio=True, port=port)
     races = [
@@ -157,7 +158,7 @@ def _chart(races: list[Race]) -> Chart:
 # --- Pipecat's environment ------------------------------------------------------------------------------------------
 
 
-def cache_folder(environ: "os._Environ[str] | dict[str, str]") -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """Where the environment is kept unless told otherwise."""
     cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(cache) / "repartee" / "peers" / "pipecat"
@@ -178,7 +179,8 @@ def installed(folder: Path) -> Contender:
     return Contender(marker.read_text().strip(), lambda port: [str(port)], (str(python), str(agent)))
 
 
-def _install(folder: Path, console: Console) -> None:
+def install_into(folder: Path, console: Console) -> None:
+    """Make Pipecat's environment, or bring it up to date. Raises PeerMissing."""
     console.print(f"Installing Pipecat into {folder} …")
     marker = folder / INSTALLED
     marker.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Owns who runs where, what a run's figures are, and which runs count. Must not kn
 
 import gc
 import json
+import math
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -19,9 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from repartee.cli.local_system import STANDIN_KEY
 from repartee.cli.processes import TIED, Part, on_cores, running
 from repartee.client.faults import CallFailed
-from repartee.client.load import Load, Measured, open_calls, run_load
+from repartee.client.load import FRAME_MS, Load, Measured, open_calls, run_load
 from repartee.client.report import percentile
 from repartee.errors import VoiceError
+from repartee.providers.deepgram import NovaConfig
 
 LATENESS_LIMIT_MS = 10.0
 """A generator that sends its frames later than this (P99) measures itself, not the worker."""
@@ -83,13 +85,23 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least voice-to-voice latency that a profile allows, ms: with the answer begun on an eager end of turn, and
+    (``sequential_ms``) only once the turn has ended.
+    """
+
+    ms: float
+    sequential_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One load and what came of it; ``floor_ms`` by the recognition's name, as the stand-ins tell it."""
+    """One load and what came of it; ``floors`` by the recognition's name."""
 
     load: Load
     measured: Measured
     used: Used
-    floor_ms: Mapping[str, float]
+    floors: Mapping[str, Floor]
     standins_late_ms: float
 
 
@@ -156,8 +168,8 @@ async def step(bench: Rig, load: Load) -> Step:
         except CallFailed as failed:
             measured.faults.append(str(failed))
             measured.unanswered += load.calls * load.turns - len(measured.latencies_ms)
-    floors, late_ms = await _told_by_standins(bench.standins_url)
-    return Step(load, measured, Used(after.cpu_s - before.cpu_s, after.mb - idle.mb), floors, late_ms)
+    floors_told, late_ms = await _told_by_standins(bench.standins_url)
+    return Step(load, measured, Used(after.cpu_s - before.cpu_s, after.mb - idle.mb), floors_told, late_ms)
 
 
 @contextmanager
@@ -208,18 +220,37 @@ async def counters(url: str) -> dict[str, float]:
     return totals
 
 
-async def _told_by_standins(url: str) -> tuple[Mapping[str, float], float]:
-    """The least latency that the profile allows, and how late the stand-ins' own timers were (P99)."""
+async def _told_by_standins(url: str) -> tuple[Mapping[str, Floor], float]:
+    """The floors of the profile in force, and how late the stand-ins' own timers were (P99)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         profile = (await client.get(f"{url}/standins/profile")).json()
         stats = (await client.get(f"{url}/standins/stats")).json()
-    return profile["floor_ms"], float(stats["timer_lateness_ms"]["p99"] or 0.0)
+    return floors(profile), float(stats["timer_lateness_ms"]["p99"] or 0.0)
+
+
+def floors(profile: Mapping[str, Any]) -> dict[str, Floor]:
+    """From what the stand-ins tell of their profile.
+
+    Flux's is theirs. With nova, which has no eager end of turn, our own rule says one after so much silence, and the
+    turn ends when nova's endpointing, as we ask for it, has passed.
+    """
+    flux = Floor(profile["floor_ms"]["flux"], profile["sequential_floor_ms"]["flux"])
+    stt = profile["medians"]["stt"]
+    answer_ms = flux.sequential_ms - _whole_frames(stt["end_of_turn_ms"]) - stt["extra_ms"]
+    nova = NovaConfig("http://nowhere", "")
+    eager_ms = _whole_frames(nova.endpointing.eager_silence_ms)
+    end_ms = _whole_frames(nova.endpointing_ms) + stt["nova_extra_ms"] + stt["extra_ms"]
+    return {"flux": flux, "nova": Floor(max(end_ms, eager_ms + answer_ms), end_ms + answer_ms)}
+
+
+def _whole_frames(ms: float) -> float:
+    return math.ceil(ms / FRAME_MS - 1e-9) * FRAME_MS
 
 
 def figures(done: Step, stt: str = "flux") -> dict[str, Any]:
     """A step as the JSON that other programs read."""
     load, measured, used = done.load, done.measured, done.used
-    floor_ms = done.floor_ms[stt]
+    floor_ms = done.floors[stt].ms
     latencies = measured.latencies_ms
     seconds = max(measured.seconds, 1e-9)
     return {
@@ -228,6 +259,7 @@ def figures(done: Step, stt: str = "flux") -> dict[str, Any]:
         "audio": "binary" if load.binary_audio else "base64",
         "v2v_ms": percentiles(latencies),
         "floor_ms": round(floor_ms, 1),
+        "sequential_floor_ms": round(done.floors[stt].sequential_ms, 1),
         "above_floor_ms": percentiles([ms - floor_ms for ms in latencies]),
         "unanswered": measured.unanswered,
         "early": measured.early,

@@ -34,6 +34,7 @@ class Caller:
     burst: bool = False
     hasty: bool = False
     patience_s: float = 5.0
+    api_key: str = ""
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ async def short_call(caller: Caller) -> ShortCall:
     socket: LeanSocket | None = None
     try:
         socket = await open_socket(
-            session_url(caller.url, binary_audio=caller.binary_audio), "", line.receive
+            session_url(caller.url, binary_audio=caller.binary_audio), caller.api_key, line.receive
         )
         if not await line.until("ready_at_s", caller.patience_s):
             raise CallFailed("The session did not begin.")

@@ -1,0 +1,109 @@
+"""The comparison with a peer: what it reports, and what it says when the peer is not there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from repartee.cli import bench_peers
+from repartee.cli.bench_density import Plan
+from repartee.cli.bench_peers import INSTALLED, PEERS, PeerMissing, Race, cache_folder, installed, told_of
+from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, Setup
+from repartee.cli.bench_search import Search
+from repartee.client.load import Load
+
+PEER = Contender("Peer 1.0", lambda port: [str(port)])
+PLAN = Plan("budget", 8, 24.0, binary_audio=True, port=1)
+
+
+def figures(calls: int, p90: float) -> dict[str, object]:
+    return {
+        "calls": calls,
+        "v2v_ms": {"p50": p90 - 10, "p90": p90, "p99": p90},
+        "above_floor_ms": {"p50": p90 - 453, "p90": p90 - 443, "p99": p90 - 443},
+        "unanswered": 0,
+        "early": 0,
+        "faults": [],
+    }
+
+
+def races() -> list[Race]:
+    return [Race(REPARTEE, Search(1, 20, 5, 100)), Race(PEER, Search(1, 4, 1, 100))]
+
+
+def measured_by(monkeypatch: pytest.MonkeyPatch, order: list[tuple[str, int]], late_at: int = 1000) -> None:
+    """Measure nothing: this worker holds 50 calls, the peer 5."""
+
+    async def step(setup: Setup, contender: Contender, load: Load) -> dict[str, object]:
+        order.append((contender.name, load.calls))
+        if load.calls >= late_at:
+            raise LateGenerator("This run does not count.")
+        holds = 50 if contender is REPARTEE else 5
+        return figures(load.calls, 450 if load.calls <= holds else 600)
+
+    monkeypatch.setattr(bench_peers, "step_that_counts", step)
+
+
+def test_both_are_measured_in_turn_until_both_limits_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[tuple[str, int]] = []
+    measured_by(monkeypatch, order)
+    run = races()
+    assert bench_peers.run(run, PLAN, Console(quiet=True)) is None
+    assert order[:6] == [
+        ("Repartee", 1),
+        ("Peer 1.0", 1),
+        ("Repartee", 20),
+        ("Peer 1.0", 4),
+        ("Repartee", 40),
+        ("Peer 1.0", 8),
+    ]
+    report = told_of(run, "budget", None)
+    ours, theirs = report["contenders"]
+    assert (ours["calls_held"], theirs["calls_held"], report["ratio"]) == (50, 5, 10.0)
+    assert ours["alone_p50_ms"] == 440.0
+    assert [step["calls"] for step in theirs["steps"]] == sorted(step["calls"] for step in theirs["steps"])
+
+
+def test_a_run_that_does_not_count_has_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_by(monkeypatch, [], late_at=40)
+    run = races()
+    rejected = bench_peers.run(run, PLAN, Console(quiet=True))
+    assert rejected is not None
+    report = told_of(run, "budget", str(rejected))
+    assert report["rejected"] == "This run does not count."
+    assert report["ratio"] is None
+
+
+def test_a_peer_that_holds_nothing_makes_no_ratio() -> None:
+    assert told_of(races(), "budget", None)["ratio"] is None
+
+
+def test_a_peer_that_is_not_installed_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(PeerMissing, match="repartee bench peers --install"):
+        installed(tmp_path)
+
+
+def test_an_installed_peer_is_started_with_its_own_interpreter(tmp_path: Path) -> None:
+    (tmp_path / INSTALLED).write_text("Pipecat 1.14.0\n")
+    peer = installed(tmp_path)
+    assert peer.name == "Pipecat 1.14.0"
+    assert peer.launcher == (str(tmp_path / "bin" / "python"), str(PEERS / "pipecat_agent.py"))
+    assert peer.command(4711) == ["4711"]
+
+
+def test_an_installation_that_fails_is_told_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_peers, "PEERS", tmp_path / "nowhere")
+    fake = [sys.executable, "-c", "import sys; sys.exit('no such package')"]
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: real(fake, **options))
+    with pytest.raises(PeerMissing, match="no such package"):
+        bench_peers.install_into(tmp_path, Console(quiet=True))
+    assert not (tmp_path / INSTALLED).exists()
+
+
+def test_the_environment_is_kept_in_the_users_cache() -> None:
+    assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/repartee/peers/pipecat")
