@@ -1,18 +1,25 @@
 """One worker for all contract tests: the light stand-ins' ears and voice, and the model that calls tools."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
 from tests.regional.app.running import Region, region, stand_ins
 
 
+@pytest.fixture(scope="session")
+def providers() -> Iterator[dict[str, str]]:
+    """The variables that point a worker to the stand-ins."""
+    with stand_ins() as light, stand_ins(light=False) as model:
+        yield {**light, "OPENAI_BASE_URL": model["OPENAI_BASE_URL"]}
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def worker() -> AsyncIterator[Region]:
+async def worker(providers: dict[str, str]) -> AsyncIterator[Region]:
     """A worker in this process, on a real socket."""
-    with stand_ins() as providers, stand_ins(light=False) as model:
-        async with region({**providers, "OPENAI_BASE_URL": model["OPENAI_BASE_URL"]}) as running:
-            yield running
+    async with region(providers) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
