@@ -6,6 +6,7 @@ here (see deepgram.py).
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
@@ -60,7 +61,7 @@ def lost(socket: PushedSocket) -> ProviderError:
     )
 
 
-class _Transcriber:
+class _Transcriber(ABC):
     """What both kinds have in common: audio in, events out, a clock for what must not wait for either."""
 
     def __init__(self, lease: Lease[PushedSocket], send_ms: float) -> None:
@@ -109,8 +110,9 @@ class _Transcriber:
         except msgspec.MsgspecError as error:
             self._fail(f"sent a message that cannot be read ({error})")
 
+    @abstractmethod
     def _on_text(self, message: bytes) -> None:
-        raise NotImplementedError
+        """A message of Deepgram's. Raises msgspec.MsgspecError if it cannot be read."""
 
     def _owes_an_answer(self, seconds: float) -> None:
         """Count audio to which the recogniser should have something to say."""
@@ -126,8 +128,9 @@ class _Transcriber:
         self._timer = self._loop.call_later(TICK_S, self._on_timer)
         self._on_tick(self._loop.time())
 
+    @abstractmethod
     def _on_tick(self, now: float) -> None:
-        raise NotImplementedError
+        """Look at what is due; ``now`` is the loop's time."""
 
     def _fail(self, what: str, *, retryable: bool = True) -> None:
         self._inbox.fail(deepgram_error(what, retryable=retryable))
