@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.protocol import State
 
 from standins.faults import (
     FAULT_HEADER,
@@ -51,6 +52,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             cast(Scope, self.scope)["extensions"]["standins.socket"] = self
+
+    def shutdown(self) -> None:
+        if self.conn.state is State.CLOSING:  # the peer is saying goodbye already
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         if not self.deaf:

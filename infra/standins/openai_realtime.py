@@ -83,17 +83,20 @@ class RealtimeSession:
                 self._link.close(4000, "invalid_request_error.model_not_found")
             else:
                 loop = asyncio.get_running_loop()
-                self._expiry = loop.call_later(self._state.realtime_session_s, self._expire)
+                self._expiry = loop.call_later(self._state.realtime_session_s, self.expire)
+                self._state.realtime_sessions.add(self)
                 self._send("session.created", session=self._settings)
             await self._link.closed()
         finally:
+            self._state.realtime_sessions.discard(self)
             if self._expiry is not None:
                 self._expiry.cancel()
             for response in self._responses:
                 response.abandon()
             self._listening.close()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """The session has lived its time."""
         minutes = self._state.realtime_session_s / 60
         message = f"Your session hit the maximum duration of {minutes:g} minutes."
         self._send("error", error=_error(message, "session_expired"))

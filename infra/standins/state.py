@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 
 from standins.detector import Detector
 from standins.ears import Recogniser
@@ -32,6 +33,13 @@ class Engines:
     lines: Sequence[Line]
 
 
+class Expiring(Protocol):
+    """A session that ends after its time."""
+
+    def expire(self) -> None:
+        """Its time is over."""
+
+
 @dataclass(slots=True)
 class State:
     """Shared by all connections of one server."""
@@ -43,6 +51,8 @@ class State:
     randoms: dict[str, Random] = field(default_factory=dict)
     realtime_session_s: float = 3600.0
     """How long a Realtime session may last, as OpenAI's do."""
+    realtime_sessions: set["Expiring"] = field(default_factory=set)
+    """Those that are open."""
 
     def draw(self, stage: str, distribution: Distribution) -> float:
         """One value; each stage has a random stream of its own, so that one stage's use leaves the others' alone."""
