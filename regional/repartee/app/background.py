@@ -1,5 +1,5 @@
-"""What a worker tells others of itself while it serves: CloudWatch, the ECS agent, the edge. Each only where it is
-set; none can hurt a call, or another of them.
+"""What a worker does beside its calls: it tells others of itself (CloudWatch, the ECS agent, the edge), and watches
+the agent's file. Each only where it is set; none can hurt a call, or another of them.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 
 from repartee.app.cloudwatch import CloudWatch
 from repartee.app.heartbeat import Heartbeat, HeartbeatConfig
+from repartee.app.reload import AgentWatch
 from repartee.app.task_protection import TaskProtection
-from repartee.app.worker import Worker, ticket_keys
+from repartee.app.worker import Worker, WorkerConfig, ticket_keys
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,20 @@ async def reporting(worker: Worker) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         if heartbeat is not None:
             await heartbeat.farewell()
+
+
+@asynccontextmanager
+async def watching(worker: Worker, config: WorkerConfig) -> AsyncIterator[None]:
+    """Load the agent anew when its file changes, if that is wanted."""
+    if not config.watched_agent:
+        yield
+        return
+    watch = AgentWatch(config.watched_agent, config.agent, worker.serve)
+    task = asyncio.create_task(_guarded(watch.run))
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _guarded(job: Callable[[], Awaitable[None]]) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from repartee.app.background import reporting
+from repartee.app.background import reporting, watching
 from repartee.app.services import Services
 from repartee.app.telemetry import Telemetry, open_latency_log
 from repartee.app.worker import Worker, WorkerConfig
@@ -58,7 +58,7 @@ def create_app(config: WorkerConfig) -> Starlette:
         app.state.worker = worker
         await services.start()
         try:
-            async with reporting(worker):
+            async with reporting(worker), watching(worker, config):
                 yield {"worker": worker}
         finally:
             await services.aclose()

@@ -95,7 +95,7 @@ class Services:
         self.relay = RelayResources(realtime, own_phrases, experience, self._learn) if realtime else None
         self._relays_all = relayed
         self._relays_on_request = settings.speech_to_speech == "on"
-        self._recorded = agent.phrases if settings.record_phrases else ()
+        self._records = settings.record_phrases
 
     @property
     def warm(self) -> bool:
@@ -129,7 +129,13 @@ class Services:
         """Begin warming; returns at once."""
         for provider in self._all:
             await provider.start()
-        self._recording = asyncio.create_task(self._record())
+        self.record(self._agent)
+
+    def record(self, agent: Agent) -> None:
+        """Have what this agent says word for word recorded, in the background."""
+        if self._recording:
+            self._recording.cancel()
+        self._recording = asyncio.create_task(self._record(agent))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -138,11 +144,11 @@ class Services:
         for provider in self._all:
             await provider.aclose()
 
-    async def _record(self) -> None:
-        agent = self._agent
-        await self._phrases.record(self._recorded, name=agent.voice, language=agent.language)
+    async def _record(self, agent: Agent) -> None:
+        phrases = agent.phrases if self._records else ()
+        await self._phrases.record(phrases, name=agent.voice, language=agent.language)
         if self.relay and self.relay.phrases is not self._phrases:
-            await self.relay.phrases.record(self._recorded, name=None, language=agent.language)
+            await self.relay.phrases.record(phrases, name=None, language=agent.language)
 
     async def _learn(self, transitions: Iterable[Transition]) -> None:
         if self._store:

@@ -57,6 +57,8 @@ class WorkerConfig:
     settings: Settings
     agent: Agent
     allow_anonymous: bool = False
+    watched_agent: str = ""
+    """What ``--agent`` named, if the agent is to be loaded anew whenever its file changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,13 @@ class Worker:
         self._watchers: list[Callable[[], None]] = []
         telemetry.call_slots.set(settings.max_calls)
         telemetry.watch(services)
+
+    def serve(self, agent: Agent) -> None:
+        """New calls get this agent; those in progress keep theirs."""
+        if agent.model != self._agent.model:
+            log.warning("the agent's model has changed: restart the worker for it")
+        self._agent = agent
+        self.services.record(agent)
 
     @property
     def ready(self) -> bool:

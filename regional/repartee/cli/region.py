@@ -27,6 +27,9 @@ def region(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Sessions need no ticket (on loopback only).")
     ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Load the agent anew whenever its file changes.")
+    ] = False,
 ) -> None:
     """Run one regional worker until it is told to stop (SIGTERM lets its calls end first)."""
     settings = read_settings()
@@ -40,7 +43,7 @@ def region(
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "websockets", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = _listen(host, port)
-    app = create_app(WorkerConfig(settings, served, allow_anonymous))
+    app = create_app(WorkerConfig(settings, served, allow_anonymous, name if reload else ""))
     address = listener.getsockname()
     typer.echo(f"region {settings.region} on http://{address[0]}:{address[1]}")
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from repartee.app.reload import ANNOUNCEMENT
 from repartee.cli.local_system import LocalSystem, SystemOptions, environment, local_system
 from repartee.cli.processes import Parts, running
 
@@ -29,7 +30,8 @@ def up(
 ) -> None:
     """Run the whole system on this machine: providers' stand-ins, regions and the edge.
 
-    Loopback only. A provider whose API key is set is used itself, instead of its stand-in.
+    Loopback only. A provider whose API key is set is used itself, instead of its stand-in. An agent's file is loaded
+    anew whenever it changes.
     """
     until_signalled(_up(SystemOptions(port, regions, agent, profile), Console(highlight=False), verbose))
 
@@ -47,7 +49,7 @@ async def whole_system(
     """Run a system while the block lasts. Raises PartFailed and ConfigurationError."""
     with tempfile.TemporaryDirectory(prefix="repartee-") as folder:
         system = local_system(options, environment(), Path(folder))
-        show = prefixed(console) if verbose else None
+        show = prefixed(console) if verbose else announcements(console)
         async with running(system.stages, show) as parts:
             yield system, parts
 
@@ -87,6 +89,21 @@ async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
         if not asked:
             raise
         return None
+
+
+def announcements(console: Console) -> Callable[[str, str], None]:
+    """Prints what the first part that has anything to say to whoever edits the agent says, and nothing else."""
+    speaker: list[str] = []
+
+    def show(name: str, line: str) -> None:
+        if not line.startswith(ANNOUNCEMENT):
+            return
+        if not speaker:
+            speaker.append(name)
+        if name == speaker[0]:  # every region says the same of the same file
+            console.print(Text(line), soft_wrap=True)
+
+    return show
 
 
 def prefixed(console: Console) -> Callable[[str, str], None]:

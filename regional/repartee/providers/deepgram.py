@@ -58,6 +58,7 @@ with warnings.catch_warnings():
     import deepgram.listen.v2.client  # noqa: F401
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
+    from deepgram.transport import install_transport, restore_transport
 
 Request: TypeAlias = tuple[str, dict[str, str]]
 
@@ -139,12 +140,18 @@ class _RequestNote:
 def _client(base_url: str, api_key: str) -> AsyncDeepgramClient:
     ws = websocket_url(base_url)
     environment = DeepgramClientEnvironment(base=base_url, production=ws, agent=ws, agent_rest=base_url)
-    return AsyncDeepgramClient(api_key=api_key, environment=environment, transport_factory=_RequestNote)
+    return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
 async def _request(connection: AbstractAsyncContextManager[Any]) -> Request:
-    async with connection:
-        return _noted.get()
+    # The SDK takes a transport for the whole process, which others may use it in too: it has ours only while it is
+    # asked this, and nothing is awaited meanwhile that could let them in.
+    install_transport(async_factory=_RequestNote)
+    try:
+        async with connection:
+            return _noted.get()
+    finally:
+        restore_transport()
 
 
 class _Connector:

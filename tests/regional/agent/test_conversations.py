@@ -256,6 +256,9 @@ async def play(script: Script) -> Session:
     return session
 
 
+TOO_MANY = {"error": "Too many tool calls. Answer the caller with what is known."}
+
+
 @settings(max_examples=200, deadline=None)
 @given(scripts)
 def test_no_tool_runs_twice_and_every_call_gets_its_result(script: Script) -> None:
@@ -273,7 +276,8 @@ def test_no_tool_runs_twice_and_every_call_gets_its_result(script: Script) -> No
     assert called == answered, "a tool is left in progress"
     for item in history:
         if isinstance(item, FunctionOutput):
-            assert json.loads(item.output) in ("read", "a", "b")
+            # The last: more calls than a turn may have are refused.
+            assert json.loads(item.output) in ("read", "a", "b", TOO_MANY)
 
 
 @settings(max_examples=80, deadline=None)

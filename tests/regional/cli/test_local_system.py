@@ -61,7 +61,7 @@ def test_with_all_keys_there_are_no_stand_ins(tmp_path: Path) -> None:
 
 def test_the_agent_and_the_api_key_are_passed_on(tmp_path: Path) -> None:
     system = local_system(SystemOptions(agent="bank:agent"), {"REPARTEE_API_KEY": "mine"}, tmp_path)
-    assert list(parts(system)["region eu-west"].command)[-2:] == ["--agent", "bank:agent"]
+    assert list(parts(system)["region eu-west"].command)[-3:] == ["--agent", "bank:agent", "--reload"]
     assert parts(system)["edge"].env["REPARTEE_API_KEY"] == system.api_key == "mine"
 
 
