@@ -18,8 +18,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
-from repartee_edge.failover import Attempt, Fault
-from repartee_edge.health import Report, summarise
+from repartee_edge.failover import Attempt, FailoverPolicy, Fault
+from repartee_edge.health import Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
 from repartee_edge.replies import Reply
@@ -34,6 +34,8 @@ from repartee_edge.settings import EdgeSettings
 MAX_REPORTS = 4096
 SUMMARY_S = 5.0
 PAGE_TIMEOUT_S = 5.0
+# A file of the page can wait, as a caller cannot; and a slow one says nothing about a region's calls.
+PAGE_POLICY = FailoverPolicy(attempt_ms=5_000, attempt_longest_ms=5_000, hedge_ms=1_500, total_ms=12_000)
 PAGE_REQUEST_HEADERS = (
     "accept",
     "accept-language",
@@ -67,6 +69,7 @@ class Edge:
         self._reports: dict[str, Report] = {}
         self._summarised_at = 0.0
         self._metrics = EdgeMetrics()
+        self._page_breaker = Breaker()
         self._pages: httpx.AsyncClient | None = None
 
     @contextlib.asynccontextmanager
@@ -157,7 +160,7 @@ class Edge:
                 raise DialFailed(Fault(region.name, "status", answer.status_code))
             return answer
 
-        connector = Connector(fetch, lambda _late: None, self._router.breaker, self._settings.failover)
+        connector = Connector(fetch, lambda _late: None, self._page_breaker, PAGE_POLICY)
         try:
             _, answer, _ = await connector.connect(placement.ranked)
         except NoRegion as refused:
