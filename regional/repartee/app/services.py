@@ -23,7 +23,8 @@ from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, R
 from repartee.session.call import Resources
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
-from repartee.session.relay import RelayResources, is_speech_to_speech
+from repartee.session.relay import RelayResources
+from repartee.session.relay_settings import is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.policy import TurnPolicy
 

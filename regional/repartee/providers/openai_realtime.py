@@ -302,8 +302,8 @@ class RealtimePhrase:
 
     def _on_message(self, message: bytes) -> None:
         try:
-            if wire.is_audio(message):
-                self._sounds.put(SpeechAudio(self._reply_id, wire.read_audio(message).audio()))
+            if delta := wire.audio_in(message):
+                self._sounds.put(SpeechAudio(self._reply_id, delta.audio()))
                 return
             event = _read(message)
         except (msgspec.MsgspecError, ValueError, ProviderError):

@@ -32,6 +32,9 @@ class LinePolicy:
     renew_before_s: float = 300.0
     """So long before the provider ends the session, another is taken at the next quiet moment."""
 
+    quiet_s: float = 1.0
+    """A moment is not quiet until the client has asked for nothing for so long: its answer may be under way."""
+
     look_s: float = 0.5
     """How often it is asked, then, whether the moment is quiet."""
 

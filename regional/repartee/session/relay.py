@@ -7,8 +7,8 @@ agent's tools, keeps the books on turns, and takes another session when one is l
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -22,10 +22,10 @@ from repartee.session.call import CallEnd, CallSettings, Message
 from repartee.session.observer import Observer
 from repartee.session.outbox import Outbox
 from repartee.session.phrases import Phrases
-from repartee.session.prompt import SPOKEN_STYLE
 from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
-from repartee.session.relay_agent import RelayAgent, own_event_id
+from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
 from repartee.session.relay_news import RelayNews
+from repartee.session.relay_settings import RelaySettings, mistake
 from repartee.session.relay_sound import RelaySound
 from repartee.turn import events as e
 from repartee.turn.relayed_items import RelayedItems
@@ -33,19 +33,8 @@ from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
 from repartee.wire.announcer import Announcer
-from repartee.wire.provider_session import AUDIO_TOKENS_PER_TOKEN, own_settings, provider_session
-from repartee.wire.session_config import MAX_OUTPUT_TOKENS, SessionConfig
 
 log = logging.getLogger(__name__)
-
-
-MODELS = "gpt-realtime"
-"""How the names of the models begin that hear and speak themselves."""
-
-
-def is_speech_to_speech(model: str | None) -> bool:
-    """Whether this is a model to relay to."""
-    return bool(model) and str(model).startswith(MODELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +52,6 @@ class RelayResources:
     def names(self) -> dict[str, str]:
         """The provider, as traces name it."""
         return {"model": f"openai/{self.speech.model}"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Update:
-    """Settings that the provider has not confirmed. ``before`` are those that they change and ``event_id`` is the
-    client's, if it asked for them."""
-
-    config: SessionConfig
-    own: Mapping[str, Any]
-    before: SessionConfig | None = None
-    event_id: str | None = None
-
-    @property
-    def asked(self) -> bool:
-        """The client wants to hear of it."""
-        return self.before is not None
 
 
 class Relay:
@@ -111,16 +84,15 @@ class Relay:
             start=self._start,
             deliver=self._deliver,
         )
-        self._speaks_itself = is_speech_to_speech(agent.model)
-        self._tools = [tool.as_realtime() for tool in agent.tools.values()]
-        self._config = _config_of(agent, settings, resources.speech.model)
-        self._own: Mapping[str, Any] = {}
-        self._updates: dict[str, _Update] = {}
+        self._told = RelaySettings(
+            agent, settings, model=resources.speech.model, transcriber=resources.transcriber
+        )
         self._announcer = Announcer(settings.call_id, settings.region, resources.names)
         self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._turns = RelayedTurns()
         self._items = RelayedItems()
         self._begun = asyncio.Event()
+        self._asked_at = 0.0
         user = LineUser(self._opening, self._take_message, self._is_quiet)
         self._line = ProviderLine(resources.speech, user, resources.line)
         self._sound = RelaySound(self._outbox, self._turns, send=self._line.send, news=self._tell_news)
@@ -192,16 +164,9 @@ class Relay:
         """Begin as the agent wants to, then take what the client sends, until it is gone."""
         context = self._agent.context
         await self._agent.begin()
-        self._config = replace(
-            self._config,
-            instructions=context.instructions,
-            voice=context.voice if self._speaks_itself else None,
-            language=context.language,
-        )
-        if self._settings.session:
-            self._config = self._config.updated(self._settings.session)
+        self._told.begin(context)
         self._apply()
-        self._outbox.put_event(self._announcer.session("session.created", self._config))
+        self._outbox.put_event(self._announcer.session("session.created", self._told.config))
         self._begun.set()
         if context.greeting:
             self._doings.say(context.greeting)
@@ -238,12 +203,15 @@ class Relay:
             )
 
     def _pass_on(self, event: w.ClientEvent, text: str) -> None:
+        if isinstance(event, w.AppendAudio):
+            self._sound.hear(event.audio)
+            return
+        self._asked_at = time.monotonic()
         match event:
-            case w.AppendAudio(audio=audio):
-                self._sound.hear(audio)
             case w.SessionUpdate(session=patch):
-                own = own_settings(msgspec.json.decode(text)["session"])
-                self._update(self._config.updated(patch), wire.merged(self._own, own), event.event_id)
+                session = msgspec.json.decode(text)["session"]
+                self._line.send(self._told.change(patch, session, event.event_id))
+                self._apply()
             case w.ClearOutput():
                 self._line.send(wire.encode("response.cancel"))
             case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if self._provider.is_ours(
@@ -257,39 +225,9 @@ class Relay:
             case _:
                 self._line.send(text)
 
-    # --- settings ------------------------------------------------------------------------------------------------
-
-    def _update(self, config: SessionConfig, own: Mapping[str, Any], event_id: str | None) -> None:
-        """Have the provider take these settings; they hold once it has."""
-        update = _Update(config, own, self._config, event_id)
-        our_id = own_event_id()
-        self._updates[our_id] = update
-        self._line.send(self._session_update(our_id, update))
-        # What is sent from now on is as the client says, as it will not wait for our answer.
-        self._config, self._own = config, own
-        self._apply()
-
-    def _session_update(self, event_id: str, update: _Update) -> str:
-        session = provider_session(
-            update.config,
-            style=SPOKEN_STYLE,
-            agent_tools=self._tools,
-            transcriber=self._resources.transcriber,
-            own=update.own,
-        )
-        return wire.encode("session.update", event_id=event_id, session=session)
-
     def _apply(self) -> None:
-        self._sound.configure(self._config)
-        self._doings.spoken = self._config.spoken
-
-    def _settings_taken(self) -> None:
-        """The provider has taken the oldest update there is."""
-        for our_id, update in list(self._updates.items())[:1]:
-            del self._updates[our_id]
-            if update.asked:
-                self._agent.learn(update.config.metadata)
-                self._outbox.put_event(self._announcer.session("session.updated", update.config))
+        self._sound.configure(self._told.config)
+        self._doings.spoken = self._told.config.spoken
 
     # --- to and from the provider --------------------------------------------------------------------------------
 
@@ -307,10 +245,7 @@ class Relay:
 
     def _opening(self, again: bool, lost: bool) -> list[str]:
         """What a new session is told: the settings, and, if it follows another, what has been said so far."""
-        asked = [replace(update, config=self._config, own=self._own) for update in self._updates.values()]
-        pending = asked or [_Update(self._config, self._own)]
-        self._updates = {own_event_id(): update for update in pending}
-        events = [self._session_update(our_id, update) for our_id, update in self._updates.items()]
+        events = self._told.opening()
         if again:
             unheard = self._provider.restarted(lost=lost)
             for told in unheard.news:
@@ -324,13 +259,16 @@ class Relay:
 
     def _is_quiet(self) -> bool:
         now = time.monotonic()
-        return self._doings.idle and not self._turns.speaking and self._turns.speaker.ends_at < now
+        settled = not self._told.pending and now - self._asked_at > self._resources.line.quiet_s
+        return (
+            settled and self._doings.idle and not self._turns.speaking and self._turns.speaker.ends_at < now
+        )
 
     def _take_message(self, message: bytes) -> None:
         """A message of the provider's, at the moment it comes."""
         try:
-            if wire.is_audio(message):
-                self._take_audio(message)
+            if delta := wire.audio_in(message):
+                self._take_audio(message, delta)
             else:
                 self._take_event(message, wire.read(message))
         except (msgspec.MsgspecError, ValueError) as error:
@@ -338,8 +276,7 @@ class Relay:
         if self._outbox.overfull:
             self.end(CallEnd.CLIENT_SLOW)
 
-    def _take_audio(self, message: bytes) -> None:
-        delta = wire.read_audio(message)
+    def _take_audio(self, message: bytes, delta: wire.AudioDelta) -> None:
         response = self._doings.responses.get(delta.response_id)
         if response is None:
             return
@@ -350,7 +287,10 @@ class Relay:
     def _take_event(self, message: bytes, event: wire.ProviderEvent) -> None:
         match event.type:
             case "session.updated":
-                self._settings_taken()
+                update = self._told.taken()
+                if update and update.before:
+                    self._agent.learn(update.config.metadata)
+                    self._outbox.put_event(self._announcer.session("session.updated", update.config))
             case "error" if event.error is not None:
                 self._take_error(message, event.error)
             case _:
@@ -362,28 +302,19 @@ class Relay:
                 self._wait_until_played()
 
     def _take_error(self, message: bytes, error: wire.ErrorSeen) -> None:
-        update = self._updates.pop(error.event_id or "", None)
-        if update is not None:
-            self._settings_refused(update, error)
-        elif error.event_id and error.event_id.startswith("rep_"):
+        update = self._told.refused(error)
+        if update is not None and update.before is not None:
+            self._apply()
+            self._outbox.put_event(self._announcer.error(mistake(update, error)))
+        elif update is not None:  # the agent's own: without them no call can be held
+            self._observer.provider_failed("model", refusal(error))
+            self._outbox.put_event(self._announcer.failure(str(refusal(error)), "model_failed"))
+            asyncio.get_running_loop().call_soon(self.end, CallEnd.PROVIDERS_GONE)
+        elif error.event_id and error.event_id.startswith(OURS):
             log.info("call %s: the provider did not take an event: %s", self._settings.call_id, error.message)
             self._doings.refused(error.event_id)
         elif error.code != "session_expired":
             self._outbox.put_text(message.decode())
-
-    def _settings_refused(self, update: _Update, error: wire.ErrorSeen) -> None:
-        """The client is told, if it was the client's wish. Without the agent's own settings no call can be held."""
-        if update.before is None:
-            self._observer.provider_failed("model", refusal(error))
-            self._outbox.put_event(self._announcer.failure(str(refusal(error)), "model_failed"))
-            asyncio.get_running_loop().call_soon(self.end, CallEnd.PROVIDERS_GONE)
-            return
-        if self._config is update.config:
-            self._config = update.before
-            self._apply()
-        mistake = ClientProtocolError(error.message, code=error.code or "invalid_value", param=error.param)
-        mistake.event_id = update.event_id
-        self._outbox.put_event(self._announcer.error(mistake))
 
     # --- turns ---------------------------------------------------------------------------------------------------
 
@@ -395,7 +326,7 @@ class Relay:
             self._doings.say(event.say)
 
     def _say_from_memory(self, phrase: str) -> bool:
-        config = self._config
+        config = self._told.config
         recording = self._resources.phrases.get(phrase, name=config.voice, language=config.language)
         if recording is None:
             return False
@@ -433,13 +364,3 @@ class Relay:
     def _played(self) -> None:
         self._timer = None
         self._tell_news(self._turns.played(time.monotonic() + 0.001))
-
-
-def _config_of(agent: Agent, settings: CallSettings, model: str) -> SessionConfig:
-    return SessionConfig(
-        instructions=agent.instructions,
-        language=agent.language,
-        model=model,
-        max_tokens=min(agent.max_tokens * AUDIO_TOKENS_PER_TOKEN, MAX_OUTPUT_TOKENS),
-        metadata=settings.metadata,
-    )

@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-AUDIO = b"response.output_audio.delta"
-
-_AUDIO_HEAD = b'"type":"response.output_audio.delta"'
+_TYPE = b'"type"'
+_AUDIO_TYPE = b'"type":"response.output_audio.delta"'
 _HEAD_BYTES = 400
-"""Within so many bytes from the start of an audio delta stands all that is not audio."""
+"""The type of an audio delta stands within so many bytes from its start."""
 
 
 class AudioDelta(msgspec.Struct, frozen=True, gc=False):
@@ -102,15 +101,15 @@ _event_decoder = msgspec.json.Decoder(ProviderEvent)
 _encoder = msgspec.json.Encoder()
 
 
-def is_audio(message: bytes) -> bool:
-    """Whether this is an answer's audio. OpenAI writes the type first, with or without a space after the colon."""
-    head = message[:_HEAD_BYTES]
-    return AUDIO in head and (_AUDIO_HEAD in head or _AUDIO_HEAD in head.replace(b": ", b":"))
-
-
-def read_audio(message: bytes) -> AudioDelta:
-    """Raises msgspec.MsgspecError."""
-    return _audio_decoder.decode(message)
+def audio_in(message: bytes) -> AudioDelta | None:
+    """The answer's audio, if this is some: told by the first key ``type``, whether or not spaces follow colons."""
+    start = message.find(_TYPE, 0, _HEAD_BYTES)
+    if start < 0 or not message[start : start + 40].replace(b" ", b"").startswith(_AUDIO_TYPE):
+        return None
+    try:
+        return _audio_decoder.decode(message)
+    except msgspec.MsgspecError:
+        return None  # something else that holds such a key
 
 
 def read(message: bytes) -> ProviderEvent:

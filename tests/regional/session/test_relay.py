@@ -26,7 +26,7 @@ from standins.faults import Fault
 from standins.server import Config, Running, serve
 
 DEADLINE_S = 10.0
-QUICK = LinePolicy(attempts=2, look_s=0.02)
+QUICK = LinePolicy(attempts=2, look_s=0.02, quiet_s=0.3)
 
 
 class Watcher:
