@@ -106,11 +106,12 @@ def latency(
         "without": [each.value for each in off],
         **_further(done, counted),
     }
+    report["rejected"] = late = lateness(report)
     write_report(report, json_path)
     if plot_path is not None:
         write_plot(_chart(done.measured.latencies_ms, report), plot_path)
     Console(highlight=False).print(_view(report))
-    if late := lateness(report):
+    if late:
         raise LateGenerator(late)
 
 

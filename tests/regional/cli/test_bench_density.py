@@ -1,0 +1,99 @@
+"""How many calls a core holds: the steps taken, and what is said of a run that does not count."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repartee.cli import bench_density
+from repartee.cli.bench_density import chart, density
+from repartee.cli.bench_latency import Audio
+from repartee.cli.bench_plot import plot
+from repartee.cli.bench_rig import Contender, LateGenerator, Setup
+from repartee.client.load import Load
+
+
+def figures(calls: int, holds: int) -> dict[str, object]:
+    p90 = 455.0 if calls <= holds else 620.0
+    return {
+        "calls": calls,
+        "v2v_ms": {"p50": 450.0, "p90": p90, "p99": p90 + 5},
+        "unanswered": 0,
+        "early": 0,
+        "faults": [],
+        "cpu_s_per_call_minute": 0.4,
+        "core_used": 0.5,
+        "mb_per_call": 0.4,
+    }
+
+
+def worker_that_holds(monkeypatch: pytest.MonkeyPatch, holds: int, late_at: int = 10_000) -> list[Setup]:
+    """Measure nothing; the setups asked for."""
+    setups = []
+
+    async def step(setup: Setup, contender: Contender, load: Load) -> dict[str, object]:
+        setups.append(setup)
+        if load.calls >= late_at:
+            raise LateGenerator(f"This run does not count: at {load.calls} calls.")
+        return figures(load.calls, holds)
+
+    monkeypatch.setattr(bench_density, "step_that_counts", step)
+    return setups
+
+
+def run(report: Path, most: int = 400) -> None:
+    density(
+        profile="budget",
+        turns=8,
+        turns_per_minute=24,
+        start=20,
+        stride=20,
+        resolution=5,
+        most=most,
+        audio=Audio.binary,
+        port=1,
+        json_path=report,
+        plot_path=report.with_suffix(".svg"),
+    )
+
+
+def test_the_limit_is_found_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker_that_holds(monkeypatch, 73)
+    run(tmp_path / "density.json")
+    report = json.loads((tmp_path / "density.json").read_text())
+    assert (report["calls_per_core"], report["rejected"], report["audio"]) == (70, None, "binary")
+    assert [step["calls"] for step in report["steps"]] == [20, 40, 60, 70, 75, 80]
+    assert "One core holds 70 calls with P90 under 500 ms." in capsys.readouterr().out
+    assert (tmp_path / "density.svg").read_text().startswith("<svg")
+
+
+def test_a_limit_that_was_not_reached_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker_that_holds(monkeypatch, 1000)
+    run(tmp_path / "density.json", most=40)
+    assert "at least 40 calls" in capsys.readouterr().out
+
+
+def test_a_run_whose_generator_was_late_is_rejected_with_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_that_holds(monkeypatch, 1000, late_at=60)
+    with pytest.raises(LateGenerator, match=r"at 60 calls\. Up to 40 calls were held before that\."):
+        run(tmp_path / "density.json")
+    report = json.loads((tmp_path / "density.json").read_text())
+    assert report["rejected"].startswith("This run does not count")
+    assert [step["calls"] for step in report["steps"]] == [20, 40]
+
+
+def test_the_worker_has_slots_for_its_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setups = worker_that_holds(monkeypatch, 1000)
+    run(tmp_path / "density.json", most=120)
+    assert int(setups[-1].env["REPARTEE_MAX_CALLS"]) >= 120
+
+
+def test_a_step_with_unanswered_turns_is_crossed_out() -> None:
+    assert "<path" not in plot(chart([figures(20, 40)]))
+    assert "<path" in plot(chart([figures(20, 40), figures(40, 40) | {"unanswered": 3}]))
