@@ -100,7 +100,7 @@ def test_every_error_code_is_described_and_no_other() -> None:
         for path in (REGIONAL / floor).glob("*.py")
     )
     raised = set(re.findall(r'code="(\w+)"', text)) | set(re.findall(r'"(item_\w+_invalid_item_id)"', text))
-    raised |= {"invalid_value", "stt_failed"}
+    raised |= {"invalid_value", "stt_failed", "model_failed"}
     assert first_column(section("Errors")) == raised - {"provider_error"}
 
 
