@@ -44,6 +44,10 @@ def endurance(
     without: Annotated[
         list[Technique] | None, typer.Option(help="Switch a technique off; may be repeated.")
     ] = None,
+    connect_ms: Annotated[
+        float,
+        typer.Option(min=0, help="How long each connection to a provider takes, as a TLS handshake does."),
+    ] = 0,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8890,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
 ) -> None:
@@ -52,7 +56,7 @@ def endurance(
     Every fifth hangs up in mid-answer. With `--no-burst --profile budget` the answers' latencies are told too: each
     is a call's first turn.
     """
-    setup = Setup(port, profile, env=without_env(without or []))
+    setup = Setup(port, profile, env=without_env(without or []), connect_ms=connect_ms)
     caller = Caller(f"http://127.0.0.1:{port}", audio is Audio.binary, greeted=True, burst=burst)
     console = Console(highlight=False)
     report = {"profile": profile, "audio": audio.value, "without": [each.value for each in without or []]}

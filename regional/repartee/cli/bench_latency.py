@@ -81,6 +81,10 @@ def latency(
     without: Annotated[
         list[Technique] | None, typer.Option(help="Switch a technique off; may be repeated.")
     ] = None,
+    connect_ms: Annotated[
+        float,
+        typer.Option(min=0, help="How long each connection to a provider takes, as a TLS handshake does."),
+    ] = 0,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8860,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
     plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the latencies here as SVG.")] = None,
@@ -97,12 +101,13 @@ def latency(
     }
     said = REPLIES if replies is Replies.sentences else CLAUSE_REPLIES
     load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is Audio.binary)
-    done, counted = uvloop.run(_measure(Plan(Setup(port, profile, said, env), load, stt)))
+    done, counted = uvloop.run(_measure(Plan(Setup(port, profile, said, env, connect_ms), load, stt)))
     report = {
         **figures(done, stt.value),
         "profile": profile,
         "stt": stt.value,
         "replies": replies.value,
+        "connect_ms": connect_ms,
         "without": [each.value for each in off],
         **_further(done, counted),
     }

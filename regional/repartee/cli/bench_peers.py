@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 
-from repartee.cli.bench_density import Plan, line, table
+from repartee.cli.bench_density import Plan, fair_step, line, table
 from repartee.cli.bench_plot import COLOURS, Chart, write_plot
-from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, step_that_counts
+from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator
 from repartee.cli.bench_search import LIMIT_MS, Search, held
 from repartee.cli.call import write_report
 from repartee.errors import VoiceError
@@ -92,7 +91,7 @@ def run(races: list[Race], plan: Plan, console: Console) -> LateGenerator | None
                 continue
             console.print(f"{race.contender.name}: {calls} calls …", style="dim")
             try:
-                told = uvloop.run(step_that_counts(plan.setup(calls), race.contender, plan.load(calls)))
+                told = fair_step(plan, race.contender, calls)
             except LateGenerator as late:
                 return late
             race.steps.append(told)

@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from repartee.cli.bench_relay import distant
 from repartee.cli.local_system import STANDIN_KEY
 from repartee.cli.processes import TIED, Part, on_cores, running
 from repartee.client.faults import CallFailed
@@ -43,12 +44,14 @@ class Setup:
     """What the stand-ins and the worker are started with. The worker listens on ``port``, the stand-ins on the next.
 
     ``replies`` are what the language model says, in turn; ``env`` is the worker's environment beside the providers'.
+    ``connect_ms``: how long a connection to a provider takes; if any, the port after the stand-ins' is needed too.
     """
 
     port: int
     profile: str = "budget"
     replies: Sequence[str] = REPLIES
     env: Mapping[str, str] = field(default_factory=dict)
+    connect_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,7 @@ async def rig(setup: Setup, contender: Contender = REPARTEE) -> AsyncIterator[Ri
     with tempfile.TemporaryDirectory(prefix="repartee-bench-") as folder, on_cores(other_cores):
         standins = _standins(setup, Path(folder))
         env = {
-            **{f"{name}_API_KEY": STANDIN_KEY for name in ("DEEPGRAM", "OPENAI", "CARTESIA")},
-            "DEEPGRAM_BASE_URL": standins.url,
-            "OPENAI_BASE_URL": f"{standins.url}/v1",
-            "CARTESIA_BASE_URL": standins.url,
+            **_provider_env(setup),
             "REPARTEE_LATENCY_LOG": str(Path(folder) / "latency.jsonl"),
             **setup.env,
         }
@@ -123,9 +123,26 @@ async def rig(setup: Setup, contender: Contender = REPARTEE) -> AsyncIterator[Ri
         worker = Part(contender.name, command, setup.port, env=env, cores=worker_cores)
         async with (
             running([[standins]]),
+            _distance(setup),
             running([[worker]], launcher=contender.launcher) as parts,
         ):
             yield Rig(worker.url, parts.pid(worker.name), standins.url)
+
+
+def _provider_env(setup: Setup) -> dict[str, str]:
+    url = f"http://127.0.0.1:{setup.port + (2 if setup.connect_ms else 1)}"
+    return {
+        **{f"{name}_API_KEY": STANDIN_KEY for name in ("DEEPGRAM", "OPENAI", "CARTESIA")},
+        "DEEPGRAM_BASE_URL": url,
+        "OPENAI_BASE_URL": f"{url}/v1",
+        "CARTESIA_BASE_URL": url,
+    }
+
+
+def _distance(setup: Setup) -> AbstractAsyncContextManager[None]:
+    if not setup.connect_ms:
+        return nullcontext()
+    return distant(setup.port + 2, setup.port + 1, setup.connect_ms)
 
 
 def _standins(setup: Setup, folder: Path) -> Part:

@@ -29,6 +29,9 @@ AUDIO_DELTA = b'"response.output_audio.delta"'
 FRAMES_BETWEEN_LOOKS = 50
 """A generator that has fallen behind looks at what has come in after so many frames."""
 
+TAIL_S = 0.5
+"""Audio that follows on other audio within this time is the rest of one answer."""
+
 TYPE_WITHIN = 120
 """An event's type stands within its first so many bytes."""
 
@@ -136,6 +139,7 @@ class LoadCall:
         self._spoken_at_s: float | None = None
         self._answered = False
         self._was_early = False
+        self._last_audio_s = -TAIL_S
         self._playing_from_s: float | None = None
         self._played_s = 0.0
 
@@ -160,11 +164,10 @@ class LoadCall:
 
     def receive(self, payload: bytes, is_text: bool, now: float) -> None:
         """A message from the server."""
-        if not is_text:
-            self._hear(payload, now)
-        elif AUDIO_DELTA in payload[:TYPE_WITHIN]:
+        if not is_text or AUDIO_DELTA in payload[:TYPE_WITHIN]:
             if not self._answered:
-                self._hear(base64.b64decode(json.loads(payload)["delta"]), now)
+                self._hear(base64.b64decode(json.loads(payload)["delta"]) if is_text else payload, now)
+            self._last_audio_s = now
         elif b'"error"' in payload[:TYPE_WITHIN]:
             self._measured.faults.append(str(json.loads(payload).get("error", {}).get("message")))
 
@@ -172,15 +175,17 @@ class LoadCall:
         """Audio: the answer, once its first audible sample is heard after the question's end."""
         if self._answered or not self._asking:
             return
+        silent_ms = leading_silence_ms(pcm, RATE_HZ)
+        is_audible = silent_ms < duration_ms(len(pcm), RATE_HZ)
         if self._spoken_at_s is None:
-            self._was_early = True
+            is_tail = now - self._last_audio_s < TAIL_S
+            self._was_early = self._was_early or (is_audible and not is_tail)
             return
         if self._playing_from_s is None:
             self._playing_from_s = now
         starts_at_s = max(now, self._playing_from_s + self._played_s)
-        silent_ms = leading_silence_ms(pcm, RATE_HZ)
         self._played_s = starts_at_s - self._playing_from_s + len(pcm) / SAMPLE_BYTES / RATE_HZ
-        if silent_ms < duration_ms(len(pcm), RATE_HZ):
+        if is_audible:
             self._answered = True
             latency_ms = (starts_at_s - self._spoken_at_s) * 1000 + silent_ms
             self._measured.latencies_ms.append(latency_ms)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from repartee.cli import bench_density
-from repartee.cli.bench_density import chart, density
+from repartee.cli.bench_density import Plan, chart, density
 from repartee.cli.bench_latency import Audio
 from repartee.cli.bench_plot import plot
 from repartee.cli.bench_rig import Contender, LateGenerator, Setup
@@ -97,3 +97,23 @@ def test_the_worker_has_slots_for_its_calls(tmp_path: Path, monkeypatch: pytest.
 def test_a_step_with_unanswered_turns_is_crossed_out() -> None:
     assert "<path" not in plot(chart([figures(20, 40)]))
     assert "<path" in plot(chart([figures(20, 40), figures(40, 40) | {"unanswered": 3}]))
+
+
+def test_a_step_that_is_not_held_gets_a_second_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    async def step(setup: Setup, contender: Contender, load: Load) -> dict[str, object]:
+        tried.append(load.calls)
+        return figures(load.calls, 0 if len(tried) == 2 else 40)
+
+    monkeypatch.setattr(bench_density, "step_that_counts", step)
+    run(tmp_path / "density.json", most=40)
+    assert tried == [20, 40, 40]
+    assert json.loads((tmp_path / "density.json").read_text())["calls_per_core"] == 40
+
+
+def test_a_few_calls_ask_more_often() -> None:
+    plan = Plan("budget", 8, 24.0, binary_audio=True, port=1)
+    assert [plan.load(calls).turns for calls in (1, 2, 3, 100)] == [24, 12, 8, 8]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from repartee.cli import bench_peers
+from repartee.cli import bench_density, bench_peers
 from repartee.cli.bench_density import Plan
 from repartee.cli.bench_peers import INSTALLED, PEERS, PeerMissing, Race, cache_folder, installed, told_of
 from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, Setup
@@ -43,7 +43,7 @@ def measured_by(monkeypatch: pytest.MonkeyPatch, order: list[tuple[str, int]], l
         holds = 50 if contender is REPARTEE else 5
         return figures(load.calls, 450 if load.calls <= holds else 600)
 
-    monkeypatch.setattr(bench_peers, "step_that_counts", step)
+    monkeypatch.setattr(bench_density, "step_that_counts", step)
 
 
 def test_both_are_measured_in_turn_until_both_limits_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,17 @@ def test_no_answer_and_one_that_comes_too_early() -> None:
     assert measured.latencies_ms == []
 
 
+def test_the_rest_of_an_answer_is_no_early_one() -> None:
+    measured = Measured()
+    call = call_of(2, measured)
+    for frame in range(2 * FRAMES + 1):
+        call.tick(frame * 0.02)
+        # One answer, from the first question's end into the second question.
+        if 40 <= frame <= FRAMES + 5:
+            call.receive(tone(20), False, frame * 0.02)
+    assert (measured.unanswered, measured.early) == (1, 0)
+
+
 def test_silence_alone_is_no_answer() -> None:
     measured = Measured()
     call = call_of(1, measured)
