@@ -18,6 +18,9 @@ from repartee.agent.agent import Agent
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from standins.server import Config, Running, serve
 
+SHORT = Path(__file__).parent / "balance.json"
+"""One question, with a short answer."""
+
 
 def bank(released: asyncio.Event | None = None) -> Agent:
     """An agent of a speech-to-speech model, with one tool."""
@@ -53,7 +56,7 @@ async def writes(caller: Caller, text: str) -> None:
 
 async def test_a_conversation_of_two_turns() -> None:
     agent = Agent(instructions="Be kind.", model="gpt-realtime")
-    async with relaying(agent, "budget") as (_, client, _), calling(client) as caller:
+    async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
         created = caller.events[0].session
         assert (created.model, created.instructions) == ("gpt-realtime", "Be kind.")
         for turn in (1, 2):
@@ -112,8 +115,7 @@ async def test_a_quick_tool_needs_no_filler() -> None:
 
 async def test_a_tools_turn_is_traced_with_its_tool() -> None:
     agent = bank(slow := asyncio.Event())
-    script = Path(__file__).parent / "balance.json"
-    async with relaying(agent, "budget", script=script) as (_, client, _), calling(client) as caller:
+    async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
         await caller.says_something(pause_ms=300)
         await caller.hears("response.function_call_arguments.done")
         await asyncio.sleep(0.3)
@@ -231,7 +233,6 @@ async def test_speaking_over_an_answer_stops_it() -> None:
         finished = await caller.hears("repartee.turn.finished")
         assert (finished.turn_id, finished.outcome) == (1, "interrupted")
         done = await caller.hears("response.done", lambda e: e.response.status == "completed")
-        assert (await caller.hears("repartee.turn.finished")).turn_id == 2
         assert len(caller.audio(done.response.id)) > 24_000
 
 

@@ -169,7 +169,7 @@ class Relay:
         self._outbox.put_event(self._announcer.session("session.created", self._told.config))
         self._begun.set()
         if context.greeting:
-            self._doings.say(context.greeting)
+            self._greet(context.greeting)
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -325,18 +325,31 @@ class Relay:
         elif isinstance(event, e.ReplyRequested) and event.say:
             self._doings.say(event.say)
 
-    def _say_from_memory(self, phrase: str) -> bool:
+    def _greet(self, greeting: str) -> None:
+        """Say it at once if it is recorded, and have the model know that it was said."""
+        item_id = self._say_from_memory(greeting) if self._told.config.spoken else None
+        if item_id is None:
+            self._doings.say(greeting)
+            return
+        fields = {"type": "message", "role": "assistant"}
+        item = {"id": item_id, **fields, "content": [{"type": "output_text", "text": greeting}]}
+        self._items.add(item_id, fields, text=greeting)
+        self._provider.hide(item_id)
+        self._line.send(wire.encode("conversation.item.create", event_id=own_event_id(), item=item))
+
+    def _say_from_memory(self, phrase: str) -> str | None:
+        """Play a phrase, if it is recorded in the session's voice; the item that it is to the client."""
         config = self._told.config
         recording = self._resources.phrases.get(phrase, name=config.voice, language=config.language)
         if recording is None:
-            return False
+            return None
         reply = self._provider.own_reply(phrase)
         for told in reply.beginning:
             self._outbox.put_event(told)
         self._sound.play_recording(recording, lambda audio: self._outbox.put_audio(reply.delta, audio))
         for told in reply.ending:
             self._outbox.put_event(told)
-        return True
+        return reply.item_id
 
     def _tell_news(self, news: list[News]) -> None:
         for told in news:

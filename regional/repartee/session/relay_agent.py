@@ -45,7 +45,8 @@ class Response:
 
 
 class RelayAgent:
-    """One call's. ``send`` takes events for the provider; ``say`` plays a phrase from memory, or returns False."""
+    """One call's. ``send`` takes events for the provider; ``say`` plays a phrase from memory, or
+    returns None."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class RelayAgent:
         items: RelayedItems,
         *,
         send: Callable[[str], None],
-        say: Callable[[str], bool],
+        say: Callable[[str], object],
     ) -> None:
         self._agent = agent
         self._turns = turns

@@ -42,6 +42,7 @@ class Unheard:
 class OwnReply:
     """Something said without the provider: the events before, with and after its audio (``delta`` lacks it)."""
 
+    item_id: str
     beginning: list[ServerEvent]
     delta: ServerEvent
     ending: list[ServerEvent]
@@ -233,7 +234,9 @@ class RelayNews:
         )
         beginning = [event for command in begun for event in tell(command, 0)]
         delta = self._announcer.audio_delta(number) or {}
-        return OwnReply(beginning, delta, tell(c.ReplyEnded(number, turn_id, "completed", message), 0))
+        return OwnReply(
+            message.item_id, beginning, delta, tell(c.ReplyEnded(number, turn_id, "completed", message), 0)
+        )
 
     def _remember_outside(self, message: Message) -> None:
         self._outside[message.item_id] = message

@@ -229,6 +229,21 @@ async def test_a_greeting_and_what_the_agent_says_of_its_own_accord() -> None:
         assert await stage.hears_words() == "Good evening."
 
 
+async def test_a_recorded_greeting_is_heard_at_once_and_the_model_knows_of_it() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime", greeting="Good morning.")
+    async with on_stage(agent, profile="budget", recorded=True) as stage:
+        greeting = (await stage.hears("response.done"))["response"]["output"][0]
+        assert greeting["content"][0]["transcript"] == "Good morning."
+        stage.asks("Where are you?")
+        added = await stage.hears("conversation.item.added", lambda e: e["item"]["role"] == "user")
+        assert added["previous_item_id"] == greeting["id"]
+        assert [e["item"]["id"] for e in stage.events if e["type"] == "conversation.item.added"] == [
+            greeting["id"],
+            added["item"]["id"],
+        ]
+        assert "Mill Street" in await stage.hears_words()
+
+
 async def test_a_tool_goes_on_when_its_session_is_lost() -> None:
     desk = Desk()
     async with on_stage(desk.agent) as stage:
