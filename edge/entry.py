@@ -31,6 +31,8 @@ REFRESH_S = 10.0
 PROBE_TIMEOUT_S = 3.0
 RATE_PERIOD_S = 60
 LIMIT_BINDINGS = {"key": "LIMIT_PER_KEY", "ip": "LIMIT_PER_IP"}
+PAGE_REQUEST_HEADERS = ("accept", "if-none-match", "if-modified-since")
+NOT_MODIFIED = 304
 CALLER_FIELDS = ("colo", "country", "continent", "latitude", "longitude")
 
 
@@ -97,11 +99,13 @@ class Default(WorkerEntrypoint):
 
     async def _page(self, router, action, request):
         path, method = urlsplit(request.js_object.url).path, request.js_object.method
+        asked = [(name, request.headers.get(name)) for name in PAGE_REQUEST_HEADERS]
+        headers = [(name, value) for name, value in asked if value]
 
         async def dial(attempt):
             region = attempt.ranked.region
-            answer = await _ask(region, path, [], method)
-            if answer.status >= 500 or 300 <= answer.status < 400:
+            answer = await _ask(region, path, headers, method)
+            if answer.status >= 500 or (300 <= answer.status < 400 and answer.status != NOT_MODIFIED):
                 await _drop(answer)
                 raise DialFailed(Fault(region.name, "status", answer.status))
             return answer

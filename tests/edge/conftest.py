@@ -73,6 +73,8 @@ class FakeRegion:
     async def _request(self, _connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(request)
         if request.path.startswith("/page/") or request.path == "/":
+            if "if-none-match" in request.headers:
+                return Response(304, "Not Modified", Headers({"etag": request.headers["if-none-match"]}))
             return Response(
                 200, "OK", Headers({"content-type": "text/html"}), f"page of {self.name}".encode()
             )

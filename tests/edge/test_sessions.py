@@ -182,6 +182,15 @@ async def test_the_page_comes_from_the_nearest_region_that_answers(
             assert answer.headers["content-type"] == "text/html"
 
 
+async def test_a_browser_that_has_the_page_already_is_told_so(
+    start_region: StartRegion, start_edge: StartEdge
+) -> None:
+    edge = await start_edge(edge_env(await start_region("near")))
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{edge}/page/app.js", headers={"if-none-match": '"v1"'})
+    assert (answer.status_code, answer.text) == (304, "")
+
+
 async def test_http_answers(start_region: StartRegion, start_edge: StartEdge) -> None:
     edge = await start_edge(edge_env(await start_region("near")))
     async with httpx.AsyncClient(base_url=f"http://{edge}") as http:

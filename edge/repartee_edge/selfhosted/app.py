@@ -156,7 +156,7 @@ class Edge:
                 )
             except httpx.HTTPError:
                 raise DialFailed(Fault(region.name, "unreachable")) from None
-            if answer.status_code >= 500 or answer.is_redirect:
+            if answer.status_code >= 500 or answer.has_redirect_location:
                 raise DialFailed(Fault(region.name, "status", answer.status_code))
             return answer
 
