@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -51,10 +52,16 @@ def _run_file(path: Path) -> ModuleType:
     module_spec = importlib.util.spec_from_file_location(name, path)
     if module_spec is None or module_spec.loader is None:
         raise ConfigurationError(f"{path} is not a Python file.")
+    return _run(module_spec, path)
+
+
+def _run(module_spec: ModuleSpec, path: Path) -> ModuleType:
+    """Run a module's source. Python's own cache of compiled files is left alone: it takes a file that is saved twice
+    in one second, at the same length, for unchanged."""
     module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
+    sys.modules[module_spec.name] = module
     try:
-        module_spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:
@@ -66,8 +73,11 @@ def _import(name: str, *, fresh: bool) -> ModuleType:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
-    if fresh:
+    if fresh and (source := _file_of(name)).endswith(".py"):
         sys.modules.pop(name, None)
+        found = importlib.util.find_spec(name)
+        if found is not None:
+            return _run(found, Path(source))
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
