@@ -120,9 +120,9 @@ class RealtimeLine:
         self._socket.listen(on_message)
         self._socket.on_close(ended)
 
-    def send(self, event: str) -> None:
-        """Send a client event; never waits. What a lost connection did not take is for ``on_lost`` to mend."""
-        self._socket.push(event)
+    def send(self, event: str) -> bool:
+        """Send a client event; never waits. False: the connection has ended and did not take it."""
+        return self._socket.push(event)
 
     def close(self) -> None:
         """End the session; nothing more is handed on. Idempotent."""

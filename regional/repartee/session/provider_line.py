@@ -40,15 +40,23 @@ class LinePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """What a session begins with. ``has_audio``: the caller's audio that waits to be sent is in it already."""
+
+    events: Sequence[str]
+    has_audio: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LineUser:
     """Whom the line serves.
 
-    ``opening`` gives the events that a new session begins with; ``again``: it follows another, which was ``lost``, or
-    was left in a quiet moment. ``on_message`` takes each of the provider's messages as it comes. ``quiet`` tells
-    whether the session could be changed now without anyone noticing.
+    ``opening`` gives what a new session begins with; its arguments: whether it follows another, and whether that one
+    was lost (or left in a quiet moment). ``on_message`` takes each of the provider's messages as it comes. ``quiet``
+    tells whether the session could be changed now without anyone noticing.
     """
 
-    opening: Callable[[bool, bool], Sequence[str]]
+    opening: Callable[[bool, bool], Opening]
     on_message: Callable[[bytes], None]
     quiet: Callable[[], bool]
 
@@ -61,21 +69,20 @@ class ProviderLine:
         self._user = user
         self._policy = policy or LinePolicy()
         self._line: RealtimeLine | None = None
-        self._backlog: deque[str] = deque()
+        self._backlog: deque[tuple[str, bool]] = deque()
         self._backlog_bytes = 0
 
     def __repr__(self) -> str:
         return f"<ProviderLine: {self._line!r}, {len(self._backlog)} events wait>"
 
-    def send(self, event: str) -> None:
-        """Send an event now, or once there is a session again. Never waits."""
-        if self._line is not None:
-            self._line.send(event)
+    def send(self, event: str, *, audio: bool = False) -> None:
+        """Send an event now, or once there is a session again. Never waits. ``audio``: it is some of the caller's."""
+        if self._line is not None and self._line.send(event):
             return
-        self._backlog.append(event)
+        self._backlog.append((event, audio))
         self._backlog_bytes += len(event)
         while self._backlog_bytes > self._policy.backlog_bytes:
-            self._backlog_bytes -= len(self._backlog.popleft())
+            self._backlog_bytes -= len(self._backlog.popleft()[0])
 
     async def run(self) -> None:
         """Keep a session until cancelled. Raises ProviderError or PoolTimeout when none can be had."""
@@ -101,12 +108,15 @@ class ProviderLine:
             if not ended.done():
                 ended.set_result(error)
 
-        for event in self._user.opening(again, lost):
+        opening = self._user.opening(again, lost)
+        for event in opening.events:
             line.send(event)
         self._line = line
-        while self._backlog:
-            line.send(self._backlog.popleft())
+        waiting, self._backlog = self._backlog, deque()
         self._backlog_bytes = 0
+        for event, audio in waiting:
+            if not (audio and opening.has_audio):
+                line.send(event)
         line.listen(self._user.on_message, on_lost)
 
     async def _until_over(

@@ -22,7 +22,7 @@ from repartee.session.call import CallEnd, CallSettings, Message
 from repartee.session.observer import Observer
 from repartee.session.outbox import Outbox
 from repartee.session.phrases import Phrases
-from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
+from repartee.session.provider_line import LinePolicy, LineUser, Opening, ProviderLine
 from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
 from repartee.session.relay_news import RelayNews
 from repartee.session.relay_settings import RelaySettings, mistake
@@ -95,7 +95,7 @@ class Relay:
         self._asked_at = 0.0
         user = LineUser(self._opening, self._take_message, self._is_quiet)
         self._line = ProviderLine(resources.speech, user, resources.line)
-        self._sound = RelaySound(self._outbox, self._turns, send=self._line.send, news=self._tell_news)
+        self._sound = RelaySound(self._outbox, self._turns, hear=self._send_audio, news=self._tell_news)
         self._doings = RelayAgent(
             self._agent, self._turns, self._items, send=self._line.send, say=self._say_from_memory
         )
@@ -243,11 +243,16 @@ class Relay:
             await self._outbox.flush()
             self.end(CallEnd.PROVIDERS_GONE)
 
-    def _opening(self, again: bool, lost: bool) -> list[str]:
+    def _send_audio(self, event: str) -> None:
+        self._line.send(event, audio=True)
+
+    def _opening(self, again: bool, lost: bool) -> Opening:
         """What a new session is told: the settings, and, if it follows another, what has been said so far."""
         events = self._told.opening()
         if again:
-            unheard = self._provider.restarted(lost=lost)
+            detection = self._told.config.turn_detection
+            automatic = detection is not None and detection.create_response
+            unheard = self._provider.restarted(lost=lost, automatic=automatic)
             for told in unheard.news:
                 self._outbox.put_event(told)
             for item in self._items.replay():
@@ -255,7 +260,8 @@ class Relay:
                 events.append(wire.encode("conversation.item.create", event_id=own_event_id(), item=item))
             events += self._sound.again() if unheard.again else []
             self._doings.restart(ask=unheard.ask)
-        return events
+            return Opening(events, has_audio=unheard.again)
+        return Opening(events)
 
     def _is_quiet(self) -> bool:
         now = time.monotonic()

@@ -135,6 +135,10 @@ class RelayNews:
         )
 
     def _item(self, item: wire.ItemSeen, after: str | None, *, done: bool) -> bool:
+        if item.id in self._hidden:
+            if done:
+                self._hidden.discard(item.id)
+            return False
         fields: dict[str, Any] = {"type": item.type}
         for key in ("role", "call_id", "name", "arguments", "output"):
             if (value := getattr(item, key)) is not None:
@@ -144,10 +148,6 @@ class RelayNews:
         if item.type in ("message", "function_call_output") or (item.type == "function_call" and done):
             text = " ".join(text for text in texts if text)
             self._items.add(item.id, fields, text=text or None, after=after)
-        if item.id in self._hidden:
-            if done:
-                self._hidden.discard(item.id)
-            return False
         return True
 
     # --- responses -----------------------------------------------------------------------------------------------
@@ -257,17 +257,17 @@ class RelayNews:
 
     # --- another session -----------------------------------------------------------------------------------------
 
-    def restarted(self, *, lost: bool) -> Unheard:
-        """Another session begins, in which nothing of this is known. What was under way is over."""
-        left = Unheard(again=not lost or self._turns.speaking)
+    def restarted(self, *, lost: bool, automatic: bool) -> Unheard:
+        """Another session begins, in which nothing of this is known. What was under way is over. ``automatic``: the
+        provider answers turns without being asked."""
         answering = self._doings.answering
-        for response in self._doings.responses.values():
-            left.news.append(self._cut(response))
+        left = Unheard([self._cut(response) for response in self._doings.responses.values()])
+        left.again = not lost or self._turns.speaking
         unheard = self._items.drop_unheard()
         self._words.clear()
-        if self._turns.unanswered and not self._doings.more_to_come:
+        if lost and automatic and self._turns.unanswered and not self._doings.more_to_come:
             left.again = left.again or unheard
-            left.ask = not unheard
+            left.ask = not unheard and not self._turns.speaking
         elif answering is not None and not answering.sounded:
             left.ask = True
         elif answering is not None:

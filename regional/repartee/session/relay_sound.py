@@ -27,19 +27,19 @@ PIECE_BYTES = 48_000
 
 
 class RelaySound:
-    """One call's. ``send`` takes events for the provider, ``news`` what has become of a turn."""
+    """One call's. ``hear`` takes the events that hand on the caller's audio, ``news`` what has become of a turn."""
 
     def __init__(
         self,
         outbox: Outbox,
         turns: RelayedTurns,
         *,
-        send: Callable[[str], None],
+        hear: Callable[[str], None],
         news: Callable[[list[News]], None],
     ) -> None:
         self._outbox = outbox
         self._turns = turns
-        self._send = send
+        self._hear = hear
         self._news = news
         self._recent = RecentAudio()
         self._encoders: dict[str, AudioEncoder] = {}
@@ -80,7 +80,7 @@ class RelaySound:
         if passed:
             held_ms = UTTERANCE_MS if self._turns.speaking or self._turns.unanswered else PREROLL_MS
             self._recent.append(passed, int(held_ms * self._per_ms))
-            self._send(append_audio(passed))
+            self._hear(append_audio(passed))
 
     def speech_ended_at(self) -> float | None:
         """When the last sample of the caller's speech arrived."""

@@ -275,6 +275,46 @@ async def test_a_session_near_its_end_is_left_in_a_quiet_moment() -> None:
         assert [e for e in stage.events if e["type"] == "conversation.item.added"][len(item_ids) :] == []
 
 
+async def test_what_was_heard_of_an_answer_is_told_to_every_session_that_follows() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime")
+    async with on_stage(agent) as stage:
+        stage.asks("Where are you?")
+        done = (await stage.hears("response.done"))["response"]
+        [item] = done["output"]
+        stage.sends("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=2000)
+        await stage.hears("conversation.item.truncated")
+        kept = []
+        counts = stage.providers.state.stats.of("openai-realtime")
+        for _ in range(3):
+            counts.closed = 0
+            stage.lose_sessions()
+            await until(lambda: counts.closed)
+            stage.sends("conversation.item.retrieve", item_id=item["id"])
+            kept.append((await stage.hears("conversation.item.retrieved"))["item"]["content"][0]["text"])
+        assert len(set(kept)) == 1
+        assert 10 < len(kept[0]) < len(item["content"][0]["transcript"])
+        assert item["content"][0]["transcript"].startswith(kept[0])
+
+
+async def test_a_turn_that_nobody_wants_answered_is_not_answered_by_another_session() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime")
+    async with on_stage(agent) as stage:
+        detection = {"type": "server_vad", "create_response": False}
+        stage.sends(
+            "session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        )
+        await stage.hears("session.updated")
+        await stage.speaks()
+        await stage.hears("conversation.item.input_audio_transcription.completed")
+        counts = stage.providers.state.stats.of("openai-realtime")
+        before = counts.closed
+        stage.lose_sessions()
+        await until(lambda: counts.closed > before)
+        stage.asks("Where are you?")
+        await stage.hears_words()
+        assert stage.types.count("response.created") == 1
+
+
 async def test_an_answer_cut_by_a_lost_session_is_told_and_the_call_goes_on() -> None:
     agent = Agent("Be kind.", model="gpt-realtime")
     async with on_stage(agent, profile="budget") as stage:
