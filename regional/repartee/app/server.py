@@ -1,6 +1,7 @@
 """The worker's process: uvicorn with settings for voice, and a stop that waits for calls to end."""
 
 import asyncio
+import gc
 import signal
 import socket
 from types import FrameType
@@ -34,6 +35,18 @@ class DrainingServer(uvicorn.Server):
         """Serve until told to stop."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, with everything that stays for good out of the garbage collector's sight.
+
+        A full collection then takes 4 ms instead of the 100 that all calls would stand still for (measured with
+        ``repartee bench endurance``), and comes often enough that memory does not grow meanwhile. Collecting once
+        more after the freeze is what makes it so: the collector paces itself by what the last one found.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.collect()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn on SIGINT and SIGTERM, between any two instructions."""
