@@ -16,6 +16,7 @@ from repartee.app.services import check_keys
 from repartee.app.settings import Settings, read_settings
 from repartee.app.worker import WorkerConfig
 from repartee.errors import ConfigurationError
+from repartee.session.relay_settings import is_speech_to_speech
 
 
 def region(
@@ -35,7 +36,7 @@ def region(
     settings = read_settings()
     name = agent or settings.agent
     served = load(name) if name else Agent(instructions="You are a helpful voice assistant.")
-    check_keys(settings)
+    check_keys(settings, relayed=is_speech_to_speech(served.model))
     _check_access(settings, host, allow_anonymous)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -50,7 +50,7 @@ def age_ms(message: bytes | str, key: str) -> float:
 
 
 class Provider:
-    """Answers every session at once and without end: a delta of audio every 100 ms. Times what it hears."""
+    """Answers what it hears at once and without end: a delta of audio every 100 ms. Times what it hears."""
 
     def __init__(self) -> None:
         self.up_ms: list[float] = []
@@ -58,18 +58,20 @@ class Provider:
     async def talk(self, socket: ServerConnection) -> None:
         """One session."""
         await socket.send('{"type":"session.created","event_id":"e0","session":{}}')
-        speaking = asyncio.create_task(self._speak(socket))
+        speaking: asyncio.Task[None] | None = None
         try:
             async for message in socket:
                 text = str(message)
                 if "input_audio_buffer.append" in text[:60]:
+                    speaking = speaking or asyncio.create_task(self._speak(socket))
                     self.up_ms.append(age_ms(text, "audio"))
                 elif "session.update" in text[:40]:
                     await socket.send('{"type":"session.updated","event_id":"e1","session":{}}')
         except ConnectionClosed:
             pass  # the worker is stopped at the end, without ceremony
         finally:
-            speaking.cancel()
+            if speaking:
+                speaking.cancel()
 
     async def _speak(self, socket: ServerConnection) -> None:
         response = {
@@ -136,7 +138,6 @@ async def worker(provider_port: int, cores: list[int]) -> AsyncIterator[tuple[st
         agent = Path(folder) / "agent.py"
         agent.write_text(AGENT, encoding="utf-8")
         settings = {"OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1", "OPENAI_API_KEY": "x"}
-        settings |= {"DEEPGRAM_API_KEY": "unused", "CARTESIA_API_KEY": "unused"}
         process = subprocess.Popen(  # noqa: ASYNC220 - nothing else is going on yet
             [REPARTEE, "region", "--port", "0", "--agent", str(agent), "--allow-anonymous"],
             env=os.environ | settings | {"PYTHONUNBUFFERED": "1", "REPARTEE_LATENCY_LOG": os.devnull},
