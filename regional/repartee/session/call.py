@@ -44,7 +44,7 @@ class CallEnd(Enum):
 
     CLIENT_GONE = "the client hung up"
     CLIENT_SLOW = "the client does not read what it is sent"
-    PROVIDERS_GONE = "speech recognition is gone"
+    PROVIDERS_GONE = "a provider is gone"
     TOO_LONG = "the call's time limit has come"
     DRAINED = "the worker is being replaced: connect again"
     FAILED = "internal error"
