@@ -96,6 +96,7 @@ INTENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             r"how (do|does|are|is).*\b(work|works|fast)\b",
             r"how (you|this|it) works?",
+            r"how do you\b",
             r"so fast",
             r"explain",
             r"about yourself",
@@ -221,16 +222,7 @@ SAID: Mapping[str, str] = {
         "We are on Mill Street. It is number twelve, two minutes from the central station. There is parking "
         "behind the house."
     ),
-    "story": (
-        "That is a good question. Your voice reaches me in small pieces, fifty of them every second, and I "
-        "begin to make out words while you are still speaking. As soon as it seems that you have finished, I "
-        "start to think of an answer, even before I am quite sure that it is my turn. The first few words of "
-        "that answer are turned into speech while I am still looking for the rest, and they are held back "
-        "until it is certain that you are done. If you go on speaking, I throw that answer away and begin "
-        "again, and you never hear of it. All of this has to happen in less than half a second, because a "
-        "longer pause feels wrong to people. And you can interrupt me at any time, just as you would with a "
-        "person: I stop at once, and I remember only what you have really heard of me."
-    ),
+    "story": LONG_STORY,
     "abilities": (
         "I can help with four things. Ask me for our opening hours, for our address, for your account, or for"
         " an appointment."

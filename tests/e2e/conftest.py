@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FIRST_PORT, LAST_PORT = 21_000, 29_000
 PORTS_OF_A_SYSTEM = (0, 1, 2, 13)
+PATIENCE_MS = 15_000
+"""How long the page may take to show something, on a machine that is busy with other things."""
 
 
 def free_port() -> int:
@@ -64,6 +66,7 @@ def system() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """For one module: Playwright's loop runs on in this thread, where no other test's could."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as started:
         yield started
 

@@ -15,7 +15,7 @@ def bench(*options: object) -> subprocess.CompletedProcess[str]:
         env=own_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import free_port, own_environment
 
-LIMIT_S = 60.0
-"""It takes half of that on a machine with nothing else to do."""
+LIMIT_S = 180.0
+"""It takes half a minute on a machine with nothing else to do; what takes this long hangs."""
 
 
 def processes_on(port: int) -> list[str]:
@@ -30,7 +29,6 @@ def processes_on(port: int) -> list[str]:
 def test_the_demo_answers_three_questions_and_leaves_nothing_behind(tmp_path: Path) -> None:
     port = free_port()
     report, recording = tmp_path / "demo.json", tmp_path / "demo.wav"
-    begun = time.monotonic()
     ended = subprocess.run(
         [
             *(Path(sys.executable).parent / "repartee", "demo", "--once", "--port", str(port)),
@@ -43,7 +41,6 @@ def test_the_demo_answers_three_questions_and_leaves_nothing_behind(tmp_path: Pa
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert time.monotonic() - begun < LIMIT_S
     assert f"http://127.0.0.1:{port}/" in ended.stdout and "P90" in ended.stdout
 
     told = json.loads(report.read_text())
