@@ -1,9 +1,9 @@
-"""Turns a stream of audio that comes in pieces of any length into frames of equal length, or of a least length.
+"""Turns a stream of audio that comes in pieces of any length into frames of equal length.
 
 Owns the remainder between pieces; knows nothing of what the frames are for.
 """
 
-from repartee.audio.pcm import SampleAligner, bytes_for_ms
+from repartee.audio.pcm import bytes_for_ms
 
 
 class Framer:
@@ -42,33 +42,3 @@ class Framer:
         """What is held back, less than a frame; empty if nothing is."""
         rest, self._rest = self._rest, b""
         return rest
-
-
-class Gatherer:
-    """Holds audio back until there are at least ``least_ms`` of it, then passes on all there is, in whole samples.
-
-    Unlike a :class:`Framer` it leaves no remainder behind: with pieces of 20 ms that come 6 ms late, out of a
-    resampler, a framer of 20 ms would hold 14 ms back for ever.
-    """
-
-    __slots__ = ("_aligner", "_held", "_least_bytes", "_size")
-
-    def __init__(self, least_ms: float, hz: int) -> None:
-        self._least_bytes = bytes_for_ms(least_ms, hz)
-        self._aligner = SampleAligner()
-        self._held: list[bytes] = []
-        self._size = 0
-
-    def feed(self, pcm: bytes) -> bytes:
-        """What is due now; empty if it is not enough yet."""
-        pcm = self._aligner.feed(pcm)
-        if not self._held and len(pcm) >= self._least_bytes:
-            return pcm
-        self._held.append(pcm)
-        self._size += len(pcm)
-        return self.flush() if self._size >= self._least_bytes else b""
-
-    def flush(self) -> bytes:
-        """What is held back, but for half a sample."""
-        held, self._held, self._size = b"".join(self._held), [], 0
-        return held

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from repartee.audio.gathering import GatherSettings
 from repartee.audio.pcm import silence
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
@@ -78,8 +79,7 @@ class FluxConfig:
     eager_eot_threshold: float | None = 0.5
     eot_threshold: float = 0.7
     eot_timeout_ms: int = 5_000
-    send_ms: float = 20.0
-    """Audio is sent in pieces of this length: Deepgram advises 80, each ms above 20 is latency."""
+    gather: GatherSettings = field(default_factory=GatherSettings)
     stall_s: float = 4.0
     """In mid-turn Flux speaks every 0.25 s of audio; silent for so long, the connection is lost."""
     pool: PoolSettings = field(default_factory=_stt_pool)
@@ -90,7 +90,6 @@ class FluxConfig:
         _check("eager_eot_threshold", eager is None or 0.3 <= eager <= 0.9, "from 0.3 to 0.9")
         _check("eot_threshold", 0.5 <= self.eot_threshold <= 1.0, "from 0.5 to 1.0")
         _check("eot_timeout_ms", 500 <= self.eot_timeout_ms <= 60_000, "from 500 to 60000")
-        _check("send_ms", 10 <= self.send_ms <= 80, "from 10 to 80")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class NovaConfig:
     model: str = "nova-3"
     endpointing_ms: int = 300
     utterance_end_ms: int = 1_000
-    send_ms: float = 20.0
+    gather: GatherSettings = field(default_factory=GatherSettings)
     keepalive_s: float = 4.0
     """Without audio or a KeepAlive, Deepgram closes after 10 s."""
     stall_s: float = 8.0
@@ -114,7 +113,6 @@ class NovaConfig:
     def __post_init__(self) -> None:
         _check("endpointing_ms", self.endpointing_ms >= 10, "10 or more")
         _check("utterance_end_ms", self.utterance_end_ms >= 1_000, "1000 or more")
-        _check("send_ms", 10 <= self.send_ms <= 80, "from 10 to 80")
 
 
 def _check(name: str, good: bool, allowed: str) -> None:
@@ -284,7 +282,7 @@ class FluxEars(_Ears):
         if keyterms:
             lease.connection.push(configure_keyterms(keyterms))
         config = self._config
-        return FluxTranscriber(lease, send_ms=config.send_ms, stall_s=config.stall_s)
+        return FluxTranscriber(lease, gather=config.gather, stall_s=config.stall_s)
 
     def _connector(self, language: str) -> _Connector:
         async def request() -> Request:
@@ -327,7 +325,7 @@ class NovaEars(_Ears):
         config = self._config
         return NovaTranscriber(
             lease,
-            send_ms=config.send_ms,
+            gather=config.gather,
             stall_s=config.stall_s,
             keepalive_s=config.keepalive_s,
             endpointing=config.endpointing,

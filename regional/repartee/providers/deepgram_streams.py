@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
-from repartee.audio.framing import Gatherer
+from repartee.audio.gathering import Gatherer, GatherSettings
 from repartee.audio.pcm import duration_ms
 from repartee.audio.vad import FRAME_MS, VoiceActivity
 from repartee.errors import ProviderError
@@ -64,10 +64,10 @@ def lost(socket: PushedSocket) -> ProviderError:
 class _Transcriber(ABC):
     """What both kinds have in common: audio in, events out, a clock for what must not wait for either."""
 
-    def __init__(self, lease: Lease[PushedSocket], send_ms: float) -> None:
+    def __init__(self, lease: Lease[PushedSocket], gather: GatherSettings) -> None:
         self._lease = lease
         self._socket = lease.connection
-        self._gatherer = Gatherer(send_ms, HEARING_HZ)
+        self._gatherer = Gatherer(HEARING_HZ, gather)
         self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
         self._loop = asyncio.get_running_loop()
         self._last_fed_at = self._loop.time()
@@ -79,9 +79,20 @@ class _Transcriber(ABC):
 
     def feed(self, pcm: bytes) -> None:
         self._last_fed_at = self._loop.time()
-        piece = self._gatherer.feed(pcm)
+        piece = self._gatherer.feed(pcm, in_turn=self.in_turn)
         if piece:  # an empty message would end the stream
             self._socket.push(piece)
+
+    def _push_after_audio(self, message: str) -> None:
+        """Send a message that is about all the audio so far."""
+        if held := self._gatherer.flush():
+            self._socket.push(held)
+        self._socket.push(message)
+
+    @property
+    @abstractmethod
+    def in_turn(self) -> bool:
+        """Whether the caller's turn has begun, and not ended."""
 
     async def events(self) -> AsyncGenerator[Hearing, None]:
         async for event in self._inbox:
@@ -157,18 +168,22 @@ FLUX_MESSAGES = msgspec.json.Decoder(_FluxMessage)
 class FluxTranscriber(_Transcriber):
     """One call through Flux."""
 
-    def __init__(self, lease: Lease[PushedSocket], *, send_ms: float, stall_s: float) -> None:
+    def __init__(self, lease: Lease[PushedSocket], *, gather: GatherSettings, stall_s: float) -> None:
         self._stall_s = stall_s
         self._in_turn = False
-        super().__init__(lease, send_ms)
+        super().__init__(lease, gather)
 
     def feed(self, pcm: bytes) -> None:
         super().feed(pcm)
         if self._in_turn:
             self._owes_an_answer(duration_ms(len(pcm), HEARING_HZ) / 1000)
 
+    @property
+    def in_turn(self) -> bool:
+        return self._in_turn
+
     def finish_turn(self) -> None:
-        self._socket.push(FORCE_END_TURN)
+        self._push_after_audio(FORCE_END_TURN)
 
     def _on_text(self, message: bytes) -> None:
         said = FLUX_MESSAGES.decode(message)
@@ -234,7 +249,7 @@ class NovaTranscriber(_Transcriber):
         self,
         lease: Lease[PushedSocket],
         *,
-        send_ms: float,
+        gather: GatherSettings,
         stall_s: float,
         keepalive_s: float,
         endpointing: EndpointingSettings,
@@ -244,7 +259,7 @@ class NovaTranscriber(_Transcriber):
         self._vad = VoiceActivity(HEARING_HZ)
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
         self._last_sent_at = asyncio.get_running_loop().time()
-        super().__init__(lease, send_ms)
+        super().__init__(lease, gather)
 
     def feed(self, pcm: bytes) -> None:
         super().feed(pcm)
@@ -255,6 +270,10 @@ class NovaTranscriber(_Transcriber):
             outputs = self._endpointer.frame(speech, now)
             if outputs:
                 self._carry_out(outputs)
+
+    @property
+    def in_turn(self) -> bool:
+        return self._endpointer.in_turn
 
     def finish_turn(self) -> None:
         self._carry_out(self._endpointer.force_end())
@@ -274,7 +293,7 @@ class NovaTranscriber(_Transcriber):
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             if isinstance(output, Finalize):
-                self._socket.push(FINALIZE)
+                self._push_after_audio(FINALIZE)
             else:
                 self._emit(output)
 

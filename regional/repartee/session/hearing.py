@@ -18,7 +18,7 @@ from repartee.audio.speech_end import CallerAudio
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import HEARING_HZ, Ears, Transcriber
 from repartee.providers.interfaces import Hearing as Heard
-from repartee.turn.events import EagerEndOfTurn, EndOfTurn, Event, HearingLost
+from repartee.turn.events import EagerEndOfTurn, EndOfTurn, Event, HearingLost, TurnResumed
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Hearing:
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._received_bytes = 0
+        self._speech_ended_at: float | None = None
         self._last_audio_at = 0.0
         self._filled_until = 0.0
         self._piece_bytes = bytes_for_ms(self._policy.feed_ms, HEARING_HZ)
@@ -162,10 +163,19 @@ class Hearing:
         self._deliver(HearingLost())
 
     def _timed(self, event: Heard) -> Heard:
-        """The event, with the time at which the speech that it ends had arrived."""
+        """The event, with the time at which the speech that it ends had arrived.
+
+        That an end is confirmed without speech going on says that it is where it seemed to be: it is sought once.
+        """
         if not isinstance(event, EagerEndOfTurn | EndOfTurn):
+            if isinstance(event, TurnResumed):
+                self._speech_ended_at = None
             return event
-        return msgspec.structs.replace(event, speech_ended_at=self._audio.speech_ended_at())
+        ended_at = self._speech_ended_at
+        if ended_at is None or isinstance(event, EagerEndOfTurn):
+            ended_at = self._audio.speech_ended_at()
+        self._speech_ended_at = ended_at if isinstance(event, EagerEndOfTurn) else None
+        return msgspec.structs.replace(event, speech_ended_at=ended_at)
 
     def _pass_on(self, pcm: bytes) -> None:
         if self._transcriber:

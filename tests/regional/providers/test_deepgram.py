@@ -266,7 +266,6 @@ async def test_a_reader_can_be_cancelled_and_another_take_over(
         ({"eager_eot_threshold": 0.2}, "from 0.3 to 0.9"),
         ({"eot_threshold": 0.4}, "from 0.5 to 1.0"),
         ({"eot_timeout_ms": 100}, "from 500 to 60000"),
-        ({"send_ms": 200}, "from 10 to 80"),
     ],
 )
 def test_thresholds_that_would_fail_the_handshake_are_refused_at_once(
