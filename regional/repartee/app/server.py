@@ -9,6 +9,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from repartee.app.client_socket import ClientSocket
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES
 
@@ -76,7 +77,7 @@ def make_server(app: Starlette, *, host: str, port: int) -> DrainingServer:
             port=port,
             loop="uvloop",
             http="httptools",
-            ws="websockets-sansio",
+            ws=ClientSocket,
             ws_max_size=MAX_FRAME_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=PING_INTERVAL_S,
