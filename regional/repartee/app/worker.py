@@ -15,11 +15,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from repartee.agent.agent import Agent
 from repartee.app import close_codes
 from repartee.app.admission import Slots, TicketGate
+from repartee.app.client_socket import hand_over_of
 from repartee.app.services import Services
 from repartee.app.settings import Settings
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
-from repartee.session.call import Call, CallEnd, CallSettings
+from repartee.session.call import Call
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.relay import Relay
 from repartee.wire.client_events import SessionPatch
 from repartee.wire.session_config import SessionConfig
@@ -82,7 +84,7 @@ class Worker:
         self.slots = Slots(settings.max_calls)
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
-        self._calls: set[Call | Relay] = set()
+        self._calls: set[HeldCall] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watchers: list[Callable[[], None]] = []
@@ -131,17 +133,17 @@ class Worker:
                 if end is not CallEnd.CLIENT_GONE:
                     await _close(websocket, end)
 
-    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> Call | Relay:
+    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> HeldCall:
         """A cascade, or a session with a speech-to-speech model."""
-        receive, send = websocket.receive, _sender(websocket)
+        client = ClientSide(websocket.receive, _sender(websocket), hand_over_of(websocket.scope))
         relay = self.services.relay_for(settings.model)
         if relay is not None:
-            return Relay(settings, self._agent, relay, self.telemetry, receive=receive, send=send)
+            return Relay(settings, self._agent, relay, self.telemetry, client)
         resources = self.services.resources
-        return Call(settings, self._agent, resources, self.telemetry, receive=receive, send=send)
+        return Call(settings, self._agent, resources, self.telemetry, client)
 
     @contextmanager
-    def _counted(self, call: Call | Relay) -> Iterator[None]:
+    def _counted(self, call: HeldCall) -> Iterator[None]:
         """The call is one of those in progress."""
         self._calls.add(call)
         self._idle.clear()

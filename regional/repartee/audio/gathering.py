@@ -8,7 +8,7 @@ changes is sent the moment it comes, with all that was held.
 from dataclasses import dataclass
 
 from repartee.audio.loudness import LoudnessGate
-from repartee.audio.pcm import SampleAligner, bytes_for_ms, duration_ms, level
+from repartee.audio.pcm import SampleAligner, bytes_for_ms, level
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +32,18 @@ class GatherSettings:
 class Gatherer:
     """One stream of audio. Pieces may have any length; nothing is lost, and only whole samples leave."""
 
-    __slots__ = (
-        "_aligner",
-        "_gate",
-        "_held",
-        "_hz",
-        "_least",
-        "_loud",
-        "_most",
-        "_run_ms",
-        "_settings",
-        "_size",
-    )
+    __slots__ = ("_aligner", "_begun", "_gate", "_held", "_least", "_loud", "_most", "_run", "_size")
 
     def __init__(self, hz: int, settings: GatherSettings) -> None:
-        self._hz = hz
-        self._settings = settings
         self._least = bytes_for_ms(settings.least_ms, hz)
         self._most = bytes_for_ms(settings.most_ms, hz)
+        self._begun = bytes_for_ms(settings.begun_ms, hz)
         self._gate = LoudnessGate()
         self._aligner = SampleAligner()
         self._held: list[bytes] = []
         self._size = 0
         self._loud = False
-        self._run_ms = 0.0
+        self._run = 0
 
     def feed(self, pcm: bytes, *, in_turn: bool) -> bytes:
         """What is due now, perhaps nothing. ``in_turn``: the recogniser has heard a turn begin, and not end."""
@@ -64,9 +52,9 @@ class Gatherer:
             return b""
         loud = self._gate.is_open(level(pcm))
         if loud is not self._loud:
-            self._loud, self._run_ms = loud, 0.0
-        self._run_ms += duration_ms(len(pcm), self._hz)
-        idle = in_turn and self._run_ms > self._settings.begun_ms if loud else not in_turn
+            self._loud, self._run = loud, 0
+        self._run += len(pcm)
+        idle = in_turn and self._run > self._begun if loud else not in_turn
         wanted = self._most if idle else self._least
         if not self._held and len(pcm) >= wanted:
             return pcm

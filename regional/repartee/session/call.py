@@ -1,26 +1,24 @@
-"""One call: runs the turn core's commands against real providers. The only place where tasks start.
+"""One call on a cascade: runs the turn core's commands against real providers.
 
-The order is fixed: receive → decode → core → carry out. Carrying out never waits: audio and events go into bounded
-queues, replies run in tasks of their own, deadlines are timers. So the caller's audio is never behind anything.
+Carrying out never waits: audio and events go into bounded queues, replies run in tasks of their own, deadlines are
+timers. What all calls have in common is held_call's.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
-from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
+from repartee.errors import ClientProtocolError
 from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
-from repartee.session.agent_call import AgentCall
 from repartee.session.hearing import Hearing
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.intake import Intake
 from repartee.session.observer import Observer
-from repartee.session.outbox import Outbox
 from repartee.session.phrases import Phrases, Recording
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
@@ -29,25 +27,11 @@ from repartee.turn import events as e
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import IllegalTransition
-from repartee.wire.announcer import Announcer
 from repartee.wire.audio_format import AudioEncoder
-from repartee.wire.client_events import SessionPatch, decode
+from repartee.wire.client_events import ClientEvent, SessionPatch
 from repartee.wire.session_config import SessionConfig
 
 log = logging.getLogger(__name__)
-
-Message = Mapping[str, Any]
-
-
-class CallEnd(Enum):
-    """Why a call ended."""
-
-    CLIENT_GONE = "the client hung up"
-    CLIENT_SLOW = "the client does not read what it is sent"
-    PROVIDERS_GONE = "a provider is gone"
-    TOO_LONG = "the call's time limit has come"
-    DRAINED = "the worker is being replaced: connect again"
-    FAILED = "internal error"
 
 
 async def forget(taught: Iterable[Transition]) -> None:
@@ -70,25 +54,8 @@ class Resources:
     """How turns are taken, but for what a session says of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallSettings:
-    """What is particular to one call.
-
-    ``binary``: audio is raw binary frames. ``model`` is what the client asked for, ``session`` the settings its
-    token brought along. ``outbox_bytes`` is how much may wait for a client that does not read.
-    """
-
-    call_id: str
-    region: str
-    binary: bool = False
-    model: str = ""
-    session: SessionPatch | None = None
-    outbox_bytes: int = 8 * 1024 * 1024
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Call:
-    """A session with one client. ``receive`` and ``send`` speak ASGI's WebSocket messages."""
+class Call(HeldCall):
+    """A session with one client, on a cascade of providers."""
 
     def __init__(
         self,
@@ -96,32 +63,16 @@ class Call:
         agent: Agent,
         resources: Resources,
         observer: Observer,
-        *,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        client: ClientSide,
     ) -> None:
-        self._settings = settings
-        self._limits = agent.limits
+        super().__init__(settings, agent, resources, observer, client)
         self._temperature = agent.temperature
         self._resources = resources
-        self._observer = observer
-        self._receive = receive
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._agent = AgentCall(
-            agent,
-            settings.call_id,
-            settings.metadata,
-            resources.experience,
-            start=self._start,
-            deliver=self._deliver,
-        )
         self._brain = self._agent.brain(resources.brain)
         self._config = _config_of(agent, settings)
         self._machine = TurnMachine(
             settings.call_id, self._policy(), self._agent.fillers, self._agent.foresight
         )
-        self._announcer = Announcer(settings.call_id, settings.region, dict(resources.names))
-        self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._hearing = Hearing(
             resources.ears,
             self._deliver,
@@ -139,54 +90,16 @@ class Call:
         self._pipelines: dict[int, Pipeline] = {}
         self._encoders: dict[int, AudioEncoder] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._ended: asyncio.Future[CallEnd] | None = None
-        self._begun = asyncio.Event()
-        self._lines: list[asyncio.Task[None]] = []
         self._carriers = self._make_carriers()
 
     def __repr__(self) -> str:
         return f"<Call {self._settings.call_id}: {len(self._pipelines)} replies, {self._machine!r}>"
 
-    async def run(self) -> CallEnd:
-        """Hold the conversation until it ends."""
-        self._ended = asyncio.get_running_loop().create_future()
-        limit = asyncio.get_running_loop().call_later(self._limits.call_s, self.end, CallEnd.TOO_LONG)
-        try:
-            self._lines = [
-                self._start(line) for line in (self._listen(), self._outbox.run(), self._converse())
-            ]
-            return await self._ended
-        finally:
-            limit.cancel()
-            await self._finish()
+    def _own_lines(self) -> Sequence[Coroutine[Any, Any, None]]:
+        return [self._depend_on(self._hearing.run, stage="stt", what="Speech recognition")]
 
-    def end(self, why: CallEnd) -> None:
-        """End the call, from anywhere. The first reason counts."""
-        if self._ended and not self._ended.done():
-            self._ended.set_result(why)
-
-    async def _finish(self) -> None:
-        self._deliver(e.HungUp())
-        for timer in self._timers.values():
-            timer.cancel()
-        for task in self._lines:
-            task.cancel()
-        try:
-            taught = await self._agent.end()
-            self._observer.call_ended(self._agent.prefetched)
-            await self._resources.learn(taught)
-        finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    # --- inwards -------------------------------------------------------------------------------------------------
-
-    async def _converse(self) -> None:
-        """Begin as the agent wants to, then take what the client sends, until it is gone."""
+    def _open(self) -> None:
         context = self._agent.context
-        await self._agent.begin()
         self._config = replace(
             self._config,
             instructions=context.instructions,
@@ -196,52 +109,26 @@ class Call:
         if self._settings.session:
             self._config = self._config.updated(self._settings.session)
         self._apply_settings()
-        self._outbox.put_event(self._announcer.session("session.created", self._config))
-        self._begun.set()
-        if context.greeting:
-            self._deliver(e.ReplyRequested(say=context.greeting))
-        while True:
-            message = await self._receive()
-            if message["type"] == "websocket.disconnect":
-                self.end(CallEnd.CLIENT_GONE)
-                return
-            try:
-                self._take(message)
-            except ClientProtocolError as error:
-                self._outbox.put_event(self._announcer.error(error))
-            if self._outbox.overfull:
-                self.end(CallEnd.CLIENT_SLOW)
-                return
 
-    def _take(self, message: Message) -> None:
-        audio = message.get("bytes")
-        if audio is None:
-            event = decode(message["text"])
-            try:
-                self._intake.take(event)
-            except ClientProtocolError as error:
-                error.event_id = event.event_id
-                raise
-        elif self._settings.binary:
-            self._intake.take_audio(audio)
-        else:
-            raise ClientProtocolError(
-                "A binary frame came in a session without ?audio=binary: send audio with "
-                "input_audio_buffer.append, or connect with ?audio=binary.",
-                code="unexpected_binary_frame",
-            )
+    def _created(self) -> dict[str, Any]:
+        return self._announcer.session("session.created", self._config)
 
-    async def _listen(self) -> None:
-        await self._begun.wait()
-        try:
-            await self._hearing.run()
-        except (ProviderError, PoolTimeout) as error:
-            self._observer.provider_failed("stt", error)
-            self._outbox.put_event(
-                self._announcer.failure(f"Speech recognition is gone: {error}", "stt_failed")
-            )
-            await self._outbox.flush()
-            self.end(CallEnd.PROVIDERS_GONE)
+    def _welcome(self) -> None:
+        if greeting := self._agent.context.greeting:
+            self._deliver(e.ReplyRequested(say=greeting))
+
+    def _close(self) -> None:
+        self._deliver(e.HungUp())
+        for timer in self._timers.values():
+            timer.cancel()
+
+    # --- inwards -------------------------------------------------------------------------------------------------
+
+    def _take_event(self, event: ClientEvent, text: str) -> None:
+        self._intake.take(event)
+
+    def _take_audio(self, audio: bytes) -> None:
+        self._intake.take_audio(audio)
 
     def _configure(self, patch: SessionPatch) -> None:
         self._config = self._config.updated(patch)
@@ -311,23 +198,6 @@ class Call:
             c.TurnFinished: self._turn_finished,
             c.SpeculationEnded: lambda command: self._observer.speculation_ended(command.outcome),
         }
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task of this call; if it fails, so does the call."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, OSError):
-            self.end(CallEnd.CLIENT_GONE)  # the client's socket is gone
-            return
-        log.error("call %s failed", self._settings.call_id, exc_info=error)
-        self.end(CallEnd.FAILED)
 
     # --- carrying out --------------------------------------------------------------------------------------------
 

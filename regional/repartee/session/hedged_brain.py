@@ -17,6 +17,9 @@ from repartee.providers.interfaces import Brain, ReplyPart, ReplyRequest
 _Parts: TypeAlias = AsyncGenerator[ReplyPart, None]
 _Race: TypeAlias = dict[asyncio.Task[ReplyPart], _Parts]
 
+LOOK_AGAIN_S = 0.05
+"""While a fresh worker learns what late is, a request that waits asks the policy again after this long."""
+
 
 class HedgedBrain:
     """Implements :class:`~repartee.providers.interfaces.Brain` over another; ``second`` is asked when it is late."""
@@ -36,8 +39,7 @@ class HedgedBrain:
         race: _Race = {}
         original = _enter(race, self._first.reply(request))
         try:
-            late, _ = await asyncio.wait(race, timeout=self.policy.deadline_ms / 1000)
-            if not late and self.policy.may_hedge():
+            if await self._late(race, began) and self.policy.may_hedge():
                 _enter(race, self._second.reply(request))
             winner = await _first_answer(race)
             parts = race.pop(winner)
@@ -49,6 +51,16 @@ class HedgedBrain:
                     yield part
         finally:
             await _leave(race)
+
+    async def _late(self, race: _Race, began: float) -> bool:
+        """Wait until somebody answers, or is late by what the policy knows then."""
+        while (left_s := began + self.policy.deadline_ms / 1000 - time.monotonic()) > 0:
+            if self.policy.learning:
+                left_s = min(left_s, LOOK_AGAIN_S)
+            answered, _ = await asyncio.wait(race, timeout=left_s)
+            if answered:
+                return False
+        return True
 
 
 def _enter(race: _Race, parts: _Parts) -> asyncio.Task[ReplyPart]:

@@ -7,7 +7,7 @@ agent's tools, keeps the books on turns, and takes another session when one is l
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,9 @@ import msgspec
 
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
-from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.providers.openai_realtime import OpenAIRealtime, refusal
-from repartee.session.agent_call import AgentCall
-from repartee.session.call import CallEnd, CallSettings, Message
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.observer import Observer
-from repartee.session.outbox import Outbox
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy, LineUser, Opening, ProviderLine
 from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
@@ -32,7 +29,6 @@ from repartee.turn.relayed_items import RelayedItems
 from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
-from repartee.wire.announcer import Announcer
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +50,8 @@ class RelayResources:
         return {"model": f"openai/{self.speech.model}"}
 
 
-class Relay:
-    """A session with one client. ``receive`` and ``send`` speak ASGI's WebSocket messages."""
+class Relay(HeldCall):
+    """A session with one client, and one with the provider behind it."""
 
     def __init__(
         self,
@@ -63,35 +59,16 @@ class Relay:
         agent: Agent,
         resources: RelayResources,
         observer: Observer,
-        *,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        client: ClientSide,
     ) -> None:
-        self._settings = settings
-        self._limits = agent.limits
+        super().__init__(settings, agent, resources, observer, client)
         self._resources = resources
-        self._observer = observer
-        self._receive = receive
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._lines: list[asyncio.Task[None]] = []
-        self._ended: asyncio.Future[CallEnd] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._agent = AgentCall(
-            agent,
-            settings.call_id,
-            settings.metadata,
-            resources.experience,
-            start=self._start,
-            deliver=self._deliver,
-        )
         self._told = RelaySettings(
             agent, settings, model=resources.speech.model, transcriber=resources.transcriber
         )
-        self._announcer = Announcer(settings.call_id, settings.region, resources.names)
-        self._outbox = Outbox(send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
         self._turns = RelayedTurns()
         self._items = RelayedItems()
-        self._begun = asyncio.Event()
         self._asked_at = 0.0
         user = LineUser(self._opening, self._take_message, self._is_quiet)
         self._line = ProviderLine(resources.speech, user, resources.line)
@@ -106,103 +83,32 @@ class Relay:
     def __repr__(self) -> str:
         return f"<Relay {self._settings.call_id}: {self._doings!r}, {self._line!r}>"
 
-    async def run(self) -> CallEnd:
-        """Hold the conversation until it ends."""
-        self._ended = asyncio.get_running_loop().create_future()
-        limit = asyncio.get_running_loop().call_later(self._limits.call_s, self.end, CallEnd.TOO_LONG)
-        try:
-            self._lines = [
-                self._start(line) for line in (self._outbox.run(), self._converse(), self._keep_line())
-            ]
-            return await self._ended
-        finally:
-            limit.cancel()
-            await self._finish()
+    def _own_lines(self) -> Sequence[Coroutine[Any, Any, None]]:
+        return [self._depend_on(self._line.run, stage="model", what="The speech-to-speech model")]
 
-    def end(self, why: CallEnd) -> None:
-        """End the call, from anywhere. The first reason counts."""
-        if self._ended and not self._ended.done():
-            self._ended.set_result(why)
+    def _open(self) -> None:
+        self._told.begin(self._agent.context)
+        self._apply()
 
-    async def _finish(self) -> None:
+    def _created(self) -> dict[str, Any]:
+        return self._announcer.session("session.created", self._told.config)
+
+    def _welcome(self) -> None:
+        if greeting := self._agent.context.greeting:
+            self._greet(greeting)
+
+    def _close(self) -> None:
         self._tell_news(self._turns.ended("unanswered", time.monotonic()))
         self._doings.close()
         if self._timer:
             self._timer.cancel()
-        for task in self._lines:
-            task.cancel()
-        try:
-            taught = await self._agent.end()
-            self._observer.call_ended(self._agent.prefetched)
-            await self._resources.learn(taught)
-        finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task of this call; if it fails, so does the call."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, OSError):
-            self.end(CallEnd.CLIENT_GONE)  # the client's socket is gone
-            return
-        log.error("call %s failed", self._settings.call_id, exc_info=error)
-        self.end(CallEnd.FAILED)
 
     # --- from the client -----------------------------------------------------------------------------------------
 
-    async def _converse(self) -> None:
-        """Begin as the agent wants to, then take what the client sends, until it is gone."""
-        context = self._agent.context
-        await self._agent.begin()
-        self._told.begin(context)
-        self._apply()
-        self._outbox.put_event(self._announcer.session("session.created", self._told.config))
-        self._begun.set()
-        if context.greeting:
-            self._greet(context.greeting)
-        while True:
-            message = await self._receive()
-            if message["type"] == "websocket.disconnect":
-                self.end(CallEnd.CLIENT_GONE)
-                return
-            try:
-                self._take(message)
-            except ClientProtocolError as error:
-                self._outbox.put_event(self._announcer.error(error))
-            if self._outbox.overfull:
-                self.end(CallEnd.CLIENT_SLOW)
-                return
+    def _take_audio(self, audio: bytes) -> None:
+        self._sound.hear(audio)
 
-    def _take(self, message: Message) -> None:
-        audio = message.get("bytes")
-        if audio is None:
-            text = message["text"]
-            event = w.decode(text)
-            try:
-                self._pass_on(event, text)
-            except ClientProtocolError as error:
-                error.event_id = event.event_id
-                raise
-        elif self._settings.binary:
-            self._sound.hear(audio)
-        else:
-            raise ClientProtocolError(
-                "A binary frame came in a session without ?audio=binary: send audio with "
-                "input_audio_buffer.append, or connect with ?audio=binary.",
-                code="unexpected_binary_frame",
-            )
-
-    def _pass_on(self, event: w.ClientEvent, text: str) -> None:
+    def _take_event(self, event: w.ClientEvent, text: str) -> None:
         if isinstance(event, w.AppendAudio):
             self._sound.hear(event.audio)
             return
@@ -230,18 +136,6 @@ class Relay:
         self._doings.spoken = self._told.config.spoken
 
     # --- to and from the provider --------------------------------------------------------------------------------
-
-    async def _keep_line(self) -> None:
-        await self._begun.wait()
-        try:
-            await self._line.run()
-        except (ProviderError, PoolTimeout) as error:
-            self._observer.provider_failed("model", error)
-            self._outbox.put_event(
-                self._announcer.failure(f"The speech-to-speech model is gone: {error}", "model_failed")
-            )
-            await self._outbox.flush()
-            self.end(CallEnd.PROVIDERS_GONE)
 
     def _send_audio(self, event: str) -> None:
         self._line.send(event, audio=True)
@@ -274,15 +168,15 @@ class Relay:
         """A message of the provider's, at the moment it comes."""
         try:
             if delta := wire.audio_in(message):
-                self._take_audio(message, delta)
+                self._play(message, delta)
             else:
-                self._take_event(message, wire.read(message))
+                self._take_provider_event(message, wire.read(message))
         except (msgspec.MsgspecError, ValueError) as error:
             self._observer.provider_failed("model", f"OpenAI sent a message that cannot be read: {error}")
         if self._outbox.overfull:
             self.end(CallEnd.CLIENT_SLOW)
 
-    def _take_audio(self, message: bytes, delta: wire.AudioDelta) -> None:
+    def _play(self, message: bytes, delta: wire.AudioDelta) -> None:
         response = self._doings.responses.get(delta.response_id)
         if response is None:
             return
@@ -290,7 +184,7 @@ class Relay:
         length_ms = self._sound.play(message, delta, aside=response.outside)
         self._items.sounds(delta.item_id, length_ms)
 
-    def _take_event(self, message: bytes, event: wire.ProviderEvent) -> None:
+    def _take_provider_event(self, message: bytes, event: wire.ProviderEvent) -> None:
         match event.type:
             case "session.updated":
                 update = self._told.taken()

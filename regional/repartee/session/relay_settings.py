@@ -10,7 +10,7 @@ from typing import Any
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.errors import ClientProtocolError
-from repartee.session.call import CallSettings
+from repartee.session.held_call import CallSettings
 from repartee.session.prompt import SPOKEN_STYLE
 from repartee.session.relay_agent import own_event_id
 from repartee.wire import relay_events as wire

@@ -34,7 +34,8 @@ from repartee.providers.interfaces import (
     TextDelta,
     ToolCall,
 )
-from repartee.session.call import Call, CallEnd, CallSettings, Resources
+from repartee.session.call import Call, Resources
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide
 from repartee.session.phrases import Phrases
 from repartee.turn.events import (
     EndOfTurn,
@@ -399,8 +400,7 @@ class Stage:
                 learn=self._learn,
             ),
             self.notes,
-            receive=self.client.receive,
-            send=self.client.deliver,
+            ClientSide(self.client.receive, self.client.deliver),
         )
         self._running = asyncio.create_task(self.call.run())
         self._running.add_done_callback(lambda _: self.bell.ring())

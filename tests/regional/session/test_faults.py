@@ -7,7 +7,7 @@ import pytest
 from tests.regional.session.actors import Stage, caller_audio, failure, heard_ms
 
 from repartee.errors import PoolTimeout
-from repartee.session.call import CallEnd
+from repartee.session.held_call import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
 
 

@@ -18,7 +18,7 @@ from repartee.agent.prefetch import PrefetchFigures
 from repartee.errors import VoiceError
 from repartee.latency.timeline import TurnTrace
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
-from repartee.session.call import CallEnd, CallSettings
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
@@ -62,7 +62,7 @@ class Stage:
         resources = RelayResources(speech, phrases, Experience(), self._learn, line=QUICK)
         settings = CallSettings("call", "here", metadata={"account": "savings"})
         self.relay = Relay(
-            settings, agent, resources, self.watcher, receive=self._sent.get, send=self._receive
+            settings, agent, resources, self.watcher, ClientSide(self._sent.get, self._receive)
         )
         self.running = asyncio.create_task(self.relay.run())
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from repartee.app import close_codes
 from repartee.app.server import MAX_FRAME_BYTES, PING_INTERVAL_S
 from repartee.latency.timeline import STAGES
-from repartee.session.call import CallSettings
+from repartee.session.held_call import CallSettings
 from repartee.turn import commands as c
 from repartee.wire.audio_format import PCM_RATES_HZ
 from repartee.wire.client_events import (

@@ -1,0 +1,36 @@
+"""What is pushed arrives: frames as RFC 6455 has them, of every size, in order."""
+
+import asyncio
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Opcode
+
+from repartee.providers.sockets import SocketSettings, client_frame, open_socket
+
+SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000]
+
+
+async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
+    got: asyncio.Queue[str | bytes] = asyncio.Queue()
+
+    async def take(connection: ServerConnection) -> None:
+        async for message in connection:
+            got.put_nowait(message)
+
+    async with serve(take, "127.0.0.1", 0, max_size=None) as server:
+        [listener] = server.sockets
+        port = listener.getsockname()[1]
+        socket = await open_socket(f"ws://127.0.0.1:{port}", {}, SocketSettings(max_unsent_bytes=2**24))
+        sent: list[str | bytes] = []
+        for size in SIZES:
+            sent += [bytes(n % 251 for n in range(size)), "é" * (size // 2)]
+            assert all(socket.push(message) for message in sent[-2:])
+        async with asyncio.timeout(5):
+            assert [await got.get() for _ in sent] == sent
+        await socket.close()
+        assert socket.push(b"too late") is False
+
+
+def test_every_frame_is_masked_with_a_mask_of_its_own() -> None:
+    frames = {client_frame(Opcode.BINARY, bytes(8)) for _ in range(3_000)}
+    assert len(frames) > 2_990
