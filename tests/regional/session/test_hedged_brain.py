@@ -67,6 +67,19 @@ async def test_a_late_model_is_overtaken_and_closed() -> None:
     assert (brain.policy.hedged, brain.policy.won) == (1, 1)
 
 
+async def test_what_is_late_is_learnt_while_a_request_waits() -> None:
+    first, second = ScriptedBrain("first"), ScriptedBrain("second")
+    second.may_speak.set()
+    policy = HedgePolicy(HedgeSettings(first_deadline_ms=3_600_000.0))
+    answer = asyncio.ensure_future(said(HedgedBrain(first, second, policy)))
+    await first.was_asked.wait()
+    for _ in range(HedgeSettings().needed):
+        policy.answered(1.0)
+
+    async with asyncio.timeout(10):
+        assert await answer == "second"
+
+
 async def test_the_late_model_may_still_win() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
     brain = HedgedBrain(first, second, HedgePolicy(AT_ONCE))
