@@ -22,6 +22,7 @@ from repartee.turn.tool_wait import ToolWait
 
 FIRST_AUDIO = "first audio"
 PLAYED_OUT = "played out"
+CHUNK = "chunk"
 
 SpeculationOutcome = Literal["released", "resumed", "reworded"]
 
@@ -107,6 +108,11 @@ class Answering:
     def ends_at(self) -> float:
         """When all that was sent will have been played (seconds)."""
         return self._speaker.ends_at
+
+    @property
+    def chunk_due(self) -> float | None:
+        """When to :meth:`hurry` if nothing happens before; only one reply is being written at a time."""
+        return self._active[-1].chunk_due if self._active else None
 
     def knows(self, reply_id: int) -> bool:
         """Whether the reply is still being made, and the client knows of it."""
@@ -239,6 +245,11 @@ class Answering:
         """Tokens."""
         reply = self._find(reply_id)
         return self._told(reply, reply.take_text(text, now)) if reply else []
+
+    def hurry(self, now: float) -> list[c.Command]:
+        """Text has waited long enough for the end of its clause."""
+        reply = self._active[-1] if self._active else None
+        return self._told(reply, reply.hurry(now)) if reply else []
 
     def take_call(self, event: ReplyToolCall, now: float) -> list[c.Command]:
         """A tool is asked for. Asked for by a speculation, it waits for the turn to be confirmed."""

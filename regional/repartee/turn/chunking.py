@@ -1,7 +1,9 @@
 """Cuts a stream of tokens into pieces that can be spoken.
 
 A piece is speakable at a sentence end, at a clause boundary once it is long enough, and in any case past a
-maximum. The first piece of a reply has thresholds of its own, because it decides when the caller hears something.
+maximum. The first piece of a reply may be shorter, because it decides when the caller hears something. Where waiting
+for a boundary costs too much (:mod:`~repartee.turn.pacing` decides that), a piece is cut between words, at the place
+that sounds least clipped.
 A piece that ends at the last token is not held back to see what follows, unless what is there already is in doubt:
 "3." may become "3.5", "Dr." is no end. Knows nothing of models, voices or time.
 """
@@ -27,7 +29,17 @@ _UNSPACED = re.compile(
 )
 """Thai, Lao, Burmese, Khmer, Chinese and Japanese letters and marks (Korean has spaces)."""
 
+_UNSPACED_WEIGHT = 3
+"""About as many letters of a script with spaces are spoken in the time of one of these."""
+
 _WORD = re.compile(r"[^\W_]")
+
+_LEADS_ON = re.compile(
+    r"(?:^|[\s(\"'])(?:an?|the|this|that|these|those|my|your|his|her|its|our|their|some|any|every|each|of|to|in|on|at|"
+    r"by|for|from|with|as|into|about|than|and|or|but|if|when|because|so|which|who|i|we|he|she|they)$",
+    re.IGNORECASE,
+)
+"""English words that a voice does not pause after: what they belong to follows. Other languages have their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +53,31 @@ class ChunkPolicy:
     """A piece never grows past this: it is cut between words."""
 
     first_clause_chars: int = 8
-    """The same as ``clause_chars``, for a reply's first piece: shorter than "of course," sounds clipped."""
+    """The same as ``clause_chars``, for a reply's first piece: shorter than "of course," sounds clipped.
 
-    first_max_chars: int = 48
-    """The same as ``max_chars``, for a reply's first piece."""
+    At ``clause_chars`` or more the first piece is like any other, and no piece is cut because time presses.
+    """
+
+    first_wait_ms: float = 140.0
+    """How long after the first token a boundary is waited for; then the first piece is cut between words.
+
+    It is what half a second leaves: 500 ms less 120 (eager end of turn), 140 (first token) and 100 (first audio). At
+    60 tokens a second it is nine tokens, about 45 characters.
+    """
+
+    early_chars: int = 12
+    """The least length of what is cut because time presses, if not ``first_clause_chars`` is more: three words."""
+
+    stall_ms: float = 400.0
+    """No token for so long: the model has stalled. Then ``first_clause_chars`` are enough, ending with any word."""
+
+    speech_chars_per_s: float = 15.0
+    """How fast a voice speaks: some 155 English words a minute."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether time may cut a piece."""
+        return self.first_clause_chars < self.clause_chars
 
 
 class Chunker:
@@ -58,15 +91,32 @@ class Chunker:
         self._pending = ""
         self._first = True
 
+    @property
+    def pending(self) -> str:
+        """The text that is in no chunk yet."""
+        return self._pending
+
+    @property
+    def begun(self) -> bool:
+        """The first piece is behind."""
+        return not self._first
+
     def feed(self, text: str) -> list[str]:
         """Take tokens; return the chunks that have become speakable, in order."""
         self._pending += text
         chunks = []
         while (cut := self._cut()) is not None:
-            chunks.append(self._pending[:cut])
-            self._pending = self._pending[cut:]
-            self._first = False
+            chunks.append(self._take(cut))
         return chunks
+
+    def cut_early(self, least_chars: float, *, anywhere: bool = False) -> str | None:
+        """A chunk that ends before its boundary has come, with at least so much to say; None if there is none.
+
+        The last word stays, for it may go on. A cut that would sound clipped is made only if there is no other and
+        ``anywhere`` allows it, or if there is as much to say as a piece may hold.
+        """
+        place = self._early_place(least_chars, anywhere)
+        return None if place is None else self._take(place)
 
     def finish(self) -> str:
         """What is left (perhaps nothing); the text that follows begins a new piece."""
@@ -74,31 +124,66 @@ class Chunker:
         self._first = self._first and not has_words(rest)
         return rest
 
+    def _take(self, cut: int) -> str:
+        chunk, self._pending = self._pending[:cut], self._pending[cut:]
+        self._first = False
+        return chunk
+
     def _cut(self) -> int | None:
         """Where the pending text can be cut now: the index after the first speakable piece."""
         policy = self._policy
         clause = policy.first_clause_chars if self._first else policy.clause_chars
-        limit = policy.first_max_chars if self._first else policy.max_chars
         text = self._pending
         for match in _BOUNDARY.finditer(text):
             end = match.end()
-            if end > limit:
+            if end > policy.max_chars:
                 break
             if not _is_boundary(text, match.start(), end) or not has_words(text[:end]):
                 continue
             spoken = len(text[:end].lstrip())
             if match.group()[-1] in _SENTENCE_MARKS or spoken > clause:
                 return end
-        return _between_words(text, limit) if len(text) > limit else None
+        return _between_words(text, policy.max_chars) if len(text) > policy.max_chars else None
+
+    def _early_place(self, least_chars: float, anywhere: bool) -> int | None:
+        text = self._pending
+        places = [
+            place
+            for place in range(1, len(text))
+            if _parts_words(text, place) and spoken_length(text[:place]) >= least_chars
+        ]
+        clauses = [place for place in places if text[place - 1] in _CLAUSE_MARKS]
+        fitting = clauses or [place for place in places if not _sounds_clipped(text, place)]
+        if fitting:
+            return fitting[-1]
+        enough = places and (anywhere or spoken_length(text[: places[-1]]) >= self._policy.max_chars)
+        return places[-1] if enough else None
 
 
 def _between_words(text: str, limit: int) -> int:
-    """The last place up to the limit where no word is cut; the limit itself, if one word is that long."""
+    """The last place up to the limit where no word is cut; the limit itself, if one word is that long.
+
+    One in the second half that does not sound clipped goes before later ones that do.
+    """
     first = len(text) - len(text.lstrip())
-    for place in range(limit, first, -1):
-        if text[place].isspace() or (_UNSPACED.match(text[place]) and text[place].isalnum()):
-            return place
-    return limit
+    places = [place for place in range(limit, first, -1) if _parts_words(text, place)]
+    fitting = (place for place in places if place > limit // 2 and not _sounds_clipped(text, place))
+    return next(fitting, places[0] if places else limit)
+
+
+def _parts_words(text: str, place: int) -> bool:
+    """Whether a word, or a letter of a script without spaces, ends at this place and another may begin."""
+    return text[place].isspace() or (is_unspaced(text[place]) and text[place].isalnum())
+
+
+def _sounds_clipped(text: str, place: int) -> bool:
+    """Whether the words before this place belong closely to what follows: "of the", "Dr.", half a link."""
+    before = text[:place].rstrip()
+    if not text[place].isspace() or before.count("[") > before.count("]"):
+        return True
+    if before.endswith("."):
+        return bool(_ABBREVIATION.search(before[:-1]) or _NUMBER_SIGN.search(before[:-1]))
+    return _LEADS_ON.search(before) is not None
 
 
 def _is_boundary(text: str, start: int, end: int) -> bool:
@@ -123,6 +208,14 @@ def _is_boundary(text: str, start: int, end: int) -> bool:
 def has_words(text: str) -> bool:
     """Whether there is anything to pronounce."""
     return _WORD.search(text) is not None
+
+
+def spoken_length(text: str) -> int:
+    """How much there is to say, in characters of a script with spaces: one without them says more with each."""
+    text = text.strip()
+    if text.isascii():
+        return len(text)
+    return len(text) + (_UNSPACED_WEIGHT - 1) * len(_UNSPACED.findall(text))
 
 
 def is_unspaced(character: str) -> bool:

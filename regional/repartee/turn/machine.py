@@ -11,7 +11,7 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.answering import FIRST_AUDIO, PLAYED_OUT, Answering
+from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
@@ -45,6 +45,7 @@ class TurnMachine:
         self._commit_awaited = False
         self._unended = False
         self._over = False
+        self._chunk_due: float | None = None
         self._answers = answers = Answering(
             self.history, self.new_item_id, fillers or NoFillers(), foresight or NoForesight()
         )
@@ -105,7 +106,14 @@ class TurnMachine:
         Raises IllegalTransition for an event that cannot happen in this state and ClientProtocolError for a
         client's request that cannot be met; in both cases nothing has changed.
         """
-        return [] if self._over else self._handlers[type(event)](event, now)
+        if self._over:
+            return []
+        commands = self._handlers[type(event)](event, now)
+        due = self._answers.chunk_due
+        if due == self._chunk_due:
+            return commands
+        self._chunk_due = due
+        return [*commands, c.ClearDeadline(CHUNK) if due is None else c.SetDeadline(CHUNK, due)]
 
     def _move(self, cause: Cause) -> None:
         self.state = next_state(self.state, cause)
@@ -327,6 +335,9 @@ class TurnMachine:
             return self._after(self._answers.overdue(now), now)
         if event.name == PLAYED_OUT:
             return self._played_out(now)
+        if event.name == CHUNK:
+            self._chunk_due = None
+            return self._answers.hurry(now)
         if event.name == FILLER:
             return self._after(self._answers.fill(now), now)
         if self.state not in _OPEN:

@@ -9,11 +9,12 @@ from typing import Any
 
 from repartee.audio.speech_end import leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
-from repartee.turn.chunking import Chunker, has_words, speakable
+from repartee.turn.chunking import has_words, speakable, spoken_length
 from repartee.turn.commands import Command, Play, ReplyWords, Say
 from repartee.turn.events import ReplyRequested
 from repartee.turn.foresight import Foreseen
 from repartee.turn.history import FunctionCall, Message
+from repartee.turn.pacing import PacedChunker
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speaker import Speaker
 
@@ -60,10 +61,11 @@ class Reply:
         self.calls: list[FunctionCall] = []
         self.foreseen: Sequence[Foreseen] = ()
         self.trace: TurnTrace | None = None
-        self._chunker = Chunker(policy.chunks)
+        self._chunker = PacedChunker(policy.chunks)
         self._speculative_chunks = policy.speculative_chunks
         self._unsaid: list[str] = []
         self._said = 0
+        self._unheard_length = 0
         self._began = False
         self._ended = False
         self._sounded = False
@@ -113,7 +115,19 @@ class Reply:
             self.news_at = now
             self._unannounced.append(text)
             return self._announce()
-        self._unsaid += self._chunker.feed(text)
+        self._unsaid += self._chunker.feed(text, now)
+        return self._speak(now)
+
+    @property
+    def chunk_due(self) -> float | None:
+        """When to :meth:`hurry` if nothing happens before."""
+        return self._chunker.due if self.model_reason is None else None
+
+    def hurry(self, now: float) -> list[Command]:
+        """Time has passed: what can wait no longer goes to the voice."""
+        if self.model_reason is not None:
+            return []
+        self._unsaid += self._chunker.hurry(now)
         return self._speak(now)
 
     def recite(self, text: str) -> list[Command]:
@@ -204,9 +218,13 @@ class Reply:
             if not self._said:
                 self._mark("chunk", now)
             self._said += 1
+            self._unheard_length += spoken_length(chunk)
             self._unannounced.append(chunk)
             commands += self._announce()
             commands.append(Say(self.reply_id, speakable(chunk), last=self._ends_here()))
+        if self.confirmed and self._unheard_length:
+            self._chunker.speaking(self._unheard_length, now)
+            self._unheard_length = 0
         if self._said and self._ends_here():
             commands.append(Say(self.reply_id, "", last=True))
         return commands

@@ -127,7 +127,7 @@ MOVES: list[Move] = [
     ),
     lambda talk, n, m: e.ReplyCancelled([None, _reply(talk, n)][m % 2]),
     lambda talk, n, m: e.Truncated(_item_id(talk, n), [0, 100, 5000][m % 3]),
-    lambda talk, n, m: e.DeadlinePassed(["first audio", "played out", "commit", "filler"][m % 4]),
+    lambda talk, n, m: e.DeadlinePassed(["first audio", "played out", "commit", "filler", "chunk"][m % 5]),
 ]
 
 moves = st.lists(
