@@ -6,10 +6,10 @@ Pure but for the clock's readings, which come in as ``now``.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from repartee.errors import AdmissionRefused
 from repartee_edge.tickets import (
-    SeenTickets,
     Ticket,
     TicketKeys,
     TicketMalformed,
@@ -24,11 +24,32 @@ FULL_RETRY_AFTER_S = 2
 DRAINING_RETRY_AFTER_S = 1
 
 
-class Slots:
-    """The worker's call slots. Taking one never waits, so there is no race to over-accept in."""
+class SharedSlots(Protocol):
+    """Slots that several processes share."""
 
-    def __init__(self, limit: int) -> None:
+    def take(self) -> bool:
+        """Take one, if one is free in any of them."""
+
+    def give_back(self) -> None:
+        """It is free again."""
+
+
+class UsedTickets(Protocol):
+    """The tickets that have been used."""
+
+    def use(self, ticket: Ticket, now: float) -> None:
+        """Mark a verified ticket as used. Raises TicketReplayed if it was."""
+
+
+class Slots:
+    """The worker's call slots. Taking one never waits, so there is no race to over-accept in.
+
+    ``taken`` are this process's; with ``shared``, others take of the same slots.
+    """
+
+    def __init__(self, limit: int, shared: SharedSlots | None = None) -> None:
         self.limit = limit
+        self._shared = shared
         self.taken = 0
         self.draining = False
 
@@ -42,15 +63,21 @@ class Slots:
             raise AdmissionRefused(
                 "This worker is being replaced: connect again.", retry_after_s=DRAINING_RETRY_AFTER_S
             )
-        if self.taken >= self.limit:
+        if not self._take():
             raise AdmissionRefused(
                 f"This worker is full ({self.limit} calls): try again.", retry_after_s=FULL_RETRY_AFTER_S
             )
-        self.taken += 1
         try:
             yield
         finally:
             self.taken -= 1
+            if self._shared:
+                self._shared.give_back()
+
+    def _take(self) -> bool:
+        free = self._shared.take() if self._shared else self.taken < self.limit
+        self.taken += free
+        return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +91,7 @@ class TicketGate:
     region: str
     keys: TicketKeys | None
     allow_anonymous: bool
-    seen: SeenTickets
+    seen: UsedTickets
 
     def check(self, headers: Mapping[str, str], subprotocols: list[str], now: float) -> Ticket | None:
         """The caller's ticket (None: anonymous, and allowed). ``now`` is seconds since the epoch.

@@ -3,37 +3,54 @@ the agent's file. Each only where it is set; none can hurt a call, or another of
 """
 
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from repartee.app.cloudwatch import CloudWatch
 from repartee.app.heartbeat import Heartbeat, HeartbeatConfig
 from repartee.app.reload import AgentWatch
+from repartee.app.settings import Settings
 from repartee.app.task_protection import TaskProtection
-from repartee.app.worker import Worker, WorkerConfig, ticket_keys
+from repartee.app.turn_tally import TurnTally
+from repartee.app.worker import Worker, WorkerConfig, WorkerState, ticket_keys
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Whom is reported of: its state, a way to hear that it has changed, and a new tally of its turns."""
+
+    state: Callable[[], WorkerState]
+    watch: Callable[[Callable[[], None]], None]
+    tally: Callable[[], TurnTally]
+
+
+def one_worker(worker: Worker) -> Reported:
+    """A worker that is one process."""
+    return Reported(worker.state, worker.watch, worker.telemetry.tally)
+
+
 @asynccontextmanager
-async def reporting(worker: Worker) -> AsyncIterator[None]:
-    """Report as the worker's settings say, for as long as the block lasts."""
-    settings, tally = worker.settings, worker.telemetry.tally
+async def reporting(settings: Settings, reported: Reported) -> AsyncIterator[None]:
+    """Report as the settings say, for as long as the block lasts."""
     jobs: list[Callable[[], Awaitable[None]]] = []
     heartbeat: Heartbeat | None = None
     if settings.cloudwatch == "emf":
-        jobs.append(CloudWatch(settings.region, worker.state, tally(), sys.stdout).run)
+        jobs.append(CloudWatch(settings.region, reported.state, reported.tally(), sys.stdout).run)
     if settings.ecs_agent_uri:
-        protection = TaskProtection(settings.ecs_agent_uri, lambda: worker.state().active)
-        worker.watch(protection.calls_changed)
+        protection = TaskProtection(settings.ecs_agent_uri, lambda: reported.state().active)
+        reported.watch(protection.calls_changed)
         jobs.append(protection.run)
     keys = ticket_keys(settings)
     if settings.edge_url and keys is not None:
         config = HeartbeatConfig(settings.edge_url, settings.region, keys, settings.heartbeat_s)
-        heartbeat = Heartbeat(config, worker.state, tally())
-        worker.watch(heartbeat.state_changed)
+        heartbeat = Heartbeat(config, reported.state, reported.tally())
+        reported.watch(heartbeat.state_changed)
         jobs.append(heartbeat.run)
     tasks = [asyncio.create_task(_guarded(job)) for job in jobs]
     try:
@@ -47,12 +64,13 @@ async def reporting(worker: Worker) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def watching(worker: Worker, config: WorkerConfig) -> AsyncIterator[None]:
-    """Load the agent anew when its file changes, if that is wanted."""
+async def watching(worker: Worker, config: WorkerConfig, *, announce: bool = True) -> AsyncIterator[None]:
+    """Load the agent anew when its file changes, if that is wanted; ``announce``: and tell the user."""
     if not config.watched_agent:
         yield
         return
-    watch = AgentWatch(config.watched_agent, config.agent, worker.serve)
+    out = sys.stdout if announce else io.StringIO()
+    watch = AgentWatch(config.watched_agent, config.agent, worker.serve, out)
     task = asyncio.create_task(_guarded(watch.run))
     try:
         yield

@@ -4,21 +4,28 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from repartee.app.background import reporting, watching
+from repartee.app.admission import Slots
+from repartee.app.arrivals import Settling
+from repartee.app.background import one_worker, reporting, watching
+from repartee.app.membership import Membership
 from repartee.app.services import Services
+from repartee.app.shared_metrics import whole_region
 from repartee.app.telemetry import Telemetry, open_latency_log
-from repartee.app.worker import Worker, WorkerConfig
+from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused
 from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 
@@ -44,10 +51,15 @@ class State(TypedDict):
     """What lives as long as the application does."""
 
     worker: Worker
+    membership: Membership | None
 
 
-def create_app(config: WorkerConfig) -> Starlette:
-    """One worker. Its providers are warmed when the application starts."""
+def create_app(config: WorkerConfig, membership: Membership | None = None) -> Starlette:
+    """One worker. Its providers are warmed when the application starts.
+
+    ``membership``: its place, where it is one of several processes. It then shares call slots and tickets with them,
+    and its routes speak for all of them.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
@@ -55,11 +67,14 @@ def create_app(config: WorkerConfig) -> Starlette:
         latency_log = open_latency_log(config.settings.latency_log)
         telemetry = Telemetry(config.settings.region, services.resources.names, latency_log)
         worker = Worker(config, services, telemetry)
+        if membership:
+            worker.slots = Slots(config.settings.max_calls, membership)
+            worker.gate = replace(worker.gate, seen=membership)
         app.state.worker = worker
         await services.start()
         try:
-            async with reporting(worker), watching(worker, config):
-                yield {"worker": worker}
+            async with _beside(worker, config, membership):
+                yield {"worker": worker, "membership": membership}
         finally:
             await services.aclose()
             if config.settings.latency_log:
@@ -78,12 +93,27 @@ def create_app(config: WorkerConfig) -> Starlette:
         Route("/v1/realtime", upgrade_required),
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    middleware = [Middleware(Settling)] if membership else []
+    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
+
+
+@asynccontextmanager
+async def _beside(worker: Worker, config: WorkerConfig, membership: Membership | None) -> AsyncIterator[None]:
+    """What goes on beside the calls. Of several processes, the parent reports."""
+    told = membership.publishing(worker) if membership else reporting(config.settings, one_worker(worker))
+    async with told, watching(worker, config, announce=membership is None or membership.is_first):
+        yield
 
 
 def _worker(connection: HTTPConnection) -> Worker:
     worker: Worker = connection.state.worker
     return worker
+
+
+def _state(connection: HTTPConnection) -> WorkerState:
+    """Of this worker, or of all processes that it is one of."""
+    membership: Membership | None = connection.state.membership
+    return membership.state() if membership else _worker(connection).state()
 
 
 async def page(request: Request) -> Response:
@@ -98,16 +128,19 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """New calls are welcome."""
-    worker = _worker(request)
-    if worker.ready:
+    state = _state(request)
+    if state.ready:
         return PlainTextResponse("ready\n")
-    why = "draining" if worker.slots.draining else "the pools are not warm yet"
+    why = "draining" if state.draining else "the pools are not warm yet"
     return PlainTextResponse(f"not ready: {why}\n", status_code=503, headers={"Retry-After": "1"})
 
 
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
-    body = generate_latest(_worker(request).telemetry.registry)
+    if request.state.membership:
+        body = await run_in_threadpool(whole_region)
+    else:
+        body = generate_latest(_worker(request).telemetry.registry)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 

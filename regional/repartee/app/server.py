@@ -9,6 +9,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from repartee.app.arrivals import Arrivals
 from repartee.app.client_socket import ClientSocket
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES
@@ -25,9 +26,10 @@ class DrainingServer(uvicorn.Server):
     """SIGTERM drains: no new calls, calls end by themselves or at the limit, then the process ends. SIGINT, or a
     second SIGTERM, ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, arrivals: Arrivals | None = None) -> None:
         super().__init__(config)
         self._app = app
+        self._arrivals = arrivals
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
         self._told_to_drain = False
@@ -48,6 +50,14 @@ class DrainingServer(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.collect()
+        if self._arrivals and self.started:
+            self._arrivals.open(self)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and close those there are."""
+        if self._arrivals:
+            self._arrivals.close()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn on SIGINT and SIGTERM, between any two instructions."""
@@ -68,8 +78,8 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
 
 
-def make_server(app: Starlette, *, host: str, port: int) -> DrainingServer:
-    """A server for this application."""
+def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | None = None) -> DrainingServer:
+    """A server for this application. ``arrivals``: where connections come from, if another process accepts them."""
     return DrainingServer(
         uvicorn.Config(
             app,
@@ -88,4 +98,5 @@ def make_server(app: Starlette, *, host: str, port: int) -> DrainingServer:
             timeout_graceful_shutdown=2,
         ),
         app,
+        arrivals,
     )

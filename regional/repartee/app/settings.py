@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from repartee.errors import ConfigurationError
 
+MOST_WORKERS = 64
+
 
 def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
@@ -134,6 +136,14 @@ class Settings(BaseSettings):
         le=1_000,
         validation_alias=_named("REPARTEE_WARM_CALLS"),
         description="How many further calls each pool is kept warm for.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=MOST_WORKERS,
+        validation_alias=_named("REPARTEE_WORKERS"),
+        description="Processes that share the port and the call slots, where --workers does not say; 0: one for each "
+        "core.",
     )
     ticket_key: SecretStr = Field(
         default=SecretStr(""),

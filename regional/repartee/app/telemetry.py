@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from repartee.agent.prefetch import PrefetchFigures
-from repartee.app.turn_tally import TurnTally
+from repartee.app.turn_tally import TurnTally, TurnWatcher
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.hedging import HedgePolicy
 from repartee.latency.timeline import TurnTrace
@@ -49,15 +49,26 @@ class Telemetry:
 
     def __init__(self, region: str, providers: Mapping[str, str], latency_log: TextIO) -> None:
         self.registry = CollectorRegistry()
+        self.services_figures: Collector = CollectorRegistry()
         self._region = region
         self._providers = dict(providers)
         self._log = latency_log
-        self._tallies: list[TurnTally] = []
+        self._turn_watchers: list[TurnWatcher] = []
         registry = self.registry
-        self.calls_active = Gauge("repartee_calls_active", "Calls in progress.", registry=registry)
-        self.call_slots = Gauge("repartee_call_slots", "Calls this worker takes at most.", registry=registry)
+        self.calls_active = Gauge(
+            "repartee_calls_active", "Calls in progress.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.call_slots = Gauge(
+            "repartee_call_slots",
+            "Calls this worker takes at most.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.draining = Gauge(
-            "repartee_draining", "1 while the worker takes no new calls.", registry=registry
+            "repartee_draining",
+            "1 while the worker takes no new calls.",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.calls = Counter("repartee_calls", "Calls by outcome.", ["outcome"], registry=registry)
         self.tickets_refused = Counter(
@@ -112,20 +123,26 @@ class Telemetry:
 
     def watch(self, services: ServiceFigures) -> None:
         """Report these figures whenever metrics are read."""
-        self.registry.register(_ServicesCollector(services))
+        self.services_figures = _ServicesCollector(services)
+        self.registry.register(self.services_figures)
 
     def tally(self) -> TurnTally:
         """A new count of the turns from now on."""
-        self._tallies.append(TurnTally())
-        return self._tallies[-1]
+        tally = TurnTally()
+        self.watch_turns(tally)
+        return tally
+
+    def watch_turns(self, watcher: TurnWatcher) -> None:
+        """Tell ``watcher`` of every turn from now on."""
+        self._turn_watchers.append(watcher)
 
     def turn_finished(
         self, call_id: str, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None
     ) -> None:
         """Count the turn, and write its line."""
         self._turns.labels(outcome).inc()
-        for tally in self._tallies:
-            tally.add(outcome, trace.voice_to_voice_ms if trace else None)
+        for watcher in self._turn_watchers:
+            watcher.add(outcome, trace.voice_to_voice_ms if trace else None)
         line: dict[str, object] = {"call_id": call_id, "turn_id": turn_id, "region": self._region}
         line |= {"providers": self._providers, "outcome": outcome}
         if trace:

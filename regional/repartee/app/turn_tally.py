@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from repartee.turn.commands import TurnOutcome
 
@@ -17,6 +18,13 @@ class TurnFigures:
 
     latencies_ms: tuple[float, ...] = ()
     unanswered: int = 0
+
+
+class TurnWatcher(Protocol):
+    """Is told of every turn."""
+
+    def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
+        """A turn has finished."""
 
 
 class TurnTally:

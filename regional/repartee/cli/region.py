@@ -1,20 +1,21 @@
 """`repartee region`: one regional worker."""
 
 import ipaddress
-import logging
+import os
 import socket
 from typing import Annotated
 
 import typer
 import uvloop
 
-from repartee.agent.agent import Agent
-from repartee.agent.loader import load
 from repartee.app.main import create_app
+from repartee.app.processes import Descriptors, Processes
 from repartee.app.server import make_server
 from repartee.app.services import check_keys
-from repartee.app.settings import Settings, read_settings
+from repartee.app.settings import MOST_WORKERS, Settings, read_settings
 from repartee.app.worker import WorkerConfig
+from repartee.cli.region_process import RegionProcess
+from repartee.cli.region_setup import served_agent, set_up_logging
 from repartee.errors import ConfigurationError
 from repartee.session.relay_settings import is_speech_to_speech
 
@@ -31,23 +32,50 @@ def region(
     reload: Annotated[
         bool, typer.Option("--reload", help="Load the agent anew whenever its file changes.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="How many processes share the port and the calls, one for each core; 0: as many as there are cores "
+            "here. REPARTEE_WORKERS, or 1, if not given.",
+            min=0,
+            max=MOST_WORKERS,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run one regional worker until it is told to stop (SIGTERM lets its calls end first)."""
     settings = read_settings()
-    name = agent or settings.agent
-    served = load(name) if name else Agent(instructions="You are a helpful voice assistant.")
+    count = (settings.workers if workers is None else workers) or usable_cores()
+    name, served = served_agent(settings, agent)
     check_keys(settings, relayed=is_speech_to_speech(served.model))
     _check_access(settings, host, allow_anonymous)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "websockets", "uvicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logging(settings)
     listener = _listen(host, port)
-    app = create_app(WorkerConfig(settings, served, allow_anonymous, name if reload else ""))
     address = listener.getsockname()
-    typer.echo(f"region {settings.region} on http://{address[0]}:{address[1]}")
+    started = f"region {settings.region} on http://{address[0]}:{address[1]}"
+    if count > 1:
+        typer.echo(f"{started} · {count} processes")
+        options = (host, address[1], name, allow_anonymous, reload)
+        raise typer.Exit(uvloop.run(_several(settings, count, listener, options)))
+    typer.echo(started)
+    app = create_app(WorkerConfig(settings, served, allow_anonymous, name if reload else ""))
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))
+
+
+async def _several(
+    settings: Settings, count: int, listener: socket.socket, options: tuple[str, int, str, bool, bool]
+) -> int:
+    def command(index: int, given: Descriptors) -> list[str]:
+        return RegionProcess(index, given, *options).command()
+
+    return await Processes(settings, count, command, listener).run()
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check_access(settings: Settings, host: str, allow_anonymous: bool) -> None:

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from tests.regional.app.running import TICKET_KEY, calling, region, until
 
-from repartee.app.background import reporting
+from repartee.app.background import one_worker, reporting
 from repartee.app.heartbeat import Heartbeat, HeartbeatConfig, RecentLatency
 from repartee.app.settings import read_settings as read_region_settings
 from repartee.app.turn_tally import TurnFigures, TurnTally
@@ -177,8 +177,7 @@ async def test_a_drain_that_is_over_at_once_is_told_all_the_same(
 ) -> None:
     settings = read_region_settings(reporting_to(edge, providers, every_s=60))
     async with region(providers) as running:
-        running.worker.settings = settings
-        async with reporting(running.worker):
+        async with reporting(settings, one_worker(running.worker)):
             # Nobody else gets a turn between the beginning of the drain and the end of the reports.
             await running.worker.drain()
         await until_seen(edge, draining=True)

@@ -1,0 +1,167 @@
+"""What the processes of one region know of each other: a small table in memory that they share.
+
+Owns its layout, the lock, the call slots and the tickets that all of them count together. Must not know how the
+processes are started or how connections reach them. Linux and macOS.
+
+Each process has a row that it alone writes; the slots and the tickets are taken under a lock of the kernel's, which
+gives it back when its holder dies.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+
+from repartee.app.worker import WorkerState
+from repartee_edge.tickets import Ticket, TicketReplayed
+
+WORD_BYTES = 8
+HEADER_WORDS = 8
+ROW_WORDS = 8
+TICKET_PLACES = 1 << 18
+"""Room for 1,600 tickets a second, each of which lives for about a minute, at two in five taken. 4 MB, of which only
+the pages in use are ever there."""
+
+TICKET_PROBES = 64
+"""How many places a ticket may be in. All of them taken: too many tickets to tell a new one from a used one."""
+
+
+class _Header(IntEnum):
+    PROCESSES = 0
+    SLOTS = 1
+    DRAINING = 2
+
+
+class Column(IntEnum):
+    """What a process says of itself: whether it takes connections over, is warm, drains; its call slots taken, the
+    connections it has been given, and those of them that have not asked for anything yet."""
+
+    STARTED = 0
+    READY = 1
+    DRAINING = 2
+    TAKEN = 3
+    RECEIVED = 4
+    UNSETTLED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One process at one moment."""
+
+    started: bool = False
+    ready: bool = False
+    draining: bool = False
+    taken: int = 0
+    received: int = 0
+    unsettled: int = 0
+
+
+class SharedTable:
+    """The table, as a process that has its file descriptor sees it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self._words = memoryview(self._memory).cast("Q")
+        self.processes = self._words[_Header.PROCESSES]
+        self.slots = self._words[_Header.SLOTS]
+        self._tickets_at = HEADER_WORDS + self.processes * ROW_WORDS
+
+    def __repr__(self) -> str:
+        rows = ", ".join(str(row.taken) for row in self.rows())
+        return f"<SharedTable: {rows} of {self.slots}{', draining' if self.draining else ''}>"
+
+    @classmethod
+    def create(cls, processes: int, slots: int) -> "SharedTable":
+        """A new table for so many processes, which share so many call slots. Raises OSError."""
+        words = HEADER_WORDS + processes * ROW_WORDS + 2 * TICKET_PLACES
+        with tempfile.TemporaryFile(buffering=0) as file:
+            file.truncate(words * WORD_BYTES)
+            file.write(b"".join(number.to_bytes(WORD_BYTES, sys.byteorder) for number in (processes, slots)))
+            return cls(os.dup(file.fileno()))
+
+    def close(self) -> None:
+        """Forget the table; other processes keep it."""
+        self._words.release()
+        self._memory.close()
+        os.close(self.descriptor)
+
+    @property
+    def draining(self) -> bool:
+        """The region is to take no more calls."""
+        return bool(self._words[_Header.DRAINING])
+
+    def begin_drain(self) -> None:
+        """No process takes calls from now on."""
+        self._words[_Header.DRAINING] = 1
+
+    def rows(self) -> list[Row]:
+        """All processes, in order."""
+        return [self.row(index) for index in range(self.processes)]
+
+    def row(self, index: int) -> Row:
+        """One process."""
+        start = HEADER_WORDS + index * ROW_WORDS
+        started, ready, draining, *counts = self._words[start : start + len(Column)].tolist()
+        return Row(bool(started), bool(ready), bool(draining), *counts)
+
+    def write(self, index: int, column: Column, value: int) -> None:
+        """Say something of a process; only that process does, and its parent when it is gone."""
+        self._words[HEADER_WORDS + index * ROW_WORDS + column] = value
+
+    def clear(self, index: int) -> None:
+        """A process is gone, and its calls with it."""
+        with self._locked():
+            for column in Column:
+                self.write(index, column, 0)
+
+    def state(self) -> WorkerState:
+        """All processes as one worker: warm when each of them is."""
+        rows = self.rows()
+        ready = not self.draining and all(row.ready for row in rows)
+        return WorkerState(sum(row.taken for row in rows), self.slots, ready, self.draining)
+
+    def take_slot(self, index: int) -> bool:
+        """Take one of the region's slots for a process's call, if one is free."""
+        with self._locked():
+            rows = self.rows()
+            if self.draining or sum(row.taken for row in rows) >= self.slots:
+                return False
+            self.write(index, Column.TAKEN, rows[index].taken + 1)
+            return True
+
+    def give_slot_back(self, index: int) -> None:
+        """A process's call is over."""
+        self.write(index, Column.TAKEN, self.row(index).taken - 1)
+
+    def use_ticket(self, ticket: Ticket, now: float) -> None:
+        """Mark a verified ticket as used, in all processes. Raises TicketReplayed if it was."""
+        digest = hashlib.sha256(ticket.jti.encode()).digest()
+        mark = int.from_bytes(digest[:WORD_BYTES], "big") | 1
+        first = int.from_bytes(digest[WORD_BYTES : 2 * WORD_BYTES], "big")
+        with self._locked():
+            free = None
+            for step in range(TICKET_PROBES):
+                place = self._tickets_at + 2 * ((first + step) % TICKET_PLACES)
+                seen, expires_at = self._words[place], self._words[place + 1]
+                if expires_at <= now:
+                    free = place if free is None else free
+                elif seen == mark:
+                    raise TicketReplayed("this ticket has been used: ask the edge for a new one")
+            if free is None:
+                raise TicketReplayed("too many tickets at once to tell a new one from a used one: try again")
+            self._words[free], self._words[free + 1] = mark, ticket.expires_at
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
