@@ -1,12 +1,9 @@
 """`repartee bench peers`: the same calls through Pipecat, measured alternately with the worker in one run.
 
-Pipecat lives in an environment of its own, made on request; infra/peers/ says what is in it and runs in it.
+Pipecat lives in an environment of its own, made on request: see peer_environment.
 """
 
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,15 +16,7 @@ from repartee.cli.bench_plot import COLOURS, Chart, write_plot
 from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator
 from repartee.cli.bench_search import LIMIT_MS, Search, held
 from repartee.cli.call import write_report
-from repartee.errors import VoiceError
-
-PEERS = Path(__file__).parents[3] / "infra" / "peers"
-INSTALLED = "installed"
-"""A file in an environment that was installed to its end."""
-
-
-class PeerMissing(VoiceError):
-    """The peer is not installed, or cannot be."""
+from repartee.cli.peer_environment import cache_folder, install_into, installed
 
 
 @dataclass(slots=True)
@@ -41,7 +30,7 @@ class Race:
 
 def peers(
     install: Annotated[
-        bool, typer.Option("--install", help="Install Pipecat's current version first (about 700 MB).")
+        bool, typer.Option("--install", help="Install Pipecat's current version first (about 600 MB).")
     ] = False,
     folder: Annotated[
         Path | None,
@@ -152,48 +141,3 @@ def _chart(races: list[Race]) -> Chart:
         limit=LIMIT_MS,
         limit_label=f"{LIMIT_MS:.0f} ms",
     )
-
-
-# --- Pipecat's environment ------------------------------------------------------------------------------------------
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where the environment is kept unless told otherwise."""
-    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "repartee" / "peers" / "pipecat"
-
-
-def installed(folder: Path) -> Contender:
-    """Pipecat as a contender. Raises PeerMissing."""
-    agent = PEERS / "pipecat_agent.py"
-    if not agent.is_file():
-        raise PeerMissing("`repartee bench peers` needs infra/peers/ of a source checkout: run it in one.")
-    marker = folder / INSTALLED
-    if not marker.is_file():
-        raise PeerMissing(
-            f"Pipecat is not installed in {folder}, so there is nothing to compare with. "
-            "Run `repartee bench peers --install`."
-        )
-    python = folder / "bin" / "python"
-    return Contender(marker.read_text().strip(), lambda port: [str(port)], (str(python), str(agent)))
-
-
-def install_into(folder: Path, console: Console) -> None:
-    """Make Pipecat's environment, or bring it up to date. Raises PeerMissing."""
-    console.print(f"Installing Pipecat into {folder} …")
-    marker = folder / INSTALLED
-    marker.unlink(missing_ok=True)
-    python = str(folder / "bin" / "python")
-    _do([sys.executable, "-m", "venv", str(folder)])
-    _do([python, "-m", "pip", "install", "--quiet", "--upgrade", "-r", str(PEERS / "pipecat.txt")])
-    code = "import importlib.metadata as m; print('Pipecat', m.version('pipecat-ai'))"
-    marker.write_text(_do([python, "-c", code]))
-
-
-def _do(command: list[str]) -> str:
-    """Run a command; its output. Raises PeerMissing with its last words."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-6:])
-        raise PeerMissing(f"Pipecat could not be installed: `{' '.join(command)}` failed:\n{last}")
-    return done.stdout

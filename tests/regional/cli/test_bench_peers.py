@@ -1,15 +1,11 @@
-"""The comparison with a peer: what it reports, and what it says when the peer is not there."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""The comparison with a peer: in which order it measures, and what it reports."""
 
 import pytest
 from rich.console import Console
 
 from repartee.cli import bench_density, bench_peers
 from repartee.cli.bench_density import Plan
-from repartee.cli.bench_peers import INSTALLED, PEERS, PeerMissing, Race, cache_folder, installed, told_of
+from repartee.cli.bench_peers import Race, told_of
 from repartee.cli.bench_rig import REPARTEE, Contender, LateGenerator, Setup
 from repartee.cli.bench_search import Search
 from repartee.client.load import Load
@@ -78,32 +74,3 @@ def test_a_run_that_does_not_count_has_no_ratio(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_peer_that_holds_nothing_makes_no_ratio() -> None:
     assert told_of(races(), "budget", None)["ratio"] is None
-
-
-def test_a_peer_that_is_not_installed_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(PeerMissing, match="repartee bench peers --install"):
-        installed(tmp_path)
-
-
-def test_an_installed_peer_is_started_with_its_own_interpreter(tmp_path: Path) -> None:
-    (tmp_path / INSTALLED).write_text("Pipecat 1.14.0\n")
-    peer = installed(tmp_path)
-    assert peer.name == "Pipecat 1.14.0"
-    assert peer.launcher == (str(tmp_path / "bin" / "python"), str(PEERS / "pipecat_agent.py"))
-    assert peer.command(4711) == ["4711"]
-
-
-def test_an_installation_that_fails_is_told_and_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench_peers, "PEERS", tmp_path / "nowhere")
-    fake = [sys.executable, "-c", "import sys; sys.exit('no such package')"]
-    real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda command, **options: real(fake, **options))
-    with pytest.raises(PeerMissing, match="no such package"):
-        bench_peers.install_into(tmp_path, Console(quiet=True))
-    assert not (tmp_path / INSTALLED).exists()
-
-
-def test_the_environment_is_kept_in_the_users_cache() -> None:
-    assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/repartee/peers/pipecat")
