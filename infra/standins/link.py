@@ -4,7 +4,6 @@ Owns uvicorn's protocol classes as the stand-ins use them, and carries faults ou
 their handler without a queue or a task in between: a hundred calls send five thousand frames a second.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -230,12 +229,3 @@ class Link:
                 self.socket.fall_silent()
             case "error" if self.error_message is not None:
                 self.socket.push(self.error_message(fault).encode())
-
-
-async def wait_until(deadline_s: float) -> float:
-    """Sleep until ``time.monotonic()`` reaches the deadline; how late it got, in ms (0 if it had passed already)."""
-    left = deadline_s - time.monotonic()
-    if left <= 0:
-        return 0.0
-    await asyncio.sleep(left)
-    return (time.monotonic() - deadline_s) * 1000

@@ -14,8 +14,9 @@ from typing import Any
 from standins.brain import Answer, answer, tokens_of
 from standins.errands import ToolRequest
 from standins.faults import Fault, FaultError, FaultGate
-from standins.link import Scope, fault_for, headers_of, wait_until
+from standins.link import Scope, fault_for, headers_of
 from standins.state import State, key_is_good
+from standins.timing import wait_until
 
 MODELS = (
     "gpt-4.1-mini",

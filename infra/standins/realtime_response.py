@@ -14,11 +14,11 @@ from typing import Any
 
 from standins.brain import Answer, answer, tokens_of
 from standins.errands import ToolRequest
-from standins.link import wait_until
 from standins.pcm import from_linear16
 from standins.realtime_conversation import Item, chat_messages, new_id, text_in
 from standins.speaking import CHUNK_MS, FIRST_CHUNK_MS, speech_of
 from standins.state import State
+from standins.timing import wait_until
 
 RAW_ENCODING = {"audio/pcm": "pcm_s16le", "audio/pcmu": "pcm_mulaw", "audio/pcma": "pcm_alaw"}
 _VERBATIM = re.compile(

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from standins.link import wait_until
 from standins.pcm import from_linear16
 from standins.state import Engines, State
+from standins.timing import wait_until
 from standins.voice import SpokenText, synthesise
 
 SENTENCE_ENDS = (".", "!", "?", ":", ";")
