@@ -26,6 +26,13 @@ from repartee.errors import ConfigurationError
 
 def doctor(
     port: Annotated[int, typer.Option(help="Port that a region is to listen on.", min=1, max=65535)] = 8000,
+    agent: Annotated[
+        str,
+        typer.Option(
+            help="The agent that a region is to serve, as module:name or file.py:name.",
+            show_default="REPARTEE_AGENT",
+        ),
+    ] = "",
     region_url: Annotated[
         str, typer.Option(help="A running region to look at too, as http://host:port.", show_default=False)
     ] = "",
@@ -35,9 +42,9 @@ def doctor(
 ) -> None:
     """Check configuration, keys, providers, clock and port; say in plain words what is wrong and what to do.
 
-    The exit status is 1 if anything is wrong.
+    Only the providers that the agent needs are asked for. The exit status is 1 if anything is wrong.
     """
-    findings = asyncio.run(examine(os.environ, port=port, region_url=region_url))
+    findings = asyncio.run(examine(os.environ, port=port, agent=agent, region_url=region_url))
     faults = sum(finding.fault for finding in findings)
     if json_path is not None:
         report = {"ok": not faults, "findings": [finding.as_json() for finding in findings]}
@@ -47,8 +54,10 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def examine(environment: Mapping[str, str], *, port: int, region_url: str = "") -> list[Finding]:
-    """Look at everything; what depends on settings that are wrong is left out."""
+async def examine(
+    environment: Mapping[str, str], *, port: int, agent: str = "", region_url: str = ""
+) -> list[Finding]:
+    """Look at everything; what depends on settings that are wrong is left out. ``agent`` as ``--agent`` names it."""
     if region_url and urlsplit(region_url).scheme not in ("http", "https"):
         raise ConfigurationError(f"--region-url must be like http://127.0.0.1:8000, not {region_url}.")
     settings, found = check_settings(environment)
@@ -60,9 +69,10 @@ async def examine(environment: Mapping[str, str], *, port: int, region_url: str 
         told = "Keys, agent and providers were not looked at: the settings come first."
         found.append(Finding("the rest", told))
     else:
-        found += [*check_keys(settings), check_agent(settings)]
+        served, about_agent = check_agent(settings, agent)
+        found += [about_agent, *check_keys(settings, served)]
         missing = {finding.subject for finding in found if finding.fault}
-        for about, clocks in (await check_providers(settings), await check_edge(settings)):
+        for about, clocks in (await check_providers(settings, served), await check_edge(settings)):
             found += [finding for finding in about if finding.fault or finding.subject not in missing]
             ahead_s += clocks
         found += await check_task_protection(settings)

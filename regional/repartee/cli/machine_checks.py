@@ -6,11 +6,13 @@ import socket
 import sys
 from collections.abc import Mapping
 
+from repartee.agent.agent import Agent
 from repartee.agent.loader import load
 from repartee.app.settings import Settings, read_settings, variable_of
 from repartee.cli.findings import Finding
 from repartee.cli.local_system import PROVIDERS, Provider
 from repartee.errors import ConfigurationError
+from repartee.session.relay_settings import is_speech_to_speech
 from repartee_edge.settings import SettingsError
 from repartee_edge.settings import read_settings as read_edge_settings
 
@@ -59,10 +61,11 @@ def _edge_faults(environment: Mapping[str, str], told_already: set[str]) -> list
     return []
 
 
-def needed_providers(settings: Settings) -> tuple[Provider, ...]:
-    """The providers that a region with these settings calls."""
+def needed_providers(settings: Settings, agent: Agent) -> tuple[Provider, ...]:
+    """The providers that a region with these settings calls for this agent."""
     voice = "Cartesia" if settings.tts == "cartesia" else "ElevenLabs"
-    return tuple(provider for provider in PROVIDERS if provider.name in ("Deepgram", "OpenAI", voice))
+    needed = ("OpenAI",) if is_speech_to_speech(agent.model) else ("Deepgram", "OpenAI", voice)
+    return tuple(provider for provider in PROVIDERS if provider.name in needed)
 
 
 def key_of(settings: Settings, provider: Provider) -> str:
@@ -71,15 +74,15 @@ def key_of(settings: Settings, provider: Provider) -> str:
     return str(key.get_secret_value())
 
 
-def check_keys(settings: Settings) -> list[Finding]:
-    """Keys that are missing."""
+def check_keys(settings: Settings, agent: Agent) -> list[Finding]:
+    """Keys that are missing, of those that this agent needs."""
     found = [
         Finding(
             provider.name,
             f"{provider.key_variable} is not set.",
             f"Export {provider.key_variable}, or run the whole system without any key: repartee up.",
         )
-        for provider in needed_providers(settings)
+        for provider in needed_providers(settings, agent)
         if not key_of(settings, provider)
     ]
     if settings.ticket_key.get_secret_value():
@@ -92,16 +95,26 @@ def check_keys(settings: Settings) -> list[Finding]:
     return found
 
 
-def check_agent(settings: Settings) -> Finding:
-    """Whether the agent can be loaded."""
-    if not settings.agent:
-        return Finding("agent", "REPARTEE_AGENT is not set: a plain agent answers.")
+def check_agent(settings: Settings, wanted: str = "") -> tuple[Agent, Finding]:
+    """The agent that a region would serve, and whether it can be loaded; if not, a plain one in its place.
+
+    ``wanted`` is what ``--agent`` names; without it the settings do.
+    """
+    plain = Agent(instructions="You are a helpful voice assistant.")
+    name, source = (wanted, "--agent") if wanted else (settings.agent, "REPARTEE_AGENT")
+    if not name:
+        told = "Neither --agent nor REPARTEE_AGENT names one: a plain agent answers."
+        return plain, Finding("agent", told)
     try:
-        agent = load(settings.agent)
+        agent = load(name)
     except ConfigurationError as error:
-        return Finding("agent", str(error), "Correct the file, or REPARTEE_AGENT.")
+        remedy = f"Correct the file, or {source}. Meanwhile keys and providers are looked at as for a plain agent."
+        return plain, Finding("agent", str(error), remedy)
     tools = len(agent.tools)
-    return Finding("agent", f"{settings.agent} is ready to serve, with {tools} tool{'s' * (tools != 1)}.")
+    told = f"{name}, which {source} names, is loaded, with {tools} tool{'s' * (tools != 1)}."
+    if is_speech_to_speech(agent.model):
+        told = f"{told} It is {agent.model} that hears and speaks, so OpenAI alone is needed."
+    return agent, Finding("agent", told)
 
 
 def check_port(port: int, host: str = "127.0.0.1") -> Finding:

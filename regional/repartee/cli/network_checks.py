@@ -25,6 +25,7 @@ from repartee.app.task_protection import STATE_PATH
 from repartee.cli.findings import Finding
 from repartee.cli.local_system import Provider
 from repartee.cli.machine_checks import key_of, needed_providers
+from repartee.errors import ConfigurationError
 from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
 CONNECT_S = 5.0
@@ -133,13 +134,21 @@ async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
     return Knock(tcp_ms, tls_ms, took_s * 1000, ahead_s)
 
 
-async def check_providers(settings: Settings) -> tuple[list[Finding], list[float]]:
-    """Each provider's reachability and key, and how far their clocks are ahead of ours, in seconds."""
-    providers = needed_providers(settings)
+async def check_providers(settings: Settings, agent: Agent) -> tuple[list[Finding], list[float]]:
+    """Reachability and key of each provider that this agent needs, and how far their clocks are ahead of ours, in
+    seconds."""
+    providers = needed_providers(settings, agent)
     knocks = await asyncio.gather(*(_knock(provider, settings) for provider in providers))
     complete = all(key_of(settings, provider) for provider in providers)
-    keys = await _try_keys(settings) if complete else {}
-    found, ahead_s = [], []
+    found: list[Finding] = []
+    ahead_s: list[float] = []
+    keys: dict[str, KeyTried] = {}
+    if complete:
+        try:
+            keys = await _try_keys(settings, agent)
+        except ConfigurationError as error:
+            found.append(Finding("agent", str(error), "Correct the agent; then ask again, for the keys."))
+            complete = False
     for provider, met in zip(providers, knocks, strict=True):
         if isinstance(met, Unreachable):
             found.append(Finding(provider.name, met.told, met.remedy))
@@ -150,9 +159,7 @@ async def check_providers(settings: Settings) -> tuple[list[Finding], list[float
         if complete:
             found.append(_key_finding(provider, reached, _outcome(provider, keys), met))
         else:
-            found.append(
-                Finding(provider.name, f"{reached}; no key was tried, as one is missing.", "", met.figures)
-            )
+            found.append(Finding(provider.name, f"{reached}; no key was tried.", "", met.figures))
     return found, ahead_s
 
 
@@ -175,10 +182,10 @@ class KeyTried:
     error: str | None
 
 
-async def _try_keys(settings: Settings) -> dict[str, KeyTried]:
-    """By the pool's name: whether it gets a connection."""
-    small = settings.model_copy(update={"warm_calls": 1, "experience_file": ""})
-    services = Services(small, Agent(instructions="Say nothing."))
+async def _try_keys(settings: Settings, agent: Agent) -> dict[str, KeyTried]:
+    """By the pool's name: whether it gets a connection. Raises ConfigurationError if this agent cannot be served."""
+    small = settings.model_copy(update={"warm_calls": 1, "experience_file": "", "record_phrases": False})
+    services = Services(small, agent)
     tried: dict[str, KeyTried] = {}
     started = time.perf_counter()
     try:

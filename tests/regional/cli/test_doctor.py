@@ -79,6 +79,67 @@ def test_what_is_wrong_is_told_with_what_to_do(providers: dict[str, str], tmp_pa
     assert all(finding["remedy"] for finding in wrong)
 
 
+def written(folder: Path, rest: str = "") -> str:
+    """A speech-to-speech agent's file, as --agent names it."""
+    file = folder / "speaker.py"
+    code = "from repartee import Agent\n\nagent = Agent(instructions='Be brief.', model='gpt-realtime')\n"
+    file.write_text(code + rest)
+    return str(file)
+
+
+def test_a_speech_to_speech_agent_needs_openais_key_alone(
+    providers: dict[str, str], tmp_path: Path, port: int
+) -> None:
+    told = tmp_path / "findings.json"
+    openai = {name: value for name, value in providers.items() if name.startswith("OPENAI")}
+    options = ["--agent", written(tmp_path), "--port", str(port), "--json", str(told)]
+    done = run(openai, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {finding["subject"]: finding["told"] for finding in json.loads(told.read_text())["findings"]}
+    assert "speaker.py, which --agent names, is loaded" in found["agent"]
+    assert "gpt-realtime" in found["agent"]
+    assert "its key is accepted" in found["OpenAI"]
+    assert not found.keys() & {"Deepgram", "Cartesia", "ElevenLabs"}
+
+    keyless = {"REPARTEE_AGENT": written(tmp_path), "OPENAI_BASE_URL": openai["OPENAI_BASE_URL"]}
+    done = run(keyless, "--port", str(port))
+    assert "→ Export OPENAI_API_KEY" in done.stdout
+    assert "which REPARTEE_AGENT names" in done.stdout
+    assert "1 fault to mend." in done.stdout
+
+
+async def test_a_speech_to_speech_agents_key_that_is_refused(
+    providers: dict[str, str], tmp_path: Path, port: int
+) -> None:
+    environment = {**providers, "OPENAI_API_KEY": "bad-key", "REPARTEE_AGENT": written(tmp_path)}
+    found = await faults(environment, port)
+    assert found.keys() == {"OpenAI"}
+    assert "the key is refused" in found["OpenAI"].told
+
+
+async def test_the_agent_option_goes_before_the_setting(
+    providers: dict[str, str], tmp_path: Path, port: int
+) -> None:
+    environment = {**providers, "REPARTEE_AGENT": str(tmp_path / "nobody.py")}
+    found = await examine(environment, port=port, agent=written(tmp_path))
+    assert not any(finding.fault for finding in found)
+
+
+async def test_an_agent_that_no_region_would_serve(
+    providers: dict[str, str], tmp_path: Path, port: int
+) -> None:
+    contradiction = "\n\n@agent.reply\nasync def reply(context):\n    yield 'Hello'\n"
+    environment = {**providers, "REPARTEE_AGENT": written(tmp_path, contradiction)}
+    found = await faults(environment, port)
+    assert found.keys() == {"agent"}
+    assert "@agent.reply would never be called" in found["agent"].told
+
+
+async def test_without_an_agent_that_is_said(providers: dict[str, str], port: int) -> None:
+    told = {finding.subject: finding.told for finding in await examine(providers, port=port)}
+    assert told["agent"] == "Neither --agent nor REPARTEE_AGENT names one: a plain agent answers."
+
+
 @pytest.mark.parametrize("name", ["Deepgram", "OpenAI", "Cartesia"])
 async def test_a_key_that_is_refused(providers: dict[str, str], port: int, name: str) -> None:
     found = await faults({**providers, f"{name.upper()}_API_KEY": "bad-key"}, port)
