@@ -108,7 +108,9 @@ def check_agent(settings: Settings, wanted: str = "") -> tuple[Agent, Finding]:
     try:
         agent = load(name)
     except ConfigurationError as error:
-        remedy = f"Correct the file, or {source}. Meanwhile keys and providers are looked at as for a plain agent."
+        remedy = (
+            f"Correct the file, or {source}. Meanwhile keys and providers are looked at as for a plain agent."
+        )
         return plain, Finding("agent", str(error), remedy)
     tools = len(agent.tools)
     told = f"{name}, which {source} names, is loaded, with {tools} tool{'s' * (tools != 1)}."
