@@ -5,6 +5,7 @@ audible one. A stage is what lies between two marks, so each millisecond belongs
 stages sum to the voice-to-voice latency. Times are seconds, on any monotonic clock; results are ms.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -25,13 +26,19 @@ STAGES: dict[Stage, str] = {
 """What each stage covers, in the order of time; a stage that did not happen is left out of a trace."""
 
 
+@dataclass(slots=True)
+class _Start:
+    """Where a turn's timelines begin: they all move if it turns out to have been earlier."""
+
+    at: float
+
+
 class Timeline:
     """One turn's marks."""
 
     def __init__(self, starts_at: float) -> None:
-        self._starts_at = starts_at
-        self._last = starts_at
-        self._stages_s: dict[Stage, float] = {}
+        self._start = _Start(starts_at)
+        self._marks: list[tuple[Stage, float]] = []
 
     def __repr__(self) -> str:
         return f"<Timeline {self.stages_ms()}>"
@@ -41,30 +48,41 @@ class Timeline:
 
         A time before the last mark (a clock read late) counts as that mark, so a stage is never negative.
         """
-        at = max(at, self._last)
-        self._stages_s[stage] = self._stages_s.get(stage, 0.0) + at - self._last
-        self._last = at
+        self._marks.append((stage, max(at, self._last)))
+
+    def start_at(self, at: float) -> None:
+        """The caller's last sample of speech arrived then, at the first mark or before; for all copies too."""
+        self._start.at = min(at, self._marks[0][1]) if self._marks else at
 
     @property
     def starts_at(self) -> float:
-        """The first mark (seconds): the caller's last sample of speech."""
-        return self._starts_at
+        """When the caller's last sample of speech arrived (seconds)."""
+        return self._start.at
 
     @property
     def total_ms(self) -> float:
         """Voice-to-voice latency so far."""
-        return (self._last - self._starts_at) * 1000
+        return (self._last - self._start.at) * 1000
 
     def stages_ms(self) -> dict[str, float]:
         """Milliseconds by stage, in the order of time."""
-        return {stage: round(seconds * 1000, 3) for stage, seconds in self._stages_s.items()}
+        stages_s: dict[str, float] = {}
+        last = self._start.at
+        for stage, at in self._marks:
+            stages_s[stage] = stages_s.get(stage, 0.0) + at - last
+            last = at
+        return {stage: round(seconds * 1000, 3) for stage, seconds in stages_s.items()}
 
     def copy(self) -> "Timeline":
-        """An independent timeline with the same marks."""
-        twin = Timeline(self._starts_at)
-        twin._last = self._last
-        twin._stages_s = dict(self._stages_s)
+        """A timeline with the same marks, and marks of its own from here on."""
+        twin = Timeline(self._start.at)
+        twin._start = self._start
+        twin._marks = list(self._marks)
         return twin
+
+    @property
+    def _last(self) -> float:
+        return self._marks[-1][1] if self._marks else self._start.at
 
 
 class TurnTrace(msgspec.Struct, frozen=True):

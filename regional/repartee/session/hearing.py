@@ -49,6 +49,9 @@ class HearingPolicy:
     backoff_s: float = 0.2
     """The wait before the third attempt, as the second is made at once; doubled for each that follows."""
 
+    seek_after_ms: float = 5
+    """How long after an eager end of turn its place in the audio is sought: the request to the model is out then."""
+
 
 class Hearing:
     """One call's ears. ``deliver`` takes each event at once."""
@@ -77,6 +80,7 @@ class Hearing:
         self._backlog_bytes = 0
         self._received_bytes = 0
         self._speech_ended_at: float | None = None
+        self._seeking: asyncio.TimerHandle | None = None
         self._last_audio_at = 0.0
         self._filled_until = 0.0
         self._piece_bytes = bytes_for_ms(self._policy.feed_ms, HEARING_HZ)
@@ -125,6 +129,7 @@ class Hearing:
             await self._listen()
         finally:
             filling.cancel()
+            self._forget_speech_end()
 
     async def _listen(self) -> None:
         failures = 0
@@ -163,19 +168,32 @@ class Hearing:
         self._deliver(HearingLost())
 
     def _timed(self, event: Heard) -> Heard:
-        """The event, with the time at which the speech that it ends had arrived.
+        """The event; an end of turn with the time at which the speech that it ends had arrived.
 
-        That an end is confirmed without speech going on says that it is where it seemed to be: it is sought once.
+        An eager end of turn waits for nothing: that time is sought once the reply to it is under way, and is told
+        when the turn has ended. No speech came in between, or the turn would have been resumed.
         """
-        if not isinstance(event, EagerEndOfTurn | EndOfTurn):
-            if isinstance(event, TurnResumed):
-                self._speech_ended_at = None
+        if isinstance(event, EagerEndOfTurn):
+            loop = asyncio.get_running_loop()
+            self._seeking = loop.call_later(self._policy.seek_after_ms / 1000, self._seek_speech_end)
             return event
-        ended_at = self._speech_ended_at
-        if ended_at is None or isinstance(event, EagerEndOfTurn):
-            ended_at = self._audio.speech_ended_at()
-        self._speech_ended_at = ended_at if isinstance(event, EagerEndOfTurn) else None
+        if isinstance(event, TurnResumed):
+            self._forget_speech_end()
+        if not isinstance(event, EndOfTurn):
+            return event
+        ended_at = self._speech_ended_at or self._audio.speech_ended_at()
+        self._forget_speech_end()
         return msgspec.structs.replace(event, speech_ended_at=ended_at)
+
+    def _seek_speech_end(self) -> None:
+        self._seeking = None
+        self._speech_ended_at = self._audio.speech_ended_at()
+
+    def _forget_speech_end(self) -> None:
+        self._speech_ended_at = None
+        if self._seeking:
+            self._seeking.cancel()
+            self._seeking = None
 
     def _pass_on(self, pcm: bytes) -> None:
         if self._transcriber:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from repartee.latency.timeline import Timeline
+
 
 @dataclass(slots=True)
 class CallerTurn:
@@ -9,7 +11,8 @@ class CallerTurn:
 
     ``before`` are words that speech recognition has ended already while the client has yet to commit the turn;
     ``announced``: the client knows of it; ``committing``: the client has declared it over and its last words are
-    awaited; ``speech_ended_at``: when the last sample of speech arrived (s), where that is known.
+    awaited; ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
+    ``timeline``: that of the reply made on its eager end.
     """
 
     turn_id: int
@@ -21,6 +24,7 @@ class CallerTurn:
     speculations: int = 0
     speculated_text: str = ""
     speech_ended_at: float | None = None
+    timeline: Timeline | None = None
 
     def heard(self, text: str) -> bool:
         """Take the words so far, as recognition has them; whether that was news."""

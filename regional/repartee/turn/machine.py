@@ -209,9 +209,10 @@ class TurnMachine:
             return commands
         turn.speculations += 1
         turn.speculated_text = turn.text
+        turn.timeline = self._new_timeline(now)
         tentative = Message(turn.item_id, "user", turn.text)
         return commands + self._answers.begin(
-            turn.turn_id, now, tentative=tentative, timeline=self._new_timeline(now), words=turn.text
+            turn.turn_id, now, tentative=tentative, timeline=turn.timeline, words=turn.text
         )
 
     def _on_resumed(self, event: e.TurnResumed, now: float) -> list[c.Command]:
@@ -229,6 +230,8 @@ class TurnMachine:
         commands = self._hear(event.text, now)
         if event.speech_ended_at is not None:
             self._turn.speech_ended_at = event.speech_ended_at
+            if self._turn.timeline:
+                self._turn.timeline.start_at(event.speech_ended_at)
         if self._awaits_commit:
             self._turn.before = self._turn.text
             return commands + self._on_resumed(e.TurnResumed(), now)

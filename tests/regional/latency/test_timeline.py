@@ -55,3 +55,22 @@ def test_stages_are_never_negative_and_sum_to_the_total(
     assert totals == sorted(totals)
     assert all(ms >= 0 for ms in timeline.stages_ms().values())
     assert abs(sum(timeline.stages_ms().values()) - timeline.total_ms) < 0.01
+
+
+def test_a_start_that_is_known_later_moves_the_first_stage_and_that_of_copies() -> None:
+    timeline = Timeline(10.0)
+    timeline.mark("end_of_turn", 10.0)
+    timeline.mark("llm", 10.14)
+    twin = timeline.copy()
+    twin.mark("tool", 10.5)
+    timeline.start_at(9.88)
+    assert timeline.stages_ms() == pytest.approx({"end_of_turn": 120, "llm": 140})
+    assert twin.stages_ms() == pytest.approx({"end_of_turn": 120, "llm": 140, "tool": 360})
+    assert twin.total_ms == pytest.approx(620)
+
+
+def test_a_start_is_never_after_the_first_mark() -> None:
+    timeline = Timeline(10.0)
+    timeline.mark("end_of_turn", 10.1)
+    timeline.start_at(11.0)
+    assert timeline.stages_ms() == {"end_of_turn": 0.0}
