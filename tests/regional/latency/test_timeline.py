@@ -1,5 +1,6 @@
 """Marks in the order of time, and the stages between them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
