@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from repartee.app.arrivals import hand_over
 from repartee.app.background import Reported, reporting
@@ -67,7 +67,6 @@ class _Child:
     sent: int = 0
     turn: int = 0
     has_started: bool = False
-    born_at: float = field(default_factory=time.monotonic)
 
 
 class Processes:
@@ -125,39 +124,43 @@ class Processes:
         """Have a process with this index until the end."""
         restarts = RestartPolicy()
         while not self._ending.is_set():
-            async with self._running(index, folder) as child:
-                status = await child.process.wait()
-                child.has_started |= self._table.row(index).started
+            born_at = time.monotonic()
+            how = await self._live(index, folder)
             if self._ending.is_set():
-                self._judge(child, status)
                 return
-            how = f"was ended by signal {-status}" if status < 0 else f"stopped with exit status {status}"
-            if not child.has_started and not self._any_has_started:
+            if not self._any_has_started:
                 log.error("process %d %s before it had started: the region stops", index + 1, how)
                 self._end(FAULTY)
                 return
-            pause_s = restarts.pause_s(time.monotonic() - child.born_at)
-            log.warning(
-                "process %d (pid %d) %s; a new one starts in %.1f s",
-                index + 1,
-                child.process.pid,
-                how,
-                pause_s,
-            )
+            pause_s = restarts.pause_s(time.monotonic() - born_at)
+            log.warning("process %d %s; a new one starts in %.1f s", index + 1, how, pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause_s)
 
+    async def _live(self, index: int, folder: str) -> str:
+        """One process's life; returns how it ended."""
+        try:
+            child = await self._start(index, folder)
+        except OSError as error:
+            return f"could not be started ({error.strerror or error})"
+        async with self._running(child, folder):
+            status = await child.process.wait()
+            child.has_started |= self._table.row(index).started
+        if self._ending.is_set():
+            self._judge(child, status)
+        how = f"was ended by signal {-status}" if status < 0 else f"stopped with exit status {status}"
+        return f"(pid {child.process.pid}) {how}"
+
     @contextlib.asynccontextmanager
-    async def _running(self, index: int, folder: str) -> AsyncIterator[_Child]:
+    async def _running(self, child: _Child, folder: str) -> AsyncIterator[None]:
         """A process, from its start until it has ended by itself and nothing is left of it."""
-        loop = asyncio.get_running_loop()
-        child = await self._start(index, folder)
+        loop, index = asyncio.get_running_loop(), child.index
         self._children[index] = child
         loop.add_reader(child.reports, self._hear, child)
         if self._ending.is_set():
             _signal(child, signal.SIGTERM)
         try:
-            yield child
+            yield
         finally:
             del self._children[index]
             while self._hear(child):
@@ -170,13 +173,17 @@ class Processes:
             self._changed()
 
     async def _start(self, index: int, folder: str) -> _Child:
-        channel, far_channel = socket.socketpair()
-        reports, far_reports = os.pipe()
-        given = Descriptors(self._table.descriptor, far_channel.fileno(), far_reports, self._lifeline)
-        for descriptor in (reports, far_reports):
-            os.set_blocking(descriptor, False)
-        channel.setblocking(False)
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            channel, far_channel = socket.socketpair()
+            ours.enter_context(channel)
+            theirs.enter_context(far_channel)
+            reports, far_reports = os.pipe()
+            ours.callback(os.close, reports)
+            theirs.callback(os.close, far_reports)
+            channel.setblocking(False)
+            os.set_blocking(reports, False)
+            os.set_blocking(far_reports, False)
+            given = Descriptors(self._table.descriptor, far_channel.fileno(), far_reports, self._lifeline)
             process = await asyncio.create_subprocess_exec(
                 *self._command(index, given),
                 env={**os.environ, FOLDER_VARIABLE: folder},
@@ -184,9 +191,7 @@ class Processes:
                 # A signal for all of the terminal's processes is for this one: it tells the others.
                 start_new_session=True,
             )
-        finally:
-            far_channel.close()
-            os.close(far_reports)
+            ours.pop_all()
         return _Child(index, process, channel, reports)
 
     def _hear(self, child: _Child) -> bool:

@@ -1,6 +1,7 @@
 """Workers to test against: the stand-ins in a process of their own, and a worker in this process or in another."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def stand_ins(profile: str = "instant", *, light: bool = True) -> Iterator[dict[
         process.communicate(timeout=DEADLINE_S)
 
 
+async def metrics_of(address: str) -> dict[str, float]:
+    """What a worker's /metrics says: all samples, by name and labels as Prometheus writes them."""
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{address}/metrics")).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A worker in this process."""
@@ -80,10 +89,7 @@ class Region:
 
     async def metrics(self) -> dict[str, float]:
         """All samples, by name and labels as Prometheus writes them."""
-        async with httpx.AsyncClient() as client:
-            text = (await client.get(f"{self.http}/metrics")).text
-        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, _, value in lines}
+        return await metrics_of(self.http)
 
     async def until_idle(self) -> None:
         """All calls are over."""
@@ -160,7 +166,7 @@ def region_process(environment: Mapping[str, str], *arguments: str) -> Iterator[
     first = process.stdout.readline()
     assert first.startswith("region "), first + process.stdout.read()
     try:
-        yield RegionProcess(process, int(first.rpartition(":")[2]))
+        yield RegionProcess(process, int(first.rpartition(":")[2].split()[0]))
     finally:
         process.kill()
         process.communicate(timeout=DEADLINE_S)
@@ -193,3 +199,54 @@ def speech(ms: float = 600, hz: int = 24_000) -> bytes:
     voice = np.sum([np.sin(2 * np.pi * 140 * n * times) / n for n in range(1, 8)], axis=0)
     pcm: bytes = (5_000 * voice).astype("<i2").tobytes()
     return pcm
+
+
+async def spoken_turn(websocket: ClientConnection) -> list[dict[str, Any]]:
+    """Say something over a binary session; all events until the answer has been played."""
+    events: list[dict[str, Any]] = []
+    silence = bytes(960)
+
+    async def say() -> None:
+        audio = speech(400)
+        for start in range(0, len(audio), 960):
+            await websocket.send(audio[start : start + 960])
+            await asyncio.sleep(0.01)
+        while True:
+            await websocket.send(silence)
+            await asyncio.sleep(0.01)
+
+    saying = asyncio.create_task(say())
+    try:
+        async with asyncio.timeout(15):
+            async for frame in websocket:
+                if isinstance(frame, str):
+                    events.append(json.loads(frame))
+                    if events[-1]["type"] == "repartee.turn.latency":
+                        return events
+    finally:
+        saying.cancel()
+        await asyncio.wait([saying])
+    raise AssertionError("the call ended")
+
+
+@dataclass
+class EcsAgent:
+    """The endpoint as ECS gives it to each container: remembers requests, answers as it is told."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    uri: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                assert head.startswith("put /api/task-1/task-protection/v1/state http/1.1")
+                length = next(line for line in head.splitlines() if line.startswith("content-length"))
+                body = json.loads(await reader.readexactly(int(length.partition(":")[2])))
+                self.requests.append(body)
+                said = {"protection": {"ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:x"}}
+                status, said = self.answers.pop(0) if self.answers else (200, said)
+                text = json.dumps(said).encode()
+                writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (status, len(text)) + text)
+        writer.close()

@@ -5,13 +5,12 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.regional.app.running import calling, region, until
+from tests.regional.app.running import EcsAgent, calling, region, until
 
 from repartee.app.task_protection import ProtectionPolicy, ProtectionSettings, TaskProtection
 
@@ -84,38 +83,6 @@ def test_whatever_happens_it_ends_up_as_the_calls_are(steps: list[tuple[float, i
     assert task.due(now + 1e6, calls=0) is None
 
 
-@dataclass
-class Agent:
-    """The endpoint as ECS gives it to each container: remembers requests, answers as it is told."""
-
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    uri: str = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                assert head.startswith("put /api/task-1/task-protection/v1/state http/1.1")
-                length = next(line for line in head.splitlines() if line.startswith("content-length"))
-                body = json.loads(await reader.readexactly(int(length.partition(":")[2])))
-                self.requests.append(body)
-                said = {"protection": {"ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:x"}}
-                status, said = self.answers.pop(0) if self.answers else (200, said)
-                text = json.dumps(said).encode()
-                writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (status, len(text)) + text)
-        writer.close()
-
-
-@pytest.fixture
-async def agent() -> AsyncIterator[Agent]:
-    standin = Agent()
-    server = await asyncio.start_server(standin.serve, "127.0.0.1", 0)
-    standin.uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/task-1"
-    yield standin
-    server.close()
-
-
 class Calls:
     """A worker's calls, in step with its protection."""
 
@@ -142,7 +109,7 @@ async def protected(agent_uri: str) -> AsyncIterator[Calls]:
         assert running.cancelled()
 
 
-async def test_ecs_is_asked_when_the_first_call_comes_and_the_last_goes(agent: Agent) -> None:
+async def test_ecs_is_asked_when_the_first_call_comes_and_the_last_goes(agent: EcsAgent) -> None:
     async with protected(agent.uri) as calls:
         calls.become(1)
         await until(lambda: len(agent.requests) == 1)
@@ -167,7 +134,7 @@ async def test_ecs_is_asked_when_the_first_call_comes_and_the_last_goes(agent: A
     ],
 )
 async def test_a_refusal_is_logged_with_its_words_and_asked_again(
-    agent: Agent, refusal: tuple[int, dict[str, Any]], caplog: pytest.LogCaptureFixture
+    agent: EcsAgent, refusal: tuple[int, dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     agent.answers = [refusal, refusal]
     async with protected(agent.uri) as calls:
@@ -186,7 +153,9 @@ async def test_an_agent_that_is_not_there_harms_no_call(providers: dict[str, str
         await worker.until_idle()
 
 
-async def test_a_worker_protects_itself_while_it_has_calls(providers: dict[str, str], agent: Agent) -> None:
+async def test_a_worker_protects_itself_while_it_has_calls(
+    providers: dict[str, str], agent: EcsAgent
+) -> None:
     async with region({**providers, "ECS_AGENT_URI": agent.uri}) as worker:
         async with calling(worker.url) as one, calling(worker.url) as two:
             await asyncio.gather(one.recv(), two.recv())

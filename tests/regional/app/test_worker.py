@@ -5,12 +5,10 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from tests.regional.app.running import Region, calling, region, speech, until
-from websockets.asyncio.client import ClientConnection
+from tests.regional.app.running import Region, calling, region, spoken_turn, until
 from websockets.exceptions import ConnectionClosedError
 
 from repartee.agent.agent import Agent
@@ -32,34 +30,6 @@ METRICS = {
     "repartee_draining",
 }
 """What dashboards and alerts rely on."""
-
-
-async def spoken_turn(websocket: ClientConnection) -> list[dict[str, Any]]:
-    """Say something over a binary session; all events until the answer has been played."""
-    events: list[dict[str, Any]] = []
-    silence = bytes(960)
-
-    async def say() -> None:
-        audio = speech(400)
-        for start in range(0, len(audio), 960):
-            await websocket.send(audio[start : start + 960])
-            await asyncio.sleep(0.01)
-        while True:
-            await websocket.send(silence)
-            await asyncio.sleep(0.01)
-
-    saying = asyncio.create_task(say())
-    try:
-        async with asyncio.timeout(15):
-            async for frame in websocket:
-                if isinstance(frame, str):
-                    events.append(json.loads(frame))
-                    if events[-1]["type"] == "repartee.turn.latency":
-                        return events
-    finally:
-        saying.cancel()
-        await asyncio.wait([saying])
-    raise AssertionError("the call ended")
 
 
 @pytest.fixture
