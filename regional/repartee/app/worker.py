@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from repartee.agent.agent import Agent
 from repartee.app import close_codes
 from repartee.app.admission import Slots, TicketGate
-from repartee.app.client_socket import hand_over_of
+from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
 from repartee.app.settings import Settings
 from repartee.app.telemetry import Telemetry
@@ -135,7 +135,8 @@ class Worker:
 
     def _new_call(self, settings: CallSettings, websocket: WebSocket) -> HeldCall:
         """A cascade, or a session with a speech-to-speech model."""
-        client = ClientSide(websocket.receive, _sender(websocket), hand_over_of(websocket.scope))
+        shortcuts = shortcuts_of(websocket.scope)
+        client = ClientSide(websocket.receive, _sender(websocket), shortcuts.hand_over, shortcuts.push)
         relay = self.services.relay_for(settings.model)
         if relay is not None:
             return Relay(settings, self._agent, relay, self.telemetry, client)

@@ -77,12 +77,14 @@ class ClientSide:
     """The client's socket, in ASGI's WebSocket messages.
 
     ``hand_over``, of servers that can: from now on each message is handed to this function as it comes, without
-    waking a task, and ``receive`` gives only what came before, and the end. None takes that back.
+    waking a task, and ``receive`` gives only what came before, and the end. None takes that back. ``push`` sends a
+    message at once and says whether it could.
     """
 
     receive: Callable[[], Awaitable[Message]]
     send: Callable[[dict[str, Any]], Awaitable[None]]
     hand_over: Callable[[Callable[[Message], None] | None], None] = lambda take: None
+    push: Callable[[dict[str, Any]], bool] = lambda message: False
 
 
 class HeldCall(ABC):
@@ -109,7 +111,9 @@ class HeldCall(ABC):
             deliver=self._deliver,
         )
         self._announcer = Announcer(settings.call_id, settings.region, dict(shared.names))
-        self._outbox = Outbox(client.send, binary=settings.binary, limit_bytes=settings.outbox_bytes)
+        self._outbox = Outbox(
+            client.send, client.push, binary=settings.binary, limit_bytes=settings.outbox_bytes
+        )
 
     async def run(self) -> CallEnd:
         """Hold the conversation until it ends."""

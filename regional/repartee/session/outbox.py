@@ -1,4 +1,4 @@
-"""What is on its way to the client: a bounded queue in front of one socket.
+"""What is on its way to the client: a bounded queue in front of one socket, empty while the client keeps up.
 
 Putting never waits, so nothing on the audio path does; a client that does not read is told apart from a slow
 moment by how much has piled up.
@@ -14,21 +14,26 @@ import msgspec
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
+Push = Callable[[Message], bool]
 
 _encoder = msgspec.json.Encoder()
 
 
 class Outbox:
-    """The client's side of the wire, outwards. ``limit_bytes`` is how much may wait; ``binary`` sends audio as raw
-    frames."""
+    """The client's side of the wire, outwards. ``push`` sends a message if that needs no waiting, ``send`` waits.
 
-    def __init__(self, send: Send, *, binary: bool, limit_bytes: int) -> None:
+    ``limit_bytes`` is how much may wait; ``binary`` sends audio as raw frames.
+    """
+
+    def __init__(self, send: Send, push: Push, *, binary: bool, limit_bytes: int) -> None:
         self._send = send
+        self._push = push
         self.binary = binary
         self._limit_bytes = limit_bytes
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
         self._filled = asyncio.Event()
+        self._sending = False
 
     @property
     def overfull(self) -> bool:
@@ -62,10 +67,14 @@ class Outbox:
         while self._waiting:
             message = self._waiting.popleft()
             self._waiting_bytes -= _size(message)
+            self._sending = True
             await self._send(message)
+            self._sending = False
 
     def _put(self, kind: str, payload: str | bytes) -> None:
         message = {"type": "websocket.send", kind: payload}
+        if not self._sending and not self._waiting and self._push(message):
+            return
         self._waiting.append(message)
         self._waiting_bytes += len(payload)
         self._filled.set()

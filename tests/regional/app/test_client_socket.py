@@ -11,7 +11,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from repartee.app.client_socket import ClientSocket, hand_over_of
+from repartee.app.client_socket import ClientSocket, Shortcuts, shortcuts_of
 
 DEADLINE_S = 5.0
 
@@ -24,6 +24,7 @@ class App:
         self.handed: list[Any] = []
         self.order: list[Any] = []
         self.came = asyncio.Event()
+        self.shortcuts = Shortcuts()
         self.waiting = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -33,7 +34,8 @@ class App:
         await send({"type": "websocket.accept"})
         self.received.append(content(await receive()))
         self.order += self.received
-        hand_over_of(scope)(self.take)
+        self.shortcuts = shortcuts_of(scope)
+        self.shortcuts.hand_over(self.take)
         while True:
             self.waiting.set()
             message = await receive()
@@ -110,3 +112,23 @@ async def test_text_that_is_none_closes_the_connection_as_the_protocol_says(
             await asyncio.wait_for(connection.recv(), DEADLINE_S)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1007
     assert app.handed == []
+
+
+async def test_messages_are_pushed_until_the_client_falls_behind_or_goes() -> None:
+    app = App()
+    async with connected(app) as connection:
+        await connection.send("first")
+        await asyncio.wait_for(app.waiting.wait(), DEADLINE_S)
+        assert app.shortcuts.push({"type": "websocket.send", "text": "a word"})
+        assert app.shortcuts.push({"type": "websocket.send", "bytes": b"a sound"})
+        assert [await connection.recv(), await connection.recv()] == ["a word", b"a sound"]
+        connection.transport.pause_reading()
+        sound = bytes(1_000_000)
+        taken = 0
+        while app.shortcuts.push({"type": "websocket.send", "bytes": sound}):
+            taken += 1
+            assert taken < 100
+        connection.transport.abort()
+        await handed(app, 2)
+    assert app.order == ["first", "gone"]
+    assert app.shortcuts.push({"type": "websocket.send", "text": "too late"}) is False
