@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -155,21 +156,23 @@ class RegionProcess:
 @contextmanager
 def region_process(environment: Mapping[str, str], *arguments: str) -> Iterator[RegionProcess]:
     """`repartee region` with these settings, listening."""
-    process = subprocess.Popen(
-        [REPARTEE, "region", "--port", "0", *arguments],
-        env=clean_environment() | {"PYTHONUNBUFFERED": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    assert first.startswith("region "), first + process.stdout.read()
-    try:
-        yield RegionProcess(process, int(first.rpartition(":")[2].split()[0]))
-    finally:
-        process.kill()
-        process.communicate(timeout=DEADLINE_S)
+    # What a process that is killed leaves behind goes with this folder.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        process = subprocess.Popen(
+            [REPARTEE, "region", "--port", "0", *arguments],
+            env=clean_environment() | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith("region "), first + process.stdout.read()
+        try:
+            yield RegionProcess(process, int(first.rpartition(":")[2].split()[0]))
+        finally:
+            process.kill()
+            process.communicate(timeout=DEADLINE_S)
 
 
 def run_region(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
