@@ -30,7 +30,7 @@ greeter = Agent(instructions="You are a helpful voice assistant.", greeting="Hel
 
 
 def _command(port: int) -> Sequence[str]:
-    return ["region", "--allow-anonymous", "--port", str(port), "--agent", GREETER]
+    return ["region", "--workers", "1", "--allow-anonymous", "--port", str(port), "--agent", GREETER]
 
 
 def endurance(

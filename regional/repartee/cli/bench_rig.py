@@ -64,7 +64,7 @@ class Contender:
 
 
 def _region(port: int) -> Sequence[str]:
-    return ["region", "--allow-anonymous", "--port", str(port)]
+    return ["region", "--workers", "1", "--allow-anonymous", "--port", str(port)]
 
 
 REPARTEE = Contender("Repartee", _region)

@@ -125,7 +125,7 @@ def _standins(port: int, profile: str | None) -> tuple[Part, ...]:
 
 
 def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str, str]) -> Part:
-    command = ["region", "--port", str(port), "--agent", options.agent or FRONT_DESK]
+    command = ["region", "--workers", "1", "--port", str(port), "--agent", options.agent or FRONT_DESK]
     if options.agent:
         command.append("--reload")
     return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})

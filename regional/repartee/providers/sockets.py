@@ -22,12 +22,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # where websockets has no compiled part
-    from websockets.utils import apply_mask
-
 from repartee.errors import ProviderError
+from repartee.wire.masking import apply_mask
 
 Message = bytes
 """A whole message as it came, text not decoded: msgspec reads the bytes."""

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.uri import parse_uri
 
 from repartee.app.client_socket import ClientSocket, Shortcuts, shortcuts_of
 
@@ -55,7 +60,7 @@ class App:
 
 
 def content(message: Any) -> Any:
-    return message.get("text") or message.get("bytes")
+    return message["bytes"] if message.get("bytes") is not None else message["text"]
 
 
 @asynccontextmanager
@@ -132,3 +137,82 @@ async def test_messages_are_pushed_until_the_client_falls_behind_or_goes() -> No
         await handed(app, 2)
     assert app.order == ["first", "gone"]
     assert app.shortcuts.push({"type": "websocket.send", "text": "too late"}) is False
+
+
+class Wire(asyncio.Transport):
+    """A connection's other end, for bytes that come in just these pieces."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 81)})
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+SOUND = bytes(n % 251 for n in range(66_000))
+messages = st.one_of(
+    st.sampled_from([0, 1, 125, 126, 300, 66_000]).map(lambda size: SOUND[:size]), st.text(max_size=20)
+)
+ways = st.sampled_from(["whole", "fragmented", "after a ping"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(messages, ways), max_size=12), st.data())
+def test_no_message_is_lost_or_changed_however_the_network_cuts_the_stream(
+    sent: list[tuple[str | bytes, str]], data: st.DataObject
+) -> None:
+    client = ClientProtocol(parse_uri("ws://127.0.0.1/"))
+    client.send_request(client.connect())
+    [request] = client.data_to_send()
+    client.state = client.state.OPEN
+    pieces: list[bytes] = []
+    for message, way in sent:
+        binary = message if isinstance(message, bytes) else message.encode()
+        send = client.send_binary if isinstance(message, bytes) else client.send_text
+        if way == "after a ping":
+            client.send_ping(b"there?")
+        if way == "fragmented":
+            middle = len(binary) // 2
+            send(binary[:middle], fin=False)
+            client.send_continuation(binary[middle:], fin=True)
+        else:
+            send(binary)
+        pieces += client.data_to_send()
+    stream = b"".join(pieces)
+    if data.draw(st.booleans()):
+        cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(stream) - 1)), max_size=10)))
+        ends = zip([0, *cuts], [*cuts, len(stream)], strict=True)
+        pieces = [piece for start, end in ends if (piece := stream[start:end])]
+
+    async def run() -> list[Any]:
+        app = App()
+        protocol = ClientSocket(uvicorn.Config(app, log_config=None), ServerState(), {})
+        protocol.app = app
+        protocol.connection_made(Wire())
+        protocol.data_received(request)
+        await asyncio.sleep(0)
+        protocol.data_received(FIRST)
+        await asyncio.wait_for(app.waiting.wait(), DEADLINE_S)
+        for piece in pieces:
+            protocol.data_received(piece)
+        await handed(app, len(sent) + 1)
+        protocol.connection_lost(None)
+        await handed(app, len(sent) + 2)
+        return app.order
+
+    assert asyncio.run(run()) == ["first", *(message for message, _ in sent), "gone"]
+
+
+FIRST = b"\x81\x85\0\0\0\0first"
