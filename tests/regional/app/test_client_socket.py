@@ -196,23 +196,39 @@ def test_no_message_is_lost_or_changed_however_the_network_cuts_the_stream(
         ends = zip([0, *cuts], [*cuts, len(stream)], strict=True)
         pieces = [piece for start, end in ends if (piece := stream[start:end])]
 
-    async def run() -> list[Any]:
-        app = App()
-        protocol = ClientSocket(uvicorn.Config(app, log_config=None), ServerState(), {})
-        protocol.app = app
-        protocol.connection_made(Wire())
-        protocol.data_received(request)
-        await asyncio.sleep(0)
-        protocol.data_received(FIRST)
-        await asyncio.wait_for(app.waiting.wait(), DEADLINE_S)
-        for piece in pieces:
-            protocol.data_received(piece)
-        await handed(app, len(sent) + 1)
-        protocol.connection_lost(None)
-        await handed(app, len(sent) + 2)
-        return app.order
+    assert asyncio.run(read(request, pieces, len(sent))) == [
+        "first",
+        *(message for message, _ in sent),
+        "gone",
+    ]
 
-    assert asyncio.run(run()) == ["first", *(message for message, _ in sent), "gone"]
+
+@pytest.mark.parametrize("cut", [1, 2, 6, 10])
+def test_the_rest_of_a_message_is_not_taken_for_one_of_its_own(cut: int) -> None:
+    client = ClientProtocol(parse_uri("ws://127.0.0.1/"))
+    client.send_request(client.connect())
+    [request] = client.data_to_send()
+    # Sounds may be any bytes: these end with what would be a frame.
+    frame = b"\x82\x8e\0\0\0\0" + b"four" + b"\x82\x84\0\0\0\0boo!"
+    assert asyncio.run(read(request, [frame[:cut], frame[cut:]], 1)) == ["first", frame[6:], "gone"]
+
+
+async def read(request: bytes, pieces: list[bytes], count: int) -> list[Any]:
+    """What an application gets of so many messages that come in these pieces, and the end."""
+    app = App()
+    protocol = ClientSocket(uvicorn.Config(app, log_config=None), ServerState(), {})
+    protocol.app = app
+    protocol.connection_made(Wire())
+    protocol.data_received(request)
+    await asyncio.sleep(0)
+    protocol.data_received(FIRST)
+    await asyncio.wait_for(app.waiting.wait(), DEADLINE_S)
+    for piece in pieces:
+        protocol.data_received(piece)
+    await handed(app, count + 1)
+    protocol.connection_lost(None)
+    await handed(app, count + 2)
+    return app.order
 
 
 FIRST = b"\x81\x85\0\0\0\0first"
