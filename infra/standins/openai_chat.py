@@ -325,27 +325,32 @@ class Completion:
         for index, call in enumerate(reply.tool_calls):
             deltas += _call_deltas(index, call)
         for number, delta in enumerate(deltas):
+            events = [self._event([_choice(delta)])]
+            if number == 0:
+                role = {"role": "assistant", "content": "" if "content" in delta else None, "refusal": None}
+                events.insert(0, self._event([_choice(role)]))
             late_ms = await wait_until(self._first_s + self._interval_s * number)
             if number == 0:
                 self._state.stats.lateness_ms.append(late_ms)
-                role = {"role": "assistant", "content": "" if "content" in delta else None, "refusal": None}
-                if not await self._event([_choice(role)]):
+            for event in events:
+                if not await self._send(event):
                     return
-            if not await self._event([_choice(delta)]):
-                return
-        if not await self._event([_choice({}, reason)]):
+        if not await self._send(self._event([_choice({}, reason)])):
             return
         if self._request.include_usage:
-            await self._event([], usage=self._usage(len(deltas)))
+            await self._send(self._event([], usage=self._usage(len(deltas))))
         await self._exchange.write(b"data: [DONE]\n\n")
         await self._exchange.write(b"", last=True)
 
-    async def _event(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bool:
-        """Send one chunk; False if a fault has ended the stream."""
+    def _event(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> str:
+        """One chunk, as it is sent; made before it is due."""
         chunk = {**self._head("chat.completion.chunk"), "choices": choices}
         if self._request.include_usage:
             chunk["usage"] = usage
-        data = json.dumps(chunk)
+        return json.dumps(chunk)
+
+    async def _send(self, data: str) -> bool:
+        """Send one chunk; False if a fault has ended the stream."""
         if self._gate.strikes(time.monotonic()) and self._fault is not None:
             return await self._strike(self._fault, data)
         self._state.stats.of("openai").messages_out += 1

@@ -179,22 +179,19 @@ class Context:
     async def _speak(self, piece: Piece) -> None:
         spoken = await speech_of(self.state.engines, piece.text, self.voice, self.output.rate_hz)
         first_s = max(self._ready_s, piece.arrived_s + self._ttfb_s)
-        late_ms = await wait_until(first_s)
-        self.state.stats.lateness_ms.append(late_ms)
-        if self.timestamps and spoken.words:
-            self._tell_words(spoken)
         rate = self.output.rate_hz
         size = rate * FIRST_CHUNK_MS // 1000 * 2
         at = 0
+        told = [self._words(spoken)] if self.timestamps and spoken.words else []
         while at < len(spoken.pcm):
-            if self._speed is not None and at:
-                await wait_until(first_s + at / 2 / rate / self._speed)
-            audio = from_linear16(spoken.pcm[at : at + size], self.output.encoding)
-            data = base64.b64encode(audio).decode("ascii")
-            step_ms = (time.monotonic() - self._started_s) * 1000
-            self._tell(
-                "chunk", f'"data":"{data}","done":false,"step_time":{step_ms:.3f},"flush_id":{self._flush_id}'
-            )
+            due_s = first_s + at / 2 / rate / self._speed if self._speed is not None else first_s
+            told.append(self._chunk(spoken.pcm[at : at + size], due_s))
+            late_ms = await wait_until(due_s)
+            if not at:
+                self.state.stats.lateness_ms.append(late_ms)
+            for message in told:
+                self.send(message)
+            told.clear()
             at += size
             size = rate * CHUNK_MS // 1000 * 2
         self._spoken_ms += spoken.duration_ms
@@ -202,16 +199,26 @@ class Context:
             spoken.duration_ms / 1000 / self._speed if self._speed is not None else 0.0
         )
 
-    def _tell_words(self, spoken: SpokenText) -> None:
+    def _chunk(self, pcm: bytes, due_s: float) -> str:
+        data = base64.b64encode(from_linear16(pcm, self.output.encoding)).decode("ascii")
+        step_ms = (due_s - self._started_s) * 1000
+        return self._message(
+            "chunk", f'"data":"{data}","done":false,"step_time":{step_ms:.3f},"flush_id":{self._flush_id}'
+        )
+
+    def _words(self, spoken: SpokenText) -> str:
         base_ms = self._spoken_ms
         words = {
             "words": [word for word, _, _ in spoken.words],
             "start": [round((base_ms + start) / 1000, 3) for _, start, _ in spoken.words],
             "end": [round((base_ms + end) / 1000, 3) for _, _, end in spoken.words],
         }
-        self._tell(
+        return self._message(
             "timestamps", f'"done":false,"word_timestamps":{json.dumps(words)},"flush_id":{self._flush_id}'
         )
 
     def _tell(self, kind: str, fields: str, status: int = 206) -> None:
-        self.send(f'{{"type":"{kind}","context_id":{self._quoted_id},"status_code":{status},{fields}}}')
+        self.send(self._message(kind, fields, status))
+
+    def _message(self, kind: str, fields: str, status: int = 206) -> str:
+        return f'{{"type":"{kind}","context_id":{self._quoted_id},"status_code":{status},{fields}}}'

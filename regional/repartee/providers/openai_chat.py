@@ -168,6 +168,7 @@ class ChatBrain:
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
         base_url = config.base_url.rstrip("/")
+        self._url = f"{base_url}/chat/completions"
         warm_up = WarmUp(
             url=f"{base_url}/models",
             headers={"Authorization": f"Bearer {config.api_key}"},
@@ -248,12 +249,14 @@ class ChatBrain:
         """Make one request that goes nowhere: the SDK's first takes 60 to 130 ms more than any other."""
         nowhere = httpx2.MockTransport(lambda request: httpx2.Response(200))
         async with httpx2.AsyncClient(transport=nowhere) as http:
-            await _post(self._client.with_options(http_client=http), b"{}")
+            await _post(self._client.with_options(http_client=http), self._url, b"{}")
 
     async def _send(self, request: ReplyRequest) -> httpx2.Response:
         """Ask, and return when the answer has begun."""
         try:
-            return await _post(self._client, msgspec.json.encode(self._body(request), enc_hook=_plain))
+            return await _post(
+                self._client, self._url, msgspec.json.encode(self._body(request), enc_hook=_plain)
+            )
         except openai.APIStatusError as error:
             raise self._refused(error) from error
         except openai.APITimeoutError as error:
@@ -322,13 +325,14 @@ def _plain(value: object) -> object:
     raise TypeError(f"a request to the language model cannot hold {type(value).__name__}")
 
 
-async def _post(client: openai.AsyncOpenAI, body: bytes) -> httpx2.Response:
+async def _post(client: openai.AsyncOpenAI, url: str, body: bytes) -> httpx2.Response:
     """Have the SDK make the request, authenticate it and judge the answer's status, and give the answer as it comes.
 
     Its typed ``create`` walks every message by its type (5 to 15 ms with 20 of them), and half a millisecond at best.
+    A whole ``url`` spares it taking the base URL apart.
     """
     answer: object = await client.post(
-        "/chat/completions",
+        url,
         cast_to=httpx2.Response,
         content=body,
         options={"headers": {"Content-Type": "application/json", "Accept-Encoding": "identity"}},

@@ -210,15 +210,18 @@ class Call(HeldCall):
             temperature=self._temperature,
             follows_tools=command.follows_tools,
         )
-        pipeline = self._new_pipeline(command.reply_id, spoken=is_spoken(self._config, command.options))
+        pipeline = self._new_pipeline(command.reply_id)
         pipeline.think(self._brain, request)
+        if is_spoken(self._config, command.options):
+            self._give_voice(pipeline)
 
-    def _new_pipeline(self, reply_id: int, *, spoken: bool) -> Pipeline:
-        """A pipeline for a reply. Its voice is got ready at once, before there are words for it."""
+    def _new_pipeline(self, reply_id: int) -> Pipeline:
         pipeline = self._pipelines[reply_id] = Pipeline(reply_id, self._start, self._deliver)
-        if spoken:
-            pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
         return pipeline
+
+    def _give_voice(self, pipeline: Pipeline) -> None:
+        """Get its voice ready, before there are words for it."""
+        pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
 
     def _say(self, command: c.Say) -> None:
         pipeline = self._pipelines.get(command.reply_id)
@@ -228,7 +231,8 @@ class Call(HeldCall):
             if recording and command.last:
                 asyncio.get_running_loop().call_soon(self._play_recording, command.reply_id, recording)
                 return
-            pipeline = self._new_pipeline(command.reply_id, spoken=True)
+            pipeline = self._new_pipeline(command.reply_id)
+            self._give_voice(pipeline)
         pipeline.say(command.text, command.last)
 
     def _play_recording(self, reply_id: int, recording: Recording) -> None:

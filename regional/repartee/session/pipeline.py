@@ -38,6 +38,9 @@ Deliver = Callable[[Event], None]
 LLM_ATTEMPTS = 2
 """How often a model is asked, as long as it has not said a word."""
 
+MODEL_FIRST_S = 0.005
+"""A voice is got ready so long after a model was asked: the request is on its way then, and no word is back yet."""
+
 
 class Pipeline:
     """The tasks of one reply. ``start`` starts a task that the call owns."""
@@ -56,8 +59,9 @@ class Pipeline:
         self._tasks.append(self._start(self._think(brain, request)))
 
     def speak(self, voice: Voice, *, name: str | None, language: str) -> None:
-        """Get a voice ready; what is said before it is waits for it."""
-        self._tasks.append(self._start(self._speak(voice, name, language)))
+        """Get a voice ready; what is said before it is waits for it. A model that has been asked comes first."""
+        wait_s = MODEL_FIRST_S if self._tasks else 0.0
+        self._tasks.append(self._start(self._speak(voice, name, language, wait_s)))
 
     def say(self, text: str, last: bool) -> None:
         """Have the voice say this."""
@@ -117,8 +121,9 @@ class Pipeline:
             case Finished(reason):
                 return ReplyDone(self._reply_id, reason)
 
-    async def _speak(self, voice: Voice, name: str | None, language: str) -> None:
+    async def _speak(self, voice: Voice, name: str | None, language: str, wait_s: float) -> None:
         try:
+            await asyncio.sleep(wait_s)
             utterance = await voice.speak(self._reply_id, voice=name, language=language)
         except (ProviderError, PoolTimeout) as error:
             self._tell(ReplyFailed(self._reply_id, "tts", str(error)))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -60,14 +59,23 @@ async def until_active(region: RegionProcess, count: int) -> dict[str, float]:
 
 
 def children(region: RegionProcess) -> list[int]:
-    told = subprocess.run(["pgrep", "-P", str(region.process.pid)], stdout=subprocess.PIPE, check=False)
-    return [int(pid) for pid in told.stdout.split()]
+    """The processes that the region has started."""
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if stat_of(pid)[1] == str(region.process.pid)]
 
 
 def is_alive(pid: int) -> bool:
     """Whether a process is there (one that has ended and that nobody has asked about is not)."""
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, check=False)
-    return bool(told.stdout.strip()) and not told.stdout.startswith(b"Z")
+    return stat_of(pid)[0] != "Z"
+
+
+def stat_of(pid: int) -> tuple[str, str]:
+    """A process's state and its parent; Z and nobody if it is gone."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z", ""
+    return state, parent
 
 
 async def place(region: RegionProcess, calls: AsyncExitStack, count: int) -> list[ClientConnection]:
