@@ -2,12 +2,14 @@
 """A Pipecat agent behind the benchmark's WebSocket: many calls in one process, each a pipeline of its own.
 
 Runs in Pipecat's own environment (pipecat.txt beside this), which `repartee bench peers` makes; so it is not
-type-checked with the rest. It uses what Pipecat recommends for low latency, and nothing that costs and brings no
-speed: Flux's turn events instead of a local VAD, its eager end of turn, tokens streamed to the voice, no RTVI, no
-metrics, no silence between answers, raw audio as it is (24 kHz both ways, so that nothing is resampled). Must not
-know what is measured.
+type-checked with the rest. It uses what Pipecat recommends for low latency: Flux's turn events instead of a local
+VAD, its eager end of turn, tokens streamed to the voice; raw audio as it is (24 kHz both ways, so that nothing is
+resampled) and no metrics. All else is as Pipecat has it, but with --stripped what costs and brings no speed is off:
+RTVI, turn tracking, silence between answers. Must not know what is measured.
 
-    python pipecat_agent.py LIFELINE_FD PORT        (LIFELINE_FD: a pipe; when its other end closes, this ends)
+    python pipecat_agent.py LIFELINE_FD PORT [--stripped]
+
+LIFELINE_FD: a pipe; when its other end closes, this ends.
 """
 
 import os
@@ -43,6 +45,10 @@ VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
 CHUNK_10MS = int(os.environ.get("PEER_CHUNK_10MS", "4"))
 """How much audio goes out at a time. Pipecat's default, 40 ms, is as fast as less and costs the least."""
 
+STRIPPED = "--stripped" in sys.argv[3:]
+TRANSPORT = {"audio_out_auto_silence": False, "audio_out_end_silence_secs": 0} if STRIPPED else {}
+WORKER = {"enable_rtvi": False, "enable_turn_tracking": False} if STRIPPED else {}
+
 
 class RawAudio(FrameSerializer):
     """Audio as it is, in binary messages; there is no simpler way."""
@@ -70,17 +76,15 @@ async def call(websocket: WebSocket) -> None:
             serializer=RawAudio(),
             audio_in_enabled=True,
             audio_out_enabled=True,
-            audio_out_auto_silence=False,
             audio_out_10ms_chunks=CHUNK_10MS,
-            audio_out_end_silence_secs=0,
+            **TRANSPORT,
         ),
     )
     worker = PipelineWorker(
         pipeline(transport),
         params=PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ),
-        enable_rtvi=False,
-        enable_turn_tracking=False,
         idle_timeout_secs=None,
+        **WORKER,
     )
 
     async def hang_up(transport: object, websocket: object) -> None:

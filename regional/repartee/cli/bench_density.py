@@ -59,36 +59,49 @@ def density(
     """Raise the number of calls until P90 passes 500 ms or a turn goes unanswered, then close in on the limit.
 
     Each step has a worker of its own. A step that is not held gets a second chance. One whose load generator was late
-    is repeated once; if it is late again the run is rejected.
+    is repeated once; if it is late again, nothing beyond the step before is known.
     """
     search = Search(start, stride, resolution, max(most, start))
     plan = Plan(profile, turns, turns_per_minute, audio is Audio.binary, port)
     console = Console(highlight=False)
     report: dict[str, Any] = {"profile": profile, "audio": audio.value, "limit_ms": LIMIT_MS, "steps": []}
-    rejected = climb(search, plan, report["steps"], console)
-    report |= {"calls_per_core": search.holds, "rejected": str(rejected) if rejected else None}
+    climb(search, plan, report["steps"], console)
+    report |= {
+        "calls_per_core": search.holds,
+        "limit_found": search.fails is not None,
+        "stopped_by": search.stopped,
+    }
     report["steps"].sort(key=lambda step: step["calls"])
     write_report(report, json_path)
     if plot_path is not None:
         write_plot(chart(report["steps"]), plot_path)
     console.print(table(report["steps"]))
-    if rejected:
-        raise LateGenerator(f"{rejected} Up to {search.holds} calls were held before that.")
-    at_least = "at least " if search.fails is None else ""
+    if search.stopped and not search.holds:
+        raise LateGenerator(search.stopped)
+    at_least = "" if search.fails and not search.stopped else "at least "
     console.print(f"One core holds [bold]{at_least}{search.holds}[/] calls with P90 under {LIMIT_MS:.0f} ms.")
+    if search.stopped:
+        console.print(f"More could not be measured: {search.stopped}", style="yellow")
 
 
-def climb(search: Search, plan: Plan, steps: list[dict[str, Any]], console: Console) -> LateGenerator | None:
-    """Take all steps of a search; the reason why it could not be finished, if so."""
+def climb(search: Search, plan: Plan, steps: list[dict[str, Any]], console: Console) -> None:
+    """Take all steps of a search, or those up to one that cannot be measured."""
     while (calls := search.next()) is not None:
         console.print(f"{calls} calls …", style="dim")
-        try:
-            told = fair_step(plan, REPARTEE, calls)
-        except LateGenerator as late:
-            return late
-        steps.append(told)
-        search.tell(calls, held(told))
-    return None
+        take_step(search, plan, REPARTEE, calls, steps)
+
+
+def take_step(
+    search: Search, plan: Plan, contender: Contender, calls: int, steps: list[dict[str, Any]]
+) -> None:
+    """Measure so many calls, and tell the search."""
+    try:
+        told = fair_step(plan, contender, calls)
+    except LateGenerator as late:
+        search.stop(str(late))
+        return
+    steps.append(told)
+    search.tell(calls, held(told))
 
 
 def fair_step(plan: Plan, contender: Contender, calls: int) -> dict[str, Any]:

@@ -18,6 +18,8 @@ class Search:
     most: int = 400
     holds: int = field(default=0, init=False)
     fails: int | None = field(default=None, init=False)
+    stopped: str | None = field(default=None, init=False)
+    """Why no more could be tried, in a sentence; what is held counts as *at least*."""
 
     def __post_init__(self) -> None:
         if min(self.start, self.stride, self.resolution) < 1 or self.most < self.start:
@@ -25,6 +27,8 @@ class Search:
 
     def next(self) -> int | None:
         """How many calls to try next; None when the answer is known."""
+        if self.stopped:
+            return None
         if self.fails is None:
             if self.holds == 0:
                 return self.start
@@ -40,6 +44,10 @@ class Search:
             self.holds = max(self.holds, calls)
         else:
             self.fails = min(self.fails or calls, calls)
+
+    def stop(self, why: str) -> None:
+        """A step could not be measured, so what lies beyond those before it stays unknown."""
+        self.stopped = why
 
 
 def held(told: Mapping[str, Any], limit_ms: float = LIMIT_MS) -> bool:

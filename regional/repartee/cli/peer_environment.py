@@ -59,8 +59,11 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return Path(cache) / "repartee" / "peers" / "pipecat"
 
 
-def installed(folder: Path) -> Contender:
-    """Pipecat as a contender. Raises PeerMissing."""
+def installed(folder: Path, *, stripped: bool = False) -> Contender:
+    """Pipecat as a contender; ``stripped`` of what it does by default and a call can do without.
+
+    Raises PeerMissing.
+    """
     agent = _agent()
     install = f"Run `repartee bench peers --install --folder {shlex.quote(str(folder))}`."
     python, marker = folder / "bin" / "python", folder / INSTALLED
@@ -73,7 +76,10 @@ def installed(folder: Path) -> Contender:
     name, _, digest = marker.read_text(encoding="utf-8").partition("\n")
     if digest.strip() != _digest():
         raise PeerMissing(f"What is installed in {folder} is not what {_requirements()} asks for. {install}")
-    return Contender(name, lambda port: [str(port)], (str(python), str(agent)))
+    if stripped:
+        name = f"{name}, stripped"
+    options = ["--stripped"] if stripped else []
+    return Contender(name, lambda port: [str(port), *options], (str(python), str(agent)))
 
 
 def install_into(folder: Path, console: Console) -> None:

@@ -63,7 +63,8 @@ def test_the_limit_is_found_and_told(
     worker_that_holds(monkeypatch, 73)
     run(tmp_path / "density.json")
     report = json.loads((tmp_path / "density.json").read_text())
-    assert (report["calls_per_core"], report["rejected"], report["audio"]) == (70, None, "binary")
+    assert (report["calls_per_core"], report["limit_found"], report["stopped_by"]) == (70, True, None)
+    assert report["audio"] == "binary"
     assert [step["calls"] for step in report["steps"]] == [20, 40, 60, 70, 75, 80]
     assert "One core holds 70 calls with P90 under 500 ms." in capsys.readouterr().out
     assert (tmp_path / "density.svg").read_text().startswith("<svg")
@@ -77,15 +78,27 @@ def test_a_limit_that_was_not_reached_is_told_as_such(
     assert "at least 40 calls" in capsys.readouterr().out
 
 
-def test_a_run_whose_generator_was_late_is_rejected_with_what_it_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_late_generator_ends_the_search_with_what_was_held_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker_that_holds(monkeypatch, 1000, late_at=60)
-    with pytest.raises(LateGenerator, match=r"at 60 calls\. Up to 40 calls were held before that\."):
-        run(tmp_path / "density.json")
+    run(tmp_path / "density.json")
     report = json.loads((tmp_path / "density.json").read_text())
-    assert report["rejected"].startswith("This run does not count")
+    assert (report["calls_per_core"], report["limit_found"]) == (40, False)
+    assert report["stopped_by"] == "This run does not count: at 60 calls."
     assert [step["calls"] for step in report["steps"]] == [20, 40]
+    told = capsys.readouterr().out
+    assert "at least 40 calls" in told
+    assert "More could not be measured: This run does not count: at 60 calls." in told
+
+
+def test_a_generator_that_is_late_at_once_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_that_holds(monkeypatch, 1000, late_at=20)
+    with pytest.raises(LateGenerator, match="at 20 calls"):
+        run(tmp_path / "density.json")
+    assert json.loads((tmp_path / "density.json").read_text())["steps"] == []
 
 
 def test_the_worker_has_slots_for_its_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def test_both_are_measured_in_turn_until_both_limits_are_known(monkeypatch: pyte
     order: list[tuple[str, int]] = []
     measured_by(monkeypatch, order)
     run = races()
-    assert bench_peers.run(run, PLAN, Console(quiet=True)) is None
+    bench_peers.run(run, PLAN, Console(quiet=True))
     assert order[:6] == [
         ("Repartee", 1),
         ("Peer 1.0", 1),
@@ -55,22 +55,32 @@ def test_both_are_measured_in_turn_until_both_limits_are_known(monkeypatch: pyte
         ("Repartee", 40),
         ("Peer 1.0", 8),
     ]
-    report = told_of(run, "budget", None)
+    report = told_of(run, "budget")
     ours, theirs = report["contenders"]
     assert (ours["calls_held"], theirs["calls_held"], report["ratio"]) == (50, 5, 10.0)
     assert ours["alone_p50_ms"] == 440.0
     assert [step["calls"] for step in theirs["steps"]] == sorted(step["calls"] for step in theirs["steps"])
 
 
-def test_a_run_that_does_not_count_has_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_measured_leaves_the_ratio_at_least_what_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     measured_by(monkeypatch, [], late_at=40)
     run = races()
-    rejected = bench_peers.run(run, PLAN, Console(quiet=True))
-    assert rejected is not None
-    report = told_of(run, "budget", str(rejected))
-    assert report["rejected"] == "This run does not count."
-    assert report["ratio"] is None
+    bench_peers.run(run, PLAN, Console(quiet=True))
+    report = told_of(run, "budget")
+    ours, theirs = report["contenders"]
+    assert (ours["calls_held"], ours["limit_found"]) == (20, False)
+    assert ours["stopped_by"] == "This run does not count."
+    assert (theirs["calls_held"], theirs["limit_found"], report["ratio"]) == (5, True, 4.0)
+
+
+def test_a_peer_whose_limit_is_not_known_makes_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_by(monkeypatch, [], late_at=4)
+    run = races()
+    bench_peers.run(run, PLAN, Console(quiet=True))
+    assert told_of(run, "budget")["ratio"] is None
 
 
 def test_a_peer_that_holds_nothing_makes_no_ratio() -> None:
-    assert told_of(races(), "budget", None)["ratio"] is None
+    assert told_of(races(), "budget")["ratio"] is None
