@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from repartee.wire.masking import apply_mask
+from repartee.providers.masking import apply_mask
 
 Take = Callable[[Mapping[str, Any]], None]
 EXTENSION = "repartee.shortcuts"

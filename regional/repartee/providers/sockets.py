@@ -23,7 +23,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from repartee.errors import ProviderError
-from repartee.wire.masking import apply_mask
+from repartee.providers.masking import apply_mask
 
 Message = bytes
 """A whole message as it came, text not decoded: msgspec reads the bytes."""
