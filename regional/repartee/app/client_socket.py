@@ -82,7 +82,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
 
     def push(self, message: dict[str, Any]) -> bool:
         """Send a message now, if it needs no waiting; False if it does, or nobody is there to send it to."""
-        if not self.writable.is_set():
+        if not self.writable.is_set() or self.close_sent:
             return False
         sending = self.send(message)  # type: ignore[arg-type]
         try:

@@ -164,6 +164,7 @@ class Hearing:
             log.warning("speech recognition was lost: %s", error)
         finally:
             self._transcriber = None
+            self._forget_speech_end()
             await transcriber.aclose()
         self._deliver(HearingLost())
 
@@ -174,6 +175,7 @@ class Hearing:
         when the turn has ended. No speech came in between, or the turn would have been resumed.
         """
         if isinstance(event, EagerEndOfTurn):
+            self._forget_speech_end()
             loop = asyncio.get_running_loop()
             self._seeking = loop.call_later(self._policy.seek_after_ms / 1000, self._seek_speech_end)
             return event
