@@ -193,6 +193,9 @@ def vendored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("wrangler.toml", "pyproject.toml", "package.json"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "edge", folder / "edge", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tools/vendor_edge.py", "requirements/dev.txt"):
+        (folder / name).parent.mkdir()
+        shutil.copy(ROOT / name, folder / name)
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
     vendor = [sys.executable, str(ROOT / "tools" / "vendor_edge.py"), "--into", str(folder)]
     subprocess.run(vendor, check=True, capture_output=True)
