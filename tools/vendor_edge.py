@@ -2,9 +2,9 @@
 
 `wrangler.toml` names this as the build command, so that no ``wrangler deploy`` (nor a dry run) uploads a Worker
 without them: it vendors, or fails and says what to do. The versions are those that ``requirements/dev.txt`` pins;
-they are copied from this environment or from ``.venv`` where these have them, which needs no network; else pip fetches
-them, checked against the pinned hashes. What is there already in the right version stays. Only pure Python packages
-can be vendored so.
+they are copied from this environment or from ``.venv`` where these have them, which needs no network; else pip
+fetches them, checked against the pinned hashes. What is there already in the right version stays. Only pure Python
+packages can be vendored so.
 
 Exit status 1 if a package could not be vendored; ``python_modules/`` is then as it was.
 """
