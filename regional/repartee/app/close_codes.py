@@ -13,3 +13,9 @@ TOO_SLOW: Final = 1008
 
 INTERNAL: Final = 1011
 """A fault of ours, or providers that are gone."""
+
+FLOODING: Final = 1008
+"""The client sends more messages than a call may."""
+
+TOO_LONG: Final = 1009
+"""A message is too long, or comes in too many frames."""

@@ -94,7 +94,9 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
     ]
     middleware = [Middleware(Settling)] if membership else []
-    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
+    app.state.settings = config.settings
+    return app
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from repartee.app.arrivals import Arrivals
-from repartee.app.client_socket import ClientSocket
+from repartee.app.client_socket import Budget, with_budget
+from repartee.app.settings import Settings
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES
 
@@ -80,6 +81,10 @@ class DrainingServer(uvicorn.Server):
 
 def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | None = None) -> DrainingServer:
     """A server for this application. ``arrivals``: where connections come from, if another process accepts them."""
+    settings: Settings = app.state.settings
+    budget = Budget(
+        settings.loop_messages, settings.loop_ms, settings.messages_per_s, settings.messages_burst_s
+    )
     return DrainingServer(
         uvicorn.Config(
             app,
@@ -87,7 +92,7 @@ def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | No
             port=port,
             loop="uvloop",
             http="httptools",
-            ws=ClientSocket,
+            ws=with_budget(budget),
             ws_max_size=MAX_FRAME_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=PING_INTERVAL_S,

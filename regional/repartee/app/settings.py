@@ -145,6 +145,35 @@ class Settings(BaseSettings):
         description="Processes that share the port and the call slots, where --workers does not say; 0: one for each "
         "core.",
     )
+    loop_messages: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        validation_alias=_named("REPARTEE_LOOP_MESSAGES"),
+        description="So many messages of one client are taken before the other clients have their turn.",
+    )
+    loop_ms: float = Field(
+        default=5.0,
+        gt=0,
+        le=1_000,
+        validation_alias=_named("REPARTEE_LOOP_MS"),
+        description="So long, in ms, one client's messages are taken before the other clients have their turn.",
+    )
+    messages_per_s: float = Field(
+        default=500.0,
+        ge=50,
+        le=100_000,
+        validation_alias=_named("REPARTEE_MESSAGES_PER_S"),
+        description="Messages a second that one client may send (pings and fragments count); one that goes on to "
+        "send more is disconnected with 1008.",
+    )
+    messages_burst_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=600,
+        validation_alias=_named("REPARTEE_MESSAGES_BURST_S"),
+        description="What a client did not send of that in the last so many seconds it may send at once.",
+    )
     ticket_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=_named("REPARTEE_TICKET_KEY"),
