@@ -107,10 +107,20 @@ class Application:
         elif path.startswith("/standins/"):
             await control(scope, receive, send, self._state)
         elif path in ("/healthz", "/"):
-            await Exchange(scope, receive, send).json(200, {"status": "ok", "what": "Repartee's stand-ins"})
+            await self._health(Exchange(scope, receive, send))
         else:
             message = f"Unknown request URL: {scope['method']} {path}."
             await Exchange(scope, receive, send).error(404, message)
+
+    async def _health(self, exchange: Exchange) -> None:
+        """200, or 503 while a process that recognises speech is down; the body says how many are up."""
+        report: dict[str, Any] = {"status": "ok", "what": "Repartee's stand-ins"}
+        health = self._state.engines.hearing_health
+        if health is not None:
+            report["recognition"] = hearing = health()
+            if hearing["up"] < hearing["workers"]:
+                report["status"] = "speech recognition is starting again"
+        await exchange.json(200 if report["status"] == "ok" else 503, report)
 
 
 @asynccontextmanager
@@ -133,6 +143,7 @@ async def serve(config: Config) -> AsyncIterator[Running]:
                 hearing_hz=lambda rate_hz: VAD_HZ,
                 speak=lambda text, voice, rate_hz: None,
                 lines=lines,
+                hearing_health=pool.health,
             )
         state = State(profile, engines)
         yield await stack.enter_async_context(_listening(config, state))

@@ -10,6 +10,7 @@ Both directions carry pickled tuples. In: (op, stream, *rest); out: (kind, strea
 import math
 import re
 import tempfile
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -112,7 +113,19 @@ class Worker:
                 decoder.set_cmn(START_CMN)
                 self._streams[stream_id] = Stream(decoder)
             elif (stream := self._streams.get(stream_id)) is not None:
-                self._serve(op, stream_id, stream, rest)
+                try:
+                    self._serve(op, stream_id, stream, rest)
+                except Exception:  # one caller's audio must not be the end of everybody's
+                    traceback.print_exc()
+                    self._replace(op, stream_id, stream, rest)
+
+    def _replace(self, op: str, stream_id: int, stream: Stream, rest: list[object]) -> None:
+        """A decoder has failed: this utterance has no words, and the next a new decoder."""
+        stream.decoder = make_decoder(self._lm, self._dictionary)
+        stream.decoder.set_cmn(START_CMN)
+        stream.decoding = False
+        if op == "finish":
+            self._pipe.send(("final", stream_id, *rest, []))
 
     def _serve(self, op: str, stream_id: int, stream: Stream, rest: list[object]) -> None:
         match op, rest:
@@ -143,7 +156,8 @@ class Worker:
 
     def _hear(self, stream_id: int, stream: Stream, audio: bytes) -> None:
         stream.size += len(audio)
-        if not stream.decoding or stream.size > UTTERANCE_LIMIT_S * VAD_HZ * 2:
+        # The decoder takes no empty audio: it raises IndexError.
+        if not audio or not stream.decoding or stream.size > UTTERANCE_LIMIT_S * VAD_HZ * 2:
             return
         stream.decoder.process_raw(self._with_noise(audio), False, False)
         stream.undecoded += len(audio)

@@ -1,9 +1,9 @@
 """What all stand-ins in one server share: the profile in force, its random streams, counts, faults and engines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from standins.detector import Detector
 from standins.ears import Recogniser
@@ -31,6 +31,8 @@ class Engines:
     speak: Callable[[str, str, int], "SpokenText | None"]
     """(text, voice, rate): speech at once if it costs nothing, None if it must be synthesised in a thread."""
     lines: Sequence[Line]
+    hearing_health: Callable[[], Mapping[str, Any]] | None = None
+    """How the processes that recognise speech are, where there are any: see ``SphinxPool.health``."""
 
 
 class Expiring(Protocol):
