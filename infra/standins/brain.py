@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standins.domain import COMPANY, NAMES
-from standins.errands import ToolRequest, ask_tool, report, unhelpful
+from standins.errands import ToolRequest, ask_tool, report, second_try, unhelpful
 from standins.phrases import INTENTS, NOT_MY_BUSINESS, SAID
 from standins.script import Line
 
@@ -40,6 +40,11 @@ class Memory:
     last_answer: str = ""
     name: str | None = None
     results: list[tuple[str, object]] = field(default_factory=list)
+    """What tools have answered since the latest question."""
+    seen: list[tuple[str, object]] = field(default_factory=list)
+    """What they have answered in the whole conversation."""
+    last_call: ToolRequest | None = None
+    """The call that brought the latest result."""
     known: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -51,7 +56,7 @@ class Memory:
 def remember(messages: Sequence[Mapping[str, Any]]) -> Memory:
     """The memory of a conversation in OpenAI's chat form."""
     memory = Memory()
-    names_of_calls: dict[str, str] = {}
+    calls: dict[str, ToolRequest] = {}
     for message in messages:
         text = _text(message.get("content"))
         match message.get("role"):
@@ -61,14 +66,16 @@ def remember(messages: Sequence[Mapping[str, Any]]) -> Memory:
                 memory.name = _name_in(text) or memory.name
             case "assistant":
                 for call in message.get("tool_calls") or []:
-                    names_of_calls[str(call.get("id"))] = str((call.get("function") or {}).get("name"))
+                    function = call.get("function") or {}
+                    made = ToolRequest(str(function.get("name")), str(function.get("arguments") or "{}"))
+                    calls[str(call.get("id"))] = made
                 memory.last_answer = text or memory.last_answer
             case "tool":
                 result = _parsed(text)
-                name = names_of_calls.get(
-                    str(message.get("tool_call_id")), str(message.get("name") or "tool")
-                )
+                memory.last_call = calls.get(str(message.get("tool_call_id")))
+                name = memory.last_call.name if memory.last_call else str(message.get("name") or "tool")
                 memory.results.append((name, result))
+                memory.seen.append((name, result))
                 if isinstance(result, dict):
                     memory.known.update({k: v for k, v in result.items() if isinstance(v, str | int)})
             case _:
@@ -162,12 +169,13 @@ def answer(
         [] if tool_choice == "none" else [dict(tool["function"]) for tool in tools if tool.get("function")]
     )
     if memory.results and (failed := unhelpful(memory.results)):
-        return Answer(failed)
+        again = second_try(memory, offered)
+        return Answer(tool_calls=(again,)) if again else Answer(failed)
     request = ask_tool(intent, memory, offered, _forced(tool_choice))
     if request is not None:
         return Answer(tool_calls=(request,))
     if memory.results:
-        return Answer(report(intent, memory.results, memory.name))
+        return Answer(report(memory))
     return Answer(_spoken(intent, memory))
 
 

@@ -355,7 +355,23 @@ def _appointments() -> list[str]:
             f"how about {time}",
         ]
         found += [f"{time} is fine", f"{time} works for me", f"can i come at {time}"]
+    found += _bookings()
     found += [f"in the {part}" for part in PARTS_OF_DAY] + [f"in the {part} please" for part in PARTS_OF_DAY]
+    return found
+
+
+def _bookings() -> list[str]:
+    """A day and a time in one sentence: not every pair, but each time with two days."""
+    found: list[str] = []
+    for number, time in enumerate(TIMES):
+        for day in (DAYS[number % 8], DAYS[(number + 3) % 8]):
+            on = day if day in ("tomorrow", "today") else f"on {day}"
+            found += [
+                f"book {day} at {time}",
+                f"please book {day} at {time}",
+                f"can you book {day} at {time}",
+            ]
+            found += [f"{time} {on}", f"i would like {time} {on}", f"{day} at {time} please"]
     return found
 
 
@@ -366,28 +382,8 @@ _WISHES = (
     "can you book me an appointment", "please book an appointment",
 )  # fmt: skip
 
-UNFINISHED_ENDINGS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "of",
-        "at",
-        "and",
-        "or",
-        "but",
-        "is",
-        "are",
-        "am",
-        "was",
-        "were",
-        "be",
-        "can",
-        "could",
-        "would",
-        "i'd",
-    ]
-)
+UNFINISHED_ENDINGS = frozenset((
+    "a", "an", "the", "my", "your", "of", "at", "and", "or", "but", "is", "are", "am", "was", "were", "be",
+    "can", "could", "would", "i'd",
+))  # fmt: skip
 """Hardly anybody ends a turn with one of these; recognition waits longer then."""

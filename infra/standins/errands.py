@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from standins import booking
+
 WANTED_BY_INTENT: Mapping[str, tuple[str, ...]] = {
     "balance": ("get_balance",),
     "transactions": ("get_recent_transactions",),
@@ -17,82 +19,13 @@ NEEDS_CUSTOMER = ("get_balance", "get_recent_transactions")
 GUESS_SCORE = 2
 """A tool not known by name is called if its name and description share so much with the question."""
 
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "our",
-        "of",
-        "on",
-        "at",
-        "in",
-        "to",
-        "for",
-        "and",
-        "or",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "i",
-        "you",
-        "it",
-        "me",
-        "we",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "would",
-        "will",
-        "what",
-        "when",
-        "where",
-        "how",
-        "who",
-        "which",
-        "this",
-        "that",
-        "get",
-        "with",
-        "by",
-        "from",
-        "please",
-        "given",
-        "returns",
-        "return",
-        "any",
-        "about",
-        "have",
-        "has",
-        "current",
-        "user",
-        "caller",
-        "customer",
-        "tool",
-        "function",
-        "call",
-        "use",
-        "used",
-        "information",
-        "info",
-        "data",
-        "look",
-        "up",
-        "tell",
-        "give",
-    ]
-)
-_DAY = re.compile(r"\b(today|tomorrow|next week|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b")
-_TIME = re.compile(
-    r"\b((?:half past |quarter past )?(?:eight|nine|ten|eleven|twelve|one|two|three|four|five|six|seven)"
-    r"(?: o'clock| thirty)?|\d{1,2}(?::\d\d)?(?: ?[ap]m)?)\b"
-)
+_STOP = frozenset((
+    "a", "an", "the", "my", "your", "our", "of", "on", "at", "in", "to", "for", "and", "or", "is", "are",
+    "was", "were", "be", "i", "you", "it", "me", "we", "do", "does", "did", "can", "could", "would", "will",
+    "what", "when", "where", "how", "who", "which", "this", "that", "get", "with", "by", "from", "please",
+    "given", "returns", "return", "any", "about", "have", "has", "current", "user", "caller", "customer",
+    "tool", "function", "call", "use", "used", "information", "info", "data", "look", "up", "tell", "give",
+))  # fmt: skip
 _NUMBERS = {
     "one": 1,
     "two": 2,
@@ -107,12 +40,27 @@ _NUMBERS = {
 }
 
 
+_FOR_THE_MODEL = re.compile(
+    r"(^|_)(id|note|notes|hint|hints|instruction|instructions|retry|error)$", re.IGNORECASE
+)
+"""Fields of a result that nobody would read to a caller."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
     """A tool call; ``arguments`` is JSON text."""
 
     name: str
     arguments: str
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The arguments; none if they are no JSON object."""
+        try:
+            found = json.loads(self.arguments)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 class Remembered(Protocol):
@@ -121,6 +69,8 @@ class Remembered(Protocol):
     said: list[str]
     name: str | None
     results: list[tuple[str, object]]
+    seen: list[tuple[str, object]]
+    last_call: "ToolRequest | None"
     known: dict[str, object]
 
     @property
@@ -141,6 +91,9 @@ def ask_tool(
             else _best(memory.asked, open_tools) or next(iter(open_tools), None)
         )
         return _request(open_tools[name], memory) if name is not None else None
+    if intent == "booking" and booking.SCHEDULE in open_tools:
+        step = booking.next_step(memory, can_check=booking.CHECK in open_tools)
+        return _request(open_tools[step], memory) if step is not None else None
     wanted = [name for name in WANTED_BY_INTENT.get(intent or "", ()) if name in open_tools]
     needs = bool(wanted) and wanted[0] in NEEDS_CUSTOMER
     if needs and "lookup_customer" in open_tools and not _customer_id(memory):
@@ -151,6 +104,17 @@ def ask_tool(
         return None
     guess = _best(memory.asked, open_tools)
     return _request(open_tools[guess], memory) if guess is not None else None
+
+
+def second_try(memory: Remembered, offered: Sequence[Mapping[str, Any]]) -> ToolRequest | None:
+    """The call that failed, put as its error asks for; once only, and None if the error asks for nothing new."""
+    call = memory.last_call
+    if call is None or call.name not in {tool.get("name") for tool in offered}:
+        return None
+    if sum(name == call.name for name, _ in memory.results) > 1:
+        return None
+    better = booking.corrected(call.parsed, _fault_in(memory.results[-1][1]) or "")
+    return ToolRequest(call.name, json.dumps(better)) if better is not None else None
 
 
 def _stems(text: str) -> set[str]:
@@ -193,10 +157,14 @@ def _request(tool: Mapping[str, Any], memory: Remembered) -> ToolRequest:
 def _argument(key: str, spec: Mapping[str, Any], memory: Remembered, *, needed: bool) -> object | None:
     """A value for one argument, from what was said and learnt; None leaves an optional one out."""
     asked = memory.asked.lower()
+    chosen = _chosen(key.lower(), spec, memory)
+    if chosen is not None:
+        return chosen
     if key in memory.known and not isinstance(spec.get("enum"), list):
         return memory.known[key]
     if isinstance(choices := spec.get("enum"), list) and choices:
-        named = next((choice for choice in choices if str(choice).lower() in asked), None)
+        said = [asked, *(text.lower() for text in reversed(memory.said))]
+        named = next((choice for text in said for choice in choices if str(choice).lower() in text), None)
         return named if named is not None else choices[0] if needed else None
     kind = spec.get("type", "string")
     if kind in ("integer", "number"):
@@ -213,20 +181,28 @@ def _argument(key: str, spec: Mapping[str, Any], memory: Remembered, *, needed: 
     return _text_argument(key.lower(), memory, needed=needed)
 
 
+def _chosen(key: str, spec: Mapping[str, Any], memory: Remembered) -> str | None:
+    """A day or a time that the caller named: this goes before what earlier results say."""
+    if spec.get("type", "string") != "string" or isinstance(spec.get("enum"), list):
+        return None
+    if any(part in key for part in ("date", "day", "when")):
+        return booking.wanted_day(memory)
+    if any(part in key for part in ("time", "slot", "hour")):
+        return booking.time_argument(memory, spec)
+    return None
+
+
 def _text_argument(key: str, memory: Remembered, *, needed: bool) -> str | None:
     asked = memory.asked.lower()
-    heard = " ".join(memory.said).lower()
     found: str | None = None
     if "name" in key:
         found = memory.name or ("unknown" if needed else None)
     elif key.endswith("id") or "customer" in key or "account" in key:
         found = str(_customer_id(memory) or memory.name or "unknown") if needed else None
     elif any(part in key for part in ("date", "day", "when")):
-        days = _DAY.findall(asked) or _DAY.findall(heard)
-        found = days[-1] if days else "today" if needed else None
+        found = "today" if needed else None
     elif any(part in key for part in ("time", "slot", "hour")):
-        times = _TIME.findall(asked)
-        found = times[-1] if times else "the first one" if needed else None
+        found = "the first one" if needed else None
     elif "phone" in key or "number" in key:
         found = "unknown" if needed else None
     elif place := re.search(r"\b(?:in|for|at|about|to)\s+((?:[a-z]+\s?){1,3})\??$", asked):
@@ -237,33 +213,63 @@ def _text_argument(key: str, memory: Remembered, *, needed: bool) -> str | None:
 
 
 def unhelpful(results: Sequence[tuple[str, object]]) -> str | None:
-    """What to say if the latest tool failed, or None if it did not."""
-    _, result = results[-1]
-    if isinstance(result, dict) and result.get("error"):
-        return f"I am sorry, that failed. I was told: {str(result['error']).rstrip('.')}. Shall I try again?"
+    """What to say if the latest tool failed, or None if it did not. What the tool wrote was for the model's eyes."""
+    fault = _fault_in(results[-1][1])
+    if fault is None:
+        return None
+    if re.search(r"\b(free|taken|available|booked)\b", fault, re.IGNORECASE):
+        return "I am sorry, that is not free. Would another time suit you?"
+    if re.search(
+        r"\b(no|not|nobody|nothing|unknown)\b.*\b(found|find|known|has|have)\b|not found",
+        fault,
+        re.IGNORECASE,
+    ):
+        return "I am sorry, I could not find that. Is there anything else?"
+    return "I am sorry, that did not work. Shall I try again?"
+
+
+def _fault_in(result: object) -> str | None:
+    """What went wrong, in a tool's words, or None if nothing did."""
+    if isinstance(result, str):
+        return result if re.match(r"error\b", result, re.IGNORECASE) else None
+    if not isinstance(result, dict):
+        return None
+    if result.get("error"):
+        return str(result["error"])
+    refused = any(result.get(key) is False for key in ("ok", "success", "booked", "confirmed"))
+    if refused or str(result.get("status")).lower() in ("error", "failed", "failure"):
+        return json.dumps(result)
     return None
 
 
-def report(intent: str | None, results: Sequence[tuple[str, object]], name: str | None) -> str:
+def report(memory: Remembered) -> str:
     """The tools' results in two or three short sentences."""
-    tool, result = results[-1]
+    tool, result = memory.results[-1]
     match tool:
         case "get_balance" if (amount := _find(result, "balance", "amount", "available")) is not None:
             return f"Here is your balance. You have {_money(amount, result)} in your account. Is there anything else?"
         case "get_recent_transactions":
             return _transactions(result)
-        case "check_availability":
-            return _slots(result)
-        case "schedule_appointment":
-            when = _find(result, "time", "slot", "when", "start", "date", "day")
-            at = f" It is at {_say(when)}." if when is not None else ""
-            return f"You are booked in now.{at} We look forward to seeing you."
+        case booking.CHECK:
+            return _slots(booking.of_day(result, booking.wanted_day(memory)))
+        case booking.SCHEDULE:
+            return _booked(result, memory.last_call)
         case "lookup_customer":
-            known = _find(result, "name", "customer_name", "first_name", "full_name") or name
+            known = _find(result, "name", "customer_name", "first_name", "full_name") or memory.name
             called = f", {str(known).split()[0]}" if known else ""
             return f"I have found you{called}. What can I do for you?"
         case _:
             return f"Here is what I found. {_say(result)}."
+
+
+def _booked(result: object, call: ToolRequest | None) -> str:
+    """When it is: as the result says, or else as it was asked for."""
+    keys = ("time", "slot", "when", "start", "date", "day")
+    when = _find(result, *keys)
+    if when is None and call is not None:
+        when = _find(call.parsed, *keys)
+    at = f" It is at {_say(when)}." if when is not None else ""
+    return f"You are booked in now.{at} We look forward to seeing you."
 
 
 def _find(result: object, *keys: str) -> object | None:
@@ -332,9 +338,8 @@ def _joined(parts: Sequence[str], last: str) -> str:
 def _say(value: object, depth: int = 0) -> str:
     """Any JSON as words, cut short where it would go on for long."""
     if isinstance(value, dict):
-        pairs = [
-            f"{str(key).replace('_', ' ')} is {_say(v, depth + 1)}" for key, v in list(value.items())[:4]
-        ]
+        shown = [(str(key), part) for key, part in value.items() if not _FOR_THE_MODEL.search(str(key))][:4]
+        pairs = [f"{key.replace('_', ' ')} is {_say(part, depth + 1)}" for key, part in shown]
         return _joined(pairs, "and") if pairs else "nothing"
     if isinstance(value, list):
         return _joined([_say(v, depth + 1) for v in value[:3]], "and") if value else "nothing"

@@ -120,7 +120,10 @@ INTENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"half past",
             r"\b(first|second|earlier|later) one",
             r"\bthirty\b",
-            r"\bat (eight|nine|ten|eleven|one|two|three|four|five|six)\b",
+            r"\bat (eight|nine|ten|eleven|twelve|one|two|three|four|five|six|\d)",
+            r"\b\d\d? ?[ap]m\b",
+            r"\bquarter (past|to)\b",
+            r"\bbook\b.*\b(eight|nine|ten|eleven|twelve|one|two|three|four|five|six|\d\d?)\b",
         ),
     ),
     (

@@ -1,14 +1,18 @@
-"""The README's agent works as pasted."""
+"""The README's agent works as pasted, written to and spoken to."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI
 from tests.contract.caller import Caller, calling
-from tests.regional.app.running import region
+from tests.regional.app.running import region, stand_ins
 
 from repartee.agent.loader import load
+from repartee.cli.calling import Line, converse
+from repartee.client.call import CallOptions
+from repartee.client.speech import spoken
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -58,3 +62,48 @@ async def test_the_agent_looks_things_up_and_does_things(providers: dict[str, st
     assert "9:00" in answer or "nine" in answer.lower(), answer
     assert called == ["check_availability"] or not called, "looked up, or foreseen"
     assert "schedule_appointment" not in called
+
+
+@pytest.fixture(scope="module")
+def speaking() -> Iterator[dict[str, str]]:
+    """Stand-ins with ears and a voice."""
+    with stand_ins("budget", light=False) as variables:
+        yield variables
+
+
+@pytest.mark.parametrize(
+    ("said", "day", "time"),
+    [
+        (["Book Monday at nine o'clock."], "monday", "9:00"),
+        (["Can you book Monday at half past eleven?"], "monday", "11:30"),
+        (["Can I have an appointment on Tuesday?", "At two o'clock please."], "tuesday", "14:00"),
+    ],
+)
+async def test_the_agent_books_what_a_caller_says(
+    speaking: dict[str, str], tmp_path: Path, said: list[str], day: str, time: str
+) -> None:
+    agent = load(f"{pasted(tmp_path)}:agent")
+    free = agent.tools["check_availability"].function.__globals__["FREE"]
+    assert time in free[day]
+    async with region(speaking, agent=agent) as running:
+        options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)
+        call = await converse(options, [Line(spoken(text, options.rate_hz)) for text in said])
+
+    told = [turn.answer for turn in call.turns]
+    assert time not in free[day], [(turn.heard_as, turn.answer) for turn in call.turns]
+    assert "booked" in told[-1]
+    assert not any("sorry" in answer or "not free" in answer for answer in told), told
+
+
+async def test_the_agent_says_what_else_is_free(speaking: dict[str, str], tmp_path: Path) -> None:
+    agent = load(f"{pasted(tmp_path)}:agent")
+    free = agent.tools["check_availability"].function.__globals__["FREE"]
+    before = {day: list(times) for day, times in free.items()}
+    async with region(speaking, agent=agent) as running:
+        options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)
+        call = await converse(options, [Line(spoken("Book Monday at ten o'clock.", options.rate_hz))])
+
+    [turn] = call.turns
+    assert "9:00 or 11:30" in turn.answer
+    assert "Error" not in turn.answer and "not free. These are" not in turn.answer
+    assert free == before

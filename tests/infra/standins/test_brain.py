@@ -1,6 +1,7 @@
 """The dialogue model: what it understands, which tools it calls, and what it makes of their answers."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from standins.domain import SUGGESTED_QUESTIONS
 from standins.errands import ToolRequest
 from standins.phrases import LONG_STORY
 from standins.script import ScriptError, load_script, parse_script
+from standins.times import times_in
 from standins.voice import synthesise
 
 
@@ -163,10 +165,124 @@ def test_tool_choice_is_obeyed() -> None:
     assert answer([{"role": "user", "content": "appointment"}], CLINIC, "none").tool_calls == ()
 
 
-def test_a_failed_tool_is_owned_up_to() -> None:
+FOR_THE_MODEL = (
+    {"error": "the calendar is down"},
+    {"error": "nine o'clock on monday is not free. Nothing was booked. See what else is free."},
+    {"error": "The arguments are wrong: patient_name: Field required. Correct them and call again."},
+    {"error": "list.remove(x): x not in list"},
+    {"error": "Nobody is known under the number the caller is calling from."},
+    {"error": "There is no tool 'book'. The tools are: none."},
+    {"booked": False, "reason": "Ask the caller for a date of birth first."},
+    {"status": "failed", "detail": "HTTP 503 from calendar.internal"},
+    "Error: upstream timed out",
+)
+
+
+@pytest.mark.parametrize("result", FOR_THE_MODEL)
+@pytest.mark.parametrize("question", ["What about tomorrow?", "Book Monday at nine o'clock."])
+def test_a_failed_tool_is_owned_up_to_and_its_error_stays_with_the_model(question: str, result: Any) -> None:
+    talk = Talk(tool("schedule_appointment", time=TEXT), tool("check_availability", date=TEXT))
+    talk.ask(question)
+    spoken = talk.result(talk.call, result)
+    while not spoken:
+        spoken = talk.result(talk.call, result)
+    assert spoken.startswith("I am sorry")
+    secret = [word for word in re.findall(r"[a-z_]{4,}", json.dumps(result).lower()) if word not in PLAIN]
+    assert [word for word in secret if word in spoken.lower()] == []
+
+
+PLAIN = ("again", "free", "that", "found", "error", "what", "else")
+
+
+def test_what_only_a_model_needs_is_left_out_of_an_answer() -> None:
+    weather = tool("get_weather", "Weather in a city", city=TEXT)
+    talk = Talk(weather)
+    talk.ask("What is the weather like in Paris?")
+    spoken = talk.result(
+        talk.call, {"sky": "clear", "station_id": "P-77", "note": "Do not promise anything."}
+    )
+    assert "clear" in spoken
+    assert "P-77" not in spoken and "promise" not in spoken
+
+
+@pytest.mark.parametrize(
+    ("free", "said", "passed"),
+    [
+        (["9:00", "11:30"], "Book Monday at nine o'clock.", "9:00"),
+        (["09:00", "11:30"], "Can you book me in on Monday at nine?", "09:00"),
+        (["9 AM", "11:30 AM"], "Half past eleven on Monday, please.", "11:30 AM"),
+        (["nine o'clock", "half past two"], "I will take Monday at two thirty.", "half past two"),
+        (["09:00", "14:00"], "Book Monday at 2 pm.", "14:00"),
+        (["9:00", "11:30"], "The second one on Monday, please.", "11:30"),
+    ],
+)
+@pytest.mark.parametrize("shape", ["by day", "list", "entries"])
+def test_a_time_is_looked_up_and_passed_as_the_calendar_writes_it(
+    free: list[str], said: str, passed: str, shape: str
+) -> None:
+    results: dict[str, Any] = {
+        "by day": {"tuesday": ["16:00"], "monday": free},
+        "list": {"day": "monday", "free": free},
+        "entries": [{"day": "tuesday", "time": "16:00"}, *({"day": "monday", "time": time} for time in free)],
+    }
+    talk = Talk(tool("check_availability"), tool("schedule_appointment", day=TEXT, time=TEXT))
+    talk.ask(said)
+    assert talk.call.name == "check_availability", "it cannot know how the calendar writes times"
+    talk.result(talk.call, results[shape])
+    assert talk.call.name == "schedule_appointment"
+    assert json.loads(talk.call.arguments) == {"day": "monday", "time": passed}
+    assert passed in talk.result(talk.call, "It is done.")
+    talk.ask("And Monday at half past eleven.")
+    assert talk.call.name in ("schedule_appointment", "check_availability")
+
+
+def test_a_time_that_is_not_free_is_not_booked() -> None:
     talk = Talk(*CLINIC)
-    talk.ask("What about tomorrow?")
-    assert "the calendar is down" in talk.result(talk.call, {"error": "the calendar is down"})
+    talk.ask("Book Monday at ten o'clock.")
+    spoken = talk.result(talk.call, {"monday": ["9:00", "11:30"]})
+    assert talk.reply.tool_calls == ()
+    assert "9:00 or 11:30" in spoken
+
+
+@pytest.mark.parametrize(
+    ("spec", "passed"),
+    [
+        ({"type": "string"}, "9:00"),
+        ({"type": "string", "description": "As HH:MM."}, "09:00"),
+        ({"type": "string", "description": "The time, e.g. half past three."}, "nine o'clock"),
+        ({"type": "string", "examples": ["3:30 PM"]}, "9:00 AM"),
+        ({"type": "string", "enum": ["nine o'clock", "ten o'clock"]}, "nine o'clock"),
+    ],
+)
+def test_a_time_follows_the_schema_where_no_result_shows_one(spec: dict[str, Any], passed: str) -> None:
+    talk = Talk(tool("schedule_appointment", time=spec))
+    talk.ask("Book Monday at nine o'clock.")
+    assert json.loads(talk.call.arguments) == {"time": passed}
+
+
+def test_a_call_that_failed_is_put_right_once() -> None:
+    talk = Talk(tool("schedule_appointment", day=TEXT, time=TEXT))
+    talk.ask("Book Monday at nine o'clock.")
+    error = {"error": "Free on monday: nine o'clock, half past ten."}
+    talk.result(talk.call, error)
+    assert json.loads(talk.call.arguments) == {"day": "monday", "time": "nine o'clock"}
+    assert talk.result(talk.call, error).startswith("I am sorry")
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("Book Monday at nine o'clock.", [540]),
+        ("half past three", [210]),
+        ("a quarter to ten", [585]),
+        ("2:30 PM or 09:00", [870, 540]),
+        ("nine in the evening", [1260]),
+        ("at noon", [720]),
+        ("twenty dollars and 50 cents", []),
+    ],
+)
+def test_times_are_read_as_people_say_them(text: str, minutes: list[int]) -> None:
+    assert [time.minutes for time in times_in(text)] == minutes
 
 
 def test_replies_open_with_a_short_clause() -> None:
