@@ -71,6 +71,8 @@ def turn_view(turn: Mapping[str, Any], number: int, *, plain: bool = False) -> R
 def summary_view(report: Mapping[str, Any]) -> Text:
     """P50 and P90 of a call beside the budget."""
     if report["p50_ms"] is None:
+        if any(turn["answered"] for turn in report["turns"]):
+            return Text("Every answer began before its question was over: there is no latency to tell.")
         return Text("Nothing was answered.", style="bold red")
     p50, p90 = (f"{report[key]:.0f} ms" for key in ("p50_ms", "p90_ms"))
     good = report["p90_ms"] < BUDGET_MS

@@ -89,6 +89,8 @@ class Call:
         turn = self.dialogue.question_started(question.text, self._now())
         self._frames.extend(pcm[at : at + size] for at in range(0, len(pcm), size))
         await self._until(lambda: not self._frames, timeout_s=len(pcm) / size * FRAME_MS / 1000 + 5)
+        if turn.speech_ended_s is None:
+            turn.speech_ended_s = self._caller_audio.speech_ended_at()
         return turn
 
     async def answer_to(self, turn: Turn) -> Turn:

@@ -12,6 +12,9 @@ from repartee.client.playback import PlaybackClock
 
 Event = Mapping[str, Any]
 
+LAST_WORDS_S = 2.0
+"""After a question's last word, how long the server may take to show that it has heard more than it answered."""
+
 DISAGREEMENT_STAGE = "end_of_turn"
 """Where a server's figure that exceeds the client's own is put right: both saw the same answer, so they can only
 differ in where the question ended."""
@@ -19,16 +22,27 @@ differ in where the question ended."""
 
 @dataclass(slots=True)
 class Turn:
-    """A question and its answer. Times are seconds of the caller's clock."""
+    """A question and its answer. Times are seconds of the caller's clock.
+
+    A question with a pause in it may be several turns to the server. It is answered by what the server says to the
+    last of them; what it said to those before is part of the answer as far as it was heard.
+    """
 
     question: str
     speech_started_s: float
     speech_ended_s: float | None = None
-    heard_as: str = ""
-    answer: str = ""
-    """What was said; of an answer that was interrupted, what was heard."""
+    heard: dict[str, str] = field(default_factory=dict)
+    """What the server heard, by its items, in the order in which they began."""
+    unfinished: set[str] = field(default_factory=set)
+    """Those that go on still."""
+    committed_at_s: float | None = None
+    """When the server took the latest of them for complete."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """What was said, by items; of an answer that was interrupted, what was heard."""
     answer_item: str | None = None
     responses: list[str] = field(default_factory=list)
+    given_up: set[str] = field(default_factory=set)
+    """Those that answered only a part of the question."""
     answered_at_s: float | None = None
     latency: Event | None = None
     done: bool = False
@@ -36,9 +50,24 @@ class Turn:
     interrupted: bool = False
 
     @property
+    def heard_as(self) -> str:
+        """What the server understood."""
+        return " ".join(text for text in self.heard.values() if text)
+
+    @property
+    def answer(self) -> str:
+        """What was said; of what was interrupted, what was heard."""
+        return " ".join(text.strip() for text in self.answers.values() if text.strip())
+
+    @property
     def voice_to_voice_ms(self) -> float | None:
-        """From the last sample of speech sent to the first audible one received; None while unanswered."""
+        """From the last sample of speech sent to the first audible one received.
+
+        None while unanswered, and if the answer began before the question was over.
+        """
         if self.answered_at_s is None or self.speech_ended_s is None:
+            return None
+        if self.answered_at_s < self.speech_ended_s:
             return None
         return 1000 * (self.answered_at_s - self.speech_ended_s)
 
@@ -67,6 +96,8 @@ class Dialogue:
         self.responding = False
         self.errors: list[str] = []
         self._turn_of: dict[str, Turn | None] = {}
+        self._turn_heard: dict[str, Turn] = {}
+        self._committed: Turn | None = None
         self._item: str | None = None
         self._flushed: set[str] = set()
 
@@ -87,10 +118,12 @@ class Dialogue:
             case "session.created":
                 self.call_id = (event.get("session") or {}).get("id")
             case "input_audio_buffer.speech_started":
+                self._speech_started(event)
                 return self._barge_in(now)
+            case "input_audio_buffer.speech_stopped" | "input_audio_buffer.committed" as kind:
+                self._speech_stopped(event, now, committed=kind.endswith("committed"))
             case "conversation.item.input_audio_transcription.completed":
-                if self.turns:
-                    self.turns[-1].heard_as = str(event.get("transcript", ""))
+                self._transcribed(event)
             case "response.created":
                 self._response_created(event)
             case "response.output_item.added":
@@ -118,8 +151,43 @@ class Dialogue:
         """Whether the turn's answer has been given and heard to its end (or was interrupted)."""
         if turn.failed:
             return True
+        if turn.unfinished or self._more_to_come(turn, now):
+            return False
         heard = turn.interrupted or self.playback.ends_at_s <= now
         return turn.done and heard and (turn.latency is not None or turn.answered_at_s is None)
+
+    def _more_to_come(self, turn: Turn, now: float) -> bool:
+        """Whether the server may yet show that it has heard the end of the question, of which it knew a part."""
+        ended_s, committed_s = turn.speech_ended_s, turn.committed_at_s
+        if ended_s is None or committed_s is None or committed_s >= ended_s:
+            return False
+        return now < ended_s + LAST_WORDS_S
+
+    def _speech_started(self, event: Event) -> None:
+        """The server hears the current question, or more of it: what it answered before was to a part only."""
+        if not self.turns:
+            return
+        turn, item = self.turns[-1], str(event.get("item_id"))
+        self._turn_heard[item] = turn
+        turn.heard[item] = ""
+        turn.unfinished.add(item)
+        turn.given_up.update(turn.responses)
+        turn.done = False
+
+    def _speech_stopped(self, event: Event, now: float, *, committed: bool) -> None:
+        turn = self._turn_heard.get(str(event.get("item_id")))
+        if turn is None:
+            return
+        turn.unfinished.discard(str(event.get("item_id")))
+        if committed:
+            turn.committed_at_s = now
+            self._committed = turn
+
+    def _transcribed(self, event: Event) -> None:
+        item = str(event.get("item_id"))
+        turn = self._turn_heard.get(item) or (self.turns[-1] if self.turns else None)
+        if turn is not None:
+            turn.heard[item] = str(event.get("transcript", ""))
 
     def _barge_in(self, now: float) -> list[dict[str, Any]]:
         stopped = self.playback.stop(now)
@@ -143,12 +211,16 @@ class Dialogue:
     def _retrieved(self, event: Event) -> None:
         item = event.get("item") or {}
         for turn in self.turns:
-            if turn.answer_item == item.get("id"):
-                turn.answer = "".join(str(part.get("transcript") or "") for part in item.get("content") or [])
+            if item.get("id") in turn.answers:
+                turn.answers[str(item["id"])] = "".join(
+                    str(part.get("transcript") or "") for part in item.get("content") or []
+                )
 
     def _response_created(self, event: Event) -> None:
         response_id = str((event.get("response") or {}).get("id"))
-        turn = self.turns[-1] if self.turns else None
+        turn = self._committed
+        if turn is None and not self._turn_heard and self.turns:
+            turn = self.turns[-1]  # a server that does not say what it hears
         self._turn_of[response_id] = turn
         self.responding = True
         if turn is not None:
@@ -162,34 +234,46 @@ class Dialogue:
         self._item = str(item.get("id"))
         turn = self._turn_of.get(str(event.get("response_id")))
         if turn is not None:
-            turn.answer_item = self._item
-            turn.answer = ""
+            self._replace(turn, self._item)
+
+    def _replace(self, turn: Turn, item: str) -> None:
+        """The turn has another answer. One before it counts if it was to a part of the question, and was heard."""
+        last, to_a_part = turn.answer_item, bool(turn.given_up)
+        if last is not None and not (to_a_part and self.playback.audible_at_s(last) is not None):
+            turn.answers.pop(last, None)
+        turn.answer_item = item
+        turn.answers[item] = ""
+        turn.interrupted = False
+        turn.answered_at_s = None
+        if turn.latency is not None and turn.latency.get("response_id") in turn.given_up:
+            turn.latency = None
 
     def _said(self, event: Event) -> None:
         turn = self._turn_of.get(str(event.get("response_id")))
         text = str(event.get("delta", ""))
         if turn is None:
             self.greeting += text
-        elif event.get("item_id", turn.answer_item) == turn.answer_item:
-            turn.answer += text
+        elif (item := str(event.get("item_id", turn.answer_item))) == turn.answer_item:
+            turn.answers[item] += text
 
     def _response_done(self, event: Event) -> None:
         self.responding = False
         response = event.get("response") or {}
         turn = self._turn_of.get(str(response.get("id")))
-        if turn is None:
+        if turn is None or response.get("id") in turn.given_up:
             return
         output = response.get("output") or []
         turn.done = not any(item.get("type") == "function_call" for item in output)
         status = response.get("status")
-        if status == "cancelled" and turn.answer_item is not None:
-            turn.interrupted = True
+        if status == "cancelled":
+            turn.interrupted = turn.done = turn.answer_item is not None
         if status == "failed":
             details = (response.get("status_details") or {}).get("error") or {}
             turn.failed = str(details.get("message") or "the server could not answer")
 
     def _latency(self, event: Event) -> None:
-        turn = self._turn_of.get(str(event.get("response_id")))
-        if turn is not None:
+        response_id = str(event.get("response_id"))
+        turn = self._turn_of.get(response_id)
+        if turn is not None and response_id not in turn.given_up:
             turn.latency = event
             self.call_id = str(event.get("call_id") or self.call_id)

@@ -75,4 +75,4 @@ def test_the_summary() -> None:
     assert "P50 440 ms   P90 470 ms" in lines[0]
     assert [line for line in lines if "Turn 2 waited for a tool" in line and "519 ms" in line]
     assert not [line for line in lines if "Turn 1" in line]
-    assert "Nothing was answered" in drawn(summary_view({"p50_ms": None, "p90_ms": None}))[0]
+    assert "Nothing was answered" in drawn(summary_view({"p50_ms": None, "p90_ms": None, "turns": []}))[0]
