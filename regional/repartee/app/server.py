@@ -14,6 +14,8 @@ from repartee.app.client_socket import Budget, with_budget
 from repartee.app.settings import Settings
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES
+from repartee_edge.selfhosted.front_door import front_door
+from repartee_edge.selfhosted.heads import DoorLimits
 
 PING_INTERVAL_S = 20.0
 """Under a load balancer's idle time-out (300 s) and a proxy's (100 s)."""
@@ -79,6 +81,19 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
 
 
+def door_limits(settings: Settings) -> DoorLimits:
+    """What a connection may do until it is a call."""
+    return DoorLimits(
+        head_bytes=settings.head_bytes,
+        line_bytes=settings.header_line_bytes,
+        header_lines=settings.headers,
+        body_bytes=settings.body_bytes,
+        request_s=settings.request_s,
+        response_s=settings.response_s,
+        connections=settings.connections,
+    )
+
+
 def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | None = None) -> DrainingServer:
     """A server for this application. ``arrivals``: where connections come from, if another process accepts them."""
     settings: Settings = app.state.settings
@@ -91,7 +106,7 @@ def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | No
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=front_door(door_limits(settings)),
             ws=with_budget(budget),
             ws_max_size=MAX_FRAME_BYTES,
             ws_per_message_deflate=False,

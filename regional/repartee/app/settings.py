@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from repartee.errors import ConfigurationError
+from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
 MOST_WORKERS = 64
 
@@ -173,6 +174,55 @@ class Settings(BaseSettings):
         le=600,
         validation_alias=_named("REPARTEE_MESSAGES_BURST_S"),
         description="What a client did not send of that in the last so many seconds it may send at once.",
+    )
+    head_bytes: int = Field(
+        default=65_536,
+        ge=1_024,
+        le=1_048_576,
+        validation_alias=_named("REPARTEE_MAX_HEAD_BYTES"),
+        description="Size of a request's head, in bytes; above it: 431.",
+    )
+    header_line_bytes: int = Field(
+        default=LONGEST_LINE_BYTES,
+        ge=256,
+        le=LONGEST_LINE_BYTES,
+        validation_alias=_named("REPARTEE_MAX_HEADER_LINE_BYTES"),
+        description="Size of one line of a request's head, in bytes; above it: 431, or 414 for the first line.",
+    )
+    headers: int = Field(
+        default=100,
+        ge=10,
+        le=128,
+        validation_alias=_named("REPARTEE_MAX_HEADERS"),
+        description="Headers of a request; more: 431.",
+    )
+    body_bytes: int = Field(
+        default=65_536,
+        ge=0,
+        le=16_777_216,
+        validation_alias=_named("REPARTEE_MAX_BODY_BYTES"),
+        description="Size of a request's body, in bytes; above it: 413.",
+    )
+    request_s: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=300,
+        validation_alias=_named("REPARTEE_REQUEST_S"),
+        description="How long a request's head may take to come, and its body after it, in seconds; then 408.",
+    )
+    response_s: float = Field(
+        default=30.0,
+        ge=1,
+        le=300,
+        validation_alias=_named("REPARTEE_RESPONSE_S"),
+        description="How long a client may take to read an answer, in seconds.",
+    )
+    connections: int = Field(
+        default=500,
+        ge=10,
+        le=100_000,
+        validation_alias=_named("REPARTEE_MAX_CONNECTIONS"),
+        description="Connections of one process that are no calls (yet); for one more, the longest idle is closed.",
     )
     ticket_key: SecretStr = Field(
         default=SecretStr(""),

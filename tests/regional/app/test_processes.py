@@ -40,7 +40,7 @@ def two_processes(settings: Mapping[str, str], *arguments: str) -> Iterator[Regi
 
 
 async def until_ready(region: RegionProcess) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(2 * DEADLINE_S):
+    async with httpx.AsyncClient(timeout=None) as client, asyncio.timeout(2 * DEADLINE_S):
         while (await client.get(f"{region.http}/readyz")).status_code != 200:  # noqa: ASYNC110 - a process's state
             await asyncio.sleep(0.02)
 
