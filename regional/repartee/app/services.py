@@ -93,7 +93,11 @@ class Services:
         )
         # Phrases in the cascade's voice would not sound like the model's: it says them itself.
         own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
-        self.relay = RelayResources(realtime, own_phrases, experience, self._learn) if realtime else None
+        self.relay = (
+            RelayResources(realtime, own_phrases, experience, self._learn, settings.realtime_transcriber)
+            if realtime
+            else None
+        )
         self._relays_all = relayed
         self._relays_on_request = settings.speech_to_speech == "on"
         self._records = settings.record_phrases

@@ -41,7 +41,7 @@ class RelayResources:
     phrases: Phrases
     experience: Experience
     learn: Callable[[Iterable[Transition]], Awaitable[None]]
-    transcriber: str = "gpt-4o-mini-transcribe"
+    transcriber: str = "gpt-transcribe"
     line: LinePolicy = field(default_factory=LinePolicy)
 
     @property
