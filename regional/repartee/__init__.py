@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from repartee.agent.agent import Agent
     from repartee.agent.context import CallContext, ReplyContext, ToolCall
     from repartee.agent.limits import Limits
+    from repartee.agent.notices import Notices
     from repartee.agent.tools import ToolError
 
-__all__ = ["Agent", "CallContext", "Limits", "ReplyContext", "ToolCall", "ToolError"]
+__all__ = ["Agent", "CallContext", "Limits", "Notices", "ReplyContext", "ToolCall", "ToolError"]
 
 _HOMES = {
     "Agent": "repartee.agent.agent",
     "CallContext": "repartee.agent.context",
     "Limits": "repartee.agent.limits",
+    "Notices": "repartee.agent.notices",
     "ReplyContext": "repartee.agent.context",
     "ToolCall": "repartee.agent.context",
     "ToolError": "repartee.agent.tools",

@@ -18,6 +18,7 @@ from repartee.agent.checks import agent_faults, hook_faults, tool_faults
 from repartee.agent.context import CallContext, ReplyContext, ToolCall
 from repartee.agent.faults import Fault, Place, place_of, place_of_call, refuse
 from repartee.agent.limits import Limits
+from repartee.agent.notices import Notices
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
@@ -35,7 +36,8 @@ class Agent:
     ``voice`` and ``model`` are the providers' names (None: the deployment's). ``max_tokens`` bounds a reply; spoken
     ones should be short. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
     ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
-    ``learn`` adds what past calls show. Nothing is raised here: :meth:`check` tells of all faults at once.
+    ``learn`` adds what past calls show. ``notices`` are said when the caller cannot be heard. Nothing is raised here:
+    :meth:`check` tells of all faults at once.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Agent:
         temperature: float | None = None,
         keyterms: Sequence[str] = (),
         limits: Limits | None = None,
+        notices: Notices | None = None,
         predictions: Predictions | None = None,
         learn: bool = True,
     ) -> None:
@@ -62,6 +65,7 @@ class Agent:
         self.temperature = temperature
         self.keyterms: Sequence[str] = keyterms
         self.limits = limits or Limits()
+        self.notices = notices or Notices()
         self.predictions: Predictions = predictions or {}
         self.learn = learn
         frame = inspect.currentframe()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from repartee.agent.limits import Limits
+from repartee.agent.notices import MAX_CHARS, Notices
 
 FILLER_CHARS = 120
 """A filler is a phrase, not a speech: the answer waits until it has been said."""
@@ -28,6 +29,7 @@ class Declared(Protocol):
     temperature: float | None
     keyterms: Sequence[str]
     limits: Limits
+    notices: Notices
 
 
 def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
@@ -90,7 +92,17 @@ def agent_faults(agent: Declared) -> list[str]:
     terms = agent.keyterms
     if isinstance(terms, str) or not all(isinstance(term, str) and term.strip() for term in terms):
         faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
-    return faults + _limit_faults(agent.limits)
+    return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
+
+
+def _notice_faults(notices: object) -> list[str]:
+    if not isinstance(notices, Notices):
+        return ["notices must be Notices(...)."]
+    return [
+        f"notices: {name} must be a text of at most {MAX_CHARS} characters, not {value!r}."
+        for name, value in asdict(notices).items()
+        if not isinstance(value, str) or len(value) > MAX_CHARS
+    ]
 
 
 def _limit_faults(limits: object) -> list[str]:

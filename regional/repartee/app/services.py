@@ -21,12 +21,14 @@ from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.session.call import Resources
+from repartee.session.hearing import HearingPolicy
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
 from repartee.session.relay import RelayResources
 from repartee.session.relay_settings import is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.policy import TurnPolicy
+from repartee.turn.session_watch import WatchPolicy
 
 
 class _Provider(Protocol):
@@ -90,14 +92,11 @@ class Services:
             experience,
             self._learn,
             _turn_policy(settings),
+            HearingPolicy(watch=_watch_policy(settings)),
         )
         # Phrases in the cascade's voice would not sound like the model's: it says them itself.
         own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
-        self.relay = (
-            RelayResources(realtime, own_phrases, experience, self._learn, settings.realtime_transcriber)
-            if realtime
-            else None
-        )
+        self.relay = RelayResources(realtime, own_phrases, experience, self._learn) if realtime else None
         self._relays_all = relayed
         self._relays_on_request = settings.speech_to_speech == "on"
         self._records = settings.record_phrases
@@ -150,7 +149,7 @@ class Services:
             await provider.aclose()
 
     async def _record(self, agent: Agent) -> None:
-        phrases = agent.phrases if self._records else ()
+        phrases = (*agent.phrases, *agent.notices.phrases) if self._records else ()
         await self._phrases.record(phrases, name=agent.voice, language=agent.language)
         if self.relay and self.relay.phrases is not self._phrases:
             await self.relay.phrases.record(phrases, name=None, language=agent.language)
@@ -182,6 +181,16 @@ def check_keys(settings: Settings, *, relayed: bool = False) -> None:
 def _turn_policy(settings: Settings) -> TurnPolicy:
     chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
     return TurnPolicy(speculate=settings.speculate, chunks=chunks)
+
+
+def _watch_policy(settings: Settings) -> WatchPolicy:
+    return WatchPolicy(
+        silent_s=settings.silent_s,
+        exchange_every_s=settings.exchange_every_s,
+        exchanges=settings.exchanges,
+        away_s=settings.away_s,
+        tell_after_s=0.65 * settings.away_s,
+    )
 
 
 def _realtime(settings: Settings, agent: Agent) -> OpenAIRealtime | None:

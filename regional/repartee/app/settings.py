@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         default="cartesia", validation_alias=_named("REPARTEE_TTS"), description="Speech synthesis."
     )
     llm_model: str = Field(
-        default="gpt-6-luna",
+        default="gpt-4.1-mini",
         min_length=1,
         validation_alias=_named("REPARTEE_LLM_MODEL"),
         description="The language model, where the agent names none.",
@@ -83,16 +83,10 @@ class Settings(BaseSettings):
         "either way.",
     )
     realtime_model: str = Field(
-        default="gpt-realtime-1.5",
+        default="gpt-realtime",
         min_length=1,
         validation_alias=_named("REPARTEE_REALTIME_MODEL"),
         description="The speech-to-speech model, where the agent names none.",
-    )
-    realtime_transcriber: str = Field(
-        default="gpt-transcribe",
-        min_length=1,
-        validation_alias=_named("REPARTEE_REALTIME_TRANSCRIBER"),
-        description="What writes down the caller's words in speech to speech, where the client names nothing else.",
     )
     hedge: bool = Field(
         default=True,
@@ -117,6 +111,36 @@ class Settings(BaseSettings):
         default=True,
         validation_alias=_named("REPARTEE_RECORD_PHRASES"),
         description="Have the greeting and the fillers synthesised once at the start, and play them from memory.",
+    )
+    silent_s: float = Field(
+        default=5.0,
+        ge=2,
+        le=60,
+        validation_alias=_named("REPARTEE_SILENT_S"),
+        description="A recogniser or speech-to-speech session that owes an answer is replaced after so many seconds "
+        "without an event.",
+    )
+    exchange_every_s: float = Field(
+        default=30.0,
+        ge=5,
+        le=600,
+        validation_alias=_named("REPARTEE_EXCHANGE_EVERY_S"),
+        description="It is replaced at most once in so many seconds; silent again before that, the caller is told.",
+    )
+    exchanges: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        validation_alias=_named("REPARTEE_EXCHANGES"),
+        description="So many silent sessions in a row are replaced before the call ends, in words.",
+    )
+    away_s: float = Field(
+        default=10.0,
+        ge=2,
+        le=50,
+        validation_alias=_named("REPARTEE_AWAY_S"),
+        description="A call without a recogniser or speech-to-speech session keeps its caller's audio and retries for "
+        "so many seconds, tells the caller after two thirds of them, and ends in words.",
     )
     voice: str = Field(
         default="f786b574-daa5-4673-aa0c-cbe3e8534c02",

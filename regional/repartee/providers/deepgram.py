@@ -80,8 +80,6 @@ class FluxConfig:
     eot_threshold: float = 0.7
     eot_timeout_ms: int = 5_000
     gather: GatherSettings = field(default_factory=GatherSettings)
-    stall_s: float = 4.0
-    """In mid-turn Flux speaks every 0.25 s of audio; silent for so long, the connection is lost."""
     pool: PoolSettings = field(default_factory=_stt_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -104,8 +102,6 @@ class NovaConfig:
     gather: GatherSettings = field(default_factory=GatherSettings)
     keepalive_s: float = 4.0
     """Without audio or a KeepAlive, Deepgram closes after 10 s."""
-    stall_s: float = 8.0
-    """Speech going in and nothing coming out for so long: the connection is lost."""
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     pool: PoolSettings = field(default_factory=_stt_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
@@ -282,7 +278,7 @@ class FluxEars(_Ears):
         if keyterms:
             lease.connection.push(configure_keyterms(keyterms))
         config = self._config
-        return FluxTranscriber(lease, gather=config.gather, stall_s=config.stall_s)
+        return FluxTranscriber(lease, gather=config.gather)
 
     def _connector(self, language: str) -> _Connector:
         async def request() -> Request:
@@ -326,7 +322,6 @@ class NovaEars(_Ears):
         return NovaTranscriber(
             lease,
             gather=config.gather,
-            stall_s=config.stall_s,
             keepalive_s=config.keepalive_s,
             endpointing=config.endpointing,
         )

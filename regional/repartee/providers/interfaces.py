@@ -39,6 +39,15 @@ class Transcriber(Protocol):
         """Send audio (PCM16 at HEARING_HZ, any length). Never blocks, never raises for a lost connection: that
         surfaces in :meth:`events`. Aggregates small frames as the provider advises."""
 
+    @property
+    def has_room(self) -> bool:
+        """It can be fed more. False: the provider does not read what it is sent, and what is fed would pile up."""
+
+    @property
+    def owing_since(self) -> float | None:
+        """Since when (s, the loop's time) the provider has said nothing to audio that it must answer: that of a turn
+        which it has begun. None: it owes nothing."""
+
     def finish_turn(self) -> None:
         """Ask for the end of the current turn now (manual turn-taking); ``EndOfTurn`` follows."""
 

@@ -42,6 +42,9 @@ class SocketSettings:
     max_unsent_bytes: int = 2**18
     """More than this waiting to be sent means that the peer has stopped reading."""
 
+    room_bytes: int = 2**16
+    """Who can wait sends more only while less than this waits to be sent (1.4 s of audio)."""
+
 
 MASKS_AT_ONCE = 1024
 """Random masks are asked of the system so many at a time: a system call for each costs as much as the masking."""
@@ -88,9 +91,17 @@ class PushedSocket(ClientConnection):
     ``recv()`` and iteration are not for use on it. Everything happens on the event loop's thread.
     """
 
-    def __init__(self, protocol: ClientProtocol, *, max_unsent_bytes: int = 2**18, **options: Any) -> None:
+    def __init__(
+        self,
+        protocol: ClientProtocol,
+        *,
+        max_unsent_bytes: int = 2**18,
+        room_bytes: int = 2**16,
+        **options: Any,
+    ) -> None:
         super().__init__(protocol, **options)
         self._max_unsent_bytes = max_unsent_bytes
+        self._room_bytes = room_bytes
         self._on_message: Callable[[Message], None] | None = None
         self._on_close: list[Callable[[], None]] = []
         self._held: deque[Message] = deque(maxlen=MAX_HELD_MESSAGES)
@@ -100,6 +111,11 @@ class PushedSocket(ClientConnection):
     @property
     def is_open(self) -> bool:
         return not self.ended and self.protocol.state is State.OPEN
+
+    @property
+    def has_room(self) -> bool:
+        """The peer reads what it is sent, or is gone: sending now adds to no pile."""
+        return not self.is_open or self.transport.get_write_buffer_size() < self._room_bytes
 
     def listen(self, on_message: Callable[[Message], None]) -> None:
         """Hand messages to ``on_message`` from now on, beginning with those that came before."""
@@ -122,13 +138,14 @@ class PushedSocket(ClientConnection):
         """Send a binary (bytes) or text (str) message without waiting; False if the connection is not open."""
         if not self.is_open:
             return False
+        # What waited before counts: one long message on a free socket is no sign of a peer that does not read.
+        if self.transport.get_write_buffer_size() > self._max_unsent_bytes:
+            self.transport.abort()
+            return False
         if isinstance(message, str):
             self.transport.write(client_frame(Opcode.TEXT, message.encode()))
         else:
             self.transport.write(client_frame(Opcode.BINARY, message))
-        if self.transport.get_write_buffer_size() > self._max_unsent_bytes:
-            self.transport.abort()
-            return False
         return True
 
     def close_soon(self) -> None:
@@ -198,7 +215,12 @@ def connection_options(
 
 def make_socket(settings: SocketSettings, protocol: ClientProtocol, **options: Any) -> PushedSocket:
     """The connection factory that ``connect`` is given."""
-    return PushedSocket(protocol, max_unsent_bytes=settings.max_unsent_bytes, **options)
+    return PushedSocket(
+        protocol,
+        max_unsent_bytes=settings.max_unsent_bytes,
+        room_bytes=settings.room_bytes,
+        **options,
+    )
 
 
 async def open_socket(url: str, headers: Mapping[str, str], settings: SocketSettings) -> PushedSocket:

@@ -15,23 +15,27 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError
 from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
-from repartee.session.hearing import Hearing
+from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.intake import Intake
+from repartee.session.notice import Notices
 from repartee.session.observer import Observer
 from repartee.session.phrases import Phrases, Recording
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.machine import TurnMachine
+from repartee.turn.machine import COMMIT, TurnMachine
 from repartee.turn.policy import TurnPolicy
-from repartee.turn.state import IllegalTransition
+from repartee.turn.state import IllegalTransition, State
 from repartee.wire.audio_format import AudioEncoder
 from repartee.wire.client_events import ClientEvent, SessionPatch
 from repartee.wire.session_config import SessionConfig
 
 log = logging.getLogger(__name__)
+
+NOTICE_LOOK_S = 0.1
+"""How often a notice looks whether the agent has finished."""
 
 
 async def forget(taught: Iterable[Transition]) -> None:
@@ -52,6 +56,8 @@ class Resources:
     """Takes what a call has taught; must not raise."""
     policy: TurnPolicy = field(default_factory=TurnPolicy)
     """How turns are taken, but for what a session says of it."""
+    hearing: HearingPolicy = field(default_factory=HearingPolicy)
+    """How speech recognition is kept, and when the caller is told that it is away."""
 
 
 class Call(HeldCall):
@@ -75,10 +81,13 @@ class Call(HeldCall):
         )
         self._hearing = Hearing(
             resources.ears,
-            self._deliver,
+            HearingUser(self._deliver, tell=lambda: self._start_notice(agent.notices.unheard)),
             source=self._config.input_format,
             keyterms=tuple(agent.keyterms),
+            policy=resources.hearing,
         )
+        self._goodbye = agent.notices.goodbye
+        self._notices = Notices(self._announcer, self._outbox, resources.phrases, self._machine.history)
         self._intake = Intake(
             self._machine,
             self._hearing,
@@ -116,6 +125,26 @@ class Call(HeldCall):
     def _welcome(self) -> None:
         if greeting := self._agent.context.greeting:
             self._deliver(e.ReplyRequested(say=greeting))
+
+    async def _take_leave(self) -> None:
+        for pipeline in self._pipelines.values():
+            pipeline.stop()
+        if self._goodbye:
+            recording = await self._notices.recording(self._goodbye, self._config)
+            said_ms = self._notices.tell(self._goodbye, recording, self._config)
+            heard_at = max(self._machine.heard_until, time.monotonic()) + said_ms / 1000
+            await asyncio.sleep(heard_at - time.monotonic())
+
+    def _start_notice(self, text: str) -> None:
+        if text:
+            self._start(self._give_notice(text))
+
+    async def _give_notice(self, text: str) -> None:
+        """Say this as soon as the agent says nothing else. The caller's turn may be open: nobody hears its end."""
+        recording = await self._notices.recording(text, self._config)
+        while self._machine.state in (State.THINKING, State.SPEAKING, State.OVERLAP):  # noqa: ASYNC110
+            await asyncio.sleep(NOTICE_LOOK_S)
+        self._notices.tell(text, recording, self._config)
 
     def _close(self) -> None:
         self._deliver(e.HungUp())
@@ -274,6 +303,10 @@ class Call(HeldCall):
 
     def _deadline_passed(self, name: str) -> None:
         del self._timers[name]
+        if name == COMMIT and self._hearing.behind:
+            # The turn's last words cannot have been heard yet: half of it must not be answered.
+            self._set_deadline(c.SetDeadline(COMMIT, time.monotonic() + self._machine.policy.commit_s))
+            return
         self._deliver(e.DeadlinePassed(name))
 
     def _turn_finished(self, command: c.TurnFinished) -> None:

@@ -1,38 +1,70 @@
 """The caller's audio, on its way from the client's wire to speech recognition, and what is heard in it.
 
-Owns the call's transcriber and gets another when it is lost; audio that comes in between waits for it, so nothing
-is lost. Knows nothing of turns beyond the events it passes on.
+Owns the call's transcriber and gets another when it is lost or falls silent (turn/session_watch decides that). Audio
+that comes in between waits, and the turn that was open is played to the new one from its beginning: nothing is lost,
+nothing is heard twice, and no half turn is answered. Knows nothing of turns beyond the events it passes on.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+from repartee.audio.pace import PaceSettings
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import CallerAudio
+from repartee.audio.talker import Talker
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import HEARING_HZ, Ears, Transcriber
 from repartee.providers.interfaces import Hearing as Heard
-from repartee.turn.events import EagerEndOfTurn, EndOfTurn, Event, HearingLost, TurnResumed
+from repartee.session.open_turn import OpenTurn
+from repartee.session.paced_queue import PacedQueue, Waiting
+from repartee.turn.events import (
+    EagerEndOfTurn,
+    EndOfTurn,
+    Event,
+    HearingLost,
+    HearingResumes,
+    TurnResumed,
+)
+from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
 log = logging.getLogger(__name__)
+
+FINISH = None
+"""Stands in the queue of audio for the request to end the turn there."""
 
 
 @dataclass(frozen=True, slots=True)
 class HearingPolicy:
     """Durations as the names say."""
 
-    backlog_ms: float = 10_000
-    """How much audio is kept while there is no transcriber; older audio is dropped."""
+    backlog_ms: float = 60_000
+    """How much audio may wait; older audio is dropped. A client may send a minute at once; without a transcriber the
+    call is over after 10 s."""
 
     feed_ms: float = 100
     """Audio that comes in longer pieces is passed on in pieces of this length."""
+
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    """How fast audio that has waited is passed on."""
+
+    turn_ms: float = 30_000
+    """So much of the open turn is kept, to be played to another transcriber. Of a longer one, the words are kept."""
+
+    preroll_ms: float = 1_500
+    """So much is kept while no turn is open: one may have begun that recognition has not told of yet."""
+
+    suspect_ms: float = 8_000
+    """So much is kept of sound to which recognition has said nothing."""
+
+    regain_s: float = 3.0
+    """A wordless turn of which another transcriber hears nothing for so long is over."""
 
     gap_ms: float = 400
     """Without audio for this long, silence is passed on instead: recognition hears a turn's end only in audio."""
@@ -40,26 +72,35 @@ class HearingPolicy:
     gap_limit_ms: float = 6_000
     """For so long; after that, recognition is left alone until audio comes again."""
 
-    attempts: int = 4
-    """How often in a row a transcriber is asked for before the call is given up."""
+    look_s: float = 0.1
+    """How often the transcriber is looked at."""
 
-    settled_ms: float = 5_000
-    """A transcriber that is lost sooner, before it heard anything, counts as one that could not be had."""
-
-    backoff_s: float = 0.2
-    """The wait before the third attempt, as the second is made at once; doubled for each that follows."""
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
 
     seek_after_ms: float = 5
     """How long after an eager end of turn its place in the audio is sought: the request to the model is out then."""
 
 
+@dataclass(frozen=True, slots=True)
+class HearingUser:
+    """Whom the hearing serves.
+
+    ``deliver`` takes each event at once. ``tell`` has the caller told that they are not heard. ``another`` gives the
+    ears of another vendor, if there are any, when these cannot hear: the call goes on with them.
+    """
+
+    deliver: Callable[[Event], None]
+    tell: Callable[[], None] = lambda: None
+    another: Callable[[], Ears | None] = lambda: None
+
+
 class Hearing:
-    """One call's ears. ``deliver`` takes each event at once."""
+    """One call's ears."""
 
     def __init__(
         self,
         ears: Ears,
-        deliver: Callable[[Event], None],
+        user: HearingUser,
         *,
         source: WireFormat,
         language: str = "en",
@@ -67,28 +108,40 @@ class Hearing:
         policy: HearingPolicy | None = None,
     ) -> None:
         self._ears = ears
-        self._deliver = deliver
+        self._user = user
         self._language = language
         self._keyterms = keyterms
-        self._policy = policy or HearingPolicy()
+        self._policy = policy = policy or HearingPolicy()
         self._source = source
         self._decoder = AudioDecoder(source, HEARING_HZ)
         self._audio = CallerAudio(HEARING_HZ)
         self._transcriber: Transcriber | None = None
-        self._exchange: asyncio.Future[None] | None = None
-        self._backlog: deque[bytes] = deque()
-        self._backlog_bytes = 0
+        self._closing: set[asyncio.Future[None]] = set()
+        self._queue: PacedQueue[bytes | None] = PacedQueue(
+            policy.pace, bytes_for_ms(policy.backlog_ms, HEARING_HZ)
+        )
+        self._turn = OpenTurn(
+            turn_ms=policy.turn_ms, preroll_ms=policy.preroll_ms, suspect_ms=policy.suspect_ms
+        )
+        self._talker = Talker(HEARING_HZ)
+        self._watch: SessionWatch | None = None
+        self._error: ProviderError | PoolTimeout | None = None
         self._received_bytes = 0
         self._speech_ended_at: float | None = None
         self._seeking: asyncio.TimerHandle | None = None
         self._last_audio_at = 0.0
         self._filled_until = 0.0
-        self._piece_bytes = bytes_for_ms(self._policy.feed_ms, HEARING_HZ)
+        self._piece_bytes = bytes_for_ms(policy.feed_ms, HEARING_HZ)
 
     @property
     def received_ms(self) -> float:
         """How much audio the client has sent."""
         return duration_ms(self._received_bytes, HEARING_HZ)
+
+    @property
+    def behind(self) -> bool:
+        """Audio waits that recognition has not been given: what it has heard is not all that was said."""
+        return self._transcriber is None or self._queue.drained_at is None
 
     def set_format(self, source: WireFormat) -> None:
         """From now on the client's audio has this format."""
@@ -98,11 +151,10 @@ class Hearing:
 
     def feed(self, data: bytes) -> None:
         """Audio from the client, in its format."""
-        now = time.monotonic()
         pcm = self._decoder.feed(data)
         self._received_bytes += len(pcm)
-        self._last_audio_at = self._filled_until = now
-        self._audio.append(pcm, now)
+        self._last_audio_at = self._filled_until = self._now()
+        self._audio.append(pcm, time.monotonic())
         if len(pcm) <= self._piece_bytes:
             self._pass_on(pcm)
             return
@@ -114,59 +166,134 @@ class Hearing:
         if language == self._language:
             return
         self._language = language
-        if self._transcriber:
-            self._exchange = asyncio.ensure_future(self._transcriber.aclose())
+        self._let_go()
 
     def finish_turn(self) -> None:
-        """Have the open turn ended now."""
-        if self._transcriber:
-            self._transcriber.finish_turn()
+        """Have the open turn ended, after all the audio that has come."""
+        self._queue.put(_waiting(FINISH))
 
     async def run(self) -> None:
         """Listen until cancelled. Raises ProviderError or PoolTimeout when no transcriber can be had."""
         filling = asyncio.create_task(self._fill_gaps())
         try:
-            await self._listen()
+            while True:
+                try:
+                    await self._hold()
+                except (ProviderError, PoolTimeout) as error:
+                    another = self._user.another()
+                    if another is None:
+                        raise
+                    log.warning("speech recognition goes on with another vendor: %s", error)
+                    self._ears = another
         finally:
             filling.cancel()
+            self._queue.stop()
             self._forget_speech_end()
 
-    async def _listen(self) -> None:
-        failures = 0
+    # --- one transcriber after another ---------------------------------------------------------------------------
+
+    async def _hold(self) -> None:
+        """Keep a transcriber for as long as the watch allows it. Raises what was wrong when it does not."""
+        self._watch = watch = SessionWatch(self._policy.watch, self._now())
+        listening = asyncio.create_task(self._listen(watch))
+        try:
+            while not listening.done():
+                verdict = watch.look(self._now(), self._owed_since())
+                if verdict is Verdict.END:
+                    raise self._error or _silent()
+                if verdict is Verdict.TELL:
+                    self._user.tell()
+                elif verdict is Verdict.EXCHANGE:
+                    log.warning("speech recognition has fallen silent: another session takes over")
+                    self._error = _silent()
+                    self._let_go()
+                self._close_lost_turn()
+                await asyncio.wait([listening], timeout=self._policy.look_s)
+            listening.result()
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
+                await listening
+
+    async def _listen(self, watch: SessionWatch) -> None:
+        while True:
+            transcriber = await self._open(watch)
+            watch.opened(self._now())
+            await self._listen_to(transcriber, watch)
+            watch.lost(self._now())
+            await asyncio.sleep(watch.retry_in_s)
+
+    async def _open(self, watch: SessionWatch) -> Transcriber:
         while True:
             try:
-                transcriber = await self._ears.listen(language=self._language, keyterms=self._keyterms)
-                await self._listen_to(transcriber)
-                failures = 0
+                return await self._ears.listen(language=self._language, keyterms=self._keyterms)
             except (ProviderError, PoolTimeout) as error:
-                failures += 1
-                if failures >= self._policy.attempts or not getattr(error, "retryable", True):
+                if not getattr(error, "retryable", True):
                     raise
-                log.warning("speech recognition could not be had, trying again: %s", error)
-                if failures > 1:
-                    await asyncio.sleep(self._policy.backoff_s * 2 ** (failures - 2))
+                self._error = error
+                watch.failed(self._now())
+                log.warning("could not connect to speech recognition; retrying: %s", error)
+                await asyncio.sleep(watch.retry_in_s)
 
-    async def _listen_to(self, transcriber: Transcriber) -> None:
-        """Pass on what one transcriber hears, until it is lost. Raises ProviderError if it was never any good."""
-        since = time.monotonic()
-        good = False
+    async def _listen_to(self, transcriber: Transcriber, watch: SessionWatch) -> None:
+        """Pass on what one transcriber hears, until it is lost."""
         self._transcriber = transcriber
-        while self._backlog:
-            transcriber.feed(self._backlog.popleft())
-        self._backlog_bytes = 0
+        self._queue.begin(self._send, lambda: transcriber.has_room, self._replay())
         try:
             async for event in transcriber.events():
-                good = True
-                self._deliver(self._timed(event))
+                self._talker.answered()
+                self._turn.take(event)
+                if isinstance(event, EndOfTurn) and event.text:
+                    watch.served(self._now())
+                self._user.deliver(self._timed(event))
         except ProviderError as error:
-            if not good and (time.monotonic() - since) * 1000 < self._policy.settled_ms:
+            if not error.retryable:
                 raise
+            self._error = error
             log.warning("speech recognition was lost: %s", error)
         finally:
             self._transcriber = None
+            self._queue.stop()
             self._forget_speech_end()
             await transcriber.aclose()
-        self._deliver(HearingLost())
+        self._talker.answered()
+        if self._turn.is_open:
+            self._user.deliver(HearingResumes(anew=self._turn.lost()))
+
+    def _replay(self) -> list[Waiting[bytes | None]]:
+        """What another transcriber hears first: the open turn, and the request to end it if that had been sent."""
+        asked = self._turn.finish_sent
+        first = [_waiting(piece) for piece in self._turn.replay()]
+        return [*first, _waiting(FINISH)] if asked else first
+
+    def _let_go(self) -> None:
+        """Close the transcriber: another takes its place."""
+        if self._transcriber is not None:
+            closing = asyncio.ensure_future(self._transcriber.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def _owed_since(self) -> float | None:
+        """Since when the transcriber owes an answer, as far as it could have given one."""
+        transcriber, drained_at = self._transcriber, self._queue.drained_at
+        if transcriber is None:
+            return None
+        owed = [transcriber.owing_since, self._queue.stuck_since]
+        if drained_at is not None:  # until then, it has not heard all of it
+            owed += [max(since, drained_at) for since in (self._talker.spoke_at,) if since is not None]
+            owed.append(drained_at if self._turn.unheard and self._turn.words else None)
+        return min((since for since in owed if since is not None), default=None)
+
+    def _close_lost_turn(self) -> None:
+        """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""
+        drained_at = self._queue.drained_at
+        if self._transcriber is None or drained_at is None or not self._turn.unheard or self._turn.words:
+            return
+        if self._now() - drained_at >= self._policy.regain_s:
+            self._turn.close()
+            self._user.deliver(HearingLost())
+
+    # --- what is heard -------------------------------------------------------------------------------------------
 
     def _timed(self, event: Heard) -> Heard:
         """The event; an end of turn with the time at which the speech that it ends had arrived.
@@ -197,22 +324,47 @@ class Hearing:
             self._seeking.cancel()
             self._seeking = None
 
+    # --- audio ---------------------------------------------------------------------------------------------------
+
     def _pass_on(self, pcm: bytes) -> None:
-        if self._transcriber:
-            self._transcriber.feed(pcm)
+        self._queue.put(_waiting(pcm))
+
+    def _send(self, pcm: bytes | None) -> None:
+        if self._transcriber is None:
             return
-        self._backlog.append(pcm)
-        self._backlog_bytes += len(pcm)
-        while self._backlog_bytes > bytes_for_ms(self._policy.backlog_ms, HEARING_HZ):
-            self._backlog_bytes -= len(self._backlog.popleft())
+        if pcm is None:
+            self._turn.finish_sent = True
+            self._transcriber.finish_turn()
+            return
+        self._turn.sent(pcm, suspected=self._talker.suspects)
+        self._transcriber.feed(pcm)
+        self._talker.feed(pcm, self._now())
 
     async def _fill_gaps(self) -> None:
         """Pass on silence while the client sends nothing."""
         policy = self._policy
         while True:
             await asyncio.sleep(policy.gap_ms / 1000)
-            now = time.monotonic()
+            now = self._now()
             gap_ms = (now - self._last_audio_at) * 1000
             if self._last_audio_at and policy.gap_ms < gap_ms < policy.gap_limit_ms:
                 self._pass_on(silence((now - self._filled_until) * 1000, HEARING_HZ))
                 self._filled_until = now
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _waiting(pcm: bytes | None) -> Waiting[bytes | None]:
+    if pcm is None:
+        return Waiting(FINISH, 0, droppable=False)
+    return Waiting(pcm, len(pcm), duration_ms(len(pcm), HEARING_HZ))
+
+
+def _silent() -> ProviderError:
+    return ProviderError(
+        "Speech recognition does not answer what it is sent.",
+        provider="speech recognition",
+        stage="stt",
+        retryable=True,
+    )

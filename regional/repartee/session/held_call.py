@@ -6,6 +6,7 @@ anything.
 """
 
 import asyncio
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -26,6 +27,10 @@ from repartee.wire.client_events import ClientEvent, SessionPatch, decode
 log = logging.getLogger(__name__)
 
 Message = Mapping[str, Any]
+
+
+LEAVE_S = 20.0
+"""A call that ends for a provider's fault says so first, within this."""
 
 
 class CallEnd(Enum):
@@ -179,6 +184,10 @@ class HeldCall(ABC):
         """What the agent's side tells."""
 
     @abstractmethod
+    async def _take_leave(self) -> None:
+        """Tell the caller, by voice, that the call ends because they are not heard; returns once that was heard."""
+
+    @abstractmethod
     def _close(self) -> None:
         """The call has ended: stop what is going on, and tell how its last turn did."""
 
@@ -260,6 +269,10 @@ class HeldCall(ABC):
             await run()
         except (ProviderError, PoolTimeout) as error:
             self._observer.provider_failed(stage, error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._take_leave()
+            # Only now: a client may hang up when it reads this.
             self._outbox.put_event(self._announcer.failure(f"{what} is gone: {error}", f"{stage}_failed"))
             await self._outbox.flush()
             self.end(CallEnd.PROVIDERS_GONE)

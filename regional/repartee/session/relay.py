@@ -18,7 +18,7 @@ from repartee.agent.experience import Experience, Transition
 from repartee.providers.openai_realtime import OpenAIRealtime, refusal
 from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.observer import Observer
-from repartee.session.phrases import Phrases
+from repartee.session.phrases import Phrases, Recording
 from repartee.session.provider_line import LinePolicy, LineUser, Opening, ProviderLine
 from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
 from repartee.session.relay_news import RelayNews
@@ -41,7 +41,7 @@ class RelayResources:
     phrases: Phrases
     experience: Experience
     learn: Callable[[Iterable[Transition]], Awaitable[None]]
-    transcriber: str = "gpt-transcribe"
+    transcriber: str = "gpt-4o-mini-transcribe"
     line: LinePolicy = field(default_factory=LinePolicy)
 
     @property
@@ -67,6 +67,7 @@ class Relay(HeldCall):
         self._told = RelaySettings(
             agent, settings, model=resources.speech.model, transcriber=resources.transcriber
         )
+        self._goodbye = agent.notices.goodbye
         self._turns = RelayedTurns()
         self._items = RelayedItems()
         self._asked_at = 0.0
@@ -96,6 +97,18 @@ class Relay(HeldCall):
     def _welcome(self) -> None:
         if greeting := self._agent.context.greeting:
             self._greet(greeting)
+
+    async def _take_leave(self) -> None:
+        if self._give_notice(self._goodbye):
+            await asyncio.sleep(max(self._turns.speaker.ends_at - time.monotonic(), 0.0))
+
+    def _give_notice(self, text: str) -> bool:
+        """Tell the caller this from memory, in whichever voice it is recorded; whether it was told."""
+        language = self._told.config.language
+        known = self._resources.phrases.get_any(text, language=language) if self._told.config.spoken else None
+        if known is not None:
+            self._play_from_memory(text, known)
+        return known is not None
 
     def _close(self) -> None:
         self._tell_news(self._turns.ended("unanswered", time.monotonic()))
@@ -241,8 +254,9 @@ class Relay(HeldCall):
         """Play a phrase, if it is recorded in the session's voice; the item that it is to the client."""
         config = self._told.config
         recording = self._resources.phrases.get(phrase, name=config.voice, language=config.language)
-        if recording is None:
-            return None
+        return None if recording is None else self._play_from_memory(phrase, recording)
+
+    def _play_from_memory(self, phrase: str, recording: Recording) -> str:
         reply = self._provider.own_reply(phrase)
         for told in reply.beginning:
             self._outbox.put_event(told)

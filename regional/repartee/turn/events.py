@@ -49,8 +49,17 @@ class EndOfTurn(Event, frozen=True):
     speech_ended_at: float | None = None
 
 
+class HearingResumes(Event, frozen=True):
+    """Speech recognition was lost, and another takes over: a turn that is open stays open.
+
+    ``anew``: the turn is heard again from its beginning; if not, what is heard from now on follows its words.
+    """
+
+    anew: bool = True
+
+
 class HearingLost(Event, frozen=True):
-    """Speech recognition was lost and begins anew: a turn that was open will never be ended by it."""
+    """What there is of the open turn is all that will be heard of it: its end was lost with speech recognition."""
 
 
 # --- what the language model says --------------------------------------------------------------------------------

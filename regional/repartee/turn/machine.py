@@ -56,6 +56,7 @@ class TurnMachine:
             e.EagerEndOfTurn: self._on_eager_end,
             e.TurnResumed: self._on_resumed,
             e.EndOfTurn: self._on_end,
+            e.HearingResumes: self._on_hearing_resumes,
             e.HearingLost: self._on_hearing_lost,
             e.ReplyText: lambda ev, now: answers.take_text(ev.reply_id, ev.text, now),
             e.ReplyToolCall: answers.take_call,
@@ -94,6 +95,11 @@ class TurnMachine:
     def generating(self) -> bool:
         """A reply that the client knows of is being made."""
         return self._answers.generating
+
+    @property
+    def heard_until(self) -> float:
+        """When the caller will have heard all that was sent, as far as is known now (s)."""
+        return self._answers.ends_at
 
     def new_item_id(self) -> str:
         """An id for the history's next item."""
@@ -300,6 +306,12 @@ class TurnMachine:
         timeline = Timeline(now if ended_at is None else min(ended_at, now))
         timeline.mark("end_of_turn", now)
         return timeline
+
+    def _on_hearing_resumes(self, event: e.HearingResumes, now: float) -> list[c.Command]:
+        """Half a turn is not answered: its end is still to be heard."""
+        if self.state in (*_OPEN, State.OVERLAP) and not event.anew:
+            self._turn.before = self._turn.text
+        return self._on_resumed(e.TurnResumed(), now)
 
     def _on_hearing_lost(self, event: e.HearingLost, now: float) -> list[c.Command]:
         """The words there are will not be added to: they are the turn."""

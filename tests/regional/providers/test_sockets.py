@@ -31,6 +31,45 @@ async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
         assert socket.push(b"too late") is False
 
 
+async def test_who_waits_for_room_never_loses_a_connection_to_its_own_limit() -> None:
+    """480 kB for a peer that reads slowly: twice what may wait."""
+    got = 0
+    everything = asyncio.Event()
+
+    async def take(connection: ServerConnection) -> None:
+        nonlocal got
+        async for message in connection:
+            got += len(message)
+            await asyncio.sleep(0)
+            if got >= 480_000:
+                everything.set()
+
+    async with serve(take, "127.0.0.1", 0, max_size=None, max_queue=1) as server:
+        [listener] = server.sockets
+        socket = await open_socket(f"ws://127.0.0.1:{listener.getsockname()[1]}", {}, SocketSettings())
+        for _ in range(100):
+            async with asyncio.timeout(5):
+                while not socket.has_room:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            assert socket.push(bytes(4_800))
+        async with asyncio.timeout(5):
+            await everything.wait()
+        await socket.close()
+
+
+async def test_one_long_message_is_no_sign_of_a_peer_that_does_not_read_but_more_after_it_is() -> None:
+    async def sleep(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(sleep, "127.0.0.1", 0, max_size=None, max_queue=1) as server:
+        [listener] = server.sockets
+        socket = await open_socket(f"ws://127.0.0.1:{listener.getsockname()[1]}", {}, SocketSettings())
+        assert socket.push(bytes(2**24))
+        assert socket.is_open and not socket.has_room
+        assert socket.push(bytes(1)) is False
+        await socket.wait_closed()
+
+
 def test_every_frame_is_masked_with_a_mask_of_its_own() -> None:
     frames = {client_frame(Opcode.BINARY, bytes(8)) for _ in range(3_000)}
     assert len(frames) > 2_990

@@ -35,6 +35,7 @@ from repartee.providers.interfaces import (
     ToolCall,
 )
 from repartee.session.call import Call, Resources
+from repartee.session.hearing import HearingPolicy
 from repartee.session.held_call import CallEnd, CallSettings, ClientSide
 from repartee.session.phrases import Phrases
 from repartee.turn.events import (
@@ -113,6 +114,8 @@ class ScriptedTranscriber:
         self.pieces: list[int] = []
         self.turns_finished = 0
         self.closed = False
+        self.has_room = True
+        self.owing_since: float | None = None
 
     def hears(self, *events: Hearing) -> None:
         for event in events:
@@ -135,6 +138,7 @@ class ScriptedTranscriber:
 
     async def aclose(self) -> None:
         self.closed = True
+        self._stream.put(_End())
         self._bell.ring()
 
 
@@ -372,7 +376,9 @@ class Notes:
 class Stage:
     """A call, and everybody in it. Leaving the block hangs up and waits for the call's end."""
 
-    def __init__(self, agent: Agent | None = None, **settings: Any) -> None:
+    def __init__(
+        self, agent: Agent | None = None, hearing: HearingPolicy | None = None, **settings: Any
+    ) -> None:
         self.bell = Bell()
         self.client = ScriptedClient(self.bell)
         self.ears = ScriptedEars(self.bell)
@@ -381,6 +387,8 @@ class Stage:
         self.notes = Notes()
         self.learned: list[Transition] = []
         self._agent = agent or Agent(instructions="Be kind.")
+        self._hearing = hearing or HearingPolicy()
+        self.phrases = Phrases(self.voice)
         self._settings = CallSettings("call", "here", **settings)
         self._others: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[CallEnd]
@@ -395,9 +403,10 @@ class Stage:
                 self.brain,
                 self.voice,
                 names={"stt": "s", "llm": "l", "tts": "t"},
-                phrases=Phrases(self.voice),
+                phrases=self.phrases,
                 experience=Experience(),
                 learn=self._learn,
+                hearing=self._hearing,
             ),
             self.notes,
             ClientSide(self.client.receive, self.client.deliver),

@@ -1,14 +1,21 @@
 """What may go wrong around a call: providers that hang, break or vanish, and clients that do."""
 
+import asyncio
+import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.regional.session.actors import Stage, caller_audio, failure, heard_ms
 
+from repartee.agent.agent import Agent
+from repartee.agent.notices import Notices
 from repartee.errors import PoolTimeout
+from repartee.session.hearing import HearingPolicy
 from repartee.session.held_call import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
+from repartee.turn.session_watch import WatchPolicy
 
 
 async def test_a_model_and_a_voice_that_hang_hold_up_nobody() -> None:
@@ -54,14 +61,13 @@ async def test_ears_lost_in_mid_turn_are_replaced_and_nothing_said_is_lost() -> 
         await stage.client.hears("repartee.transcript.partial")
         first.is_lost()
         second = await stage.ears.opened(2)
-        thought = await stage.brain.asked()
-        assert thought.last_words == "I would like to"
         stage.client.sends_audio(caller_audio(100))
-        await stage.bell.until(lambda: heard_ms(second) >= 90)
-        second.hears(StartOfTurn(), EndOfTurn("book a table."))
-        answer = await stage.brain.asked(2)
+        await stage.bell.until(lambda: heard_ms(second) >= 190)
+        second.hears(StartOfTurn("I would"), EndOfTurn("I would like to book a table."))
+        answer = await stage.brain.asked()
         said = [m["content"] for m in answer.request.messages if m["role"] == "user"]
-        assert said == ["I would like to", "book a table."]
+        assert said == ["I would like to book a table."]
+        assert len(stage.brain.thoughts) == 1
         assert first.closed
 
 
@@ -73,6 +79,68 @@ async def test_ears_that_cannot_be_had_end_the_call_with_a_word() -> None:
         assert (error["type"], error["code"]) == ("server_error", "stt_failed")
         assert await stage.ended() is CallEnd.PROVIDERS_GONE
     assert [stage for stage, _ in stage.notes.failures] == ["stt"]
+
+
+SOON = HearingPolicy(
+    look_s=0.01, watch=WatchPolicy(tell_after_s=0.1, away_s=0.4, last_try_s=0.1, backoff_most_s=0.05)
+)
+
+
+async def recorded(stage: Stage, *phrases: str) -> None:
+    """Have these in memory, 100 ms each."""
+    recording = asyncio.create_task(stage.phrases.record(phrases, name=None, language="en"))
+    for number in range(1, len(phrases) + 1):
+        utterance = await stage.voice.opened(number)
+        utterance.speaks(100)
+        utterance.ends()
+    await recording
+
+
+@pytest.mark.parametrize("in_mid_turn", [False, True])
+async def test_a_caller_who_is_not_heard_is_told_by_voice_and_the_call_ends_in_words(
+    in_mid_turn: bool,
+) -> None:
+    agent = Agent("Be kind.", notices=Notices(unheard="One moment.", goodbye="Goodbye."))
+    async with Stage(agent, SOON) as stage:
+        await recorded(stage, "One moment.", "Goodbye.")
+        ears = await stage.ears.opened()
+        if in_mid_turn:
+            ears.hears(StartOfTurn("I would"))
+            await stage.client.hears("input_audio_buffer.speech_started")
+        stage.ears.obstacles += [failure("stt")] * 100
+        ears.is_lost()
+        for said in ("One moment.", "Goodbye."):
+            await stage.client.hears("response.created")
+            assert base64.b64decode((await stage.client.hears("response.output_audio.delta"))["delta"])
+            done = await stage.client.hears("response.done")
+            assert done["response"]["output"][0]["content"][0]["transcript"] == said
+        error = (await stage.client.hears("error"))["error"]
+        assert (error["type"], error["code"]) == ("server_error", "stt_failed")
+        assert await stage.ended() is CallEnd.PROVIDERS_GONE
+        assert not stage.brain.thoughts
+        assert "conversation_already_has_active_response" not in str(stage.client.events)
+
+
+async def test_a_notice_does_not_cut_into_an_answer() -> None:
+    agent = Agent("Be kind.", notices=Notices(unheard="One moment.", goodbye=""))
+    soon = replace(SOON, watch=replace(SOON.watch, away_s=60.0))
+    async with Stage(agent, soon) as stage:
+        await recorded(stage, "One moment.")
+        await stage.turn("Hello?")
+        thought = await stage.brain.asked()
+        thought.says("Good day. ")
+        utterance = await stage.voice.opened(2)
+        utterance.speaks(400)
+        await stage.client.hears("response.output_audio.delta")
+        stage.ears.obstacles += [failure("stt")] * 10_000
+        stage.ears.transcribers[0].is_lost()
+        await stage.bell.until(lambda: stage.ears.asked > 6)
+        assert "One moment." not in str(stage.client.events)
+        thought.ends()
+        utterance.ends()
+        await stage.client.hears("response.done")
+        done = await stage.client.hears("response.done")
+        assert done["response"]["output"][0]["content"][0]["transcript"] == "One moment."
 
 
 async def test_a_model_that_breaks_before_its_first_word_is_asked_again() -> None:

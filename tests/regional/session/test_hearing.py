@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from tests.regional.session.actors import Bell, ScriptedEars, caller_audio, failure, heard_ms
 
-from repartee.errors import PoolTimeout, ProviderError
-from repartee.session.hearing import Hearing, HearingPolicy
-from repartee.turn.events import EndOfTurn, Event, HearingLost, StartOfTurn
+from repartee.errors import PoolTimeout
+from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.turn.events import EndOfTurn, Event, HearingResumes, StartOfTurn
+from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.audio_format import WireFormat
 
-QUICK = HearingPolicy(backoff_s=0.0, gap_ms=20, gap_limit_ms=200)
+QUICK = HearingPolicy(watch=WatchPolicy(backoff_first_s=0.0), look_s=0.02, gap_ms=20, gap_limit_ms=200)
 
 
 class Listening:
@@ -23,7 +24,9 @@ class Listening:
         self.bell = Bell()
         self.ears = ScriptedEars(self.bell)
         self.delivered: list[Event] = []
-        self.hearing = Hearing(self.ears, self._take, source=WireFormat(), language="en", policy=policy)
+        self.hearing = Hearing(
+            self.ears, HearingUser(self._take), source=WireFormat(), language="en", policy=policy
+        )
         self.running: asyncio.Task[None]
 
     def _take(self, event: Event) -> None:
@@ -86,16 +89,7 @@ async def test_what_was_said_while_the_ears_were_changed_is_heard_by_the_new_one
         stage.hearing.feed(caller_audio(60))
         second = await stage.ears.opened(2)
         await stage.bell.until(lambda: heard_ms(second) >= 55)
-        assert HearingLost() in stage.delivered
-
-
-async def test_it_tries_a_few_times_and_then_gives_up() -> None:
-    stage = listening()
-    stage.ears.obstacles += [failure("stt")] * 10
-    async with stage.at_work():
-        await stage.bell.until(stage.running.done)
-        assert isinstance(stage.running.exception(), ProviderError)
-        assert stage.ears.asked == QUICK.attempts
+        assert HearingResumes(anew=True) in stage.delivered
 
 
 async def test_a_pool_that_is_slow_once_does_not_end_the_call() -> None:
@@ -103,24 +97,6 @@ async def test_a_pool_that_is_slow_once_does_not_end_the_call() -> None:
     stage.ears.obstacles += [PoolTimeout("No connection in time.")]
     async with stage.at_work():
         await stage.ears.opened()
-
-
-async def test_ears_that_break_as_soon_as_they_are_had_are_not_tried_for_ever() -> None:
-    async with listening().at_work() as stage:
-        for number in range(1, QUICK.attempts + 1):
-            (await stage.ears.opened(number)).is_lost()
-        await stage.bell.until(stage.running.done)
-        assert isinstance(stage.running.exception(), ProviderError)
-
-
-async def test_ears_that_heard_something_earn_new_attempts() -> None:
-    async with listening().at_work() as stage:
-        for number in range(1, 2 * QUICK.attempts):
-            ears = await stage.ears.opened(number)
-            ears.hears(StartOfTurn("Hello"))
-            ears.is_lost()
-        await stage.ears.opened(2 * QUICK.attempts)
-        assert not stage.running.done()
 
 
 async def test_silence_is_passed_on_when_audio_stops() -> None:

@@ -110,6 +110,7 @@ MOVES: list[Move] = [
     lambda talk, n, m: e.EndOfTurn(TEXTS[n % len(TEXTS)], _ended_at(talk, m)),
     lambda talk, n, m: e.EndOfTurn(TEXTS[n % len(TEXTS)], _ended_at(talk, m)),
     lambda talk, n, m: e.HearingLost(),
+    lambda talk, n, m: e.HearingResumes(anew=bool(n % 2)),
     lambda talk, n, m: e.ReplyText(_reply(talk, n), TEXTS[m % len(TEXTS)]),
     lambda talk, n, m: e.ReplyText(_reply(talk, n), "It is ten pounds, and more is to come. "),
     lambda talk, n, m: e.ReplyToolCall(_reply(talk, n), f"call_{m}", NAMES[m % 2], "{}"),

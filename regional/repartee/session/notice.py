@@ -1,0 +1,70 @@
+"""What a caller is told outside of any turn: that they are not heard, and that the call ends for that.
+
+The turn core cannot say it: the caller's turn may be open, and will be until somebody hears its end. Told from memory
+where it can be, as the voice may be away too.
+"""
+
+import asyncio
+import contextlib
+
+from repartee.providers.interfaces import SPEECH_HZ
+from repartee.session.outbox import Outbox
+from repartee.session.phrases import Phrases, Recording
+from repartee.turn import commands as c
+from repartee.turn.history import History, Message
+from repartee.wire.announcer import Announcer
+from repartee.wire.audio_format import AudioEncoder
+from repartee.wire.session_config import SessionConfig
+
+LIVE_S = 1.0
+"""A notice that has not been recorded is synthesised now, if that takes no longer."""
+
+FIRST_NUMBER = 1_000_000
+"""Notices are numbered from here, beyond all replies of the turn core's."""
+
+
+class Notices:
+    """One call's."""
+
+    def __init__(self, announcer: Announcer, outbox: Outbox, phrases: Phrases, history: History) -> None:
+        self._announcer = announcer
+        self._outbox = outbox
+        self._phrases = phrases
+        self._history = history
+        self._number = FIRST_NUMBER
+
+    async def recording(self, text: str, config: SessionConfig) -> Recording | None:
+        """The notice as speech, in the session's voice or else in any; None if it cannot be had in time."""
+        recorded = self._recorded(text, config)
+        if recorded is None and text:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LIVE_S):
+                    await self._phrases.record([text], name=config.voice, language=config.language)
+            recorded = self._recorded(text, config)
+        return recorded
+
+    def _recorded(self, text: str, config: SessionConfig) -> Recording | None:
+        recorded = self._phrases.get(text, name=config.voice, language=config.language)
+        return recorded or self._phrases.get_any(text, language=config.language)
+
+    def tell(self, text: str, recording: Recording | None, config: SessionConfig) -> float:
+        """Send a notice, as a response of its own; how long it takes to hear (ms). Without a recording it is text."""
+        self._number += 1
+        spoken = recording is not None and config.spoken
+        message = Message(f"item_{self._announcer.call_id}_{self._number}", "assistant", text, spoken=spoken)
+        number, previous = self._number, self._history.append(message)
+        self._announce(c.ReplyStarted(number, 0))
+        self._announce(c.AnswerStarted(number, message, previous))
+        self._announce(c.ReplyWords(number, text))
+        delta = self._announcer.audio_delta(number)
+        length_ms = 0.0
+        if recording is not None and delta is not None and spoken:
+            encoder = AudioEncoder(config.output_format, SPEECH_HZ)
+            self._outbox.put_audio(delta, encoder.feed(recording.pcm) + encoder.flush())
+            length_ms = len(recording.pcm) * 1000 / 2 / SPEECH_HZ
+        self._announce(c.ReplyEnded(number, 0, "completed", message))
+        return length_ms
+
+    def _announce(self, command: c.Command) -> None:
+        for event in self._announcer.tell(command, 0):
+            self._outbox.put_event(event)

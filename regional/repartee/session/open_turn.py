@@ -1,0 +1,69 @@
+"""What would have to be heard again, were a call's transcriber lost now: the audio of the turn that is open.
+
+Bounded: of a turn that is longer, the words stand for what was sent. While no turn is open a little is kept, as one
+may have begun that recognition has not told of yet, and more if somebody may have spoken to whom it says nothing.
+"""
+
+from repartee.audio.pcm import bytes_for_ms
+from repartee.audio.recent import RecentAudio
+from repartee.providers.interfaces import HEARING_HZ, Hearing
+from repartee.turn.events import EndOfTurn, TurnResumed
+
+
+class OpenTurn:
+    """One call's. Lengths of audio: in a turn, before one, and while somebody may have spoken in vain."""
+
+    def __init__(self, *, turn_ms: float, preroll_ms: float, suspect_ms: float) -> None:
+        self._turn_bytes = bytes_for_ms(turn_ms, HEARING_HZ)
+        self._preroll_bytes = bytes_for_ms(preroll_ms, HEARING_HZ)
+        self._suspect_bytes = bytes_for_ms(suspect_ms, HEARING_HZ)
+        self._audio = RecentAudio()
+        self._whole = True
+        self.is_open = False
+        self.words = ""
+        self.finish_sent = False
+        """The transcriber has been asked to end the turn, and has not."""
+
+        self.unheard = False
+        """The turn is open, and the transcriber that there is has said nothing of it yet."""
+
+    def sent(self, pcm: bytes, *, suspected: bool) -> None:
+        """A piece has gone to recognition."""
+        limit = self._preroll_bytes
+        if self.is_open:
+            limit = self._turn_bytes
+            self._whole = self._whole and len(self._audio) + len(pcm) <= limit
+        elif suspected:
+            limit = self._suspect_bytes
+        self._audio.append(pcm, limit)
+
+    def take(self, event: Hearing) -> None:
+        """Recognition has said this."""
+        self.unheard = False
+        if isinstance(event, EndOfTurn):
+            self.close()
+            return
+        self.is_open = True
+        if not isinstance(event, TurnResumed):
+            self.words = event.text or self.words
+
+    def close(self) -> None:
+        """The turn is over."""
+        self._audio.clear()
+        self._whole, self.words = True, ""
+        self.is_open = self.unheard = self.finish_sent = False
+
+    def lost(self) -> bool:
+        """The transcriber is gone in mid-turn; whether the next one will hear the turn from its beginning."""
+        self.unheard = True
+        whole, self._whole = self._whole, True
+        if not whole:  # its beginning would be missing
+            self._audio.clear()
+        return whole
+
+    def replay(self) -> list[bytes]:
+        """What the next transcriber is to hear first. It is kept anew as it is sent."""
+        pieces = list(self._audio.pieces())
+        self._audio.clear()
+        self.finish_sent = False
+        return pieces

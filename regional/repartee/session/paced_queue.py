@@ -1,0 +1,136 @@
+"""What waits on its way to a provider, sent in order and no faster than the provider's socket takes it.
+
+Nothing waits while the other end keeps up. Audio that has piled up (there was no session, or a client sent a minute
+of it at once) goes at a bounded pace, and whatever is sent goes only while the socket has room: a socket drops its
+connection when too much waits in it, and that must never be the reason why a session is lost.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from repartee.audio.pace import Pace, PaceSettings
+
+ROOM_S = 0.02
+"""How often a socket without room is asked again."""
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[ItemT]):
+    """Something to send: so many bytes, so much audio (0: none), and whether too much of it may be dropped."""
+
+    item: ItemT
+    size: int
+    ms: float = 0.0
+    droppable: bool = True
+
+
+class PacedQueue(Generic[ItemT]):
+    """One session's after another. Lives on the running loop; ``limit_bytes`` bounds what may be dropped."""
+
+    def __init__(self, pace: PaceSettings, limit_bytes: int) -> None:
+        self._settings = pace
+        self._pace = Pace(pace)
+        self._limit_bytes = limit_bytes
+        self._queue: deque[Waiting[ItemT]] = deque()
+        self._bytes = 0
+        self._send: Callable[[ItemT], None] | None = None
+        self._has_room: Callable[[], bool] = lambda: True
+        self._timer: asyncio.TimerHandle | None = None
+        self._stuck_since: float | None = None
+        self._drained_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def stuck_since(self) -> float | None:
+        """Since when the socket has had no room (s, the loop's time); None: it has."""
+        return self._stuck_since
+
+    @property
+    def drained_at(self) -> float | None:
+        """When the last of what waited was sent (s, the loop's time); None: something waits."""
+        return None if self._queue else self._drained_at
+
+    def put(self, waiting: Waiting[ItemT]) -> None:
+        """Send this after all that waits; at once, if nothing does."""
+        if self._send is not None and not self._queue and self._may_go():
+            self._pace.spend(waiting.ms)
+            self._send(waiting.item)
+            return
+        self._queue.append(waiting)
+        self._bytes += waiting.size
+        self._drop_oldest()
+        self._pump_later()
+
+    def begin(
+        self,
+        send: Callable[[ItemT], None],
+        has_room: Callable[[], bool],
+        first: Iterable[Waiting[ItemT]] = (),
+    ) -> None:
+        """There is a session: send ``first``, then what waits. ``has_room``: its socket can take more."""
+        for waiting in reversed(tuple(first)):
+            self._queue.appendleft(waiting)
+            self._bytes += waiting.size
+        self._send, self._has_room = send, has_room
+        self._pace = Pace(self._settings)
+        self._stuck_since = None
+        self._drained_at = self._now()
+        self._pump()
+
+    def stop(self) -> None:
+        """There is no session: everything waits."""
+        self._send = self._stuck_since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def discard(self, unwanted: Callable[[ItemT], bool]) -> None:
+        """Forget some of what waits."""
+        self._queue = deque(waiting for waiting in self._queue if not unwanted(waiting.item))
+        self._bytes = sum(waiting.size for waiting in self._queue)
+
+    def _pump_later(self) -> None:
+        if self._timer is None and self._send is not None:
+            self._pump()
+
+    def _pump(self) -> None:
+        self._timer = None
+        while self._queue and self._send is not None:
+            if not self._may_go():
+                wait_s = max(self._pace.wait_s(self._now()), 0.001 if self._has_room() else ROOM_S)
+                self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump)
+                return
+            waiting = self._queue.popleft()
+            self._bytes -= waiting.size
+            self._pace.spend(waiting.ms)
+            self._drained_at = self._now()
+            self._send(waiting.item)
+
+    def _may_go(self) -> bool:
+        if not self._has_room():
+            if self._stuck_since is None:
+                self._stuck_since = self._now()
+            return False
+        self._stuck_since = None
+        return self._pace.wait_s(self._now()) <= 0
+
+    def _drop_oldest(self) -> None:
+        if self._bytes <= self._limit_bytes:
+            return
+        kept: deque[Waiting[ItemT]] = deque()
+        for waiting in self._queue:
+            if self._bytes > self._limit_bytes and waiting.droppable:
+                self._bytes -= waiting.size
+            else:
+                kept.append(waiting)
+        self._queue = kept
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,167 @@
+"""Is a provider's session lost, may it be replaced, and when is the caller told? One decision for both kinds of call.
+
+A *session* is what hears the caller: a recogniser's stream, or a speech-to-speech model's session. It is away while
+there is none; it is silent while one is there that says nothing to what it must answer. Pure: times are seconds on
+any monotonic clock and come in as ``now``; the shells (session/hearing, session/provider_line) carry the verdicts
+out.
+
+What earns a session trust is service: a turn that it has ended with words, or an answer that it has completed. One
+event proves nothing: a recogniser that says "start of turn" and then stalls would be dialled for ever.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """What to do now."""
+
+    KEEP = "keep"
+    """Nothing."""
+
+    EXCHANGE = "exchange"
+    """The session is lost: close it, and open another."""
+
+    TELL = "tell"
+    """Tell the caller, by voice, that they are not heard; the call goes on."""
+
+    END = "end"
+    """End the call, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """Durations are seconds. Raises ValueError for what cannot work."""
+
+    silent_s: float = 5.0
+    """A session that owes an answer and says nothing for so long is lost."""
+
+    exchange_every_s: float = 30.0
+    """A silent session is replaced at most once in so long."""
+
+    exchanges: int = 3
+    """So many silent sessions are replaced before the call ends; a session that serves restores them."""
+
+    away_s: float = 10.0
+    """So long without a session ends the call: that much of the caller's audio is kept."""
+
+    last_try_s: float = 0.5
+    """The last attempt is made so long after that, as a session may be back at the last moment; and it may take as
+    long."""
+
+    tell_after_s: float = 6.5
+    """So long without a session, and the caller is told; the phrase is heard by 8 s."""
+
+    young_s: float = 5.0
+    """A connection that is lost sooner counts as one that could not be opened."""
+
+    backoff_first_s: float = 0.2
+    """The wait before the third attempt in a row, as the second is made at once; doubled for each that follows."""
+
+    backoff_most_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.silent_s, self.exchange_every_s, self.away_s, self.backoff_most_s) <= 0:
+            raise ValueError("silent_s, exchange_every_s, away_s and backoff_most_s must be above 0")
+        if self.exchanges < 0 or self.backoff_first_s < 0:
+            raise ValueError("exchanges and backoff_first_s must not be negative")
+
+
+class SessionWatch:
+    """One call's. It begins without a session, at ``now``."""
+
+    def __init__(self, policy: WatchPolicy, now: float) -> None:
+        self._policy = policy
+        self._away_since: float | None = now
+        self._opened_at: float | None = None
+        self._failures = 0
+        self._failed_at = now
+        self._told = False
+        self._exchanges_left = policy.exchanges
+        self._exchanged_at: float | None = None
+
+    def __repr__(self) -> str:
+        state = "away" if self._opened_at is None else "open"
+        return f"<SessionWatch: {state}, {self._failures} failures, {self._exchanges_left} exchanges left>"
+
+    @property
+    def away(self) -> bool:
+        """There is no session."""
+        return self._opened_at is None
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def opened(self, now: float) -> None:
+        """A session is there. Whether it is any good shows later, if those before it were not."""
+        self._opened_at = now
+        if not self._failures:
+            self._away_since = None
+
+    def served(self, now: float) -> None:
+        """The session has done what it is there for."""
+        self._trust()
+        self._exchanges_left = self._policy.exchanges
+
+    def lost(self, now: float) -> None:
+        """The session's connection has ended, or was closed to be replaced."""
+        opened_at, self._opened_at = self._opened_at, None
+        if opened_at is not None and now - opened_at >= self._policy.young_s:
+            self._trust()
+        else:
+            self._failures += 1
+        if self._away_since is None:
+            self._away_since = now
+
+    def failed(self, now: float) -> None:
+        """No session could be opened."""
+        self._failures += 1
+        self._failed_at = now
+
+    def _trust(self) -> None:
+        self._away_since = None
+        self._failures = 0
+        self._told = False
+
+    # --- what follows --------------------------------------------------------------------------------------------
+
+    @property
+    def retry_in_s(self) -> float:
+        """How long to wait before the next attempt to open a session."""
+        if self._failures < 2:
+            return 0.0
+        policy = self._policy
+        # The exponent is bounded: 2.0 ** 2000 does not fit a float.
+        return float(min(policy.backoff_first_s * 2 ** min(self._failures - 2, 16), policy.backoff_most_s))
+
+    def look(self, now: float, owed_since: float | None) -> Verdict:
+        """What to do now. ``owed_since``: since when the session owes an answer and has said nothing; None: it owes
+        none. Each verdict but KEEP is taken to be carried out."""
+        if self._opened_at is None:
+            return self._look_away(now)
+        if owed_since is None or now - max(owed_since, self._opened_at) < self._policy.silent_s:
+            return Verdict.KEEP
+        if not self._exchanges_left:
+            return Verdict.END
+        last = self._exchanged_at
+        if last is None or now - last >= self._policy.exchange_every_s:
+            self._exchanges_left -= 1
+            self._exchanged_at = now
+            # The next one begins with a clean record: what it is owed counts from its own start.
+            self._trust()
+            return Verdict.EXCHANGE
+        return self._tell()
+
+    def _look_away(self, now: float) -> Verdict:
+        if self._away_since is None:
+            return Verdict.KEEP
+        away_s = now - self._away_since
+        last_try = self._policy.away_s + self._policy.last_try_s
+        if self._failed_at - self._away_since >= last_try or away_s >= last_try + self._policy.last_try_s:
+            return Verdict.END
+        return self._tell() if away_s >= self._policy.tell_after_s else Verdict.KEEP
+
+    def _tell(self) -> Verdict:
+        if self._told:
+            return Verdict.KEEP
+        self._told = True
+        return Verdict.TELL

@@ -1,0 +1,123 @@
+"""Whether a session is lost, may be replaced, and when the caller is told: decided on virtual time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
+
+POLICY = WatchPolicy()
+
+
+def watching() -> SessionWatch:
+    """A session that has been there for a while."""
+    watch = SessionWatch(POLICY, 0.0)
+    watch.opened(0.0)
+    watch.served(0.0)
+    return watch
+
+
+def verdicts(
+    watch: SessionWatch, *, owed_since: float | None, until: float, begin: float = 0.0
+) -> list[object]:
+    """What it says, and when, looked at ten times a second; a silent session is replaced by one that is as silent."""
+    said: list[object] = []
+    now = begin
+    while now < until and Verdict.END not in said:
+        verdict = watch.look(now, owed_since)
+        if verdict is not Verdict.KEEP:
+            said += [round(now, 1), verdict]
+        if verdict is Verdict.EXCHANGE:
+            watch.lost(now)
+            watch.opened(now)
+            owed_since = now
+        now = round(now + 0.1, 1)
+    return said
+
+
+def test_a_silent_session_is_lost_after_5_s_and_replaced_at_most_every_30_s_and_three_times() -> None:
+    said = verdicts(watching(), owed_since=100.0, begin=100.0, until=1_000.0)
+    assert said == [
+        *(105.0, Verdict.EXCHANGE, 110.0, Verdict.TELL),
+        *(135.0, Verdict.EXCHANGE, 140.0, Verdict.TELL),
+        *(165.0, Verdict.EXCHANGE, 170.0, Verdict.END),
+    ]
+
+
+def test_a_session_that_owes_nothing_may_be_silent_for_ever() -> None:
+    assert verdicts(watching(), owed_since=None, until=4_000.0) == []
+
+
+def test_a_session_that_has_served_again_has_all_its_exchanges() -> None:
+    watch = watching()
+    for start in (100.0, 200.0, 300.0, 400.0, 500.0):
+        assert watch.look(start + 5, start) is Verdict.EXCHANGE
+        watch.lost(start + 5)
+        watch.opened(start + 5)
+        watch.served(start + 6)
+
+
+def test_what_a_session_owes_counts_from_its_own_beginning() -> None:
+    watch = SessionWatch(POLICY, 0.0)
+    watch.opened(50.0)
+    assert watch.look(54.9, 1.0) is Verdict.KEEP
+    assert watch.look(55.0, 1.0) is Verdict.EXCHANGE
+
+
+def test_without_a_session_the_caller_is_told_once_and_the_call_ends() -> None:
+    watch = watching()
+    watch.lost(100.0)
+    said = verdicts(watch, owed_since=None, begin=100.0, until=200.0)
+    assert said == [106.5, Verdict.TELL, 111.0, Verdict.END]
+
+
+def test_the_last_attempt_is_made_after_10_s() -> None:
+    watch = watching()
+    watch.lost(100.0)
+    watch.failed(110.4)
+    assert watch.look(110.4, None) is Verdict.TELL
+    watch.failed(110.5)
+    assert watch.look(110.5, None) is Verdict.END
+
+
+def test_attempts_back_off_and_the_first_two_are_made_at_once() -> None:
+    watch = watching()
+    watch.lost(100.0)
+    waits = []
+    for _ in range(2_000):
+        waits.append(watch.retry_in_s)
+        watch.failed(100.0)
+    assert waits[:5] == [0.0, 0.0, 0.2, 0.4, 0.5]
+    assert waits[-1] == 0.5
+
+
+def test_sessions_that_die_young_do_not_begin_the_wait_anew() -> None:
+    watch = watching()
+    now = 100.0
+    watch.lost(now)
+    while (verdict := watch.look(now, None)) is not Verdict.END and now < 200:
+        watch.opened(now)
+        watch.lost(now + 0.1)
+        now += 0.1 + watch.retry_in_s
+    assert verdict is Verdict.END
+    assert now <= 112
+
+
+@pytest.mark.parametrize("wrong", [{"silent_s": 0.0}, {"exchanges": -1}, {"away_s": -1.0}])
+def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        WatchPolicy(**wrong)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.sampled_from(["opened", "lost", "failed", "served", "look", "owed"]), max_size=200))
+def test_whatever_happens_exchanges_lie_30_s_apart(happens: list[str]) -> None:
+    watch, now, exchanged = SessionWatch(POLICY, 0.0), 0.0, [-100.0]
+    for what in happens:
+        now += 1.7
+        if what in ("look", "owed"):
+            if watch.look(now, now - 6 if what == "owed" else None) is Verdict.EXCHANGE:
+                assert now - exchanged[-1] >= 30
+                exchanged.append(now)
+                watch.lost(now)
+        else:
+            getattr(watch, what)(now)
