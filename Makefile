@@ -1,5 +1,6 @@
 # The two commands: `make demo` and `make test`. Both set up what they need first.
-PYTHON ?= python3
+PYTHON ?=
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,32 +41,37 @@ requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
 clean: ## remove what the targets made
 	rm -rf $(VENV) node_modules python_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-		|| { echo "Repartee needs Python 3.11 or newer: set PYTHON, e.g. make demo PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+# Empty if .venv has to be made anew: it was not finished, an installation into it was cut off (pip takes what is half
+# there for installed), or its Python is gone.
+SOUND := $(shell [ ! -e $(STAMPS)/busy ] && { [ -e $(STAMPS)/venv ] || [ -e $(STAMPS)/run ]; } \
+	&& $(BIN)/python -c "import pip" 2>/dev/null && echo yes)
 
-$(STAMPS)/run: $(VENV)/bin/python requirements/run.txt pyproject.toml
+.PHONY: venv
+venv:
+	@sh tools/make_venv.sh $(VENV) $(PYTHONS)
+
+$(STAMPS)/run: requirements/run.txt pyproject.toml $(if $(SOUND),,venv)
 	@echo "Setting up (about a minute, once) ..."
+	@touch $(STAMPS)/busy
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@mkdir -p $(STAMPS) && touch $@
+	@rm $(STAMPS)/busy && touch $@
 
 $(STAMPS)/dev: $(STAMPS)/run requirements/dev.txt
+	@touch $(STAMPS)/busy
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	@mkdir -p $(STAMPS) && touch $@
+	@rm $(STAMPS)/busy && touch $@
 
-# Chromium drives the tests of the browser page. Without it they are skipped, and say so.
+# Chromium drives the tests of the browser page. Without it they are skipped, and say so; it is looked for each time.
 $(STAMPS)/browser: $(STAMPS)/dev
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 			&& echo "Installing Chromium for the browser tests ..." \
 			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; \
 	} || echo "Chromium is not installed (and this is no root shell with apt-get): the browser tests are left out."
-	@mkdir -p $(STAMPS) && touch $@
+	@! { command -v chromium || command -v google-chrome; } >/dev/null || touch $@
 
 # npm brings the Worker's runtime for tests (Pyodide) and wrangler, with a Node of its own that is new enough for it.
 $(STAMPS)/node: $(STAMPS)/dev package.json package-lock.json
-	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error >/dev/null; \
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
 	else echo "npm is missing: the tests that run the edge Worker are left out."; fi
-	@mkdir -p $(STAMPS) && touch $@
