@@ -27,6 +27,7 @@ from repartee.session.phrases import Phrases
 from repartee.session.relay import RelayResources
 from repartee.session.relay_settings import is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
+from repartee.turn.item_list import HistoryLimits
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
 
@@ -96,7 +97,11 @@ class Services:
         )
         # Phrases in the cascade's voice would not sound like the model's: it says them itself.
         own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
-        self.relay = RelayResources(realtime, own_phrases, experience, self._learn) if realtime else None
+        self.relay = (
+            RelayResources(realtime, own_phrases, experience, self._learn, history=_history_limits(settings))
+            if realtime
+            else None
+        )
         self._relays_all = relayed
         self._relays_on_request = settings.speech_to_speech == "on"
         self._records = settings.record_phrases
@@ -180,7 +185,11 @@ def check_keys(settings: Settings, *, relayed: bool = False) -> None:
 
 def _turn_policy(settings: Settings) -> TurnPolicy:
     chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
-    return TurnPolicy(speculate=settings.speculate, chunks=chunks)
+    return TurnPolicy(speculate=settings.speculate, chunks=chunks, history=_history_limits(settings))
+
+
+def _history_limits(settings: Settings) -> HistoryLimits:
+    return HistoryLimits(settings.history_items, settings.history_bytes)
 
 
 def _watch_policy(settings: Settings) -> WatchPolicy:

@@ -9,8 +9,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from repartee.app.client_settings import ClientSettings
 from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
@@ -21,7 +22,7 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(BaseSettings):
+class Settings(ClientSettings):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -139,8 +140,8 @@ class Settings(BaseSettings):
         ge=2,
         le=50,
         validation_alias=_named("REPARTEE_AWAY_S"),
-        description="A call without a recogniser or speech-to-speech session keeps its caller's audio and retries for "
-        "so many seconds, tells the caller after two thirds of them, and ends in words.",
+        description="A call without a recogniser or speech-to-speech session keeps its caller's audio and retries "
+        "for so many seconds, tells the caller after two thirds of them, and ends in words.",
     )
     voice: str = Field(
         default="f786b574-daa5-4673-aa0c-cbe3e8534c02",
@@ -175,35 +176,6 @@ class Settings(BaseSettings):
         validation_alias=_named("REPARTEE_WORKERS"),
         description="Processes that share the port and the call slots, where --workers does not say; 0: one for each "
         "core.",
-    )
-    loop_messages: int = Field(
-        default=64,
-        ge=1,
-        le=10_000,
-        validation_alias=_named("REPARTEE_LOOP_MESSAGES"),
-        description="So many messages of one client are taken before the other clients have their turn.",
-    )
-    loop_ms: float = Field(
-        default=5.0,
-        gt=0,
-        le=1_000,
-        validation_alias=_named("REPARTEE_LOOP_MS"),
-        description="So long, in ms, one client's messages are taken before the other clients have their turn.",
-    )
-    messages_per_s: float = Field(
-        default=500.0,
-        ge=50,
-        le=100_000,
-        validation_alias=_named("REPARTEE_MESSAGES_PER_S"),
-        description="Messages a second that one client may send (pings and fragments count); one that goes on to "
-        "send more is disconnected with 1008.",
-    )
-    messages_burst_s: float = Field(
-        default=10.0,
-        ge=1,
-        le=600,
-        validation_alias=_named("REPARTEE_MESSAGES_BURST_S"),
-        description="What a client did not send of that in the last so many seconds it may send at once.",
     )
     head_bytes: int = Field(
         default=65_536,

@@ -21,7 +21,7 @@ from repartee.app.settings import Settings
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
 from repartee.session.call import Call
-from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
+from repartee.session.held_call import CallEnd, CallSettings, ClientLimits, ClientSide, HeldCall
 from repartee.session.relay import Relay
 from repartee.wire.client_events import SessionPatch
 from repartee.wire.session_config import SessionConfig
@@ -124,6 +124,7 @@ class Worker:
             model=websocket.query_params.get("model", ""),
             metadata=dict(ticket.metadata) if ticket else {},
             session=initial_session(ticket.session if ticket else None),
+            limits=client_limits(self.settings),
         )
         with slot:
             call = self._new_call(settings, websocket)
@@ -203,6 +204,13 @@ def ticket_keys(settings: Settings) -> TicketKeys | None:
     """The keys that tickets are verified with, if there are any."""
     current = settings.ticket_key.get_secret_value()
     return TicketKeys(current, settings.ticket_key_previous.get_secret_value() or None) if current else None
+
+
+def client_limits(settings: Settings) -> ClientLimits:
+    """What a client may send."""
+    return ClientLimits(
+        settings.audio_event_s, settings.event_bytes, settings.requests_per_s, settings.messages_burst_s
+    )
 
 
 def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:

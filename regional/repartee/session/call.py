@@ -28,7 +28,7 @@ from repartee.turn import events as e
 from repartee.turn.machine import COMMIT, TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import IllegalTransition, State
-from repartee.wire.audio_format import AudioEncoder
+from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.client_events import ClientEvent, SessionPatch
 from repartee.wire.session_config import SessionConfig
 
@@ -153,8 +153,13 @@ class Call(HeldCall):
 
     # --- inwards -------------------------------------------------------------------------------------------------
 
+    @property
+    def _input_format(self) -> WireFormat:
+        return self._config.input_format
+
     def _take_event(self, event: ClientEvent, text: str) -> None:
         self._intake.take(event)
+        self._tell_forgotten()
 
     def _take_audio(self, audio: bytes) -> None:
         self._intake.take_audio(audio)
@@ -201,8 +206,14 @@ class Call(HeldCall):
             self._observer.provider_failed(event.stage, event.message)
         for command in commands:
             self._carry_out(command)
+        self._tell_forgotten()
         if self._outbox.overfull:
             self.end(CallEnd.CLIENT_SLOW)
+
+    def _tell_forgotten(self) -> None:
+        """The client learns what the conversation has become too long for."""
+        for item_id in self._machine.history.forgotten():
+            self._outbox.put_event(self._announcer.event("conversation.item.deleted", item_id=item_id))
 
     def _carry_out(self, command: c.Command) -> None:
         carrier = self._carriers.get(type(command))

@@ -8,6 +8,7 @@ anything.
 import asyncio
 import contextlib
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,18 @@ from repartee.session.agent_call import AgentCall
 from repartee.session.observer import Observer
 from repartee.session.outbox import Outbox
 from repartee.turn import events as e
+from repartee.wire.allowance import Allowance
 from repartee.wire.announcer import Announcer
-from repartee.wire.client_events import ClientEvent, SessionPatch, decode
+from repartee.wire.audio_format import WireFormat
+from repartee.wire.client_events import (
+    MAX_OTHER_BYTES,
+    AppendAudio,
+    ClientEvent,
+    CreateResponse,
+    SessionPatch,
+    SessionUpdate,
+    decode,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +56,23 @@ class CallEnd(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """How much a client may send at once, and how often it may ask for what takes long."""
+
+    audio_event_s: float = 60.0
+    """Audio in one event or binary frame."""
+
+    other_bytes: int = MAX_OTHER_BYTES
+    """An event without audio."""
+
+    requests_per_s: float = 20.0
+    """``response.create`` and ``session.update`` together ..."""
+
+    burst_s: float = 10.0
+    """... and what was not used of that in the last so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallSettings:
     """What is particular to one call.
 
@@ -59,6 +87,7 @@ class CallSettings:
     session: SessionPatch | None = None
     outbox_bytes: int = 8 * 1024 * 1024
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    limits: ClientLimits = field(default_factory=ClientLimits)
 
 
 class Shared(Protocol):
@@ -107,6 +136,8 @@ class HeldCall(ABC):
         self._lines: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[CallEnd] | None = None
         self._begun = asyncio.Event()
+        limits = settings.limits
+        self._requests = Allowance(limits.requests_per_s, limits.burst_s)
         self._agent = AgentCall(
             agent,
             settings.call_id,
@@ -171,9 +202,14 @@ class HeldCall(ABC):
     def _created(self) -> dict[str, Any]:
         """The event that tells the client of its session."""
 
+    @property
+    @abstractmethod
+    def _input_format(self) -> WireFormat:
+        """Of the client's audio."""
+
     @abstractmethod
     def _take_event(self, event: ClientEvent, text: str) -> None:
-        """An event of the client's, decoded and as it came. Raises ClientProtocolError."""
+        """An event of the client's that is no audio, decoded and as it came. Raises ClientProtocolError."""
 
     @abstractmethod
     def _take_audio(self, audio: bytes) -> None:
@@ -226,20 +262,44 @@ class HeldCall(ABC):
     def _decode_and_take(self, message: Message) -> None:
         audio = message.get("bytes")
         if audio is None:
-            event = decode(message["text"])
+            event = decode(message["text"], self._settings.limits.other_bytes)
             try:
-                self._take_event(event, message["text"])
+                self._take_one(event, message["text"])
             except ClientProtocolError as error:
                 error.event_id = event.event_id
                 raise
         elif self._settings.binary:
-            self._take_audio(audio)
+            self._take_some_audio(audio)
         else:
             raise ClientProtocolError(
                 "A binary frame came in a session without ?audio=binary: send audio with "
                 "input_audio_buffer.append, or connect with ?audio=binary.",
                 code="unexpected_binary_frame",
             )
+
+    def _take_one(self, event: ClientEvent, text: str) -> None:
+        if isinstance(event, AppendAudio):
+            self._take_some_audio(event.audio)
+            return
+        costly = isinstance(event, CreateResponse | SessionUpdate)
+        if costly and not self._requests.take(time.monotonic()):
+            raise ClientProtocolError(
+                f"A call may send {self._settings.limits.requests_per_s:g} response.create and session.update a "
+                "second: wait a moment.",
+                code="rate_limit_exceeded",
+            )
+        self._take_event(event, text)
+
+    def _take_some_audio(self, audio: bytes) -> None:
+        most_s = self._settings.limits.audio_event_s
+        length_s = len(audio) / self._input_format.bytes_per_ms / 1000
+        if length_s > most_s:
+            raise ClientProtocolError(
+                f"{length_s:.1f} s of audio came at once: send {most_s:g} s at most.",
+                code="event_too_large",
+                param="audio",
+            )
+        self._take_audio(audio)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 

@@ -61,8 +61,6 @@ class Intake:
 
     def _carry_out(self, event: w.ClientEvent) -> None:
         match event:
-            case w.AppendAudio(audio=audio):
-                self.take_audio(audio)
             case w.SessionUpdate(session=patch):
                 self._configure(patch)
             case w.CommitAudio():

@@ -25,10 +25,12 @@ from repartee.session.relay_news import RelayNews
 from repartee.session.relay_settings import RelaySettings, mistake
 from repartee.session.relay_sound import RelaySound
 from repartee.turn import events as e
+from repartee.turn.item_list import HistoryLimits
 from repartee.turn.relayed_items import RelayedItems
 from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
+from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class RelayResources:
     learn: Callable[[Iterable[Transition]], Awaitable[None]]
     transcriber: str = "gpt-4o-mini-transcribe"
     line: LinePolicy = field(default_factory=LinePolicy)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
 
     @property
     def names(self) -> dict[str, str]:
@@ -69,7 +72,7 @@ class Relay(HeldCall):
         )
         self._goodbye = agent.notices.goodbye
         self._turns = RelayedTurns()
-        self._items = RelayedItems()
+        self._items = RelayedItems(resources.history)
         self._asked_at = 0.0
         user = LineUser(self._opening, self._take_message, self._is_quiet)
         self._line = ProviderLine(resources.speech, user, resources.line)
@@ -118,13 +121,14 @@ class Relay(HeldCall):
 
     # --- from the client -----------------------------------------------------------------------------------------
 
+    @property
+    def _input_format(self) -> WireFormat:
+        return self._told.config.input_format
+
     def _take_audio(self, audio: bytes) -> None:
         self._sound.hear(audio)
 
     def _take_event(self, event: w.ClientEvent, text: str) -> None:
-        if isinstance(event, w.AppendAudio):
-            self._sound.hear(event.audio)
-            return
         self._asked_at = time.monotonic()
         match event:
             case w.SessionUpdate(session=patch):

@@ -42,6 +42,10 @@ _LEADS_ON = re.compile(
 """English words that a voice does not pause after: what they belong to follows. Other languages have their own."""
 
 
+_BEYOND_CHARS = 32
+"""So much of what follows the longest piece is looked at: a number sign's digit, behind spaces."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
     """When a piece of text is speakable. Lengths are in characters."""
@@ -103,10 +107,13 @@ class Chunker:
 
     def feed(self, text: str) -> list[str]:
         """Take tokens; return the chunks that have become speakable, in order."""
-        self._pending += text
+        text, at = self._pending + text, 0
         chunks = []
-        while (cut := self._cut()) is not None:
-            chunks.append(self._take(cut))
+        while (cut := self._cut(text[at : at + self._policy.max_chars + _BEYOND_CHARS])) is not None:
+            chunks.append(text[at : at + cut])
+            at += cut
+            self._first = False
+        self._pending = text[at:]
         return chunks
 
     def cut_early(self, least_chars: float, *, anywhere: bool = False) -> str | None:
@@ -129,11 +136,10 @@ class Chunker:
         self._first = False
         return chunk
 
-    def _cut(self) -> int | None:
-        """Where the pending text can be cut now: the index after the first speakable piece."""
+    def _cut(self, text: str) -> int | None:
+        """Where the text can be cut now: the index after the first speakable piece."""
         policy = self._policy
         clause = policy.first_clause_chars if self._first else policy.clause_chars
-        text = self._pending
         for match in _BOUNDARY.finditer(text):
             end = match.end()
             if end > policy.max_chars:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from repartee.errors import ClientProtocolError
 from repartee.turn.chunking import is_unspaced
 from repartee.turn.events import SpokenWord
+from repartee.turn.item_list import Entry, HistoryLimits, ItemList, size_of
 
 Role = Literal["user", "assistant", "system"]
 
@@ -78,17 +79,22 @@ class FunctionOutput:
 Item = Message | FunctionCall | FunctionOutput
 
 
-class History:
-    """The items of one conversation, in order."""
+REMEASURED = 4
+"""So many of the newest items are measured again when another is added: an answer grows while it is made."""
 
-    def __init__(self) -> None:
-        self._items: list[Item] = []
+
+class History:
+    """The items of one conversation, in order; the oldest turns are forgotten beyond the limits."""
+
+    def __init__(self, limits: HistoryLimits | None = None) -> None:
+        self._items: ItemList[Item] = ItemList(limits)
+        self._forgotten: list[str] = []
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._items)
+        return (entry.item for entry in self._items)
 
     def __repr__(self) -> str:
         return f"<History: {len(self._items)} items>"
@@ -99,37 +105,39 @@ class History:
         Returns the id of the item before it. Raises ClientProtocolError if that id is unknown or the item's own
         id is taken.
         """
-        if any(known.item_id == item.item_id for known in self._items):
+        if self._items.find(item.item_id):
             raise ClientProtocolError(f"There is already an item {item.item_id!r}.", param="item.id")
         if after is None:
-            place = len(self._items)
-        elif after == "root":
-            place = 0
-        else:
-            place = self._index(after, param="previous_item_id") + 1
-        self._items.insert(place, item)
-        return self._items[place - 1].item_id if place else None
+            return self.append(item)
+        before = None if after == "root" else self._entry(after, param="previous_item_id")
+        self._insert(item, before)
+        return before.item_id if before else None
 
     def append(self, item: Item) -> str | None:
         """Add what has happened, at the end; never raises, even if a client has taken the item's id meanwhile.
 
         Returns the id of the item before it.
         """
-        previous = self._items[-1].item_id if self._items else None
-        self._items.append(item)
-        return previous
+        before = self._items.last
+        self._insert(item, before)
+        return before.item_id if before else None
+
+    def forgotten(self) -> list[str]:
+        """The ids of the items that were forgotten since this was asked last."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
 
     def holds_call(self, call_id: str) -> bool:
         """Whether a tool call of that id is in the history."""
-        return any(isinstance(item, FunctionCall) and item.call_id == call_id for item in self._items)
+        return self._items.holds_call(call_id)
 
     def get(self, item_id: str) -> Item:
         """Raises ClientProtocolError if there is no such item."""
-        return self._items[self._index(item_id, param="item_id")]
+        return self._entry(item_id, param="item_id").item
 
     def remove(self, item_id: str) -> None:
         """Raises ClientProtocolError if there is no such item."""
-        del self._items[self._index(item_id, param="item_id")]
+        self._items.remove(self._entry(item_id, param="item_id"))
 
     def truncate(self, item_id: str, audio_end_ms: float) -> Message:
         """Record that only this much of a spoken answer was heard. Raises ClientProtocolError."""
@@ -150,7 +158,7 @@ class History:
 
     def messages(self, *more: Item) -> list[dict[str, Any]]:
         """The conversation in OpenAI's chat form, with ``more`` at the end; what was never heard is left out."""
-        items = [*self._items, *more]
+        items = [*self, *more]
         outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionOutput)}
         messages: list[dict[str, Any]] = []
         for item in items:
@@ -161,13 +169,47 @@ class History:
                 _append_call(messages, item, outputs.get(item.call_id, STILL_RUNNING))
         return messages
 
-    def _index(self, item_id: str, *, param: str) -> int:
-        for index, item in enumerate(self._items):
-            if item.item_id == item_id:
-                return index
-        raise ClientProtocolError(
-            f"There is no item {item_id!r} in this conversation.", code="item_not_found", param=param
-        )
+    def _insert(self, item: Item, before: Entry[Item] | None) -> None:
+        self._measure_newest()
+        self._items.insert(_entry_of(item), before)
+        self._forgotten += self._items.trim()
+
+    def _measure_newest(self) -> None:
+        entry = self._items.last
+        for _ in range(REMEASURED):
+            if entry is None:
+                return
+            self._items.resize(entry, _size(entry.item))
+            entry = entry.before
+
+    def _entry(self, item_id: str, *, param: str) -> Entry[Item]:
+        entry = self._items.find(item_id)
+        if entry is None:
+            raise ClientProtocolError(
+                f"There is no item {item_id!r} in this conversation.", code="item_not_found", param=param
+            )
+        return entry
+
+
+def _entry_of(item: Item) -> Entry[Item]:
+    size = _size(item)
+    match item:
+        case FunctionCall():
+            return Entry(item.item_id, item, "call", item.call_id, size)
+        case FunctionOutput():
+            return Entry(item.item_id, item, "output", item.call_id, size)
+        case Message():
+            return Entry(item.item_id, item, "turn" if item.role == "user" else "other", size=size)
+
+
+def _size(item: Item) -> int:
+    match item:
+        case FunctionCall():
+            return size_of(item.name, item.arguments)
+        case FunctionOutput():
+            return size_of(item.output)
+        case Message():
+            return size_of(item.text)
 
 
 def _append_call(messages: list[dict[str, Any]], call: FunctionCall, output: str) -> None:

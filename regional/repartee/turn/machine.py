@@ -36,7 +36,8 @@ class TurnMachine:
         fillers: FillerChoice | None = None,
         foresight: Foresight | None = None,
     ) -> None:
-        self.history = History()
+        policy = policy or TurnPolicy()
+        self.history = History(policy.history)
         self.state = State.LISTENING
         self._call_id = call_id
         self._items = 0
@@ -49,7 +50,7 @@ class TurnMachine:
         self._answers = answers = Answering(
             self.history, self.new_item_id, fillers or NoFillers(), foresight or NoForesight()
         )
-        self.policy = policy or TurnPolicy()
+        self.policy = policy
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             e.StartOfTurn: self._on_start,
             e.PartialTranscript: self._on_partial,

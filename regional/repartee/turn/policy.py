@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from repartee.turn.chunking import ChunkPolicy
+from repartee.turn.item_list import HistoryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,6 @@ class TurnPolicy:
     """Tools that the agent runs; the client runs all others."""
 
     chunks: ChunkPolicy = field(default_factory=ChunkPolicy)
+
+    history: HistoryLimits = field(default_factory=HistoryLimits)
+    """How much of the conversation is kept."""

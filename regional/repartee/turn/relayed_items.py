@@ -3,11 +3,10 @@
 Keeps words, never audio: what the caller said as it was transcribed, and of the agent's answers what was heard.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-MAX_ITEMS = 300
-"""Older items are forgotten: no model would be given them."""
+from repartee.turn.item_list import Entry, HistoryLimits, ItemList, Kind, size_of
 
 
 @dataclass(slots=True)
@@ -27,72 +26,87 @@ class _Item:
         return cut.rpartition(" ")[0]
 
 
-@dataclass(slots=True)
 class RelayedItems:
-    """The items in their order."""
+    """The items in their order; the oldest turns are forgotten beyond the limits."""
 
-    _items: list[_Item] = field(default_factory=list)
+    def __init__(self, limits: HistoryLimits | None = None) -> None:
+        self._items: ItemList[_Item] = ItemList(limits)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __contains__(self, item_id: str) -> bool:
-        return self._find(item_id) is not None
+        return self._items.find(item_id) is not None
 
     def add(
         self, item_id: str, fields: dict[str, Any], *, text: str | None = None, after: str | None = None
     ) -> None:
         """An item stands in the conversation, with what it consists of beside its text. One that is known is
         completed, and keeps its place."""
-        known = self._find(item_id)
-        if known is not None:
-            known.fields = fields
-            known.text = text if text else known.text
-            return
-        place = len(self._items)
-        for number, item in enumerate(self._items):
-            if item.item_id == after:
-                place = number + 1
-        self._items.insert(place, _Item(item_id, fields, text))
-        del self._items[:-MAX_ITEMS]
+        known = self._items.find(item_id)
+        if known is None:
+            before = self._items.find(after) if after else None
+            entry = _entry(_Item(item_id, fields, text))
+            self._items.insert(entry, before or self._items.last)
+        else:
+            known.item.fields = fields
+            known.item.text = text if text else known.item.text
+            self._items.resize(known, _size(known.item))
+        self._items.trim()
 
     def says(self, item_id: str, text: str) -> None:
         """All words of a message, as they are known now."""
-        if item := self._find(item_id):
-            item.text = text
+        if entry := self._items.find(item_id):
+            entry.item.text = text
+            self._items.resize(entry, _size(entry.item))
 
     def continues(self, item_id: str, text: str) -> None:
         """More words of an answer."""
-        if item := self._find(item_id):
-            item.text = (item.text or "") + text
+        if entry := self._items.find(item_id):
+            entry.item.text = (entry.item.text or "") + text
+            self._items.resize(entry, entry.size + size_of(text))
 
     def sounds(self, item_id: str, length_ms: float) -> None:
         """More audio of an answer was sent."""
-        if item := self._find(item_id):
-            item.audio_ms += length_ms
+        if entry := self._items.find(item_id):
+            entry.item.audio_ms += length_ms
 
     def cut(self, item_id: str, heard_ms: float) -> None:
         """No more of an answer than this was heard."""
-        if item := self._find(item_id):
-            item.heard_ms = heard_ms
+        if entry := self._items.find(item_id):
+            entry.item.heard_ms = heard_ms
 
     def remove(self, item_id: str) -> None:
         """The item was deleted."""
-        self._items = [item for item in self._items if item.item_id != item_id]
+        if entry := self._items.find(item_id):
+            self._items.remove(entry)
 
     def drop_unheard(self) -> bool:
         """Forget what the caller said but nobody has transcribed; whether there was any of that."""
-        kept = [item for item in self._items if item.fields.get("role") != "user" or item.text]
-        dropped = len(kept) < len(self._items)
-        self._items = kept
-        return dropped
+        unheard = [entry for entry in self._items if entry.kind == "turn" and not entry.item.text]
+        for entry in unheard:
+            self._items.remove(entry)
+        return bool(unheard)
 
     def replay(self) -> list[dict[str, Any]]:
-        """The items as they can be created anew, in order."""
-        return [told for item in self._items if (told := _told(item))]
+        """The items as they can be created anew, in order. An output without its call would be refused."""
+        kept = [
+            entry.item
+            for entry in self._items
+            if entry.kind != "output" or self._items.holds_call(entry.call_id)
+        ]
+        return [told for item in kept if (told := _told(item))]
 
-    def _find(self, item_id: str) -> _Item | None:
-        return next((item for item in reversed(self._items) if item.item_id == item_id), None)
+
+def _entry(item: _Item) -> Entry[_Item]:
+    kinds: dict[str, Kind] = {"function_call": "call", "function_call_output": "output"}
+    kind = kinds.get(item.fields["type"], "turn" if item.fields.get("role") == "user" else "other")
+    return Entry(item.item_id, item, kind, item.fields.get("call_id", ""), _size(item))
+
+
+def _size(item: _Item) -> int:
+    texts = (item.text, item.fields.get("arguments"), item.fields.get("output"))
+    return size_of(*(text for text in texts if text))
 
 
 def _told(item: _Item) -> dict[str, Any] | None:

@@ -24,6 +24,10 @@ SPEECH_HZ = 24_000
 _BYTES_PER_MS = SPEECH_HZ * 2 / 1000
 
 
+MAX_REPLY_CHARS = 50_000
+"""An answer ends here: three times as much as the most tokens a session may ask for, and an hour of speech."""
+
+
 class Reply:
     """The state of one reply.
 
@@ -55,6 +59,7 @@ class Reply:
         self.in_history = False
         self.audible_at: float | None = None
         self.model_reason: str | None = None
+        self._written = 0
         self.failure: str | None = None
         self.news_at = 0.0
         self.speech_done = not message.spoken
@@ -105,9 +110,15 @@ class Reply:
         return self.timeline.copy() if self.timeline and self.trace is None else None
 
     def take_text(self, text: str, now: float) -> list[Command]:
-        """Tokens from the model. What comes after its end is dropped."""
+        """Tokens from the model. What comes after its end is dropped; one that is too long ends by its length."""
         if self.model_reason is not None:
             return []
+        room = MAX_REPLY_CHARS - self._written
+        self._written += len(text)
+        commands = self._take_text(text[:room], now)
+        return commands if len(text) <= room else commands + self.finish_text("length", now)
+
+    def _take_text(self, text: str, now: float) -> list[Command]:
         if not self._began:
             self._began = True
             self._mark("llm", now)

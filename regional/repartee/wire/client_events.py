@@ -5,21 +5,43 @@ that names the event, the field and what was wrong, in the form of OpenAI's ``er
 nothing to us are ignored, as the protocol grows.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from repartee.errors import ClientProtocolError
 
-MAX_EVENT_BYTES = 15 * 1024 * 1024
-"""The longest client event, as in OpenAI's Realtime API."""
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""The longest client event: a minute of PCM at 48 kHz, in base64."""
+
+MAX_OTHER_BYTES = 1024 * 1024
+"""The longest client event that holds no audio, unless a setting says otherwise."""
 
 MAX_SCHEMA_DEPTH = 64
 """How deep a tool's parameters may be nested: they are written again for the model and for the client."""
 
 MAX_INSTRUCTIONS_CHARS = 100_000
 """Longer instructions would not fit a model that answers in time."""
+
+
+MAX_TOOLS = 128
+MAX_METADATA_PAIRS = 16
+MAX_METADATA_KEY_CHARS = 64
+MAX_METADATA_VALUE_CHARS = 512
+MAX_TOOL_NAME_CHARS = 64
+MAX_ID_CHARS = 512
+"""Of ids, and of the names of models, voices and languages. These six are OpenAI's limits."""
+
+MAX_CONTENT_PARTS = 1000
+"""An item's parts."""
+
+Short = Annotated[str, Meta(max_length=MAX_ID_CHARS)]
+Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS_CHARS)]
+ToolName = Annotated[str, Meta(max_length=MAX_TOOL_NAME_CHARS)]
+MetadataKey = Annotated[str, Meta(max_length=MAX_METADATA_KEY_CHARS)]
+MetadataValue = Annotated[str, Meta(max_length=MAX_METADATA_VALUE_CHARS)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=MAX_METADATA_PAIRS)]
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -38,8 +60,8 @@ class TurnDetection(_Part, frozen=True):
 
 
 class Transcription(_Part, frozen=True):
-    language: str | None = None
-    prompt: str | None = None
+    language: Short | None = None
+    prompt: Instructions | None = None
 
 
 class AudioInput(_Part, frozen=True):
@@ -49,12 +71,12 @@ class AudioInput(_Part, frozen=True):
 
 
 class CustomVoice(_Part, frozen=True):
-    id: str
+    id: Short
 
 
 class AudioOutput(_Part, frozen=True):
     format: AudioFormat | UnsetType = UNSET
-    voice: str | CustomVoice | UnsetType = UNSET
+    voice: Short | CustomVoice | UnsetType = UNSET
 
 
 class Audio(_Part, frozen=True):
@@ -63,19 +85,20 @@ class Audio(_Part, frozen=True):
 
 
 class FunctionTool(_Part, frozen=True):
-    name: str
+    name: ToolName
     type: Literal["function"] = "function"
     description: str = ""
     parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
 class FunctionChoice(_Part, frozen=True):
-    name: str
+    name: ToolName
     type: Literal["function"] = "function"
 
 
+Tools = Annotated[list[FunctionTool], Meta(max_length=MAX_TOOLS)]
 ToolChoice = Literal["auto", "none", "required"] | FunctionChoice
-Modalities = list[Literal["text", "audio"]]
+Modalities = Annotated[list[Literal["text", "audio"]], Meta(max_length=2)]
 MaxTokens = int | Literal["inf"]
 
 
@@ -83,14 +106,14 @@ class SessionPatch(_Part, frozen=True):
     """The settings of a session that an update changes; what is unset stays as it is."""
 
     type: Literal["realtime"] = "realtime"
-    model: str | UnsetType = UNSET
-    instructions: str | UnsetType = UNSET
+    model: Short | UnsetType = UNSET
+    instructions: Instructions | UnsetType = UNSET
     output_modalities: Modalities | UnsetType = UNSET
     audio: Audio | UnsetType = UNSET
-    tools: list[FunctionTool] | UnsetType = UNSET
+    tools: Tools | UnsetType = UNSET
     tool_choice: ToolChoice | UnsetType = UNSET
     max_output_tokens: MaxTokens | UnsetType = UNSET
-    metadata: dict[str, str] | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
 
 
 class Content(_Part, frozen=True):
@@ -101,11 +124,11 @@ class Content(_Part, frozen=True):
 
 class NewItem(_Part, frozen=True):
     type: Literal["message", "function_call", "function_call_output"]
-    id: str | None = None
+    id: Short | None = None
     role: Literal["user", "assistant", "system"] | None = None
-    content: list[Content] = []
-    call_id: str | None = None
-    name: str | None = None
+    content: Annotated[list[Content], Meta(max_length=MAX_CONTENT_PARTS)] = []
+    call_id: Short | None = None
+    name: ToolName | None = None
     arguments: str | None = None
     output: str | None = None
 
@@ -113,18 +136,18 @@ class NewItem(_Part, frozen=True):
 class ResponseParams(_Part, frozen=True):
     """What one response is to be made with, beside the session's settings."""
 
-    instructions: str | None = None
+    instructions: Instructions | None = None
     output_modalities: Modalities | None = None
-    tools: list[FunctionTool] | None = None
+    tools: Tools | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: dict[str, str] | None = None
-    conversation: str = "auto"
+    metadata: Metadata | None = None
+    conversation: Short = "auto"
     input: list[Any] | None = None
 
 
 class _ClientEvent(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
-    event_id: str | None = None
+    event_id: Short | None = None
 
 
 class SessionUpdate(_ClientEvent, frozen=True, tag="session.update", kw_only=True):
@@ -150,19 +173,19 @@ class ClearOutput(_ClientEvent, frozen=True, tag="output_audio_buffer.clear", kw
 
 class CreateItem(_ClientEvent, frozen=True, tag="conversation.item.create", kw_only=True):
     item: NewItem
-    previous_item_id: str | None = None
+    previous_item_id: Short | None = None
 
 
 class RetrieveItem(_ClientEvent, frozen=True, tag="conversation.item.retrieve", kw_only=True):
-    item_id: str
+    item_id: Short
 
 
 class DeleteItem(_ClientEvent, frozen=True, tag="conversation.item.delete", kw_only=True):
-    item_id: str
+    item_id: Short
 
 
 class TruncateItem(_ClientEvent, frozen=True, tag="conversation.item.truncate", kw_only=True):
-    item_id: str
+    item_id: Short
     audio_end_ms: float
     content_index: int = 0
 
@@ -172,7 +195,7 @@ class CreateResponse(_ClientEvent, frozen=True, tag="response.create", kw_only=T
 
 
 class CancelResponse(_ClientEvent, frozen=True, tag="response.cancel", kw_only=True):
-    response_id: str | None = None
+    response_id: Short | None = None
 
 
 ClientEvent = (
@@ -204,17 +227,39 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _MISSING = "Object missing required field `"
 
 
-def decode(frame: str | bytes) -> ClientEvent:
-    """A text frame as an event. Raises ClientProtocolError."""
+def decode(frame: str | bytes, other_bytes: int = MAX_OTHER_BYTES) -> ClientEvent:
+    """A text frame as an event. ``other_bytes``: how long one without audio may be. Raises ClientProtocolError."""
+    if len(frame) > other_bytes:
+        _check_length(frame, other_bytes)
+    try:
+        return _decoder.decode(frame)
+    except _UNREADABLE as error:
+        raise _explained(frame, str(error)) from None
+
+
+def _check_length(frame: str | bytes, other_bytes: int) -> None:
+    """Only audio may be longer than this, and that not as long as one likes. Raises ClientProtocolError."""
     if len(frame) > MAX_EVENT_BYTES:
         raise ClientProtocolError(
             f"The event is longer than {MAX_EVENT_BYTES // 1024 // 1024} MiB: send audio in smaller pieces.",
             code="event_too_large",
         )
     try:
-        return _decoder.decode(frame)
+        envelope = _envelope_decoder.decode(frame)
     except _UNREADABLE as error:
         raise _explained(frame, str(error)) from None
+    if envelope.type != AppendAudio.__struct_config__.tag:
+        name = envelope.type[:80] if isinstance(envelope.type, str) else "An event"
+        raise ClientProtocolError(
+            f"{name} may be {other_bytes} bytes long; only audio may be longer.",
+            code="event_too_large",
+            event_id=_event_id(envelope),
+        )
+
+
+def _event_id(envelope: _Envelope) -> str | None:
+    known = isinstance(envelope.event_id, str) and len(envelope.event_id) <= MAX_ID_CHARS
+    return str(envelope.event_id) if known else None
 
 
 def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
@@ -223,7 +268,7 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
         envelope = _envelope_decoder.decode(frame)
     except _UNREADABLE:
         return ClientProtocolError("Each text frame must be one JSON object.", code="invalid_json")
-    event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
+    event_id = _event_id(envelope)
     if not isinstance(envelope.type, str):
         return ClientProtocolError(
             "The event has no 'type'.", code="missing_required_parameter", param="type", event_id=event_id
@@ -235,8 +280,8 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
             param="type",
             event_id=event_id,
         )
-    sentence, _, path = fault.partition(" - at `$")
-    param = path.strip("`.")
+    sentence, _, place = fault.partition(" - at `")
+    param = place.rpartition("$")[2].strip("`.")
     if not sentence.startswith(_MISSING):
         return ClientProtocolError(
             f"{sentence}.", code="invalid_value", param=param or None, event_id=event_id

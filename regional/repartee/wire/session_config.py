@@ -14,7 +14,6 @@ from msgspec import UNSET
 from repartee.errors import ClientProtocolError
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import (
-    MAX_INSTRUCTIONS_CHARS,
     MAX_SCHEMA_DEPTH,
     Audio,
     AudioFormat,
@@ -62,11 +61,6 @@ class SessionConfig:
         """These settings with a client's changes. Raises ClientProtocolError; then nothing is changed."""
         changes: dict[str, Any] = {}
         if patch.instructions is not UNSET:
-            if len(patch.instructions) > MAX_INSTRUCTIONS_CHARS:
-                raise ClientProtocolError(
-                    f"Instructions may have {MAX_INSTRUCTIONS_CHARS} characters at most.",
-                    param="session.instructions",
-                )
             changes["instructions"] = patch.instructions
         if patch.model is not UNSET:
             changes["model"] = patch.model

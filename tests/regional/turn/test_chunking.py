@@ -1,6 +1,7 @@
 """Where a reply's text is cut into pieces for the voice."""
 
 import random
+import time
 
 import pytest
 from hypothesis import example, given
@@ -18,6 +19,19 @@ def chunks(text: str | list[str], policy: ChunkPolicy = LATER) -> list[str]:
     tokens = [text] if isinstance(text, str) else text
     pieces = [piece for token in tokens for piece in chunker.feed(token)]
     return [*pieces, rest] if (rest := chunker.finish()) else pieces
+
+
+class TestOneToken:
+    @pytest.mark.parametrize("unit", ["x", "word ", ".", "Dr. ", "a, ", " - ", "No. ", " ", "\u4f60", "["])
+    def test_of_any_length_takes_time_in_proportion(self, unit: str) -> None:
+        def seconds(length: int) -> float:
+            text = unit * (length // len(unit))
+            began = time.process_time()
+            assert "".join(chunks(text)) == text
+            return time.process_time() - began
+
+        # In proportion it would be tenfold, for what is quadratic a hundredfold.
+        assert seconds(300_000) < 30 * min(seconds(30_000) for _ in range(3))
 
 
 class TestSentences:

@@ -1,5 +1,7 @@
 """The conversation as items and as a model is told it."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from repartee.turn.history import (
     Message,
     heard_part,
 )
+from repartee.turn.item_list import HistoryLimits
 
 
 def ids(history: History) -> list[str]:
@@ -62,6 +65,96 @@ class TestItems:
         for lookup in (history.get, history.remove):
             with pytest.raises(ClientProtocolError, match="no item 'b'"):
                 lookup("b")
+
+
+class TestLimits:
+    def history(self, **limits: int) -> History:
+        return History(HistoryLimits(**limits))
+
+    def test_the_oldest_turn_is_forgotten_as_a_whole(self) -> None:
+        history = self.history(items=5)
+        for number in (1, 2):
+            history.append(Message(f"u{number}", "user", "?"))
+            history.append(Message(f"a{number}", "assistant", "!"))
+        history.append(Message("u3", "user", "?"))
+        assert history.forgotten() == []
+        history.append(Message("a3", "assistant", "!"))
+        assert ids(history) == ["u2", "a2", "u3", "a3"]
+        assert history.forgotten() == ["u1", "a1"]
+        assert history.forgotten() == []
+
+    def test_an_output_goes_with_its_call_wherever_it_stands(self) -> None:
+        history = self.history(items=4)
+        history.append(FunctionCall("f1", "c1", "look", "{}"))
+        history.append(FunctionCall("f2", "c2", "look", "{}"))
+        history.append(Message("u1", "user", "?"))
+        history.append(FunctionOutput("o1", "c1", "1"))
+        history.append(FunctionOutput("o2", "c2", "2"))
+        assert ids(history) == ["u1"]
+        assert not history.holds_call("c1")
+
+    def test_texts_are_bounded_by_their_bytes(self) -> None:
+        history = self.history(size=1000)
+        history.append(Message("u1", "user", "\u4f60" * 300))
+        history.append(Message("u2", "user", "x" * 101))
+        assert ids(history) == ["u2"]
+
+    def test_an_answer_that_has_grown_since_is_measured_again(self) -> None:
+        history = self.history(size=1000)
+        history.append(Message("u1", "user", "?"))
+        answer = Message("a1", "assistant", "")
+        history.append(answer)
+        answer.text = "x" * 1000
+        history.append(Message("u2", "user", "?"))
+        assert ids(history) == ["u2"]
+
+    def test_the_newest_item_stays_whatever_its_size(self) -> None:
+        history = self.history(size=1000)
+        history.append(Message("u1", "user", "x" * 5000))
+        assert ids(history) == ["u1"]
+
+    def test_400_items_of_a_megabyte_take_two(self) -> None:
+        history = History()
+        for number in range(400):
+            history.add(Message(f"u{number}", "user", "x" * 1_000_000))
+        assert ids(history) == ["u398", "u399"]
+        assert len(history.forgotten()) == 398
+
+    def test_an_endless_turn_is_forgotten_only_as_far_as_it_must_be(self) -> None:
+        history = self.history(items=1000)
+        for number in range(1001):
+            history.append(Message(f"a{number}", "assistant", "!"))
+        assert len(history) == 1001 - 64
+
+    @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 8))
+    def test_items_are_found_and_in_order_whatever_happens(self, numbers: list[int], most: int) -> None:
+        history, expected = self.history(items=most), list[str]()
+        for number in numbers:
+            name = str(number)
+            if name in expected:
+                history.remove(name)
+                expected.remove(name)
+                continue
+            history.add(Message(name, "user", "?"), after=expected[0] if expected else None)
+            expected.insert(1 if expected else 0, name)
+            for forgotten in history.forgotten():
+                expected.remove(forgotten)
+            assert ids(history) == expected
+            assert len(history) == len(expected) <= most
+            assert [history.get(item).item_id for item in expected] == expected
+
+    def test_an_item_costs_the_same_in_a_long_conversation(self) -> None:
+        def seconds(length: int) -> float:
+            history = self.history(items=100_000)
+            for number in range(length):
+                history.add(Message(f"a{number}", "user", "?"))
+            began = time.process_time()
+            for number in range(2000):
+                history.add(Message(f"b{number}", "user", "?"))
+                history.get(f"b{number}")
+            return time.process_time() - began
+
+        assert min(seconds(40_000) for _ in range(3)) < 5 * min(seconds(10) for _ in range(3))
 
 
 class TestMessages:

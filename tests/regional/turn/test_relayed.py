@@ -2,7 +2,8 @@
 
 import pytest
 
-from repartee.turn.relayed_items import MAX_ITEMS, RelayedItems
+from repartee.turn.item_list import HistoryLimits
+from repartee.turn.relayed_items import RelayedItems
 from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
 
 
@@ -143,10 +144,25 @@ def test_what_nobody_has_transcribed_is_to_be_heard_again() -> None:
 
 
 def test_old_items_are_forgotten() -> None:
-    items = RelayedItems()
-    for number in range(MAX_ITEMS + 5):
+    items = RelayedItems(HistoryLimits(items=300))
+    for number in range(305):
         items.add(f"u{number}", message("user"), text="Hello.")
-    assert len(items) == MAX_ITEMS
+    assert len(items) == 300
     assert items.replay()[0]["id"] == "u5"
     items.remove("u5")
     assert "u5" not in items
+
+
+def test_answers_that_grow_are_bounded_too() -> None:
+    items = RelayedItems(HistoryLimits(size=1000))
+    items.add("a1", message("assistant"))
+    for _ in range(20):
+        items.continues("a1", "x" * 100)
+    items.add("u1", message("user"), text="Hello.")
+    assert [item["id"] for item in items.replay()] == ["u1"]
+
+
+def test_an_output_without_its_call_is_not_told() -> None:
+    items = RelayedItems()
+    items.add("o1", {"type": "function_call_output", "call_id": "c", "output": "1"})
+    assert items.replay() == []

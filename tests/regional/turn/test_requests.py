@@ -8,6 +8,7 @@ from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.history import Message
 from repartee.turn.policy import TurnPolicy
+from repartee.turn.reply import MAX_REPLY_CHARS
 
 
 def asking(
@@ -123,6 +124,24 @@ class TestSay:
         talk.caller_says("Hello?")
         assert talk.told == ["assistant: Welcome to the bank.", "user: Hello?"]
         assert talk.state == "THINKING"
+
+
+class TestLength:
+    @pytest.mark.parametrize("spoken", [True, False])
+    def test_an_answer_ends_where_it_is_too_long(self, spoken: bool) -> None:
+        talk = Conversation(TurnPolicy(spoken=spoken))
+        talk.caller_says("Tell me everything.")
+        talk.model_writes("word " * (MAX_REPLY_CHARS // 5 - 1))
+        talk.model_writes("and another " * 1_000_000)
+        talk.model_writes("and more ")
+        if spoken:
+            talk.voice_speaks(1000)
+            talk.voice_ends()
+        talk.model_ends()
+        talk.wait(5)
+        ended = talk.last(c.ReplyEnded)
+        assert (ended.status, ended.reason) == ("incomplete", "max_output_tokens")
+        assert ended.message is not None and len(ended.message.text) == MAX_REPLY_CHARS
 
 
 class TestText:

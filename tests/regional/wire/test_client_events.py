@@ -1,6 +1,7 @@
 """Client events on the wire: what is understood, and what each mistake is answered with."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_an_event_beyond_the_limit_is_refused_before_it_is_read() -> None:
     frame = '{"type":"input_audio_buffer.append","audio":"' + "A" * w.MAX_EVENT_BYTES + '"}'
     error = refusal(frame)
     assert error.code == "event_too_large"
-    assert "15 MiB" in str(error)
+    assert "8 MiB" in str(error)
 
 
 def test_an_event_at_the_limit_is_taken() -> None:
@@ -215,6 +216,54 @@ def test_an_event_at_the_limit_is_taken() -> None:
     taken = w.decode(envelope[:-2] + "A" * room + '"}')
     assert isinstance(taken, w.AppendAudio)
     assert len(taken.audio) == room // 4 * 3
+
+
+def created(text: str) -> str:
+    content = [{"type": "input_text", "text": text}]
+    item = {"type": "message", "role": "user", "content": content}
+    return json.dumps({"type": "conversation.item.create", "event_id": "mine", "item": item})
+
+
+def test_only_audio_may_be_longer_than_a_mebibyte() -> None:
+    room = w.MAX_OTHER_BYTES - len(created(""))
+    assert isinstance(w.decode(created("x" * room)), w.CreateItem)
+    error = refusal(created("x" * (room + 1)))
+    assert (error.code, error.event_id) == ("event_too_large", "mine")
+    assert "conversation.item.create" in str(error)
+
+
+def test_nothing_else_is_kept_of_what_is_too_long() -> None:
+    assert refusal('{"event_id":"' + "x" * 600 + '","type":"what?"}').event_id is None
+    assert refusal('{"type":"' + "x" * 2_000_000 + '"}').code == "event_too_large"
+    assert refusal("[" * 2_000_000).code == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    ("session", "most", "param"),
+    [
+        (lambda n: {"tools": [{"type": "function", "name": f"t{i}"} for i in range(n)]}, 128, "tools"),
+        (lambda n: {"tools": [{"type": "function", "name": "t" * n}]}, 64, "tools[0].name"),
+        (lambda n: {"metadata": {f"k{i}": "v" for i in range(n)}}, 16, "metadata"),
+        (lambda n: {"metadata": {"k" * n: "v"}}, 64, "metadata"),
+        (lambda n: {"metadata": {"k": "v" * n}}, 512, "metadata[...]"),
+        (lambda n: {"instructions": "i" * n}, 100_000, "instructions"),
+        (lambda n: {"model": "m" * n}, 512, "model"),
+        (lambda n: {"audio": {"output": {"voice": {"id": "v" * n}}}}, 512, "audio.output.voice.id"),
+        (
+            lambda n: {"audio": {"input": {"transcription": {"language": "l" * n}}}},
+            512,
+            "audio.input.transcription.language",
+        ),
+    ],
+)
+def test_settings_are_bounded(session: Callable[[int], dict[str, Any]], most: int, param: str) -> None:
+    def update(n: int) -> str:
+        return json.dumps({"type": "session.update", "session": session(n)})
+
+    assert isinstance(w.decode(update(most)), w.SessionUpdate)
+    error = refusal(update(most + 1))
+    assert error.code == "invalid_value"
+    assert (error.param or "").startswith(f"session.{param}")
 
 
 @pytest.mark.parametrize("depth", [100, 1_000, 100_000])

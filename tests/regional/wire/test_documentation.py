@@ -9,16 +9,26 @@ from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from repartee.app import close_codes
+from repartee.app.client_socket import MAX_FRAGMENTS, Budget
 from repartee.app.server import MAX_FRAME_BYTES, PING_INTERVAL_S
 from repartee.latency.timeline import STAGES
 from repartee.session.held_call import CallSettings
 from repartee.turn import commands as c
+from repartee.turn.item_list import HistoryLimits
+from repartee.turn.reply import MAX_REPLY_CHARS
 from repartee.wire.audio_format import PCM_RATES_HZ
 from repartee.wire.client_events import (
     EVENT_TYPES,
     MAX_EVENT_BYTES,
+    MAX_ID_CHARS,
     MAX_INSTRUCTIONS_CHARS,
+    MAX_METADATA_KEY_CHARS,
+    MAX_METADATA_PAIRS,
+    MAX_METADATA_VALUE_CHARS,
+    MAX_OTHER_BYTES,
     MAX_SCHEMA_DEPTH,
+    MAX_TOOL_NAME_CHARS,
+    MAX_TOOLS,
 )
 from repartee.wire.session_config import MAX_OUTPUT_TOKENS
 
@@ -107,7 +117,7 @@ def test_every_error_code_is_described_and_no_other() -> None:
 def test_close_codes_are_described() -> None:
     described = set(map(int, re.findall(r"^\| (\d{4}) \|", section("Close codes"), re.MULTILINE)))
     ours = {value for name, value in vars(close_codes).items() if name.isupper()}
-    assert described == ours | {1007, 1009}
+    assert described == ours | {1007}
     assert f"every {PING_INTERVAL_S:.0f} s" in section("Close codes")
 
 
@@ -116,6 +126,16 @@ def test_limits_are_the_codes() -> None:
     mib = 1024 * 1024
     assert f"| one event | {MAX_EVENT_BYTES // mib} MiB |" in text
     assert f"| one frame | {MAX_FRAME_BYTES // mib} MiB |" in text
+    assert f"| one event without audio | {MAX_OTHER_BYTES // mib} MiB |" in text
+    assert f"| {CallSettings('', '').limits.audio_event_s:.0f} s |" in text
+    assert f"| {MAX_TOOLS}, with names of {MAX_TOOL_NAME_CHARS} characters |" in text
+    assert f"| {MAX_METADATA_PAIRS} pairs; keys of {MAX_METADATA_KEY_CHARS} characters, values of " in text
+    assert f"values of {MAX_METADATA_VALUE_CHARS} |" in text
+    assert f"| {MAX_ID_CHARS} characters |" in text
+    assert f"{HistoryLimits().items:,} items, {HistoryLimits().size // mib} MiB of text" in text
+    assert f"| an answer | {MAX_REPLY_CHARS:,} characters |" in text
+    assert f"| {MAX_FRAGMENTS:,} frames |" in text
+    assert f"{Budget().messages_per_s:.0f} a second" in text
     assert f"{MAX_INSTRUCTIONS_CHARS:,} characters" in text
     assert f"{MAX_SCHEMA_DEPTH} levels" in text
     assert f"| {MAX_OUTPUT_TOKENS} |" in text

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 from repartee.errors import ClientProtocolError
 from repartee.wire.audio_format import PCM_RATES_HZ, WireFormat
 from repartee.wire.client_events import (
-    MAX_INSTRUCTIONS_CHARS,
     MAX_SCHEMA_DEPTH,
     FunctionTool,
     ResponseParams,
@@ -106,10 +105,6 @@ def test_tokens_are_bounded() -> None:
     assert BEFORE.updated(patch(max_output_tokens="inf")).max_tokens == MAX_OUTPUT_TOKENS
     for wrong in (0, -1, MAX_OUTPUT_TOKENS + 1, 10**40):
         assert refused(max_output_tokens=wrong).param == "session.max_output_tokens"
-
-
-def test_instructions_are_bounded() -> None:
-    assert refused(instructions="x" * (MAX_INSTRUCTIONS_CHARS + 1)).param == "session.instructions"
 
 
 def test_tools_replace_those_before() -> None:
