@@ -24,6 +24,7 @@ from repartee.session.call import Resources
 from repartee.session.hearing import HearingPolicy
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
+from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
 from repartee.session.relay_settings import is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
@@ -98,7 +99,14 @@ class Services:
         # Phrases in the cascade's voice would not sound like the model's: it says them itself.
         own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
         self.relay = (
-            RelayResources(realtime, own_phrases, experience, self._learn, history=_history_limits(settings))
+            RelayResources(
+                realtime,
+                own_phrases,
+                experience,
+                self._learn,
+                line=LinePolicy(watch=_watch_policy(settings)),
+                history=_history_limits(settings),
+            )
             if realtime
             else None
         )

@@ -120,6 +120,11 @@ class RealtimeLine:
         self._socket.listen(on_message)
         self._socket.on_close(ended)
 
+    @property
+    def has_room(self) -> bool:
+        """What is sent now does not pile up: the provider reads, or the connection has ended."""
+        return self._socket.has_room
+
     def send(self, event: str) -> bool:
         """Send a client event; never waits. False: the connection has ended and did not take it."""
         return self._socket.push(event)

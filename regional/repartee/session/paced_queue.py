@@ -7,7 +7,7 @@ connection when too much waits in it, and that must never be the reason why a se
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -56,6 +56,10 @@ class PacedQueue(Generic[ItemT]):
     def drained_at(self) -> float | None:
         """When the last of what waited was sent (s, the loop's time); None: something waits."""
         return None if self._queue else self._drained_at
+
+    def items(self) -> Iterator[ItemT]:
+        """What waits, in order."""
+        return (waiting.item for waiting in self._queue)
 
     def put(self, waiting: Waiting[ItemT]) -> None:
         """Send this after all that waits; at once, if nothing does."""

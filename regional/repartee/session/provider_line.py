@@ -1,17 +1,21 @@
 """A call's way to a speech-to-speech provider: one session after another, without a gap in what is sent.
 
-Owns the line: opens it, opens another when it is lost or about to reach the end of its life, and keeps what is sent
-in between. What a new session must be told comes from outside. Knows no events.
+Owns the line: opens it, opens another when it is lost, falls silent (turn/session_watch decides that) or is about to
+reach the end of its life, and keeps what is sent in between. What a new session must be told comes from outside.
+Knows no events.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from repartee.audio.pace import PaceSettings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeLine
+from repartee.session.paced_queue import PacedQueue, Waiting
+from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +24,13 @@ log = logging.getLogger(__name__)
 class LinePolicy:
     """How a line is kept."""
 
-    attempts: int = 4
-    """How often in a row a session is asked for before the call is given up."""
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
 
-    backoff_s: float = 0.2
-    """The wait before the third attempt, as the second is made at once; doubled for each that follows."""
+    backlog_bytes: int = 2**22
+    """How much may wait (a minute of audio, which a client may send at once); older events are dropped."""
 
-    backlog_bytes: int = 2**20
-    """How much is kept while there is no session (15 s of audio); older events are dropped."""
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    """How fast audio that has waited is sent."""
 
     renew_before_s: float = 300.0
     """So long before the provider ends the session, another is taken at the next quiet moment."""
@@ -38,12 +41,23 @@ class LinePolicy:
     look_s: float = 0.5
     """How often it is asked, then, whether the moment is quiet."""
 
+    watch_s: float = 0.1
+    """How often the session is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event for the provider. ``audio_ms``: so much of the caller's audio is in it; 0: it is no audio."""
+
+    event: str
+    audio_ms: float = 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a session begins with. ``has_audio``: the caller's audio that waits to be sent is in it already."""
 
-    events: Sequence[str]
+    events: Sequence[Outgoing]
     has_audio: bool = False
 
 
@@ -53,12 +67,15 @@ class LineUser:
 
     ``opening`` gives what a new session begins with; its arguments: whether it follows another, and whether that one
     was lost (or left in a quiet moment). ``on_message`` takes each of the provider's messages as it comes. ``quiet``
-    tells whether the session could be changed now without anyone noticing.
+    tells whether the session could be changed now without anyone noticing; ``owed_since`` since when (s, the loop's
+    time) the provider owes an answer, if it does; ``tell`` has the caller told that they are not heard.
     """
 
     opening: Callable[[bool, bool], Opening]
     on_message: Callable[[bytes], None]
     quiet: Callable[[], bool]
+    owed_since: Callable[[], float | None]
+    tell: Callable[[], None]
 
 
 class ProviderLine:
@@ -67,39 +84,76 @@ class ProviderLine:
     def __init__(self, speech: OpenAIRealtime, user: LineUser, policy: LinePolicy | None = None) -> None:
         self._speech = speech
         self._user = user
-        self._policy = policy or LinePolicy()
+        self._policy = policy = policy or LinePolicy()
         self._line: RealtimeLine | None = None
-        self._backlog: deque[tuple[str, bool]] = deque()
-        self._backlog_bytes = 0
+        self._ended: asyncio.Future[ProviderError] | None = None
+        self._queue: PacedQueue[Outgoing] = PacedQueue(policy.pace, policy.backlog_bytes)
+        self._refused: list[Outgoing] = []
+        self._watch: SessionWatch | None = None
+        self._error: ProviderError | PoolTimeout | None = None
+        self._heard_at = 0.0
+        self._unanswered_since: float | None = None
 
     def __repr__(self) -> str:
-        return f"<ProviderLine: {self._line!r}, {len(self._backlog)} events wait>"
+        return f"<ProviderLine: {self._line!r}, {len(self._queue)} events wait>"
 
-    def send(self, event: str, *, audio: bool = False) -> None:
-        """Send an event now, or once there is a session again. Never waits. ``audio``: it is some of the caller's."""
-        if self._line is not None and self._line.send(event):
-            return
-        self._backlog.append((event, audio))
-        self._backlog_bytes += len(event)
-        while self._backlog_bytes > self._policy.backlog_bytes:
-            self._backlog_bytes -= len(self._backlog.popleft()[0])
+    def send(self, event: str, *, audio_ms: float = 0.0) -> None:
+        """Send an event now, or once there is a session that can take it. Never waits."""
+        self._queue.put(_waiting(Outgoing(event, audio_ms)))
+
+    def waits(self, event: str) -> bool:
+        """Whether this event has not been sent yet."""
+        return any(outgoing.event == event for outgoing in (*self._refused, *self._queue.items()))
+
+    def served(self) -> None:
+        """The session has done what it is there for: an answer is complete, or the caller's words are known."""
+        if self._watch is not None:
+            self._watch.served(self._now())
 
     async def run(self) -> None:
         """Keep a session until cancelled. Raises ProviderError or PoolTimeout when none can be had."""
+        self._watch = watch = SessionWatch(self._policy.watch, self._now())
+        holding = asyncio.create_task(self._hold(watch))
+        try:
+            while not holding.done():
+                verdict = watch.look(self._now(), self._owed_since())
+                if verdict is Verdict.END:
+                    raise self._error or _silent()
+                if verdict is Verdict.TELL:
+                    self._user.tell()
+                elif verdict is Verdict.EXCHANGE and self._ended is not None and not self._ended.done():
+                    self._error = _silent()
+                    self._ended.set_result(self._error)
+                await asyncio.wait([holding], timeout=self._policy.watch_s)
+            holding.result()
+        finally:
+            holding.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
+                await holding
+
+    async def _hold(self, watch: SessionWatch) -> None:
         again = lost = False
-        line = await self._open()
+        line = await self._open(watch)
         try:
             while True:
-                ended: asyncio.Future[ProviderError] = asyncio.get_running_loop().create_future()
-                self._begin(line, ended, again, lost)
-                successor = await self._until_over(line, ended)
+                self._ended = asyncio.get_running_loop().create_future()
+                watch.opened(self._now())
+                self._begin(line, self._ended, again, lost)
+                successor = await self._until_over(line, self._ended)
                 line.close()
-                self._line = None
+                self._leave()
                 again, lost = True, successor is None
-                line = successor or await self._open()
+                if successor is None:
+                    watch.lost(self._now())
+                    await asyncio.sleep(watch.retry_in_s)
+                line = successor or await self._open(watch)
         finally:
-            self._line = None
+            self._leave()
             line.close()
+
+    def _leave(self) -> None:
+        self._line = self._ended = None
+        self._queue.stop()
 
     def _begin(
         self, line: RealtimeLine, ended: asyncio.Future[ProviderError], again: bool, lost: bool
@@ -109,15 +163,38 @@ class ProviderLine:
                 ended.set_result(error)
 
         opening = self._user.opening(again, lost)
-        for event in opening.events:
-            line.send(event)
+        refused, self._refused = self._refused, []
+        if opening.has_audio:
+            refused = [outgoing for outgoing in refused if not outgoing.audio_ms]
+            self._queue.discard(lambda outgoing: outgoing.audio_ms > 0)
         self._line = line
-        waiting, self._backlog = self._backlog, deque()
-        self._backlog_bytes = 0
-        for event, audio in waiting:
-            if not (audio and opening.has_audio):
-                line.send(event)
-        line.listen(self._user.on_message, on_lost)
+        self._heard_at = self._now()
+        self._unanswered_since = None
+        first = [_waiting(outgoing) for outgoing in (*opening.events, *refused)]
+        self._queue.begin(self._send, lambda: line.has_room, first)
+        line.listen(self._on_message, on_lost)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        if self._line is None or not self._line.send(outgoing.event):
+            self._queue.stop()
+            self._refused.append(outgoing)
+        elif not outgoing.audio_ms and self._unanswered_since is None:
+            self._unanswered_since = self._now()
+
+    def _on_message(self, message: bytes) -> None:
+        self._heard_at = self._now()
+        self._unanswered_since = None
+        self._user.on_message(message)
+
+    def _owed_since(self) -> float | None:
+        """Since when the session has said nothing to what it must answer. Every event but audio is answered."""
+        if self._line is None:
+            return None
+        owed = [self._queue.stuck_since, self._unanswered_since]
+        drained_at, wanted_since = self._queue.drained_at, self._user.owed_since()
+        if drained_at is not None and wanted_since is not None:  # until then, it has not heard all of it
+            owed.append(max(wanted_since, drained_at, self._heard_at))
+        return min((since for since in owed if since is not None), default=None)
 
     async def _until_over(
         self, line: RealtimeLine, ended: asyncio.Future[ProviderError]
@@ -131,7 +208,8 @@ class ProviderLine:
                     return successor
                 successor.close()
             await asyncio.wait([ended], timeout=self._policy.look_s)
-        log.warning("a speech-to-speech session was lost: %s", ended.result())
+        self._error = ended.result()
+        log.warning("a speech-to-speech session was lost: %s", self._error)
         return None
 
     async def _open_ahead(self) -> RealtimeLine | None:
@@ -141,15 +219,30 @@ class ProviderLine:
             log.warning("no session could be had to follow the one that ends soon: %s", error)
             return None
 
-    async def _open(self) -> RealtimeLine:
-        failures = 0
+    async def _open(self, watch: SessionWatch) -> RealtimeLine:
         while True:
             try:
                 return await self._speech.open()
             except (ProviderError, PoolTimeout) as error:
-                failures += 1
-                if failures >= self._policy.attempts or not getattr(error, "retryable", True):
+                if not getattr(error, "retryable", True):
                     raise
-                log.warning("a speech-to-speech session could not be had, trying again: %s", error)
-                if failures > 1:
-                    await asyncio.sleep(self._policy.backoff_s * 2 ** (failures - 2))
+                self._error = error
+                watch.failed(self._now())
+                log.warning("could not open a speech-to-speech session; retrying: %s", error)
+                await asyncio.sleep(watch.retry_in_s)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _waiting(outgoing: Outgoing) -> Waiting[Outgoing]:
+    return Waiting(outgoing, len(outgoing.event), outgoing.audio_ms)
+
+
+def _silent() -> ProviderError:
+    return ProviderError(
+        "The speech-to-speech session does not answer what it is sent.",
+        provider="openai",
+        stage="model",
+        retryable=True,
+    )

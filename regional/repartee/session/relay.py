@@ -19,7 +19,7 @@ from repartee.providers.openai_realtime import OpenAIRealtime, refusal
 from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
 from repartee.session.observer import Observer
 from repartee.session.phrases import Phrases, Recording
-from repartee.session.provider_line import LinePolicy, LineUser, Opening, ProviderLine
+from repartee.session.provider_line import LinePolicy, LineUser, Opening, Outgoing, ProviderLine
 from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
 from repartee.session.relay_news import RelayNews
 from repartee.session.relay_settings import RelaySettings, mistake
@@ -33,6 +33,9 @@ from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
+
+TURN_END_MS = 8_000.0
+"""So much quiet ends a turn under any settings of OpenAI's: its calmest detector waits 8 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,15 @@ class Relay(HeldCall):
         self._turns = RelayedTurns()
         self._items = RelayedItems(resources.history)
         self._asked_at = 0.0
-        user = LineUser(self._opening, self._take_message, self._is_quiet)
+        self._request: str | None = None
+        self._owed_at: float | None = None
+        user = LineUser(
+            self._opening,
+            self._take_message,
+            self._is_quiet,
+            self._owed_since,
+            tell=lambda: self._give_notice(agent.notices.unheard),
+        )
         self._line = ProviderLine(resources.speech, user, resources.line)
         self._sound = RelaySound(self._outbox, self._turns, hear=self._send_audio, news=self._tell_news)
         self._doings = RelayAgent(
@@ -102,16 +113,15 @@ class Relay(HeldCall):
             self._greet(greeting)
 
     async def _take_leave(self) -> None:
-        if self._give_notice(self._goodbye):
-            await asyncio.sleep(max(self._turns.speaker.ends_at - time.monotonic(), 0.0))
+        self._give_notice(self._goodbye)
+        await asyncio.sleep(max(self._turns.speaker.ends_at - time.monotonic(), 0.0))
 
-    def _give_notice(self, text: str) -> bool:
-        """Tell the caller this from memory, in whichever voice it is recorded; whether it was told."""
+    def _give_notice(self, text: str) -> None:
+        """Tell the caller this from memory, in whichever voice it is recorded."""
         language = self._told.config.language
-        known = self._resources.phrases.get_any(text, language=language) if self._told.config.spoken else None
-        if known is not None:
+        known = self._resources.phrases.get_any(text, language=language)
+        if known is not None and self._told.config.spoken:
             self._play_from_memory(text, known)
-        return known is not None
 
     def _close(self) -> None:
         self._tell_news(self._turns.ended("unanswered", time.monotonic()))
@@ -145,6 +155,9 @@ class Relay(HeldCall):
             case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
                 self._items.cut(item_id, heard_ms)
                 self._line.send(text)
+            case w.CreateResponse():
+                self._request = text
+                self._line.send(text)
             case _:
                 self._line.send(text)
 
@@ -154,12 +167,27 @@ class Relay(HeldCall):
 
     # --- to and from the provider --------------------------------------------------------------------------------
 
-    def _send_audio(self, event: str) -> None:
-        self._line.send(event, audio=True)
+    def _send_audio(self, outgoing: Outgoing) -> None:
+        self._line.send(outgoing.event, audio_ms=outgoing.audio_ms)
+
+    def _owed_since(self) -> float | None:
+        """Since when the provider owes an answer: to a request, to a turn, or to somebody who has spoken."""
+        now, detection = asyncio.get_running_loop().time(), self._told.config.turn_detection
+        owed = self._doings.owed or self._request is not None
+        if detection is not None:
+            waits = self._provider.turn_waits and detection.create_response
+            unended = self._turns.speaking and self._sound.quiet_ms >= TURN_END_MS
+            owed = owed or waits or unended
+        if not owed:
+            self._owed_at = None
+        elif self._owed_at is None:
+            self._owed_at = now
+        spoke_at = None if detection is None or self._turns.speaking else self._sound.spoke_at
+        return min((since for since in (self._owed_at, spoke_at) if since is not None), default=None)
 
     def _opening(self, again: bool, lost: bool) -> Opening:
         """What a new session is told: the settings, and, if it follows another, what has been said so far."""
-        events = self._told.opening()
+        events = [Outgoing(event) for event in self._told.opening()]
         if again:
             detection = self._told.config.turn_detection
             automatic = detection is not None and detection.create_response
@@ -168,9 +196,15 @@ class Relay(HeldCall):
                 self._outbox.put_event(told)
             for item in self._items.replay():
                 self._provider.hide(item["id"])
-                events.append(wire.encode("conversation.item.create", event_id=own_event_id(), item=item))
+                created = wire.encode("conversation.item.create", event_id=own_event_id(), item=item)
+                events.append(Outgoing(created))
             events += self._sound.again() if unheard.again else []
             self._doings.restart(ask=unheard.ask)
+            if unheard.ask:
+                self._request = None  # one answer is enough
+            if self._request is not None and not self._line.waits(self._request):
+                events.append(Outgoing(self._request))
+            self._owed_at = None
             return Opening(events, has_audio=unheard.again)
         return Opening(events)
 
@@ -198,6 +232,7 @@ class Relay(HeldCall):
         if response is None:
             return
         response.sounded = True
+        self._sound.answered()
         length_ms = self._sound.play(message, delta, aside=response.outside)
         self._items.sounds(delta.item_id, length_ms)
 
@@ -209,14 +244,28 @@ class Relay(HeldCall):
                     self._agent.learn(update.config.metadata)
                     self._outbox.put_event(self._announcer.session("session.updated", update.config))
             case "error" if event.error is not None:
+                self._request = None
                 self._take_error(message, event.error)
             case _:
+                self._note_service(event)
                 if self._provider.take(event):
                     self._outbox.put_text(message.decode())
                 for told in self._provider.added():
                     self._outbox.put_event(told)
                 self._tell_news(self._provider.news())
                 self._wait_until_played()
+
+    def _note_service(self, event: wire.ProviderEvent) -> None:
+        """What shows that the caller is heard, and that the session is any good: an answer is complete, or the
+        caller's words are known."""
+        if event.type.startswith(("input_audio_buffer.", "response.", "conversation.item.input_audio_")):
+            self._sound.answered()
+        if event.type == "response.created":
+            self._request = None
+        answered = event.type == "response.done" and event.response and event.response.status == "completed"
+        heard = event.type == "conversation.item.input_audio_transcription.completed" and event.transcript
+        if answered or heard:
+            self._line.served()
 
     def _take_error(self, message: bytes, error: wire.ErrorSeen) -> None:
         update = self._told.refused(error)

@@ -86,6 +86,11 @@ class RelayAgent:
         return not (self.responses or self._asked or self._wanted or self._to_say or self._awaited)
 
     @property
+    def owed(self) -> bool:
+        """The provider is to begin a response, or to go on with one."""
+        return bool(self.responses or self._asked)
+
+    @property
     def more_to_come(self) -> bool:
         """The turn's answer is not over with the response that is: tools are to be answered."""
         return bool(self._awaited or self._wanted or self._calling)

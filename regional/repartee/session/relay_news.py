@@ -74,6 +74,8 @@ class RelayNews:
         self._replies = 0
         self._told_speaking = False
         self.played_at: float | None = None
+        self.turn_waits = False
+        """The caller's turn has ended, and the provider has not begun to answer it."""
 
     def news(self) -> list[News]:
         """What has become of turns since this was asked."""
@@ -93,6 +95,7 @@ class RelayNews:
                 return self._speech_started(now)
             case "input_audio_buffer.speech_stopped":
                 self._told_speaking = False
+                self.turn_waits = True
                 self._news += self._turns.stopped(now, self._sound.speech_ended_at())
             case "input_audio_buffer.committed":
                 if self._turns.speaking or not self._turns.unanswered:  # committed by the client
@@ -116,6 +119,7 @@ class RelayNews:
 
     def _speech_started(self, now: float) -> bool:
         again, self._told_speaking = self._told_speaking, True
+        self.turn_waits = False
         if not again:
             self._news += self._turns.started(now)
             self._doings.caller_spoke()
@@ -155,6 +159,7 @@ class RelayNews:
     def _response(self, event: wire.ProviderEvent, now: float) -> None:
         match event.type:
             case "response.created" if event.response is not None:
+                self.turn_waits = False
                 self._doings.created(event.response)
             case "response.output_item.added" if event.item is not None and event.response_id:
                 self._output_added(event.response_id, event.item)
@@ -262,7 +267,8 @@ class RelayNews:
         provider answers turns without being asked."""
         answering = self._doings.answering
         left = Unheard([self._cut(response) for response in self._doings.responses.values()])
-        left.again = not lost or self._turns.speaking
+        left.again = not lost or self._turns.speaking or self._sound.suspects
+        self.turn_waits = False
         unheard = self._items.drop_unheard()
         self._words.clear()
         if lost and automatic and self._turns.unanswered and not self._doings.more_to_come:

@@ -3,13 +3,18 @@
 Converts nothing where the two wires agree. Knows whose audio it is only as far as the books on turns need it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
+from repartee.audio.loudness import LoudnessGate
+from repartee.audio.pcm import SAMPLE_BYTES, duration_ms, level
 from repartee.audio.recent import RecentAudio
 from repartee.audio.speech_end import CallerAudio, leading_silence_ms
+from repartee.audio.talker import Talker
 from repartee.session.outbox import Outbox
 from repartee.session.phrases import Recording
+from repartee.session.provider_line import Outgoing
 from repartee.turn.relayed_turns import News, RelayedTurns
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder
 from repartee.wire.provider_session import PROVIDER_HZ, provider_format
@@ -22,8 +27,11 @@ PREROLL_MS = 500.0
 UTTERANCE_MS = 15_000.0
 """So much is kept of what the caller says, until it is answered."""
 
+SUSPECT_MS = 8_000.0
+"""So much is kept of sound to which the provider has said nothing."""
+
 PIECE_BYTES = 48_000
-"""Audio kept is sent again in pieces no longer than this (a second)."""
+"""Audio is sent in pieces no longer than this (a second)."""
 
 
 class RelaySound:
@@ -34,7 +42,7 @@ class RelaySound:
         outbox: Outbox,
         turns: RelayedTurns,
         *,
-        hear: Callable[[str], None],
+        hear: Callable[[Outgoing], None],
         news: Callable[[list[News]], None],
     ) -> None:
         self._outbox = outbox
@@ -45,6 +53,8 @@ class RelaySound:
         self._encoders: dict[str, AudioEncoder] = {}
         self._places: dict[str, AudioDelta] = {}
         self._received_bytes = 0
+        self._gate = LoudnessGate()
+        self._quiet_ms = 0.0
         self._use(SessionConfig())
 
     def _use(self, config: SessionConfig) -> None:
@@ -53,6 +63,7 @@ class RelaySound:
         self._hz = PROVIDER_HZ if config.input_format.encoding == "audio/pcm" else config.input_format.hz
         self._decoder = AudioDecoder(config.input_format, self._hz)
         self._caller = CallerAudio(self._hz)
+        self._talker = Talker(self._hz)
         self._as_it_comes = provider_format(config.input_format) == config.input_format
         self._per_ms = provider_format(config.input_format).bytes_per_ms
         out = provider_format(config.output_format)
@@ -77,19 +88,54 @@ class RelaySound:
         self._received_bytes += len(audio)
         self._caller.append(pcm, time.monotonic())
         passed = audio if self._as_it_comes else pcm
-        if passed:
-            held_ms = UTTERANCE_MS if self._turns.speaking or self._turns.unanswered else PREROLL_MS
-            self._recent.append(passed, int(held_ms * self._per_ms))
-            self._hear(append_audio(passed))
+        if not passed:
+            return
+        self._listen(pcm)
+        held_ms = SUSPECT_MS if self._talker.suspects else PREROLL_MS
+        if self._turns.speaking or self._turns.unanswered:
+            held_ms = UTTERANCE_MS
+        self._recent.append(passed, int(held_ms * self._per_ms))
+        for piece in self._pieces(passed):
+            self._hear(piece)
+
+    def _listen(self, pcm: bytes) -> None:
+        """Follow whether somebody speaks, and in vain."""
+        self._quiet_ms += duration_ms(len(pcm), self._hz)
+        if self._gate.is_open(level(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES])):
+            self._quiet_ms = 0.0
+        if not self._turns.speaking:
+            self._talker.feed(pcm, asyncio.get_running_loop().time())
+
+    @property
+    def spoke_at(self) -> float | None:
+        """When somebody began to speak to whom the provider has said nothing (s, the loop's time)."""
+        return self._talker.spoke_at
+
+    @property
+    def suspects(self) -> bool:
+        """Somebody may have spoken to whom the provider has said nothing."""
+        return self._talker.suspects
+
+    @property
+    def quiet_ms(self) -> float:
+        """How much audio has come since the last that was louder than the noise."""
+        return self._quiet_ms
+
+    def answered(self) -> None:
+        """The provider has said something."""
+        self._talker.answered()
 
     def speech_ended_at(self) -> float | None:
         """When the last sample of the caller's speech arrived."""
         return self._caller.speech_ended_at()
 
-    def again(self) -> list[str]:
+    def again(self) -> list[Outgoing]:
         """Events that hand on once more what is kept."""
-        audio = b"".join(self._recent.pieces())
-        return [append_audio(audio[at : at + PIECE_BYTES]) for at in range(0, len(audio), PIECE_BYTES)]
+        return self._pieces(b"".join(self._recent.pieces()))
+
+    def _pieces(self, audio: bytes) -> list[Outgoing]:
+        pieces = (audio[at : at + PIECE_BYTES] for at in range(0, len(audio), PIECE_BYTES))
+        return [Outgoing(append_audio(piece), len(piece) / self._per_ms) for piece in pieces]
 
     def forget(self) -> None:
         """What was kept has been answered, or is not wanted."""

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,23 @@ from tests.regional.app.running import until
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
+from repartee.agent.notices import Notices
 from repartee.agent.prefetch import PrefetchFigures
 from repartee.errors import VoiceError
 from repartee.latency.timeline import TurnTrace
+from repartee.pool.policy import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.session.held_call import CallEnd, CallSettings, ClientSide
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
+from repartee.turn.session_watch import WatchPolicy
 from standins.faults import Fault
 from standins.server import Config, Running, serve
+from standins.voice import synthesise
 
 DEADLINE_S = 10.0
-QUICK = LinePolicy(attempts=2, look_s=0.02, quiet_s=0.3)
+QUICK = LinePolicy(watch=WatchPolicy(away_s=1.0, tell_after_s=0.6), look_s=0.02, watch_s=0.02, quiet_s=0.3)
 
 
 class Watcher:
@@ -53,13 +58,20 @@ class Watcher:
 class Stage:
     """One relayed call."""
 
-    def __init__(self, providers: Running, speech: OpenAIRealtime, agent: Agent, phrases: Phrases) -> None:
+    def __init__(
+        self,
+        providers: Running,
+        speech: OpenAIRealtime,
+        agent: Agent,
+        phrases: Phrases,
+        line: LinePolicy = QUICK,
+    ) -> None:
         self.providers, self.watcher = providers, Watcher()
         self.events: list[dict[str, Any]] = []
         self._read = 0
         self._came = asyncio.Event()
         self._sent: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
-        resources = RelayResources(speech, phrases, Experience(), self._learn, line=QUICK)
+        resources = RelayResources(speech, phrases, Experience(), self._learn, line=line)
         settings = CallSettings("call", "here", metadata={"account": "savings"})
         self.relay = Relay(
             settings, agent, resources, self.watcher, ClientSide(self._sent.get, self._receive)
@@ -85,6 +97,14 @@ class Stage:
     async def speaks(self, ms: int = 500, pause_ms: int = 300) -> None:
         times = np.arange(24 * ms) / 24_000
         audio = (8_000 * np.sin(2 * np.pi * 180 * times)).astype("<i2").tobytes() + bytes(48 * pause_ms)
+        for start in range(0, len(audio), 960):
+            frame = base64.b64encode(audio[start : start + 960]).decode()
+            self.sends("input_audio_buffer.append", audio=frame)
+            await asyncio.sleep(0.02)
+
+    async def says(self, text: str, *, quiet_ms: int) -> None:
+        """In the stand-ins' voice."""
+        audio = synthesise(text).pcm + bytes(48 * quiet_ms)
         for start in range(0, len(audio), 960):
             frame = base64.b64encode(audio[start : start + 960]).decode()
             self.sends("input_audio_buffer.append", audio=frame)
@@ -133,17 +153,30 @@ def said_in(done: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def on_stage(
-    agent: Agent, *, profile: str = "instant", recorded: bool = False, **config: Any
+    agent: Agent,
+    *,
+    profile: str = "instant",
+    recorded: bool = False,
+    silent: Fault | None = None,
+    line: LinePolicy = QUICK,
+    **config: Any,
 ) -> AsyncIterator[Stage]:
-    """A call with this agent, and nothing left of it afterwards."""
+    """A call with this agent, and nothing left of it afterwards. ``silent`` strikes the call's first session."""
     before = asyncio.all_tasks()
     async with serve(Config(profile=profile, light=True)) as providers:
         speech = OpenAIRealtime(RealtimeConfig(f"{providers.base_url}/v1", "key", **config))
+        if silent is not None and not recorded:
+            providers.state.faults.put(silent)
         await speech.start()
         phrases = Phrases(RealtimeVoice(speech))
         if recorded:
-            await phrases.record(agent.phrases, name=None, language="en")
-        stage = Stage(providers, speech, agent, phrases)
+            await phrases.record((*agent.phrases, *agent.notices.phrases), name=None, language="en")
+            if silent is not None:
+                providers.state.faults.put(silent)
+                for session in list(providers.state.realtime_sessions):
+                    session.expire()
+                await until(lambda: not any(pool.idle for pool in speech.pools()))
+        stage = Stage(providers, speech, agent, phrases, line)
         try:
             yield stage
         finally:
@@ -383,3 +416,48 @@ async def test_what_the_provider_alone_understands_is_passed_on() -> None:
         await stage.speaks(500, 500)
         await stage.speaks(0, 260)
         assert (await stage.hears("input_audio_buffer.speech_stopped"))["audio_end_ms"] == 1200
+
+
+ONE = PoolSettings(spare=1, single_use=True, max_age_s=600.0, keepalive_s=None)
+WATCHED = replace(QUICK, watch=WatchPolicy(silent_s=1.0, exchange_every_s=4.0, tell_after_s=0.6, away_s=1.0))
+
+
+async def test_an_answer_that_is_owed_comes_from_another_session() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime")
+    silent = Fault("silent", "openai-realtime", after_messages=4)
+    async with on_stage(agent, silent=silent, line=WATCHED, pool=ONE) as stage:
+        await stage.hears("session.created")
+        stage.asks("Where are you?")
+        assert "Mill Street" in await stage.hears_words()
+        assert stage.providers.state.stats.of("openai-realtime").closed >= 1
+        assert "error" not in stage.types
+        asked = [
+            e for e in stage.events if e["type"] == "conversation.item.added" and e["item"]["role"] == "user"
+        ]
+        assert len(asked) <= 1
+
+
+async def test_somebody_who_speaks_to_a_session_that_says_nothing_is_heard_by_another() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime")
+    silent = Fault("silent", "openai-realtime", after_messages=2)
+    async with on_stage(agent, silent=silent, line=WATCHED, pool=ONE) as stage:
+        await stage.hears("session.created")
+        await stage.says("Hello, can you tell me where you are, please?", quiet_ms=4_000)
+        await stage.hears("conversation.item.input_audio_transcription.completed")
+        assert await stage.hears_words()
+        assert "error" not in stage.types
+
+
+async def test_a_caller_of_sessions_that_say_nothing_is_told_and_the_call_ends_in_words() -> None:
+    agent = Agent(
+        "Be kind.", model="gpt-realtime", notices=Notices(unheard="One moment.", goodbye="Goodbye.")
+    )
+    silent = Fault("silent", "openai-realtime", after_messages=2, count=50)
+    async with on_stage(agent, recorded=True, silent=silent, line=WATCHED, pool=ONE) as stage:
+        await stage.hears("session.created")
+        stage.asks("Where are you?")
+        assert await stage.hears_words() == "One moment."
+        assert await stage.hears_words() == "One moment."
+        assert await stage.hears_words() == "Goodbye."
+        assert (await stage.hears("error"))["error"]["code"] == "model_failed"
+        assert await asyncio.wait_for(stage.running, DEADLINE_S) is CallEnd.PROVIDERS_GONE
