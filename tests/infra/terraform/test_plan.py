@@ -96,6 +96,24 @@ def test_what_was_applied_stays_as_it_is(deployment: Deployment) -> None:
     assert counts(deployment.plan()) == (0, 0, 0)
 
 
+def test_a_saved_plan_says_what_it_would_destroy_and_applies_with_the_secrets(deployment: Deployment) -> None:
+    """The order of `make deploy`: plan, look, apply; the secrets are in the environment, and in no plan."""
+
+    def deletions() -> list[str]:
+        shown = json.loads(deployment.run("show", "-json", "deploy.tfplan"))
+        assert not any(secret in json.dumps(shown) for secret in SECRETS.values())
+        return [c["address"] for c in shown["resource_changes"] if c["change"]["actions"] == ["delete"]]
+
+    deployment.enable("us-east")
+    deployment.plan("-out=deploy.tfplan")
+    assert any("eu-west" in address for address in deletions())
+    deployment.enable("us-east", "eu-west")
+    deployment.plan("-out=deploy.tfplan")
+    assert not deletions()
+    deployment.run("apply", "-input=false", "-no-color", "deploy.tfplan")
+    deployment.apply()
+
+
 def test_adding_a_region_changes_none_of_the_others(deployment: Deployment) -> None:
     deployment.enable("us-east", "eu-west", "ap-northeast")
     plan = deployment.plan()
