@@ -90,7 +90,6 @@ async def world(
                 "CLOUDFLARE_API_BASE_URL": account.url,
                 "CLOUDFLARE_API_TOKEN": TOKEN,
                 "AWS_ACCESS_KEY_ID": "key-of-the-tests",
-                "MAKEFLAGS": " ".join(f"-o .venv/.stamps/{stamp}" for stamp in STAMPS),
             }
             yield made
 
@@ -106,7 +105,7 @@ def install_programs(folder: Path) -> None:
 
 def install_venv(folder: Path) -> None:
     """As `make` sets it up: this environment under the clone's name, and the stamps that say so."""
-    (folder / ".stamps").mkdir(parents=True)  # make takes them as they are: MAKEFLAGS
+    (folder / ".stamps").mkdir(parents=True)
     for name in ("bin", "lib", "pyvenv.cfg"):
         (folder / name).symlink_to(Path(sys.prefix) / name)
     for stamp in STAMPS:
