@@ -218,7 +218,7 @@ def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:
     if not session:
         return None
     try:
-        patch = msgspec.convert(session, SessionPatch)
+        patch = msgspec.json.decode(msgspec.json.encode(session), type=SessionPatch)
         SessionConfig().updated(patch)
         return patch
     except (msgspec.ValidationError, ClientProtocolError) as error:

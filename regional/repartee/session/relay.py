@@ -142,8 +142,7 @@ class Relay(HeldCall):
         self._asked_at = time.monotonic()
         match event:
             case w.SessionUpdate(session=patch):
-                session = msgspec.json.decode(text)["session"]
-                self._line.send(self._told.change(patch, session, event.event_id))
+                self._line.send(self._told.change(patch, text, event.event_id))
                 self._apply()
             case w.ClearOutput():
                 self._line.send(wire.encode("response.cancel"))

@@ -69,15 +69,16 @@ class RelaySettings:
         )
         self.config = config.updated(self._ticket) if self._ticket else config
 
-    def change(self, patch: SessionPatch, session: Mapping[str, Any], event_id: str | None) -> str:
-        """The client wants other settings; ``session`` is its object as it came. Returns the event for the provider.
+    def change(self, patch: SessionPatch, text: str, event_id: str | None) -> str:
+        """The client wants other settings; ``text`` is its event as it came. Returns the event for the provider.
 
         They count from now on, as the client does not wait either. Raises ClientProtocolError; then nothing is
         changed.
         """
         config = self.config.updated(patch)
+        own = own_settings(text)
         update = Update(config, self.config, event_id)
-        self.config, self._own = config, wire.merged(self._own, own_settings(session))
+        self.config, self._own = config, wire.merged(self._own, own)
         return self._event(update)
 
     def opening(self) -> list[str]:

@@ -5,10 +5,10 @@ that names the event, the field and what was wrong, in the form of OpenAI's ``er
 nothing to us are ignored, as the protocol grows.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from repartee.errors import ClientProtocolError
 
@@ -88,7 +88,8 @@ class FunctionTool(_Part, frozen=True):
     name: ToolName
     type: Literal["function"] = "function"
     description: str = ""
-    parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: Raw = Raw(b'{"type":"object","properties":{}}')
+    """JSON as it came: nobody here looks into it, and reading a megabyte of it takes a second."""
 
 
 class FunctionChoice(_Part, frozen=True):
@@ -143,7 +144,7 @@ class ResponseParams(_Part, frozen=True):
     max_output_tokens: MaxTokens | None = None
     metadata: Metadata | None = None
     conversation: Short = "auto"
-    input: list[Any] | None = None
+    input: Raw = Raw()
 
 
 class _ClientEvent(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
@@ -214,8 +215,8 @@ ClientEvent = (
 
 
 class _Envelope(msgspec.Struct):
-    type: Any = None
-    event_id: Any = None
+    type: Raw = Raw()
+    event_id: Raw = Raw()
 
 
 _decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
@@ -248,18 +249,27 @@ def _check_length(frame: str | bytes, other_bytes: int) -> None:
         envelope = _envelope_decoder.decode(frame)
     except _UNREADABLE as error:
         raise _explained(frame, str(error)) from None
-    if envelope.type != AppendAudio.__struct_config__.tag:
-        name = envelope.type[:80] if isinstance(envelope.type, str) else "An event"
+    name = _text(envelope.type)
+    if name != AppendAudio.__struct_config__.tag:
         raise ClientProtocolError(
-            f"{name} may be {other_bytes} bytes long; only audio may be longer.",
+            f"{(name or 'An event')[:80]} may be {other_bytes} bytes long; only audio may be longer.",
             code="event_too_large",
             event_id=_event_id(envelope),
         )
 
 
+def _text(raw: Raw) -> str | None:
+    """A JSON value as text, if it is text."""
+    value = bytes(raw)
+    try:
+        return msgspec.json.decode(value, type=str) if value.startswith(b'"') else None
+    except _UNREADABLE:
+        return "?"
+
+
 def _event_id(envelope: _Envelope) -> str | None:
-    known = isinstance(envelope.event_id, str) and len(envelope.event_id) <= MAX_ID_CHARS
-    return str(envelope.event_id) if known else None
+    event_id = _text(envelope.event_id)
+    return event_id if event_id is not None and len(event_id) <= MAX_ID_CHARS else None
 
 
 def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
@@ -269,13 +279,14 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
     except _UNREADABLE:
         return ClientProtocolError("Each text frame must be one JSON object.", code="invalid_json")
     event_id = _event_id(envelope)
-    if not isinstance(envelope.type, str):
+    name = _text(envelope.type)
+    if name is None:
         return ClientProtocolError(
             "The event has no 'type'.", code="missing_required_parameter", param="type", event_id=event_id
         )
-    if envelope.type not in EVENT_TYPES:
+    if name not in EVENT_TYPES:
         return ClientProtocolError(
-            f"There is no event {envelope.type[:80]!r}. Supported: {', '.join(sorted(EVENT_TYPES))}.",
+            f"There is no event {name[:80]!r}. Supported: {', '.join(sorted(EVENT_TYPES))}.",
             code="invalid_value",
             param="type",
             event_id=event_id,

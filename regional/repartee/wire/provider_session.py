@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from repartee.errors import ClientProtocolError
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.relay_events import merged, tools_json
+from repartee.wire.relay_events import merged
 from repartee.wire.session_config import SessionConfig
 
 PROVIDER_HZ = 24_000
@@ -20,22 +21,38 @@ PASSED_ON_INPUT = ("turn_detection", "noise_reduction", "transcription")
 PASSED_ON_OUTPUT = ("speed",)
 """Settings that mean nothing to us, and something to the provider."""
 
+MAX_PASSED_ON_BYTES = 16_000
+"""Each of them, and ``audio``."""
+
 
 def provider_format(wanted: WireFormat) -> WireFormat:
     """The format to speak to the provider in: the client's own, so that nothing is converted, if it can be had."""
     return wanted if wanted.encoding != "audio/pcm" else WireFormat("audio/pcm", PROVIDER_HZ)
 
 
-def own_settings(session: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a client's session object is for the provider alone."""
-    found: dict[str, Any] = {key: session[key] for key in PASSED_ON if key in session}
-    audio: Any = session.get("audio")
+def own_settings(text: str) -> dict[str, Any]:
+    """What of a client's session.update is for the provider alone. Raises ClientProtocolError if that is too much."""
+    session = msgspec.json.decode(text, type=_Update).session
+    found = {key: _read(session[key], key) for key in PASSED_ON if key in session}
+    audio: Any = _read(session["audio"], "audio") if "audio" in session else None
     parts = {"input": PASSED_ON_INPUT, "output": PASSED_ON_OUTPUT} if isinstance(audio, Mapping) else {}
     for way, keys in parts.items():
         given = audio.get(way)
         if isinstance(given, Mapping) and (kept := {key: given[key] for key in keys if key in given}):
             found.setdefault("audio", {})[way] = kept
     return found
+
+
+class _Update(msgspec.Struct):
+    session: dict[str, msgspec.Raw]
+
+
+def _read(setting: msgspec.Raw, name: str) -> Any:
+    if memoryview(setting).nbytes > MAX_PASSED_ON_BYTES:
+        raise ClientProtocolError(
+            f"{name!r} may be {MAX_PASSED_ON_BYTES} bytes long.", param=f"session.{name}"
+        )
+    return msgspec.json.decode(setting)
 
 
 def provider_session(
@@ -59,7 +76,7 @@ def provider_session(
         "type": "realtime",
         "instructions": instructions,
         "output_modalities": ["audio"] if config.spoken else ["text"],
-        "tools": [*agent_tools, *tools_json(config.tools)],
+        "tools": [*agent_tools, *config.tools],
         "tool_choice": msgspec.to_builtins(config.tool_choice),
         "max_output_tokens": config.max_tokens,
         "audio": {

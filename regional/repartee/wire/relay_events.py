@@ -5,7 +5,7 @@ came. Pure: no time, no socket.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -152,9 +152,3 @@ def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(known, Mapping)
         new[key] = merged(known, value) if both else value  # type: ignore[arg-type]
     return new
-
-
-def tools_json(tools: Sequence[Any]) -> list[dict[str, Any]]:
-    """A client's tools, as the provider wants them."""
-    found: list[dict[str, Any]] = msgspec.to_builtins(list(tools))
-    return found

@@ -4,11 +4,13 @@ A session.update is applied as a whole or not at all: settings are immutable, an
 with the parameter's name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET
 
 from repartee.errors import ClientProtocolError
@@ -87,7 +89,7 @@ class SessionConfig:
             "model": self.model,
             "output_modalities": ["audio"] if self.spoken else ["text"],
             "instructions": self.instructions,
-            "tools": msgspec.to_builtins(list(self.tools)),
+            "tools": list(self.tools),
             "tool_choice": msgspec.to_builtins(self.tool_choice),
             "max_output_tokens": self.max_tokens,
             "audio": {
@@ -128,24 +130,28 @@ def checked_tools(tools: Sequence[FunctionTool], param: str) -> Sequence[Functio
     if len(set(names)) < len(names):
         raise ClientProtocolError("Two tools have the same name.", param=param)
     for tool in tools:
-        if _is_too_deep(tool.parameters):
+        schema = bytes(tool.parameters)
+        if not schema.startswith(b"{"):
+            raise ClientProtocolError(f"The parameters of {tool.name!r} are no JSON object.", param=param)
+        if _is_too_deep(schema):
             raise ClientProtocolError(
                 f"The parameters of {tool.name!r} are nested more than {MAX_SCHEMA_DEPTH} levels deep.",
                 param=param,
             )
-    return tuple(tools)
+    # Raw JSON is a view of the whole event.
+    return tuple(msgspec.structs.replace(tool, parameters=tool.parameters.copy()) for tool in tools)
 
 
-def _is_too_deep(schema: Any) -> bool:
-    level = [schema]
-    for _ in range(MAX_SCHEMA_DEPTH):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-    return bool(level)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _is_too_deep(schema: bytes) -> bool:
+    """Whether valid JSON is nested too deep; without reading it, which takes long for what is meant to take long."""
+    rest = _STRING.sub(b"", schema).translate(_BRACKETS, _NO_BRACKETS)
+    steps = ord("\\") - np.frombuffer(rest, dtype=np.int8)  # the character between the two brackets
+    return int(np.cumsum(steps, dtype=np.int32).max()) > MAX_SCHEMA_DEPTH
 
 
 def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
@@ -166,7 +172,8 @@ def chat_tool_choice(choice: ToolChoice) -> str:
 
 def checked_response(params: ResponseParams) -> ResponseParams:
     """Raises ClientProtocolError for what a single response cannot be given."""
-    if params.conversation != "auto" or params.input is not None:
+    has_input = bytes(params.input) not in (b"", b"null")
+    if params.conversation != "auto" or has_input:
         raise ClientProtocolError(
             "Responses outside the conversation are not supported: leave out 'conversation' and 'input'.",
             code="unsupported_parameter",

@@ -120,8 +120,9 @@ def test_tools_need_names_of_their_own() -> None:
 
 
 def test_tools_reach_the_model_in_its_own_form() -> None:
-    tool = FunctionTool("lookup", description="Looks up.", parameters={"type": "object"})
-    assert chat_tools([tool]) == [
+    parameters = msgspec.Raw(b'{"type":"object"}')
+    tool = FunctionTool("lookup", description="Looks up.", parameters=parameters)
+    assert msgspec.json.decode(msgspec.json.encode(chat_tools([tool]))) == [
         {
             "type": "function",
             "function": {"name": "lookup", "description": "Looks up.", "parameters": {"type": "object"}},
@@ -156,7 +157,7 @@ def test_the_session_object_is_the_sdks() -> None:
         )
     )
     told = {"type": "session.updated", "event_id": "e", "session": config.as_json("sess_1")}
-    session = TypeAdapter(SessionUpdatedEvent).validate_json(json.dumps(told)).session
+    session = TypeAdapter(SessionUpdatedEvent).validate_json(msgspec.json.encode(told)).session
     assert session.type == "realtime"
     assert session.instructions == "Be kind."
     assert session.max_output_tokens == 150
@@ -174,6 +175,15 @@ def test_the_session_object_can_be_sent_back_as_an_update() -> None:
     assert BEFORE.updated(patch(**told)) == BEFORE
     plain = SessionConfig()
     assert plain.updated(patch(**plain.as_json("sess_1"))) == plain
+
+
+def test_a_tools_parameters_are_an_object() -> None:
+    assert refused(tools=[{"name": "x", "parameters": [1]}]).param == "session.tools"
+
+
+def test_brackets_in_texts_are_not_nested() -> None:
+    text = r"[{\\" * 100 + r"\"[["
+    BEFORE.updated(patch(tools=[{"name": "x", "parameters": {text: [text, {}, [[]]]}}]))
 
 
 @pytest.mark.parametrize("depth", [MAX_SCHEMA_DEPTH + 1, 500])
@@ -198,7 +208,7 @@ def test_a_response_may_have_settings_of_its_own() -> None:
     ("params", "param"),
     [
         (ResponseParams(conversation="none"), "response.conversation"),
-        (ResponseParams(input=[]), "response.input"),
+        (ResponseParams(input=msgspec.Raw(b"[]")), "response.input"),
         (ResponseParams(output_modalities=["text", "audio"]), "response.output_modalities"),
         (ResponseParams(max_output_tokens=0), "response.max_output_tokens"),
         (ResponseParams(tools=[FunctionTool("a"), FunctionTool("a")]), "response.tools"),
