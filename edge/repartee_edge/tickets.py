@@ -74,8 +74,10 @@ class TicketKeys:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a verified ticket says. ``subject`` is the API key's id; times are seconds since the epoch.
+    """What a verified ticket says. Times are seconds since the epoch.
 
+    ``subject`` is whose calls are counted together, an API key's id or a browser token's; ``limit`` is how many of
+    them may be under way at once, None for any number.
     ``origin`` is the web origin a browser token was bound to; ``metadata`` and ``session`` are what the caller gave
     when it asked for the token: words about the call, and the initial ``session.update`` of its client secret.
     """
@@ -88,6 +90,7 @@ class Ticket:
     origin: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     session: Mapping[str, Any] | None = None
+    limit: int | None = None
 
 
 def key_id(key: str) -> str:
@@ -105,8 +108,12 @@ def sign(
     origin: str | None = None,
     metadata: Mapping[str, str] | None = None,
     session: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> str:
-    """A ticket for one session in one region, valid for ``ttl_s`` seconds from ``now``."""
+    """A ticket for one session in one region, valid for ``ttl_s`` seconds from ``now``.
+
+    ``limit`` is how many calls of ``subject`` may be under way at once.
+    """
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": region,
@@ -115,7 +122,7 @@ def sign(
         "iat": int(now),
         "exp": int(now) + ttl_s,
     }
-    optional = {"org": origin, "meta": dict(metadata) if metadata else None, "ses": session}
+    optional = {"org": origin, "meta": dict(metadata) if metadata else None, "ses": session, "lim": limit}
     claims.update({key: value for key, value in optional.items() if value is not None})
     return jwt.encode(claims, keys.current, algorithm=ALGORITHM, headers={"kid": key_id(keys.current)})
 
@@ -224,8 +231,11 @@ def _verified_claims(keys: TicketKeys, token: str) -> dict[str, Any]:
 def _ticket(claims: Mapping[str, Any], region: str) -> Ticket:
     strings = (claims["sub"], claims["jti"])
     times = (claims["iat"], claims["exp"])
-    if not all(isinstance(value, str) for value in strings) or not all(
-        isinstance(value, int) for value in times
+    limit = claims.get("lim")
+    if (
+        not all(isinstance(value, str) for value in strings)
+        or not all(isinstance(value, int) for value in times)
+        or not (limit is None or isinstance(limit, int))
     ):
         raise TicketMalformed("this ticket lacks what every ticket has")
     return Ticket(
@@ -237,4 +247,5 @@ def _ticket(claims: Mapping[str, Any], region: str) -> Ticket:
         origin=claims.get("org"),
         metadata=claims.get("meta") or {},
         session=claims.get("ses"),
+        limit=limit,
     )

@@ -56,3 +56,7 @@ class AdmissionRefused(VoiceError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyCalls(AdmissionRefused):
+    """The caller has as many calls as it may have at once; the worker may well have room for others."""

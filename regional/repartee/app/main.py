@@ -24,9 +24,10 @@ from repartee.app.background import one_worker, reporting, watching
 from repartee.app.membership import Membership
 from repartee.app.services import Services
 from repartee.app.shared_metrics import whole_region
+from repartee.app.subjects import Subjects
 from repartee.app.telemetry import Telemetry, open_latency_log
 from repartee.app.worker import Worker, WorkerConfig, WorkerState
-from repartee.errors import AdmissionRefused
+from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         worker = Worker(config, services, telemetry)
         if membership:
             worker.slots = Slots(config.settings.max_calls, membership)
+            worker.subjects = Subjects(membership)
             worker.gate = replace(worker.gate, seen=membership)
         app.state.worker = worker
         await services.start()
@@ -155,12 +157,16 @@ async def session(websocket: WebSocket) -> None:
         slot.enter_context(worker.slots.one())
         with slot:
             ticket = worker.gate.check(websocket.headers, offered, time.time())
+            if ticket:
+                slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))
             await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
             await worker.hold_call(websocket, ticket, slot.pop_all())
     except AdmissionRefused as refusal:
         worker.telemetry.calls.labels("refused").inc()
         headers = {"Retry-After": str(refusal.retry_after_s)}
-        await websocket.send_denial_response(_error(503, "server_busy", str(refusal), headers))
+        is_callers = isinstance(refusal, TooManyCalls)
+        status, code = (429, "too_many_calls") if is_callers else (503, "server_busy")
+        await websocket.send_denial_response(_error(status, code, str(refusal), headers))
     except TicketError as error:
         worker.telemetry.tickets_refused.labels(error.reason).inc()
         await websocket.send_denial_response(_error(401, f"ticket_{error.reason}", str(error)))

@@ -70,6 +70,14 @@ class Membership:
         self._table.give_slot_back(self._index)
         self._tell(Word.CHANGED)
 
+    def take_call(self, subject: str, limit: int) -> bool:
+        """Count one more call of this subject's, if the region has fewer than ``limit``."""
+        return self._table.take_call(self._index, subject, limit)
+
+    def give_call_back(self, subject: str) -> None:
+        """A call of this subject's is over."""
+        self._table.give_call_back(self._index, subject)
+
     def use(self, ticket: Ticket, now: float) -> None:
         """Mark a verified ticket as used. Raises TicketReplayed."""
         self._table.use_ticket(ticket, now)

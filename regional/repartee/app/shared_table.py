@@ -1,10 +1,10 @@
 """What the processes of one region know of each other: a small table in memory that they share.
 
-Owns its layout, the lock, the call slots and the tickets that all of them count together. Must not know how the
-processes are started or how connections reach them. Linux and macOS.
+Owns its layout, the lock, and what all of them count together: call slots, tickets, the calls of each subject. Must
+not know how the processes are started or how connections reach them. Linux and macOS.
 
-Each process has a row that it alone writes; the slots and the tickets are taken under a lock of the kernel's, which
-gives it back when its holder dies.
+Each process has a row that it alone writes, and a list of the subjects of its calls. Slots, tickets and calls are
+taken under a lock of the kernel's, which gives it back when its holder dies.
 """
 
 import fcntl
@@ -40,7 +40,8 @@ class _Header(IntEnum):
 
 class Column(IntEnum):
     """What a process says of itself: whether it takes connections over, is warm, drains; its call slots taken, the
-    connections it has been given, and those of them that have not asked for anything yet."""
+    connections it has been given, those of them that have not asked for anything yet, and the length of its list of
+    subjects."""
 
     STARTED = 0
     READY = 1
@@ -48,6 +49,7 @@ class Column(IntEnum):
     TAKEN = 3
     RECEIVED = 4
     UNSETTLED = 5
+    SUBJECTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Row:
     taken: int = 0
     received: int = 0
     unsettled: int = 0
+    subjects: int = 0
 
 
 class SharedTable:
@@ -71,7 +74,8 @@ class SharedTable:
         self._words = memoryview(self._memory).cast("Q")
         self.processes = self._words[_Header.PROCESSES]
         self.slots = self._words[_Header.SLOTS]
-        self._tickets_at = HEADER_WORDS + self.processes * ROW_WORDS
+        self._subjects_at = HEADER_WORDS + self.processes * ROW_WORDS
+        self._tickets_at = self._subjects_at + self.processes * self.slots
 
     def __repr__(self) -> str:
         rows = ", ".join(str(row.taken) for row in self.rows())
@@ -80,7 +84,7 @@ class SharedTable:
     @classmethod
     def create(cls, processes: int, slots: int) -> "SharedTable":
         """A new table for so many processes, which share so many call slots. Raises OSError."""
-        words = HEADER_WORDS + processes * ROW_WORDS + 2 * TICKET_PLACES
+        words = HEADER_WORDS + processes * (ROW_WORDS + slots) + 2 * TICKET_PLACES
         with tempfile.TemporaryFile(buffering=0) as file:
             file.truncate(words * WORD_BYTES)
             file.write(b"".join(number.to_bytes(WORD_BYTES, sys.byteorder) for number in (processes, slots)))
@@ -140,11 +144,34 @@ class SharedTable:
         """A process's call is over."""
         self.write(index, Column.TAKEN, self.row(index).taken - 1)
 
+    def take_call(self, index: int, subject: str, limit: int) -> bool:
+        """Count a process's call as one of this subject's, if all processes have fewer than ``limit`` of them."""
+        mark, _ = _marks(subject)
+        with self._locked():
+            lists = [self._subjects_of(process) for process in range(self.processes)]
+            if sum(marks.count(mark) for marks in lists) >= limit:
+                return False
+            count = len(lists[index])
+            self._words[self._subjects_at + index * self.slots + count] = mark
+            self.write(index, Column.SUBJECTS, count + 1)
+            return True
+
+    def give_call_back(self, index: int, subject: str) -> None:
+        """A process's call of this subject's is over. The last of its list takes the place."""
+        mark, _ = _marks(subject)
+        with self._locked():
+            marks = self._subjects_of(index)
+            start = self._subjects_at + index * self.slots
+            self._words[start + marks.index(mark)] = marks[-1]
+            self.write(index, Column.SUBJECTS, len(marks) - 1)
+
+    def _subjects_of(self, index: int) -> list[int]:
+        start = self._subjects_at + index * self.slots
+        return self._words[start : start + self.row(index).subjects].tolist()
+
     def use_ticket(self, ticket: Ticket, now: float) -> None:
         """Mark a verified ticket as used, in all processes. Raises TicketReplayed if it was."""
-        digest = hashlib.sha256(ticket.jti.encode()).digest()
-        mark = int.from_bytes(digest[:WORD_BYTES], "big") | 1
-        first = int.from_bytes(digest[WORD_BYTES : 2 * WORD_BYTES], "big")
+        mark, first = _marks(ticket.jti)
         with self._locked():
             free = None
             for step in range(TICKET_PROBES):
@@ -165,3 +192,10 @@ class SharedTable:
             yield
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
+
+
+def _marks(name: str) -> tuple[int, int]:
+    """Two words that stand for a name; the first is not 0."""
+    digest = hashlib.sha256(name.encode()).digest()
+    first, second = digest[:WORD_BYTES], digest[WORD_BYTES : 2 * WORD_BYTES]
+    return int.from_bytes(first, "big") | 1, int.from_bytes(second, "big")

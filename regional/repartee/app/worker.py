@@ -18,6 +18,7 @@ from repartee.app.admission import Slots, TicketGate
 from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
 from repartee.app.settings import Settings
+from repartee.app.subjects import Subjects
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
 from repartee.session.call import Call
@@ -82,6 +83,7 @@ class Worker:
         self.services = services
         self.telemetry = telemetry
         self.slots = Slots(settings.max_calls)
+        self.subjects = Subjects()
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
         self._calls: set[HeldCall] = set()

@@ -49,6 +49,27 @@ def test_a_process_that_is_gone_holds_no_slots(tables: tuple[SharedTable, Shared
     assert first.take_slot(0)
 
 
+def test_the_calls_of_a_subject_are_counted_over_all(tables: tuple[SharedTable, SharedTable]) -> None:
+    first, second = tables
+    assert [first.take_call(0, "a", 2), second.take_call(1, "a", 2)] == [True, True]
+    assert [first.take_call(0, "a", 2), second.take_call(1, "a", 2)] == [False, False]
+    assert second.take_call(1, "b", 2)
+    second.give_call_back(1, "a")
+    assert first.take_call(0, "a", 2)
+    assert not second.take_call(1, "a", 2)
+    second.give_call_back(1, "b")
+    assert second.row(1).subjects == 0
+
+
+def test_a_process_that_is_gone_has_no_calls(tables: tuple[SharedTable, SharedTable]) -> None:
+    first, second = tables
+    for _ in range(3):
+        assert second.take_call(1, "a", 3)
+    assert not first.take_call(0, "a", 3)
+    first.clear(1)
+    assert first.take_call(0, "a", 3)
+
+
 def test_no_slot_is_given_once_the_drain_has_begun(tables: tuple[SharedTable, SharedTable]) -> None:
     first, second = tables
     first.begin_drain()
