@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from standins.chat_request import BadRequest
 from standins.faults import KINDS, FaultError, parse_fault
 from standins.link import Scope
-from standins.openai_chat import BadRequest, ClientGone, Exchange
+from standins.openai_chat import ClientGone, Exchange
 from standins.profiles import floor_ms, sequential_floor_ms
 from standins.state import State
 

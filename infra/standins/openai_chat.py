@@ -8,28 +8,15 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from standins.brain import Answer, answer, tokens_of
+from standins.chat_request import GONE, MODELS, UNKNOWN_MODEL, BadRequest, ChatRequest, read_request
 from standins.errands import ToolRequest
 from standins.faults import Fault, FaultError, FaultGate
 from standins.link import Scope, fault_for, headers_of
 from standins.state import State, key_is_good
 from standins.timing import wait_until
-
-MODELS = (
-    "gpt-4.1-mini",
-    "gpt-4.1-nano",
-    "gpt-4.1",
-    "gpt-4o-mini",
-    "gpt-4o",
-    "gpt-5-mini",
-    "gpt-5-nano",
-    "stand-in",
-)
-UNKNOWN_MODEL = "no-such-model"
-"""Any model name is served, so that settings for the real provider work here too, but for this one."""
 
 BODY_LIMIT_BYTES = 4_000_000
 ERROR_TYPES = {
@@ -51,69 +38,6 @@ USUAL_MESSAGES = {
 
 class ClientGone(Exception):
     """The client closed the connection before it was answered."""
-
-
-class BadRequest(ValueError):
-    """The request cannot be carried out; ``param`` names the field at fault."""
-
-    def __init__(self, message: str, param: str | None = None, status: int = 400) -> None:
-        super().__init__(message)
-        self.param = param
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat completion request, checked as far as the stand-in needs it."""
-
-    model: str
-    messages: list[dict[str, Any]]
-    tools: list[dict[str, Any]]
-    tool_choice: Any
-    max_tokens: int | None
-    stream: bool
-    include_usage: bool
-
-
-def read_request(body: bytes) -> ChatRequest:
-    """The request of a body. Raises BadRequest."""
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise BadRequest("We could not parse the JSON body of your request.") from error
-    if not isinstance(document, dict):
-        raise BadRequest("The body must be a JSON object.")
-    model, messages = document.get("model"), document.get("messages")
-    if not isinstance(model, str) or not model:
-        raise BadRequest("you must provide a model parameter", "model")
-    if model == UNKNOWN_MODEL:
-        raise BadRequest(f"The model `{model}` does not exist or you do not have access to it.", "model", 404)
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("messages must be a list that is not empty.", "messages")
-    roles = {"system", "developer", "user", "assistant", "tool", "function"}
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in roles:
-            raise BadRequest(
-                f"messages[{number}].role must be one of {sorted(roles)}.", f"messages[{number}].role"
-            )
-    tools = document.get("tools") or []
-    if not isinstance(tools, list) or not all(
-        isinstance(tool, dict) and isinstance((tool.get("function") or {}).get("name"), str) for tool in tools
-    ):
-        raise BadRequest('tools must be a list of {"type": "function", "function": {"name", …}}.', "tools")
-    limit = document.get("max_completion_tokens", document.get("max_tokens"))
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise BadRequest("max_tokens must be a whole number of at least 1.", "max_tokens")
-    options = document.get("stream_options") or {}
-    return ChatRequest(
-        model=model,
-        messages=messages,
-        tools=tools,
-        tool_choice=document.get("tool_choice", "auto"),
-        max_tokens=limit,
-        stream=bool(document.get("stream", False)),
-        include_usage=bool(options.get("include_usage")) if isinstance(options, dict) else False,
-    )
 
 
 class Exchange:
@@ -168,24 +92,28 @@ class Exchange:
         await self.start(status, fields)
         await self.write(body, last=True)
 
-    async def error(self, status: int, message: str | None = None, param: str | None = None) -> None:
+    async def error(
+        self, status: int, message: str | None = None, param: str | None = None, code: str | None = None
+    ) -> None:
         """Send an error in OpenAI's shape."""
         headers = {"retry-after": "1", "retry-after-ms": "1000"} if status == 429 else {}
-        await self.json(status, error_document(status, message, param), headers)
+        await self.json(status, error_document(status, message, param, code), headers)
 
     def reset(self) -> None:
         """Tear the TCP connection down."""
         self.scope["extensions"]["standins.transport"].abort()
 
 
-def error_document(status: int, message: str | None = None, param: str | None = None) -> dict[str, Any]:
+def error_document(
+    status: int, message: str | None = None, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
     """The body of an error, in OpenAI's shape."""
     return {
         "error": {
             "message": message or USUAL_MESSAGES.get(status, "The request failed."),
             "type": ERROR_TYPES.get(status, "invalid_request_error"),
             "param": param,
-            "code": ERROR_CODES.get(status),
+            "code": code or ERROR_CODES.get(status),
         }
     }
 
@@ -204,7 +132,7 @@ async def chat_completions(scope: Scope, receive: Any, send: Any, state: State) 
             await _with_client(exchange, state, Completion(exchange, state, request, fault, started_s).send())
     except BadRequest as error:
         counts.refused += 1
-        await exchange.error(error.status, str(error), error.param)
+        await exchange.error(error.status, str(error), error.param, error.code)
     except ClientGone:
         counts.cancelled += 1
 
@@ -215,7 +143,7 @@ async def models(scope: Scope, receive: Any, send: Any, state: State) -> None:
     try:
         fault = await _admit(exchange, state)
     except BadRequest as error:
-        await exchange.error(error.status, str(error), error.param)
+        await exchange.error(error.status, str(error), error.param, error.code)
         return
     except ClientGone:
         return
@@ -225,7 +153,7 @@ async def models(scope: Scope, receive: Any, send: Any, state: State) -> None:
     known = [_model(name) for name in MODELS]
     if not wanted:
         await exchange.json(200, {"object": "list", "data": known})
-    elif wanted == UNKNOWN_MODEL:
+    elif wanted == UNKNOWN_MODEL or wanted in GONE:
         await exchange.error(404, f"The model `{wanted}` does not exist.", "model")
     else:
         await exchange.json(200, _model(wanted))

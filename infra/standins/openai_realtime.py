@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
+from standins.chat_request import UNKNOWN_MODEL
 from standins.ears import Word, text_of
 from standins.faults import Fault
 from standins.link import Link, Scope
 from standins.listening import FINISH_LEAD_MS, AudioFormat, Listening, Wording
-from standins.openai_chat import UNKNOWN_MODEL, error_document
+from standins.openai_chat import error_document
 from standins.realtime_conversation import Conversation, Item, ItemFault, checked_item, new_id
 from standins.realtime_response import Response, Wanted
-from standins.realtime_settings import first_settings, for_response, updated
+from standins.realtime_settings import Settings, first_settings, for_response, updated
 from standins.state import State, key_is_good
 from standins.turns import FluxTurns, TurnEvent, TurnTimes
 
@@ -71,6 +72,11 @@ class RealtimeSession:
         self._listening, self._turns = self._new_ears()
         self._handlers = self._make_handlers()
         link.error_message = self._fault_message
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self._settings
 
     async def run(self) -> None:
         """Carry the socket to its end."""

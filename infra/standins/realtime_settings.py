@@ -18,6 +18,16 @@ KNOWN = frozenset(
 )
 MAX_OUTPUT_TOKENS = 4096
 
+TRANSCRIBERS = (
+    "gpt-transcribe",
+    "gpt-live-transcribe",
+    "gpt-realtime-whisper",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "whisper-1",
+)
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
+
 Settings = dict[str, Any]
 
 
@@ -130,11 +140,27 @@ def _check(settings: Settings, at: str) -> None:
             raise ItemFault(
                 f"Invalid value: '{form['rate']}'. Supported values are: '{PCM_HZ}'.", f"{name}.rate"
             )
+    _check_reasoning(settings, at)
+    transcription = audio["input"].get("transcription") if "input" in audio else None
+    if transcription is not None:
+        _one_of(transcription.get("model"), TRANSCRIBERS, f"{at}.audio.input.transcription.model")
     detection = audio["input"].get("turn_detection")
     if detection is not None:
         _one_of(
             detection.get("type"), ("server_vad", "semantic_vad"), f"{at}.audio.input.turn_detection.type"
         )
+
+
+def _check_reasoning(settings: Settings, at: str) -> None:
+    """Only the models of the second generation reason."""
+    reasoning = settings.get("reasoning")
+    if reasoning is None:
+        return
+    if not str(settings["model"]).startswith("gpt-realtime-2"):
+        raise ItemFault(
+            f"'{at}.reasoning' is not supported with this model.", f"{at}.reasoning", "unsupported_parameter"
+        )
+    _one_of(reasoning.get("effort"), EFFORTS, f"{at}.reasoning.effort")
 
 
 def _one_of(value: object, known: tuple[str, ...], param: str) -> None:

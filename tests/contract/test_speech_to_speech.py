@@ -353,3 +353,21 @@ async def test_settings_that_the_provider_refuses_end_the_call_with_words() -> N
         with pytest.raises(ConnectionClosedError):
             await connection.recv()
         await worker.until_idle()
+
+
+@pytest.mark.parametrize(
+    ("model", "reasoning"), [("gpt-realtime-2.1", {"effort": "minimal"}), ("gpt-realtime-1.5", None)]
+)
+async def test_a_model_that_reasons_is_asked_for_as_little_as_it_can_do(
+    model: str, reasoning: dict[str, str] | None
+) -> None:
+    """The stand-in refuses a wish for reasoning where the model does none, and a transcriber that is none."""
+    agent = Agent(instructions="Be kind.", model=model)
+    async with relaying(agent) as (_, client, providers), calling(client) as caller:
+        await caller.says_something()
+        await caller.hears("response.done")
+        assert "error" not in caller.types
+        sessions: set[Any] = providers.state.realtime_sessions
+        [settings] = [each.settings for each in sessions if each.settings["instructions"]]
+        assert settings.get("reasoning") == reasoning
+        assert settings["audio"]["input"]["transcription"]["model"] == "gpt-transcribe"

@@ -104,6 +104,7 @@ class Services:
                 own_phrases,
                 experience,
                 self._learn,
+                settings.realtime_transcriber,
                 line=LinePolicy(watch=_watch_policy(settings)),
                 history=_history_limits(settings),
             )

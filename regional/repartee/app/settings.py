@@ -72,7 +72,7 @@ class Settings(ClientSettings):
         default="cartesia", validation_alias=_named("REPARTEE_TTS"), description="Speech synthesis."
     )
     llm_model: str = Field(
-        default="gpt-4.1-mini",
+        default="gpt-6-luna",
         min_length=1,
         validation_alias=_named("REPARTEE_LLM_MODEL"),
         description="The language model, where the agent names none.",
@@ -84,10 +84,16 @@ class Settings(ClientSettings):
         "either way.",
     )
     realtime_model: str = Field(
-        default="gpt-realtime",
+        default="gpt-realtime-1.5",
         min_length=1,
         validation_alias=_named("REPARTEE_REALTIME_MODEL"),
         description="The speech-to-speech model, where the agent names none.",
+    )
+    realtime_transcriber: str = Field(
+        default="gpt-transcribe",
+        min_length=1,
+        validation_alias=_named("REPARTEE_REALTIME_TRANSCRIBER"),
+        description="What writes down the caller's words in speech to speech, where the client names nothing else.",
     )
     hedge: bool = Field(
         default=True,

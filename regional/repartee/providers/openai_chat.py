@@ -4,7 +4,7 @@ Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and i
 request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
 per token than all the rest. What is asked, and what becomes of the answer, is not known here.
 
-    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-4.1-mini"))
+    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-6-luna"))
     await brain.start()                                   # begins warming, returns at once
     brain.warm; brain.pools()                             # bool; tuple of PoolFigures
     await brain.wait_warm(timeout_s)                      # raises PoolTimeout
@@ -15,6 +15,7 @@ One per process. Closing the iterator early cancels the request at the provider.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -28,7 +29,10 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.http_pool import PooledTransport, WarmUp
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
+from repartee.providers.openai_models import asking, limit_field
 from repartee.providers.sockets import tls_context
+
+log = logging.getLogger(__name__)
 
 
 def _llm_pool() -> PoolSettings:
@@ -39,9 +43,8 @@ def _llm_pool() -> PoolSettings:
 class ChatConfig:
     """An endpoint and how we use it. ``base_url`` includes ``/v1``, as the SDK has it.
 
-    ``provider`` names the endpoint in errors and traces. ``extra`` goes into every request's body
-    (``{"reasoning_effort": "none"}``). ``max_tokens_field`` is ``max_completion_tokens`` at OpenAI, where newer
-    models accept nothing else, and ``max_tokens`` at compatible servers.
+    ``provider`` names the endpoint in errors and traces. ``extra`` goes into every request's body, before what the
+    model's family needs (see :mod:`repartee.providers.openai_models`), as ``max_tokens_field`` does.
     """
 
     base_url: str
@@ -59,9 +62,7 @@ class ChatConfig:
 
     @property
     def tokens_field(self) -> str:
-        if self.max_tokens_field is not None:
-            return self.max_tokens_field
-        return "max_completion_tokens" if "//api.openai.com" in self.base_url else "max_tokens"
+        return self.max_tokens_field or limit_field(self.base_url, self.model)
 
 
 class _Function(msgspec.Struct):
@@ -185,6 +186,8 @@ class ChatBrain:
             timeout=timeout,
             http_client=openai.DefaultAsyncHttpxClient(transport=self._transport, timeout=timeout),
         )
+        self._asking = asking(config.model)
+        self._told = False
         self._draining: set[asyncio.Task[None]] = set()
 
     @property
@@ -273,9 +276,11 @@ class ChatBrain:
             "messages": request.messages,
             "stream": True,
             config.tokens_field: request.max_tokens,
-            **config.extra,
         }
-        if request.temperature is not None:
+        if self._asking.effort is not None:
+            body["reasoning_effort"] = self._asking.effort
+        body |= config.extra
+        if request.temperature is not None and self._takes(request.temperature):
             body["temperature"] = request.temperature
         if request.tools:
             body["tools"] = request.tools
@@ -283,6 +288,17 @@ class ChatBrain:
             named = {"type": "function", "function": {"name": choice}}
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
         return body
+
+    def _takes(self, temperature: float) -> bool:
+        """Whether the model takes a temperature; says so once if it does not."""
+        if self._asking.temperature or temperature == 1:
+            return True
+        if not self._told:
+            self._told = True
+            log.warning(
+                "%s takes no temperature but 1: the agent's %g is left out.", self._config.model, temperature
+            )
+        return False
 
     def _drain(self, response: httpx2.Response, body: AsyncIterator[bytes]) -> None:
         """Read the end of a finished stream in the background: only then can its socket be used again."""

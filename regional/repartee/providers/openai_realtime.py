@@ -58,7 +58,7 @@ class RealtimeConfig:
 
     base_url: str
     api_key: str
-    model: str = "gpt-realtime"
+    model: str = "gpt-realtime-1.5"
     greeting_timeout_s: float = 5.0
     phrase_timeout_s: float = 10.0
     life_s: float = 3600.0

@@ -46,7 +46,7 @@ class RelayResources:
     phrases: Phrases
     experience: Experience
     learn: Callable[[Iterable[Transition]], Awaitable[None]]
-    transcriber: str = "gpt-4o-mini-transcribe"
+    transcriber: str = "gpt-transcribe"
     line: LinePolicy = field(default_factory=LinePolicy)
     history: HistoryLimits = field(default_factory=HistoryLimits)
 

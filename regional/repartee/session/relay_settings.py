@@ -10,6 +10,7 @@ from typing import Any
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.errors import ClientProtocolError
+from repartee.providers.openai_models import reasons_in_speech
 from repartee.session.held_call import CallSettings
 from repartee.session.prompt import SPOKEN_STYLE
 from repartee.session.relay_agent import own_event_id
@@ -20,6 +21,9 @@ from repartee.wire.session_config import MAX_OUTPUT_TOKENS, SessionConfig
 
 MODELS = "gpt-realtime"
 """How the names of the models begin that hear and speak themselves."""
+
+LEAST_EFFORT = "minimal"
+"""The least reasoning that such a model can be asked for."""
 
 
 def is_speech_to_speech(model: str | None) -> bool:
@@ -53,7 +57,10 @@ class RelaySettings:
         self._tools = [tool.as_realtime() for tool in agent.tools.values()]
         # The voice of an agent that was written for a cascade is none of the model's.
         self._own_voice = is_speech_to_speech(agent.model)
-        self._own: Mapping[str, Any] = {}
+        # A model that can reason is asked for as little of it as it can do: the caller hears the wait.
+        self._own: Mapping[str, Any] = (
+            {"reasoning": {"effort": LEAST_EFFORT}} if reasons_in_speech(model) else {}
+        )
         self._pending: dict[str, Update] = {}
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +10,7 @@ from typing import Any
 
 import openai as sdk
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from standins.server import Config, Running, serve
 
@@ -103,7 +104,7 @@ async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> 
 
 async def test_models(running: Running, openai: Client) -> None:
     async with openai(running) as client:
-        assert "gpt-4.1-mini" in [model.id async for model in client.models.list()]
+        assert "gpt-6-luna" in [model.id async for model in client.models.list()]
         assert (await client.models.retrieve("whatever-you-like")).id == "whatever-you-like"
         with pytest.raises(sdk.NotFoundError):
             await client.models.retrieve("no-such-model")
@@ -143,3 +144,48 @@ async def test_connections_are_kept(running: Running, openai: Client) -> None:
         for _ in range(3):
             raw = await client.models.with_raw_response.list()
             assert raw.headers.get("connection", "keep-alive") == "keep-alive"
+
+
+TOOLS = [BALANCE]
+REFUSALS = [
+    ({"model": "gpt-6-luna", "tools": TOOLS}, "set reasoning_effort to 'none'", "reasoning_effort"),
+    ({"model": "gpt-6-luna", "tools": TOOLS, "reasoning_effort": "low"}, "'none'", "reasoning_effort"),
+    ({"model": "gpt-6-luna", "temperature": 0.2}, "Only the default (1) value", "temperature"),
+    ({"model": "gpt-5.6-luna", "temperature": 0.2}, "Only the default (1) value", "temperature"),
+    ({"model": "gpt-6-luna", "max_tokens": 50}, "Use 'max_completion_tokens' instead", "max_tokens"),
+    ({"model": "gpt-5-mini", "max_tokens": 50}, "Use 'max_completion_tokens' instead", "max_tokens"),
+    (
+        {"model": "gpt-6-luna", "reasoning_effort": "little"},
+        "'reasoning_effort' does not",
+        "reasoning_effort",
+    ),
+    ({"model": "gpt-4.1", "reasoning_effort": "none"}, "Unrecognized request argument", None),
+]
+
+
+@pytest.mark.parametrize(("request_", "says", "param"), REFUSALS)
+async def test_a_model_refuses_what_its_family_refuses(
+    running: Running, openai: Client, request_: dict[str, Any], says: str, param: str | None
+) -> None:
+    async with openai(running) as client:
+        with pytest.raises(BadRequestError, match=re.escape(says)) as caught:
+            await client.chat.completions.create(**asked(HOURS, **request_))
+    assert caught.value.param == param
+
+
+async def test_a_model_that_was_shut_down_is_not_served(running: Running, openai: Client) -> None:
+    async with openai(running) as client:
+        with pytest.raises(NotFoundError):
+            await client.chat.completions.create(**asked(HOURS, model="gpt-4.1-nano"))
+        with pytest.raises(NotFoundError):
+            await client.models.retrieve("gpt-4.1-nano")
+
+
+async def test_a_model_takes_what_its_family_takes(running: Running, openai: Client) -> None:
+    newer = {"reasoning_effort": "none", "temperature": 1, "max_completion_tokens": 50}
+    async with openai(running) as client:
+        for request in (
+            {"model": "gpt-6-luna", "tools": TOOLS, **newer},
+            {"model": "gpt-4.1", "tools": TOOLS, "temperature": 0.2, "max_tokens": 50},
+        ):
+            assert (await client.chat.completions.create(**asked(HOURS, **request))).choices

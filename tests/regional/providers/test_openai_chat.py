@@ -20,6 +20,7 @@ from tests.regional.providers.scripted_http import (
     scripted,
 )
 
+from repartee.app.settings import Settings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.policy import PoolSettings
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
@@ -89,10 +90,67 @@ async def test_the_request_is_what_was_asked_for() -> None:
         await brain.aclose()
 
 
-def test_openai_itself_is_told_the_limit_in_its_newer_field() -> None:
-    config = ChatConfig("https://api.openai.com/v1", "key", "gpt")
-    assert config.tokens_field == "max_completion_tokens"
-    assert replace(config, base_url="http://localhost/v1").tokens_field == "max_tokens"
+@pytest.mark.parametrize(
+    ("base_url", "model", "field"),
+    [
+        ("https://api.openai.com/v1", "gpt-4.1", "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", "gpt-4.1", "max_completion_tokens"),
+        ("https://desk.openai.azure.com/openai/v1", "my-deployment", "max_completion_tokens"),
+        ("http://localhost/v1", "gpt-6-luna", "max_completion_tokens"),
+        ("https://openrouter.ai/api/v1", "openai/gpt-5.6-luna", "max_completion_tokens"),
+        ("http://localhost/v1", "llama3.3", "max_tokens"),
+        ("http://api.openai.com.example/v1", "gpt-4.1", "max_tokens"),
+    ],
+)
+def test_the_limit_has_the_name_that_the_server_knows(base_url: str, model: str, field: str) -> None:
+    assert ChatConfig(base_url, "key", model).tokens_field == field
+    assert ChatConfig(base_url, "key", model, max_tokens_field="limit").tokens_field == "limit"
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "temperature"),
+    [
+        ("gpt-6-luna", "none", False),
+        ("openai/gpt-6.1-sol", "none", False),
+        ("gpt-5.6-luna", "none", False),
+        ("gpt-5.4-mini", "none", True),
+        ("gpt-5-mini", "minimal", False),
+        ("o3", "low", False),
+        ("gpt-5.3-chat-latest", None, True),
+        ("openai/gpt-oss-120b", "low", True),
+        ("gpt-oss:20b", "low", True),
+        ("gpt-4.1-mini", None, True),
+        ("gpt-4o", None, True),
+        ("ft:gpt-4.1-mini:desk", None, True),
+        ("claude-haiku-4-5", None, True),
+        ("qwen3.8-27b", None, True),
+    ],
+)
+async def test_each_family_is_asked_as_it_wants(model: str, effort: str | None, temperature: bool) -> None:
+    async with scripted(reply("Yes.")) as server:
+        brain = brain_at(server.base_url, model=model)
+        await ask(brain, replace(ASKED, temperature=0.2))
+        [request] = server.requests
+        assert request.get("reasoning_effort") == effort
+        assert ("temperature" in request) == temperature
+        await brain.aclose()
+
+
+async def test_the_default_model_takes_an_agents_request_with_tools_and_a_temperature(
+    standins: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stand-in refuses what the real one refuses."""
+    brain = brain_at(f"{standins.base_url}/v1", model=read_default("llm_model"))
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+    for _ in range(2):
+        parts = await ask(brain, replace(ASKED, tools=[tool], temperature=0.2, max_tokens=100))
+        assert isinstance(parts[-1], Finished)
+    assert caplog.text.count("takes no temperature but 1") == 1
+    await brain.aclose()
+
+
+def read_default(field: str) -> str:
+    return str(Settings.model_fields[field].default)
 
 
 async def test_tool_calls_in_pieces_are_put_together_by_index() -> None:
