@@ -19,9 +19,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from repartee.app.admission import Slots
+from repartee.app.answers import error
 from repartee.app.arrivals import Settling
 from repartee.app.background import one_worker, reporting, watching
 from repartee.app.membership import Membership
+from repartee.app.own_machine import OwnMachine
 from repartee.app.services import Services
 from repartee.app.shared_metrics import whole_region
 from repartee.app.subjects import Subjects
@@ -96,6 +98,8 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
     ]
     middleware = [Middleware(Settling)] if membership else []
+    if config.allow_anonymous or config.loopback_only:
+        middleware.append(Middleware(OwnMachine, config.settings.origins()))
     app = Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
     app.state.settings = config.settings
     return app
@@ -166,10 +170,10 @@ async def session(websocket: WebSocket) -> None:
         headers = {"Retry-After": str(refusal.retry_after_s)}
         is_callers = isinstance(refusal, TooManyCalls)
         status, code = (429, "too_many_calls") if is_callers else (503, "server_busy")
-        await websocket.send_denial_response(_error(status, code, str(refusal), headers))
-    except TicketError as error:
-        worker.telemetry.tickets_refused.labels(error.reason).inc()
-        await websocket.send_denial_response(_error(401, f"ticket_{error.reason}", str(error)))
+        await websocket.send_denial_response(error(status, code, str(refusal), headers))
+    except TicketError as refusal:
+        worker.telemetry.tickets_refused.labels(refusal.reason).inc()
+        await websocket.send_denial_response(error(401, f"ticket_{refusal.reason}", str(refusal)))
 
 
 async def direct_session(request: Request) -> Response:
@@ -184,22 +188,17 @@ async def client_secret(request: Request) -> Response:
 
 async def upgrade_required(request: Request) -> Response:
     """A plain GET on the session's path."""
-    return _error(426, "upgrade_required", "Open a WebSocket here.", {"Upgrade": "websocket"})
+    return error(426, "upgrade_required", "Open a WebSocket here.", {"Upgrade": "websocket"})
 
 
 def _anonymous_token(request: Request, *, key: str) -> Response:
     worker = _worker(request)
     gate = worker.gate
     if not gate.allow_anonymous:
-        return _error(401, "no_tickets_here", "Ask the edge: a region gives no tickets.")
+        return error(401, "no_tickets_here", "Ask the edge: a region gives no tickets.")
     now = time.time()
     token = sign(gate.keys, region=gate.region, subject="anonymous", now=now) if gate.keys else "anonymous"
     url = str(request.url.replace(scheme="ws", path="/v1/voice/session", query=""))
     return JSONResponse(
         {key: token, "url": url, "region": gate.region, "expires_at": int(now) + TICKET_TTL_S}
     )
-
-
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    body = {"error": {"type": "invalid_request_error", "code": code, "message": message}}
-    return JSONResponse(body, status_code=status, headers=headers)

@@ -232,6 +232,12 @@ class Settings(ClientSettings):
         validation_alias=_named("REPARTEE_MAX_CONNECTIONS"),
         description="Connections of one process that are no calls (yet); for one more, the longest idle is closed.",
     )
+    allowed_origins: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_ALLOWED_ORIGINS"),
+        description="Web origins, with commas, that a region serves beside this machine's own where it needs no "
+        "tickets or is part of `repartee up`, such as a tunnel's; their hosts count too; `*`: all.",
+    )
     ticket_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=_named("REPARTEE_TICKET_KEY"),
@@ -301,6 +307,20 @@ class Settings(ClientSettings):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be a bare address: no user, password, ? or #")
         return url.rstrip("/")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        for origin in filter(None, map(str.strip, listed.split(","))):
+            parts = urlsplit(origin)
+            is_bare = parts.scheme in ("http", "https") and origin == f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and not is_bare:
+                raise ValueError("must be origins with commas between them, as in https://me.tunnel.example")
+        return listed
+
+    def origins(self) -> frozenset[str]:
+        """The allowed origins."""
+        return frozenset(filter(None, map(str.strip, self.allowed_origins.split(","))))
 
     @field_validator("edge_url", "ecs_agent_uri")
     @classmethod

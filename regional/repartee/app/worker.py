@@ -60,6 +60,9 @@ class WorkerConfig:
     settings: Settings
     agent: Agent
     allow_anonymous: bool = False
+    loopback_only: bool = False
+    """Only this machine's own pages are served, tickets or not. Anonymous sessions are for no others either way."""
+
     watched_agent: str = ""
     """What ``--agent`` named, if the agent is to be loaded anew whenever its file changes."""
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from repartee.cli.calling import Line, converse
-from repartee.cli.local_system import DEFAULT_API_KEY
+from repartee.cli.exposure import KNOWN_KEY
 from repartee.cli.waterfall import summary_view, turn_view
 from repartee.client.call import CallOptions
 from repartee.client.dialogue import Turn
@@ -33,7 +33,7 @@ def call(
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the turns and their figures.")
     ] = None,
-    key: Annotated[str, typer.Option(envvar="REPARTEE_API_KEY", help="The API key.")] = DEFAULT_API_KEY,
+    key: Annotated[str, typer.Option(envvar="REPARTEE_API_KEY", help="The API key.")] = KNOWN_KEY,
     base64_audio: Annotated[bool, typer.Option("--base64", help="Send audio in JSON, not binary.")] = False,
 ) -> None:
     """Place a call: ask, listen to each answer to its end, and show where the time went.

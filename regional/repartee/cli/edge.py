@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from repartee.cli.exposure import check_exposure
 from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.clients import DatabaseError
 from repartee_edge.selfhosted.server import server_config
@@ -27,6 +28,7 @@ def edge(
 
     Needs REPARTEE_API_KEY (what callers present) and REPARTEE_TICKET_KEY (shared with the regions).
     """
+    check_exposure(host)
     settings = _settings(regions)
     try:
         config = server_config(settings, host=host, port=port, mmdb=mmdb)

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from repartee.cli.exposure import KNOWN_KEY, check_exposure, is_loopback
 from repartee.cli.processes import Part
 from repartee.errors import ConfigurationError
 
 STANDINS_PORT_OFFSET = 13
 MOST_REGIONS = 8
+HOSTS = ("127.0.0.1", "0.0.0.0")
+"""Where the edge may listen: for this machine, or on all of its addresses. The regions stay on loopback."""
+
 STANDIN_KEY = "stand-in"
-DEFAULT_API_KEY = "dev"
 FRONT_DESK = "repartee.cli.front_desk:agent"
 """The agent that answers when no other is named."""
 
@@ -40,12 +43,13 @@ NEEDED = PROVIDERS[:3]
 
 @dataclass(frozen=True, slots=True)
 class SystemOptions:
-    """What `repartee up` was asked for. ``profile`` sets the stand-ins' latencies."""
+    """What `repartee up` was asked for. ``profile`` sets the stand-ins' latencies; ``host`` is the edge's address."""
 
     port: int = 8787
     regions: int = 2
     agent: str | None = None
     profile: str | None = None
+    host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
     regions = _regions(options)
     regions_file = folder / "regions.json"
     regions_file.write_text(json.dumps({"regions": regions}, indent=2))
-    api_key = environ.get("REPARTEE_API_KEY") or DEFAULT_API_KEY
+    api_key = environ.get("REPARTEE_API_KEY") or KNOWN_KEY
     real = tuple(provider for provider in PROVIDERS if _is_chosen(provider, environ))
     standins_port = options.port + STANDINS_PORT_OFFSET
     shared = {
@@ -74,7 +78,16 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         "REPARTEE_DRAIN_S": "0",
         **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
     }
-    edge_command = ["edge", "--port", str(options.port), "--regions", str(regions_file)]
+    check_exposure(options.host, api_key)
+    edge_command = [
+        "edge",
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        "--regions",
+        str(regions_file),
+    ]
     front = (
         *(
             _region_part(str(region["name"]), options.port + 1 + n, options, shared)
@@ -93,6 +106,8 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
 
 
 def _check(options: SystemOptions) -> None:
+    if options.host not in HOSTS:
+        raise ConfigurationError(f"--host must be {' or '.join(HOSTS)}, not {options.host}.")
     if not 1 <= options.regions <= MOST_REGIONS:
         raise ConfigurationError(f"--regions must be from 1 to {MOST_REGIONS}, not {options.regions}.")
     if not 1 <= options.port <= 65535 - STANDINS_PORT_OFFSET:
@@ -125,7 +140,17 @@ def _standins(port: int, profile: str | None) -> tuple[Part, ...]:
 
 
 def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str, str]) -> Part:
-    command = ["region", "--workers", "1", "--port", str(port), "--agent", options.agent or FRONT_DESK]
+    guard = ["--loopback-only"] if is_loopback(options.host) else []
+    command = [
+        "region",
+        "--workers",
+        "1",
+        *guard,
+        "--port",
+        str(port),
+        "--agent",
+        options.agent or FRONT_DESK,
+    ]
     if options.agent:
         command.append("--reload")
     return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})

@@ -1,6 +1,5 @@
 """`repartee region`: one regional worker."""
 
-import ipaddress
 import os
 import socket
 from typing import Annotated
@@ -14,6 +13,7 @@ from repartee.app.server import make_server
 from repartee.app.services import check_keys
 from repartee.app.settings import MOST_WORKERS, Settings, read_settings
 from repartee.app.worker import WorkerConfig
+from repartee.cli.exposure import check_exposure, is_loopback
 from repartee.cli.region_process import RegionProcess
 from repartee.cli.region_setup import served_agent, set_up_logging
 from repartee.errors import ConfigurationError
@@ -28,6 +28,12 @@ def region(
     ] = "",
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Sessions need no ticket (on loopback only).")
+    ] = False,
+    loopback_only: Annotated[
+        bool,
+        typer.Option(
+            "--loopback-only", help="Serve this machine's own pages only, as --allow-anonymous does."
+        ),
     ] = False,
     reload: Annotated[
         bool, typer.Option("--reload", help="Load the agent anew whenever its file changes.")
@@ -55,15 +61,15 @@ def region(
     started = f"region {settings.region} on http://{address[0]}:{address[1]}"
     if count > 1:
         typer.echo(f"{started} · {count} processes")
-        options = (host, address[1], name, allow_anonymous, reload)
+        options = (host, address[1], name, allow_anonymous, loopback_only, reload)
         raise typer.Exit(uvloop.run(_several(settings, count, listener, options)))
     typer.echo(started)
-    app = create_app(WorkerConfig(settings, served, allow_anonymous, name if reload else ""))
+    app = create_app(WorkerConfig(settings, served, allow_anonymous, loopback_only, name if reload else ""))
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))
 
 
 async def _several(
-    settings: Settings, count: int, listener: socket.socket, options: tuple[str, int, str, bool, bool]
+    settings: Settings, count: int, listener: socket.socket, options: tuple[str, int, str, bool, bool, bool]
 ) -> int:
     def command(index: int, given: Descriptors) -> list[str]:
         return RegionProcess(index, given, *options).command()
@@ -79,7 +85,8 @@ def usable_cores() -> int:
 
 
 def _check_access(settings: Settings, host: str, allow_anonymous: bool) -> None:
-    if allow_anonymous and not _is_loopback(host):
+    check_exposure(host)
+    if allow_anonymous and not is_loopback(host):
         raise ConfigurationError(
             f"--allow-anonymous works on loopback only, not on {host}: anyone could place calls at your cost. "
             "Set REPARTEE_TICKET_KEY, and connect through the edge."
@@ -89,13 +96,6 @@ def _check_access(settings: Settings, host: str, allow_anonymous: bool) -> None:
             "REPARTEE_TICKET_KEY is not set, so nobody could connect. Set it to the edge's key "
             "(openssl rand -base64 32 makes one), or add --allow-anonymous on a machine of your own."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -38,6 +38,7 @@ class RegionProcess:
     port: int
     agent: str
     allow_anonymous: bool
+    loopback_only: bool
     reload: bool
 
     def command(self) -> list[str]:
@@ -60,7 +61,8 @@ def serve(told: RegionProcess) -> None:
     name, agent = served_agent(settings, told.agent)
     set_up_logging(settings, f" [{told.index + 1}]")
     membership = Membership(table, told.index, given.reports)
-    config = WorkerConfig(settings, agent, told.allow_anonymous, name if told.reload else "")
+    watched = name if told.reload else ""
+    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
     server = make_server(create_app(config, membership), host=told.host, port=told.port, arrivals=arrivals)
     uvloop.run(server.serve(sockets=[]))

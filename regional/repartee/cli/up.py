@@ -26,14 +26,19 @@ def up(
         str | None, typer.Option(help="The agent, as module:name.", metavar="MODULE:NAME")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="The stand-ins' latency profile.")] = None,
+    host: Annotated[
+        str, typer.Option(help="The edge's address: 0.0.0.0 for other machines too, with a key of your own.")
+    ] = "127.0.0.1",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every part prints.")] = False,
 ) -> None:
     """Run the whole system on this machine: providers' stand-ins, regions and the edge.
 
-    Loopback only. A provider whose API key is set is used itself, instead of its stand-in. An agent's file is loaded
-    anew whenever it changes.
+    On loopback only, unless --host says otherwise. A provider whose API key is set is used itself, instead of its
+    stand-in. An agent's file is loaded anew whenever it changes.
     """
-    until_signalled(_up(SystemOptions(port, regions, agent, profile), Console(highlight=False), verbose))
+    until_signalled(
+        _up(SystemOptions(port, regions, agent, profile, host), Console(highlight=False), verbose)
+    )
 
 
 async def _up(options: SystemOptions, console: Console, verbose: bool) -> None:

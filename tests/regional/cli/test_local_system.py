@@ -31,6 +31,19 @@ def test_without_keys_everything_is_stood_in_for(tmp_path: Path) -> None:
     assert system.api_key == "dev" and system.real_providers == ()
 
 
+def test_other_machines_are_served_with_a_key_of_ones_own(tmp_path: Path) -> None:
+    named = parts(local_system(SystemOptions(), {}, tmp_path))
+    assert "--loopback-only" in named["region us-east"].command
+    assert list(named["edge"].command[:3]) == ["edge", "--host", "127.0.0.1"]
+    options = SystemOptions(host="0.0.0.0")
+    with pytest.raises(ConfigurationError, match="REPARTEE_API_KEY"):
+        local_system(options, {}, tmp_path)
+    named = parts(local_system(options, {"REPARTEE_API_KEY": "mine"}, tmp_path))
+    assert list(named["edge"].command[:3]) == ["edge", "--host", "0.0.0.0"]
+    assert "--host" not in named["region us-east"].command
+    assert "--loopback-only" not in named["region us-east"].command
+
+
 def test_the_edge_knows_the_regions_as_they_are_here(tmp_path: Path) -> None:
     local_system(SystemOptions(port=9000, regions=3), {}, tmp_path)
     table = load_regions((tmp_path / "regions.json").read_text())
@@ -78,6 +91,7 @@ def test_two_systems_do_not_share_a_ticket_key(tmp_path: Path) -> None:
     [
         (SystemOptions(regions=0), "--regions must be from 1 to 8"),
         (SystemOptions(port=65530), "--port must be"),
+        (SystemOptions(host="10.0.0.5"), "--host must be 127.0.0.1 or 0.0.0.0"),
     ],
 )
 def test_what_cannot_be(options: SystemOptions, says: str, tmp_path: Path) -> None:
