@@ -191,10 +191,28 @@ async def test_a_handshake_that_never_ends_or_is_too_large_is_dropped(
     keys = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer dev\r\n"
     writer.write(f"{head}{keys}\r\n".encode() + bytes(200_000))
     with contextlib.suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 3) == b"", (
-            "what came before the answer was kept without bound"
-        )
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 400 "), "what came before the answer was kept without bound"
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "padding", [b"X-A: " + b"a" * 9000 + b"\r\n", b"a: b\r\n" * 100_000], ids=["line", "many"]
+)
+async def test_a_head_that_is_too_large_is_refused_before_a_region_is_asked(
+    padding: bytes, start_region: StartRegion, start_selfhosted: Start
+) -> None:
+    edge = await start_selfhosted(edge_env(await start_region("up")))
+    host, port = edge.split(":")
+    for path in (b"/v1/voice/session", b"/healthz"):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET %b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
+            % (path, padding)
+        )
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 def test_the_command_names_every_fault_and_shows_no_trace() -> None:

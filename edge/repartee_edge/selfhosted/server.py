@@ -5,6 +5,8 @@ from pathlib import Path
 import uvicorn
 
 from repartee_edge.selfhosted.app import create_app
+from repartee_edge.selfhosted.front_door import front_door
+from repartee_edge.selfhosted.heads import DoorLimits
 from repartee_edge.selfhosted.tunnel import TunnelProtocol
 from repartee_edge.settings import EdgeSettings
 
@@ -19,6 +21,7 @@ def server_config(
         create_app(settings, mmdb),
         host=host,
         port=port,
+        http=front_door(DoorLimits()),
         ws=TunnelProtocol,
         # The edge finds its client's address itself, by its own list of trusted proxies.
         proxy_headers=False,
