@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .cloudflare import TOKEN, Account
+from .cloudflare import TOKEN
+from .cloudflare_account import Account
 
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra"

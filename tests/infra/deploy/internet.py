@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.regional.app.running import region_process
 
-from .cloudflare import Account
+from .cloudflare_account import Account
 
 StartEdge = Callable[[dict[str, str]], Awaitable[str]]
 

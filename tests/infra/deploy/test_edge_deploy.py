@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .cloudflare import Account, cloudflare
+from .cloudflare import cloudflare
+from .cloudflare_account import Account
 from .conftest import Clone
 
 SECRETS = {"REPARTEE_API_KEY": "shop:sk-of-the-tests", "REPARTEE_TICKET_KEY": "t" * 48}

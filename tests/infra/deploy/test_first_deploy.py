@@ -17,7 +17,8 @@ import pytest
 from tests.edge.conftest import start_selfhosted
 from tests.regional.app.running import stand_ins
 
-from .cloudflare import ACCOUNT, TOKEN, Account, cloudflare
+from .cloudflare import ACCOUNT, TOKEN, cloudflare
+from .cloudflare_account import Account
 from .conftest import ROOT, Clone
 from .documents import commands, script, section
 from .far_end import AWS_ACCOUNT
