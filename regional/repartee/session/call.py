@@ -157,6 +157,9 @@ class Call(HeldCall):
     def _input_format(self) -> WireFormat:
         return self._config.input_format
 
+    def _has_space(self, ms: float) -> bool:
+        return self._hearing.has_space(ms)
+
     def _take_event(self, event: ClientEvent, text: str) -> None:
         self._intake.take(event)
         self._tell_forgotten()

@@ -143,6 +143,10 @@ class Hearing:
         """Audio waits that recognition has not been given: what it has heard is not all that was said."""
         return self._transcriber is None or self._queue.drained_at is None
 
+    def has_space(self, ms: float) -> bool:
+        """So much audio can be passed on, or kept until it can."""
+        return self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
+
     def set_format(self, source: WireFormat) -> None:
         """From now on the client's audio has this format."""
         if source != self._source:

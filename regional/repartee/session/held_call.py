@@ -121,6 +121,14 @@ class ClientSide:
     push: Callable[[dict[str, Any]], bool] = lambda message: False
 
 
+def waits_already() -> ClientProtocolError:
+    """No more can be kept for a provider that takes it more slowly than it comes."""
+    return ClientProtocolError(
+        "This was dropped: too much of what was sent before still waits. Send it no faster than it is spoken.",
+        code="rate_limit_exceeded",
+    )
+
+
 class HeldCall(ABC):
     """A session with one client."""
 
@@ -206,6 +214,10 @@ class HeldCall(ABC):
     @abstractmethod
     def _input_format(self) -> WireFormat:
         """Of the client's audio."""
+
+    @abstractmethod
+    def _has_space(self, ms: float) -> bool:
+        """So much of the caller's audio can be passed on, or kept until it can."""
 
     @abstractmethod
     def _take_event(self, event: ClientEvent, text: str) -> None:
@@ -299,6 +311,8 @@ class HeldCall(ABC):
                 code="event_too_large",
                 param="audio",
             )
+        if not self._has_space(length_s * 1000):
+            raise waits_already()
         self._take_audio(audio)
 
     # --- tasks -----------------------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ class PacedQueue(Generic[ItemT]):
     def __len__(self) -> int:
         return len(self._queue)
 
+    def has_space(self, size: int) -> bool:
+        """So much more can wait without anything older being dropped for it."""
+        return not self._queue or self._bytes + size <= self._limit_bytes
+
     @property
     def stuck_since(self) -> float | None:
         """Since when the socket has had no room (s, the loop's time); None: it has."""

@@ -97,6 +97,10 @@ class ProviderLine:
     def __repr__(self) -> str:
         return f"<ProviderLine: {self._line!r}, {len(self._queue)} events wait>"
 
+    def has_space(self, size: int) -> bool:
+        """An event of this size can be sent, or kept until it can."""
+        return self._queue.has_space(size)
+
     def send(self, event: str, *, audio_ms: float = 0.0) -> None:
         """Send an event now, or once there is a session that can take it. Never waits."""
         self._queue.put(_waiting(Outgoing(event, audio_ms)))

@@ -16,7 +16,7 @@ import msgspec
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.providers.openai_realtime import OpenAIRealtime, refusal
-from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall
+from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall, waits_already
 from repartee.session.observer import Observer
 from repartee.session.phrases import Phrases, Recording
 from repartee.session.provider_line import LinePolicy, LineUser, Opening, Outgoing, ProviderLine
@@ -31,6 +31,7 @@ from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
+from repartee.wire.provider_session import provider_format
 
 log = logging.getLogger(__name__)
 
@@ -135,10 +136,16 @@ class Relay(HeldCall):
     def _input_format(self) -> WireFormat:
         return self._told.config.input_format
 
+    def _has_space(self, ms: float) -> bool:
+        audio = provider_format(self._input_format).bytes_per_ms * ms
+        return self._line.has_space(round(audio * 4 / 3))  # in base64
+
     def _take_audio(self, audio: bytes) -> None:
         self._sound.hear(audio)
 
     def _take_event(self, event: w.ClientEvent, text: str) -> None:
+        if not self._line.has_space(len(text)):
+            raise waits_already()
         self._asked_at = time.monotonic()
         match event:
             case w.SessionUpdate(session=patch):

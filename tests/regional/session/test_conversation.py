@@ -408,3 +408,11 @@ class TestLimits:
             error = (await stage.client.hears("error"))["error"]
             assert (error["code"], error["event_id"]) == ("rate_limit_exceeded", "mine")
             assert stage.client.types.count("session.updated") == 5
+
+    async def test_audio_that_recognition_cannot_take_is_refused_and_not_dropped(self) -> None:
+        async with Stage() as stage:
+            await stage.ears.opened()
+            for _ in range(4):
+                stage.client.sends_audio(bytes(48_000 * 50))
+            error = (await stage.client.hears("error"))["error"]
+            assert error["code"] == "rate_limit_exceeded"

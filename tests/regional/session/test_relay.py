@@ -461,3 +461,12 @@ async def test_a_caller_of_sessions_that_say_nothing_is_told_and_the_call_ends_i
         assert await stage.hears_words() == "Goodbye."
         assert (await stage.hears("error"))["error"]["code"] == "model_failed"
         assert await asyncio.wait_for(stage.running, DEADLINE_S) is CallEnd.PROVIDERS_GONE
+
+
+async def test_what_the_model_cannot_take_is_refused_and_not_dropped() -> None:
+    async with on_stage(Agent(instructions="Be kind.")) as stage:
+        await stage.hears("session.created")
+        audio = base64.b64encode(bytes(48_000 * 50)).decode()
+        for _ in range(4):
+            stage.sends("input_audio_buffer.append", audio=audio)
+        assert (await stage.hears("error"))["error"]["code"] == "rate_limit_exceeded"
