@@ -8,9 +8,9 @@ from typing import Any
 
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import speech
 
-DEADLINE_S = 15.0
 FRAME_S = 0.02
 
 

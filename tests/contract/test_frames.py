@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import Region, calling, speech
 from websockets.exceptions import ConnectionClosedError
 
@@ -17,7 +18,7 @@ async def test_binary_audio_both_ways(worker: Region) -> None:
             await websocket.send(audio[start : start + 960])
             await asyncio.sleep(0.02)
         heard, types = bytearray(), []
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             while "response.done" not in types:
                 frame = await websocket.recv()
                 if isinstance(frame, bytes):

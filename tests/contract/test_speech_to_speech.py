@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from tests.contract.caller import Caller, calling
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import Region, region, speech, until
 from tests.regional.app.running import calling as dial
 from websockets.exceptions import ConnectionClosedError
@@ -184,7 +185,7 @@ async def test_binary_audio_and_other_rates() -> None:
             await websocket.send(question[start : start + 640])
             await asyncio.sleep(0.02)
         heard, told = bytearray(), list[Any]()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             while not told or told[-1]["type"] != "response.done":
                 frame = await websocket.recv()
                 if isinstance(frame, bytes):

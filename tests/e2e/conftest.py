@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+from tests.promptness import DEADLINE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FIRST_PORT, LAST_PORT = 21_000, 29_000
@@ -59,7 +60,7 @@ def system() -> Iterator[str]:
         pytest.fail("repartee up ended: " + "".join(said))
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
 
 

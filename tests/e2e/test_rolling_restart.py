@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.e2e.fleet import API_KEY, Fleet, Process, fleet, running, since
+from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import calling, speech, stand_ins, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -25,7 +26,7 @@ class Callers:
     """Callers who place one call after another, each of two questions, until they are told to stop."""
 
     def __init__(self, url: str) -> None:
-        self._options = CallOptions(url, API_KEY)
+        self._options = CallOptions(url, API_KEY, open_timeout_s=DEADLINE_S, answer_timeout_s=DEADLINE_S)
         self._stop = asyncio.Event()
         self.calls = 0
         self.faults: list[str] = []
@@ -59,19 +60,24 @@ async def test_a_rolling_restart_drops_no_call_and_refuses_none(tmp_path: Path) 
     async with fleet(tmp_path) as system:
         callers = Callers(system.url)
         calling_all = asyncio.create_task(callers.run())
-        await until(lambda: callers.calls >= 1)
-        busiest = await system.busiest()
-        other = next(region for region in system.regions.values() if region is not busiest)
-        for region in (busiest, other):
-            assert await region.calls() > 0
-            region.signal(signal.SIGTERM)
-            assert await region.ended() == 0
-            region.start()
-            await region.ready()
-        after = callers.calls
-        await until(lambda: callers.calls >= after + CALLERS)
-        callers.stop()
-        await calling_all
+        try:
+            await until(lambda: callers.calls >= 1)
+            busiest = await system.busiest()
+            other = next(region for region in system.regions.values() if region is not busiest)
+            for region in (busiest, other):
+                assert await region.calls() > 0
+                region.signal(signal.SIGTERM)
+                assert await region.ended() == 0
+                region.start()
+                await region.ready()
+            after = callers.calls
+            await until(lambda: callers.calls >= after + CALLERS)
+            callers.stop()
+            await calling_all
+        finally:
+            callers.stop()
+            calling_all.cancel()
+            await asyncio.wait([calling_all])
         assert Counter(callers.faults) == {}
         assert callers.calls > 2 * CALLERS
 
@@ -105,6 +111,7 @@ async def test_the_callers_of_a_killed_worker_know_at_once_and_are_taken_elsewhe
 
         talking = [asyncio.create_task(talk(socket)) for socket in calls]
         await asyncio.sleep(0.5)
+        machine = measured()
         killed_s = time.monotonic()
         victim.signal(signal.SIGKILL)
         again = await connect(system.url, additional_headers={"Authorization": f"Bearer {API_KEY}"})
@@ -113,10 +120,11 @@ async def test_the_callers_of_a_killed_worker_know_at_once_and_are_taken_elsewhe
         assert again.response.headers["x-repartee-region"] == survivor
         assert '"session.created"' in str(await again.recv())
         await again.close()
-        await asyncio.wait_for(asyncio.gather(*talking), 10)
+        await asyncio.wait_for(asyncio.gather(*talking), DEADLINE_S)
         assert len(known_after_s) == CALLERS
-        assert max(known_after_s) < 1
-        assert connected_after_s < 1
+        slowest_s = max(known_after_s)
+        machine.promise(slowest_s < 1, f"a caller of the killed worker knew it after {slowest_s:.2f} s")
+        machine.promise(connected_after_s < 1, f"the next call was taken after {connected_after_s:.2f} s")
 
 
 async def test_a_rush_on_a_worker_is_answered_within_two_seconds() -> None:
@@ -125,7 +133,7 @@ async def test_a_rush_on_a_worker_is_answered_within_two_seconds() -> None:
 
     async def caller(url: str) -> None:
         try:
-            async with calling(url, open_timeout=10) as socket:
+            async with calling(url, open_timeout=DEADLINE_S) as socket:
                 await socket.recv()
                 answers[101] += 1
                 await over.wait()
@@ -137,7 +145,7 @@ async def test_a_rush_on_a_worker_is_answered_within_two_seconds() -> None:
         environment = {**providers, "REPARTEE_MAX_CALLS": "50", "REPARTEE_LATENCY_LOG": "/dev/null"}
         with running(Process(["region", "--allow-anonymous"], environment)) as worker:
             await worker.ready()
-            started_s = time.monotonic()
+            machine, started_s = measured(), time.monotonic()
             rush = [asyncio.create_task(caller(worker.url)) for _ in range(500)]
             await until(lambda: answers[503] >= 450)
             refused_after_s = since(started_s)
@@ -145,4 +153,4 @@ async def test_a_rush_on_a_worker_is_answered_within_two_seconds() -> None:
             over.set()
             await asyncio.gather(*rush)
     assert answers == {101: 50, 503: 450}
-    assert refused_after_s < 2
+    machine.promise(refused_after_s < 2, f"the last of the rush was refused after {refused_after_s:.2f} s")

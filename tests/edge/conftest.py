@@ -18,6 +18,7 @@ import httpx
 import pytest
 import uvicorn
 import websockets
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -171,7 +172,7 @@ async def start_selfhosted() -> AsyncIterator[Callable[..., Awaitable[str]]]:
     yield start
     for server, task in running:
         server.should_exit = True
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, DEADLINE_S)
 
 
 def node() -> Path:
@@ -211,7 +212,7 @@ class WorkerHost:
     sdk_import_ms: float
 
     async def post(self, path: str, body: Any = None) -> Any:
-        async with httpx.AsyncClient(timeout=20) as http:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
             answer = await http.post(f"http://{self.authority}{path}", json=body)
             answer.raise_for_status()
             return answer.json()

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import uvicorn
+from tests.promptness import DEADLINE_S
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from repartee_edge.selfhosted.front_door import FrontDoor, Room, front_door
 from repartee_edge.selfhosted.heads import DoorLimits
 
-DEADLINE_S = 30.0
 GET = b"GET /a HTTP/1.1\r\nHost: here\r\n"
 LAST = GET + b"Connection: close\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: here\r\n"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import websockets
 from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartEdge, StartRegion, edge_env
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import connect
 
 from repartee_edge import tickets
@@ -78,7 +79,7 @@ async def test_close_codes_and_reasons_pass_both_ways(
     async with session(edge) as ws:
         await ws.recv()
         await ws.close(4001, "caller left")
-    await asyncio.wait_for(region.connections[1].wait_closed(), 2)
+    await asyncio.wait_for(region.connections[1].wait_closed(), DEADLINE_S)
     assert (region.connections[1].close_code, region.connections[1].close_reason) == (4001, "caller left")
 
 
@@ -100,7 +101,7 @@ async def test_a_clients_crash_reaches_the_region(start_region: StartRegion, sta
     async with session(edge) as ws:
         await ws.recv()
         ws.transport.abort()
-        await asyncio.wait_for(region.connections[0].wait_closed(), 2)
+        await asyncio.wait_for(region.connections[0].wait_closed(), DEADLINE_S)
     assert region.connections[0].close_code == 1006
 
 

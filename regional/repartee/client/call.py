@@ -142,8 +142,7 @@ class Call:
             self._fault = fault
         finally:
             microphone.cancel()
-            with suppress(asyncio.CancelledError):
-                await microphone
+            await asyncio.wait([microphone])  # unlike awaiting it, this leaves our own cancellation be
             await self._wake()
 
     async def _until(self, reached: Callable[[], bool], *, timeout_s: float) -> bool:
@@ -228,8 +227,7 @@ async def place_call(options: CallOptions) -> AsyncIterator[Call]:
     finally:
         if running is not None:
             running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+            await asyncio.wait([running])
         await socket.close()
 
 

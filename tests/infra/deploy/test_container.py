@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.promptness import DEADLINE_S
 
 from .conftest import INFRA, ROOT, program
 
@@ -57,7 +58,7 @@ def test_hadolint_finds_nothing() -> None:
 
 def healthcheck(url: str) -> int:
     return subprocess.run(
-        [sys.executable, CONTAINER / "healthcheck.py", url], check=False, timeout=20
+        [sys.executable, CONTAINER / "healthcheck.py", url], check=False, timeout=DEADLINE_S
     ).returncode
 
 

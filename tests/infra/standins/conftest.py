@@ -10,6 +10,7 @@ from cartesia import AsyncCartesia
 from deepgram import AsyncDeepgramClient
 from deepgram.environment import DeepgramClientEnvironment
 from openai import AsyncOpenAI
+from tests.promptness import DEADLINE_S
 
 from standins.server import Config, Running, serve
 
@@ -46,7 +47,7 @@ def openai() -> Callable[..., AbstractAsyncContextManager[AsyncOpenAI]]:
     @asynccontextmanager
     async def make(server: Running, key: str = "key") -> AsyncIterator[AsyncOpenAI]:
         async with AsyncOpenAI(
-            api_key=key, base_url=f"{server.base_url}/v1", max_retries=0, timeout=5
+            api_key=key, base_url=f"{server.base_url}/v1", max_retries=0, timeout=DEADLINE_S
         ) as client:
             yield client
 

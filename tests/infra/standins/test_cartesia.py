@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cartesia import AsyncCartesia
+from tests.promptness import DEADLINE_S
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from standins import cartesia as standin
@@ -37,7 +38,7 @@ async def connected(client: AsyncCartesia) -> AsyncIterator[Any]:
 
 
 async def receive(context: Any) -> list[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         return [message async for message in context.receive()]
 
 
@@ -122,7 +123,7 @@ async def test_contexts_share_a_socket_and_a_cancelled_one_falls_silent(cartesia
             await connection.send(request(f"c{number}", "We open at eight thirty."))
         await connection.send({"cancel": True, "context_id": "c3"})
         seen: dict[str, list[Any]] = {}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while sum(messages[-1].type == "done" for messages in seen.values()) < 9:
                 message = await connection.recv()
                 seen.setdefault(message.context_id, []).append(message)
@@ -143,7 +144,7 @@ async def test_audio_is_paced_as_the_profile_says(cartesia: Client) -> None:
         started = time.monotonic()
         await connection.send(request("c", "We open at eight thirty."))
         times = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while (message := await connection.recv()).type != "done":
                 times.append(time.monotonic() - started)
                 assert message.context_id == "c"
@@ -154,7 +155,7 @@ async def test_audio_is_paced_as_the_profile_says(cartesia: Client) -> None:
 async def test_a_context_without_more_text_expires(running: Running, cartesia: Client) -> None:
     async with cartesia(running) as client, connected(client) as connection:
         await connection.send(request("c", "Wait.") | {"continue": True})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while (message := await connection.recv()).type != "done":
                 assert message.type == "chunk"
 
@@ -175,7 +176,7 @@ async def test_mistakes_are_answered(
 ) -> None:
     async with cartesia(running) as client, connected(client) as connection:
         await connection._connection.send(json.dumps(request("c", "Hello.") | changes))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             error = await connection.recv()
     assert (error.type, error.status_code, error.context_id) == ("error", 400, "c")
     assert complaint in error.message
@@ -198,5 +199,5 @@ async def test_an_idle_socket_is_closed(
     monkeypatch.setattr(standin, "IDLE_S", 0.1)
     async with cartesia(running) as client, connected(client) as connection:
         with pytest.raises(ConnectionClosed):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 await connection.recv()

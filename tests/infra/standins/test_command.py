@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.promptness import DEADLINE_S
 
 COMMAND = [sys.executable, "-c", "from repartee.cli.main import main; main()", "standins"]
 
@@ -34,14 +35,14 @@ def test_it_prints_what_to_export_and_ends_on_ctrl_c(options: list[str]) -> None
     assert httpx.get(f"{exported['DEEPGRAM_BASE_URL']}/standins/profile").json()["name"] == "instant"
     assert exported["OPENAI_BASE_URL"] == f"{exported['CARTESIA_BASE_URL']}/v1"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, errors) == (0, "")
 
 
 def test_a_taken_port_is_said_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--light", "--port", str(taken.getsockname()[1]))
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert "choose another with --port" in errors
     assert "Traceback" not in errors
@@ -55,7 +56,7 @@ def test_wrong_settings_are_said_in_sentences(tmp_path: Path) -> None:
         (["--light", "--script", str(script)], "at least one"),
     ):
         process = start(*options)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 1
         assert complaint in errors
         assert "Traceback" not in errors

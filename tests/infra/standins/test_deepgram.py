@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from deepgram import AsyncDeepgramClient
 from deepgram.core.api_error import ApiError
+from tests.promptness import DEADLINE_S
 
 from standins import flux, nova
 from standins.pcm import from_linear16
@@ -35,7 +36,7 @@ async def say(socket: Any, speech: bytes = SPEECH, quiet_frames: int = 10, frame
 
 
 async def read(socket: Any) -> AsyncIterator[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         async for message in socket:
             yield message
 

@@ -13,6 +13,7 @@ from cartesia import AsyncCartesia
 from deepgram import AsyncDeepgramClient
 from deepgram.core.api_error import ApiError
 from openai import AsyncOpenAI
+from tests.promptness import DEADLINE_S
 from websockets.exceptions import ConnectionClosedError
 
 from standins.faults import Fault, FaultBoard, FaultError, FaultGate, parse_fault, parse_fault_text
@@ -100,7 +101,7 @@ async def test_a_flux_socket_breaks_in_mid_turn(running: Running, deepgram: Deep
     async with deepgram(running).listen.v2.connect(**FLUX, request_options=header) as socket:
         messages = []
         with pytest.raises((ConnectionClosedError, AssertionError)):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 for _ in range(40):
                     await socket.send_media(b"\x40\x40" * 3200)
                 async for message in socket:
@@ -183,7 +184,7 @@ async def test_a_context_is_refused_for_concurrency(running: Running, cartesia: 
             "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000},
         }
         await connection.send(message)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             error: Any = await connection.recv()
         await connection.close()
     assert (error.type, error.status_code, error.error_code, error.context_id) == (

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from deepgram import AsyncDeepgramClient
+from tests.promptness import DEADLINE_S
 
 from standins.detector import SpeechDetector
 from standins.ears import Word, text_of
@@ -21,8 +22,6 @@ RATE_HZ = 16_000
 MESSAGE_BYTES = RATE_HZ * 2 * 60 // 1000
 FLUX = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": RATE_HZ}
 QUESTION = "What are your opening hours?"
-PATIENCE_S = 60.0
-"""For a process that loads its models on a busy machine."""
 
 
 @pytest.fixture
@@ -48,11 +47,11 @@ async def words_of(recogniser: SphinxRecogniser) -> str:
     """All words of the utterance under way."""
     heard: asyncio.Future[list[Word]] = asyncio.get_running_loop().create_future()
     recogniser.finish(SpeechDetector(), heard.set_result)
-    return text_of(await asyncio.wait_for(heard, PATIENCE_S))
+    return text_of(await asyncio.wait_for(heard, DEADLINE_S))
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(DEADLINE_S):
         while not reached():  # noqa: ASYNC110 (a process tells by its pipe)
             await asyncio.sleep(0.02)
 
@@ -140,7 +139,7 @@ async def test_an_utterance_that_kills_is_told_to_one_successor_only(pool: Sphin
     os.kill(pool.health()["pids"][0], signal.SIGSTOP)
     pid = pool.health()["pids"][0]
     os.kill(pid, signal.SIGKILL)
-    await asyncio.wait_for(owed, PATIENCE_S)
+    await asyncio.wait_for(owed, DEADLINE_S)
 
 
 async def test_a_process_that_does_not_read_holds_nobody_up(pool: SphinxPool) -> None:
@@ -192,7 +191,7 @@ async def test_a_noisy_caller_costs_nobody_else_a_word(
         audio = spoken(QUESTION)
         for at in range(0, len(audio), MESSAGE_BYTES):
             await quiet.send_media(audio[at : at + MESSAGE_BYTES])
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(DEADLINE_S):
             while (event := await quiet.recv()).type != "TurnInfo" or event.event != "EndOfTurn":
                 pass
     assert event.transcript == QUESTION

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from openai import AsyncOpenAI
+from tests.promptness import DEADLINE_S
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from standins.faults import Fault
 from standins.server import Config, Running, serve
-
-DEADLINE_S = 15.0
 
 
 def tone(ms: float) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from deepgram import AsyncDeepgramClient
 from pocketsphinx import get_model_path
+from tests.promptness import DEADLINE_S
 
 from standins.domain import SUGGESTED_QUESTIONS, sentences
 from standins.server import Config, Running, serve
@@ -84,7 +85,7 @@ async def test_spoken_questions_are_understood_and_end_on_time(
             audio = bytes(640 * 10) + pcm + bytes(640 * 30)
             spoken = loop.create_task(play(socket, audio))
             started = loop.time()
-            while (event := await asyncio.wait_for(socket.recv(), 5)).event != "EndOfTurn":
+            while (event := await asyncio.wait_for(socket.recv(), DEADLINE_S)).event != "EndOfTurn":
                 if event.event == "EagerEndOfTurn":
                     eager = event.transcript
             late_ms.append((loop.time() - started) * 1000 - 200 - last / 16 - 250)

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import ClientConnection, connect
 
 from repartee.agent.agent import Agent
@@ -25,7 +26,6 @@ from repartee.app.settings import read_settings
 from repartee.app.worker import Worker, WorkerConfig
 
 REPARTEE = str(Path(sys.executable).parent / "repartee")
-DEADLINE_S = 15.0
 TICKET_KEY = "a key for tests that is long enough for anybody"
 
 
@@ -220,7 +220,7 @@ async def spoken_turn(websocket: ClientConnection) -> list[dict[str, Any]]:
 
     saying = asyncio.create_task(say())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             async for frame in websocket:
                 if isinstance(frame, str):
                     events.append(json.loads(frame))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import TICKET_KEY, Region, calling, region, until
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
@@ -69,7 +70,7 @@ async def test_a_rush_fills_the_slots_and_not_one_more(providers: dict[str, str]
 
         async def caller() -> None:
             try:
-                async with calling(worker.url, open_timeout=10) as websocket:
+                async with calling(worker.url, open_timeout=DEADLINE_S) as websocket:
                     await websocket.recv()
                     answers["accepted"] += 1
                     accepted.set()

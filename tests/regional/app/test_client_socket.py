@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.promptness import DEADLINE_S
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,8 +27,6 @@ from repartee.app.client_socket import (
     shortcuts_of,
     with_budget,
 )
-
-DEADLINE_S = 5.0
 
 
 class App:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.regional.app.running import DEADLINE_S, RegionProcess, calling, region_process
+from tests.promptness import DEADLINE_S
+from tests.regional.app.running import RegionProcess, calling, region_process
 
 MEGABYTE = 1_000_000
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import uvicorn
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import TICKET_KEY, calling, region, until
 
 from repartee.app.background import one_worker, reporting
@@ -54,7 +55,7 @@ async def seen(edge: str, name: str = "here") -> dict[str, object]:
 
 async def until_seen(edge: str, **expected: object) -> None:
     """Until the edge has been told of the region, and this."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         known = await seen(edge)
         while known["reported_at"] is None or not expected.items() <= known.items():
             await asyncio.sleep(0.02)

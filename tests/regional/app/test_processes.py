@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import (
-    DEADLINE_S,
     TICKET_KEY,
     EcsAgent,
     RegionProcess,

@@ -7,6 +7,7 @@ import socket
 import sys
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import (
     TICKET_KEY,
     calling,
@@ -60,7 +61,7 @@ def test_a_port_that_is_taken_is_told_in_words() -> None:
 
 async def refused(url: str) -> int:
     """The status of an upgrade that must not succeed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
                 async with calling(url):
@@ -87,7 +88,7 @@ async def test_at_the_limit_it_closes_its_calls_and_ends(providers: dict[str, st
         async with calling(worker.url) as websocket:
             await websocket.recv()
             worker.signal(signal.SIGTERM)
-            await asyncio.wait_for(websocket.wait_closed(), 10)
+            await asyncio.wait_for(websocket.wait_closed(), DEADLINE_S)
             assert websocket.close_code == 1012
         assert await worker.exit_status() == 0
 
@@ -103,7 +104,7 @@ async def test_it_can_be_ended_at_once(providers: dict[str, str], signals: list[
             for number in signals:
                 worker.signal(number)
                 await asyncio.sleep(0.1)
-            await asyncio.wait_for(websocket.wait_closed(), 10)
+            await asyncio.wait_for(websocket.wait_closed(), DEADLINE_S)
         assert await worker.exit_status() in (0, 130, -signal.SIGINT, -signal.SIGTERM)
         assert worker.process.stdout is not None
         assert "Traceback" not in worker.process.stdout.read()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import Region, calling, region, spoken_turn, until
 from websockets.exceptions import ConnectionClosedError
 
@@ -109,7 +110,7 @@ async def test_draining_refuses_new_calls_and_waits_for_those_there_are(worker: 
         await websocket.send('{"type":"input_audio_buffer.clear"}')
         assert json.loads(await websocket.recv())["type"] == "input_audio_buffer.cleared"
         assert not draining.done()
-    await asyncio.wait_for(draining, 10)
+    await asyncio.wait_for(draining, DEADLINE_S)
 
 
 async def test_at_the_drains_limit_calls_are_closed_with_1012(providers: dict[str, str]) -> None:
@@ -118,7 +119,7 @@ async def test_at_the_drains_limit_calls_are_closed_with_1012(providers: dict[st
         calling(worker.url) as websocket,
     ):
         await websocket.recv()
-        await asyncio.wait_for(worker.worker.drain(), 10)
+        await asyncio.wait_for(worker.worker.drain(), DEADLINE_S)
         await websocket.wait_closed()
         assert (websocket.close_code, websocket.close_reason) == (
             1012,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from tests.promptness import DEADLINE_S
 from tests.regional.cli.test_bench_commands import free_pair
 
 from repartee.cli.bench_relay import HOST, distant
@@ -37,5 +38,5 @@ async def test_a_provider_that_is_not_there_hangs_up() -> None:
     near = free_pair()
     async with distant(near + 1, near, connect_ms=1):
         reader, writer = await asyncio.open_connection(HOST, near + 1)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b""
         writer.close()

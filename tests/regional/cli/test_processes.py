@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.promptness import DEADLINE_S
 
 from repartee.cli.processes import Part, PartFailed, running
 
@@ -90,7 +91,7 @@ async def test_a_part_that_falls_later_is_noticed(
     one, two = part("one", unused_tcp_port_factory()), part("two", unused_tcp_port_factory())
     async with running([[one, two]], launcher=launcher) as parts:
         os.kill(parts.pid("two"), signal.SIGKILL)
-        fault = await asyncio.wait_for(parts.first_to_fall(), 5)
+        fault = await asyncio.wait_for(parts.first_to_fall(), DEADLINE_S)
     assert str(fault).startswith("The two was ended by signal 9.")
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.policy import PoolSettings
@@ -96,7 +97,7 @@ async def running(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition holds; a second at the most."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - the conditions are others' states
             await asyncio.sleep(0.001)
 

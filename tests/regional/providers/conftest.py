@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.promptness import DEADLINE_S
 
 from repartee.audio.pcm import silence
 from standins.faults import Fault
@@ -38,7 +39,7 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     ours = {asyncio.current_task()}
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE_S):
         while left := asyncio.all_tasks() - before - ours:
             await asyncio.wait(left)
     assert unhandled == []

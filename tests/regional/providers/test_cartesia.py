@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.server import ServerConnection, serve
 
 from repartee.audio.pcm import duration_ms
@@ -32,7 +33,7 @@ def voice_at(base_url: str, **changes: Any) -> CartesiaVoice:
 
 
 async def listen(utterance: CartesiaUtterance) -> list[SpeechAudio | SpeechWords]:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(DEADLINE_S):
         return [sound async for sound in utterance.sounds()]
 
 
@@ -102,7 +103,7 @@ async def test_cancelling_stops_the_provider_and_ends_the_reader(standins: Runni
     await utterance.cancel()
     assert await reading == []
     assert voice.pools()[0].leased == 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE_S):
         while not standins.state.stats.of("cartesia").cancelled:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     again = await voice.speak(2)
@@ -167,7 +168,7 @@ async def test_new_sockets_are_primed(standins: Running) -> None:
     voice = voice_at(standins.base_url, prime_text="Hello.")
     await voice.start()
     await voice.wait_warm(2)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE_S):
         while standins.state.stats.of("cartesia").finished < 1:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     await voice.aclose()

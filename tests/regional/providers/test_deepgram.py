@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.providers.conftest import frames, question, speech
 
 from repartee.errors import PoolTimeout, ProviderError
@@ -36,7 +37,7 @@ BOTH = pytest.mark.parametrize("make", [flux, nova])
 
 async def until_end(transcriber: Transcriber) -> list[Hearing]:
     heard = []
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(DEADLINE_S):
         async for event in transcriber.events():
             heard.append(event)
             if isinstance(event, EndOfTurn):
@@ -87,7 +88,7 @@ async def test_each_call_has_a_connection_of_its_own_used_once(
     await third.aclose()
     await ears.aclose()
     assert standins.state.stats.of("deepgram").opened >= 3
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE_S):
         while standins.state.stats.of("deepgram").active:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

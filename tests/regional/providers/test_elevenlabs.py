@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -82,7 +83,7 @@ def voice_at(base_url: str, **changes: Any) -> ElevenLabsVoice:
 
 
 async def listen(utterance: ElevenLabsUtterance) -> list[SpeechAudio | SpeechWords]:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(DEADLINE_S):
         return [sound async for sound in utterance.sounds()]
 
 
@@ -91,7 +92,7 @@ def audio_ms(sounds: list[SpeechAudio | SpeechWords]) -> float:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - the conditions are others' states
             await asyncio.sleep(0.002)
 

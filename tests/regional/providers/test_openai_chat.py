@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.providers.scripted_http import (
     DONE,
     END,
@@ -38,7 +39,7 @@ def brain_at(base_url: str, **changes: Any) -> ChatBrain:
 
 
 async def ask(brain: ChatBrain, request: ReplyRequest = ASKED) -> list[ReplyPart]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         return [part async for part in brain.reply(request)]
 
 
@@ -47,7 +48,7 @@ def text(parts: list[ReplyPart]) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - the conditions are others' states
             await asyncio.sleep(0.002)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.pool.policy import PoolSettings
@@ -16,7 +17,6 @@ from repartee.wire import relay_events as wire
 from standins.server import Running
 
 Put = Callable[..., None]
-DEADLINE_S = 5.0
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Opcode
 
@@ -25,7 +26,7 @@ async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
         for size in SIZES:
             sent += [bytes(n % 251 for n in range(size)), "é" * (size // 2)]
             assert all(socket.push(message) for message in sent[-2:])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             assert [await got.get() for _ in sent] == sent
         await socket.close()
         assert socket.push(b"too late") is False
@@ -48,11 +49,11 @@ async def test_who_waits_for_room_never_loses_a_connection_to_its_own_limit() ->
         [listener] = server.sockets
         socket = await open_socket(f"ws://127.0.0.1:{listener.getsockname()[1]}", {}, SocketSettings())
         for _ in range(100):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 while not socket.has_room:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
             assert socket.push(bytes(4_800))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             await everything.wait()
         await socket.close()
 

@@ -18,6 +18,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tests.promptness import DEADLINE_S
+
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.agent.prefetch import PrefetchFigures
@@ -46,8 +48,6 @@ from repartee.turn.events import (
     SpokenWord,
     StartOfTurn,
 )
-
-DEADLINE_S = 5.0
 
 _Found = TypeVar("_Found")
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
@@ -76,7 +77,7 @@ async def test_what_is_late_is_learnt_while_a_request_waits() -> None:
     for _ in range(HedgeSettings().needed):
         policy.answered(1.0)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         assert await answer == "second"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
 
 from repartee.agent.agent import Agent
@@ -30,7 +31,6 @@ from standins.faults import Fault
 from standins.server import Config, Running, serve
 from standins.voice import synthesise
 
-DEADLINE_S = 10.0
 QUICK = LinePolicy(watch=WatchPolicy(away_s=1.0, tell_after_s=0.6), look_s=0.02, watch_s=0.02, quiet_s=0.3)
 
 
