@@ -31,10 +31,10 @@ class Pace:
     def wait_s(self, now: float) -> float:
         """How long until the next piece may go; 0: now."""
         settings = self._settings
-        gained_ms = max(now - self._at, 0.0) * 1000 * settings.times_real_time
-        self._left_ms = min(self._left_ms + gained_ms, settings.burst_ms)
+        left_ms = self._left_ms + (now - self._at) * 1000 * settings.times_real_time
+        self._left_ms = left_ms = min(left_ms, settings.burst_ms)
         self._at = now
-        return max(-self._left_ms, 0.0) / 1000 / settings.times_real_time
+        return 0.0 if left_ms >= 0 else -left_ms / 1000 / settings.times_real_time
 
     def spend(self, ms: float) -> None:
         """A piece of this length has gone. It may take the allowance below nothing: the next one waits for that."""

@@ -21,16 +21,15 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[ItemT]):
-    """Something to send: so many bytes, so much audio (0: none), and whether too much of it may be dropped."""
+    """Something to send, of so many bytes and so much audio (0: none)."""
 
     item: ItemT
     size: int
     ms: float = 0.0
-    droppable: bool = True
 
 
 class PacedQueue(Generic[ItemT]):
-    """One session's after another. Lives on the running loop; ``limit_bytes`` bounds what may be dropped."""
+    """One session's after another. Lives on the running loop; Beyond ``limit_bytes`` the oldest is dropped."""
 
     def __init__(self, pace: PaceSettings, limit_bytes: int) -> None:
         self._settings = pace
@@ -65,10 +64,16 @@ class PacedQueue(Generic[ItemT]):
         """What waits, in order."""
         return (waiting.item for waiting in self._queue)
 
+    def goes(self, ms: float) -> bool:
+        """Whether so much audio may be sent at once, by the caller of this: nothing waits. Then it counts as sent."""
+        if self._queue or self._send is None or not self._may_go():
+            return False
+        self._pace.spend(ms)
+        return True
+
     def put(self, waiting: Waiting[ItemT]) -> None:
         """Send this after all that waits; at once, if nothing does."""
-        if self._send is not None and not self._queue and self._may_go():
-            self._pace.spend(waiting.ms)
+        if self._send is not None and self.goes(waiting.ms):
             self._send(waiting.item)
             return
         self._queue.append(waiting)
@@ -130,15 +135,8 @@ class PacedQueue(Generic[ItemT]):
         return self._pace.wait_s(self._now()) <= 0
 
     def _drop_oldest(self) -> None:
-        if self._bytes <= self._limit_bytes:
-            return
-        kept: deque[Waiting[ItemT]] = deque()
-        for waiting in self._queue:
-            if self._bytes > self._limit_bytes and waiting.droppable:
-                self._bytes -= waiting.size
-            else:
-                kept.append(waiting)
-        self._queue = kept
+        while self._bytes > self._limit_bytes and len(self._queue) > 1:
+            self._bytes -= self._queue.popleft().size
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

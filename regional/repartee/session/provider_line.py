@@ -41,7 +41,7 @@ class LinePolicy:
     look_s: float = 0.5
     """How often it is asked, then, whether the moment is quiet."""
 
-    watch_s: float = 0.1
+    watch_s: float = 0.25
     """How often the session is looked at."""
 
 

@@ -131,7 +131,7 @@ def test_the_caller_is_told_by_8_s_and_the_call_ends_after_10() -> None:
             await caller.until_over()
             assert len(caller.told_at) == 1
             assert 5 < caller.told_at[0] - lost_at <= 7
-            assert 10 <= caller.since - lost_at <= 11.1
+            assert 10 <= caller.since - lost_at <= 11.4
             assert 10 <= len(outage.attempts) <= 30
 
     run(play())
@@ -142,7 +142,7 @@ def test_a_recogniser_that_was_never_there_is_waited_for_as_long() -> None:
         caller = Caller()
         Outage(caller)
         await caller.until_over()
-        assert caller.told_at and 10 <= caller.since <= 11.2
+        assert caller.told_at and 10 <= caller.since <= 11.4
 
     run(play())
 
@@ -153,7 +153,7 @@ def test_attempts_that_hang_do_not_hold_up_the_end() -> None:
             caller.ears.obstacles.append("hang")
             caller.transcribers[0].is_lost()
             await caller.until_over()
-            assert 10 <= caller.since <= 11.2
+            assert 10 <= caller.since <= 11.4
 
     run(play())
 
@@ -436,7 +436,7 @@ def test_a_peer_that_does_not_read_is_replaced_too() -> None:
     async def play() -> None:
         async with calling() as caller:
             caller.transcribers[0].has_room = False
-            await caller.is_quiet(5.5)
+            await caller.is_quiet(6.5)
             assert len(caller.transcribers) == 2
             assert heard_ms(caller.transcribers[1]) >= 5_000
 

@@ -142,7 +142,7 @@ def test_every_event_but_audio_is_answered() -> None:
             await asyncio.sleep(20)
             assert len(call.provider.lines) == 1
             call.line.send("item")
-            await asyncio.sleep(5.2)
+            await asyncio.sleep(5.4)
             assert len(call.provider.lines) == 2
 
     run(play())
@@ -185,7 +185,7 @@ def test_without_a_session_the_caller_is_told_by_8_s_and_the_call_ends_after_10(
             call.provider.lines[0].is_lost()
             await call.until_over()
             assert len(call.told_at) == 1 and 5 < call.told_at[0] <= 7
-            assert 10 <= call.since <= 11.2
+            assert 10 <= call.since <= 11.4
 
     run(play())
 
