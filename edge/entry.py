@@ -18,7 +18,13 @@ from workers import Response, WorkerEntrypoint, fetch
 import repartee_edge.lean_jwt  # noqa: F401
 from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
 from repartee_edge.failover import CALLER_STATUSES, Fault
-from repartee_edge.health import Report, report_from_words, report_to_words, summarise
+from repartee_edge.health import (
+    Report,
+    report_from_words,
+    report_of_probe,
+    report_to_words,
+    summarise,
+)
 from repartee_edge.placement import Caller
 from repartee_edge.replies import error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
@@ -155,12 +161,12 @@ class Default(WorkerEntrypoint):
 
     async def _probe(self, region):
         try:
-            answer = await asyncio.wait_for(_ask(region, "/healthz", []), PROBE_TIMEOUT_S)
-            up = answer.status == 200
-            await _drop(answer)
+            answer = await asyncio.wait_for(_ask(region, "/readyz", []), PROBE_TIMEOUT_S)
+            text = await asyncio.wait_for(answer.text(), PROBE_TIMEOUT_S)
+            report = report_of_probe(region.name, answer.status, text, time.time())
         except (DialFailed, TimeoutError):
-            up = False
-        await self._store(f"{region.name}:probe", Report(region.name, time.time(), up=up))
+            report = Report(region.name, time.time(), up=False)
+        await self._store(f"{region.name}:probe", report)
 
     async def _store(self, name, report):
         if getattr(self.env, "REPORTS", None) is not None:

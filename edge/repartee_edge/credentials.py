@@ -21,13 +21,24 @@ class Unauthorised(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking. ``subject`` is the API key's id, also when a client secret made with that key is used."""
+    """Who is asking. ``subject`` is the API key's id, also when a client secret made with that key is used;
+    ``token`` is that client secret's own id."""
 
     subject: str
-    by_client_secret: bool = False
+    token: str | None = None
     origin: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     session: Mapping[str, Any] | None = None
+
+    @property
+    def by_client_secret(self) -> bool:
+        """A browser asks, with a token of its own."""
+        return self.token is not None
+
+    @property
+    def caller(self) -> str:
+        """Whose calls are counted together: a browser token's, or an API key's."""
+        return self.subject if self.token is None else f"{self.subject}:{self.token}"
 
 
 class ApiKeys:
@@ -108,7 +119,7 @@ def identify(headers: Mapping[str, str], api_keys: ApiKeys, ticket_keys: TicketK
                 str(refused).replace("this ticket", "this client secret").replace("the edge", "your server")
             )
             raise Unauthorised(words) from None
-        return Identity(secret.subject, True, secret.origin, secret.metadata, secret.session)
+        return Identity(secret.subject, secret.jti, secret.origin, secret.metadata, secret.session)
     subject = api_keys.id_of(credential)
     if subject is None:
         raise Unauthorised("this API key is not known here")

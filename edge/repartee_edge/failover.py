@@ -32,9 +32,10 @@ class FailoverPolicy:
 
 
 # A region that answers one of these is alive but takes no call now.
-FULL_STATUSES = frozenset((429, 503))
-# These say that the request is wrong, so that no other region would answer differently.
-CALLER_STATUSES = frozenset((400, 413, 414, 415, 422, 426, 431))
+FULL_STATUSES = frozenset((503,))
+# These say that the request is wrong, or that its sender has too many calls: that is no fault of a region's, and no
+# other region would answer differently.
+CALLER_STATUSES = frozenset((400, 403, 405, 408, 413, 414, 415, 421, 422, 426, 429, 431, 501))
 FAULT_WORDS = {
     "timeout": "did not answer in time",
     "slow": "was slower than the next region",

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from repartee_edge import bounded_json
+
+MAX_PROBE_BYTES = 16 * 1024
 REPORT_LIFETIME_S = 90.0
 BREAKER_FIRST_S = 2.0
 BREAKER_LONGEST_S = 60.0
@@ -19,11 +22,13 @@ FULL_PAUSE_LONGEST_S = 5.0
 class RegionStatus:
     """One region as seen now. ``load`` is calls over capacity (1 is full), None when nobody said.
 
-    ``up`` is False when a probe failed or the breaker is open; True also when nothing is known.
+    ``up`` is False when a probe failed or the breaker is open; True also when nothing is known. A region that is not
+    ``admitting`` is up, for the calls in it, but refuses new ones: a provider that they need fails.
     """
 
     up: bool = True
     draining: bool = False
+    admitting: bool = True
     load: float | None = None
     p90_ms: float | None = None
     reported_at: float | None = None
@@ -47,6 +52,7 @@ class Report:
     active: int = 0
     capacity: int = 0
     p90_ms: float | None = None
+    admitting: bool = True
 
 
 def report_to_words(report: Report) -> dict[str, Any]:
@@ -68,16 +74,28 @@ def report_from_words(words: object) -> Report | None:
             active=int(words["active"]),
             capacity=int(words["capacity"]),
             p90_ms=None if p90_ms is None else float(p90_ms),
+            admitting=words.get("admitting") is not False,
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def report_of_probe(region: str, status: int, body: str, now: float) -> Report:
+    """What a region's answer at /readyz says: alive with 200 or 503, and with 200 admitting unless it says not."""
+    try:
+        said = bounded_json.read(body, max_bytes=MAX_PROBE_BYTES)
+    except bounded_json.BadJson:
+        said = None
+    admitting = not (isinstance(said, Mapping) and said.get("admitting") is False)
+    return Report(region, now, up=status in (200, 503), admitting=status == 200 and admitting)
 
 
 def summarise(reports: Iterable[Report], now: float) -> dict[str, RegionStatus]:
     """One status a region out of its workers' latest reports; a region nobody reports on is left out.
 
     A region drains when all of its workers do; its load counts only those that take calls; it is down when every
-    fresh report says so.
+    fresh report says so. It admits when any worker that takes calls does, or, if none
+    reports, when its probe says so.
     """
     fresh: dict[str, list[Report]] = {}
     for report in reports:
@@ -88,12 +106,14 @@ def summarise(reports: Iterable[Report], now: float) -> dict[str, RegionStatus]:
 
 def _summary(reports: list[Report]) -> RegionStatus:
     workers = [report for report in reports if report.capacity > 0]
-    taking = [worker for worker in workers if worker.up and not worker.draining]
+    welcoming = [worker for worker in workers if worker.up and not worker.draining]
+    taking = [worker for worker in welcoming if worker.admitting] or welcoming
     slots = sum(worker.capacity for worker in taking)
     p90s = [worker.p90_ms for worker in workers if worker.p90_ms is not None]
     return RegionStatus(
         up=any(report.up for report in reports),
         draining=bool(workers) and not taking,
+        admitting=any(report.admitting for report in taking or reports),
         load=sum(worker.active for worker in taking) / slots if slots else None,
         p90_ms=max(p90s) if p90s else None,
         reported_at=max(report.at for report in reports),

@@ -118,7 +118,7 @@ def _tier(region: Region, status: RegionStatus) -> int:
         return DOWN
     if region.draining or status.draining:
         return DRAINING
-    return FULL if status.full else UP
+    return FULL if status.full or not status.admitting else UP
 
 
 def _busy_penalty_ms(load: float) -> float:

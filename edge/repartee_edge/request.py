@@ -1,10 +1,12 @@
 """A request as the router sees it, and the headers that go on to a region. Pure."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from repartee_edge import bounded_json
 from repartee_edge.credentials import SECRET_SUBPROTOCOL, subprotocols
 from repartee_edge.placement import Caller
 
@@ -13,28 +15,26 @@ MAX_BODY_BYTES = 16 * 1024
 MAX_METADATA_ENTRIES = 16
 MAX_METADATA_CHARS = 512
 MAX_SESSION_CHARS = 2048
-# Never passed on: credentials, what speaks of this connection only, and what a client could use to pose as the edge.
-DROPPED_HEADERS = frozenset(
+# All that a region needs to know of a client's request. Credentials stay here, and so does what a client could use to
+# pose as the edge.
+FORWARDED_HEADERS = frozenset(
     (
-        "authorization",
-        "cookie",
-        "host",
-        "connection",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "content-length",
-        "forwarded",
-        "via",
-        "cdn-loop",
-        "true-client-ip",
-        "sec-websocket-protocol",
+        "accept-language",
+        "openai-beta",
+        "origin",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "traceparent",
+        "tracestate",
+        "upgrade",
+        "user-agent",
     )
 )
-DROPPED_PREFIXES = ("x-forwarded-", "x-real-", "x-client-", "cf-", "x-repartee-")
+MAX_HEADER_LINE_CHARS = 8192
+"""A header's name and value: regions take no more."""
+
+_PAGE_PATH = re.compile(r"/page/(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 
 
 class BadBody(Exception):
@@ -76,8 +76,20 @@ class Wishes:
 
 
 def keeps(name: str) -> bool:
-    """Whether a client's header (lower-case name) may reach a region."""
-    return name not in DROPPED_HEADERS and not name.startswith(DROPPED_PREFIXES)
+    """Whether a client's header (lower-case name) reaches a region."""
+    return name in FORWARDED_HEADERS
+
+
+def is_page(path: str) -> bool:
+    """Whether this is the browser page or one of its files; never anything that leads out of their folder."""
+    return path == "/" or _PAGE_PATH.fullmatch(path) is not None
+
+
+def too_long(headers: Mapping[str, str]) -> str | None:
+    """The name of a header whose line is longer than regions take; None if there is none."""
+    return next(
+        (name for name, value in headers.items() if len(name) + len(value) + 4 > MAX_HEADER_LINE_CHARS), None
+    )
 
 
 def forwarded(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -96,12 +108,10 @@ def forwarded(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def read_wishes(body: bytes) -> Wishes:
     """The wishes in a body, which may be empty. Raises BadBody."""
-    if len(body) > MAX_BODY_BYTES:
-        raise BadBody(f"the body is larger than {MAX_BODY_BYTES} bytes")
     try:
-        data = json.loads(body) if body.strip() else {}
-    except ValueError:
-        raise BadBody("the body must be JSON") from None
+        data = bounded_json.read(body, max_bytes=MAX_BODY_BYTES) if body.strip() else {}
+    except bounded_json.BadJson as fault:
+        raise BadBody(f"the body can't be read: {fault}") from None
     if not isinstance(data, dict):
         raise BadBody("the body must be a JSON object")
     return Wishes(_metadata(data), _session(data), _ttl_s(data), _origin(data))

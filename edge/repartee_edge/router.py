@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from repartee_edge import credentials, heartbeats, tickets
+from repartee_edge import credentials, heartbeats, origins, tickets
 from repartee_edge import request as incoming
 from repartee_edge.credentials import Identity, Unauthorised
 from repartee_edge.failover import Fault
@@ -80,11 +80,13 @@ class Router:
 
     def _decide(self, request: EdgeRequest, now: float, tick: float) -> Decision:
         path, method = request.path, request.method
+        if refusal := self._refusal(request):
+            return Decision(refusal, _charged_ip(request))
         if path == "/healthz":
             return Decision(Reply(200, {"status": "ok"}))
         if path == "/readyz":
             return Decision(self._ready(tick))
-        if path == "/" or path.startswith("/page/"):
+        if incoming.is_page(path):
             if method not in ("GET", "HEAD"):
                 return Decision(_not_allowed("GET, HEAD"))
             return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
@@ -106,6 +108,23 @@ class Router:
             return Decision(_not_allowed(f"{allowed[path]}, OPTIONS"))
         return self._authorised(request, now, tick)
 
+    def _refusal(self, request: EdgeRequest) -> Reply | None:
+        """The answer to a request that no region is asked about, whoever sends it."""
+        if name := incoming.too_long(request.headers):
+            most = incoming.MAX_HEADER_LINE_CHARS
+            message = f"the header {name[:100]!r} is too long: a header may have {most} characters"
+            return error(431, "header_too_long", message)
+        if request.path in ("/healthz", "/readyz"):
+            return None
+        return self.foreign(request.headers)
+
+    def foreign(self, headers: Mapping[str, str]) -> Reply | None:
+        """The answer to a page or a name of elsewhere, where only this machine's own are served."""
+        if not self.settings.own_machine_only:
+            return None
+        why = origins.refusal(headers.get("origin"), headers.get("host"), self.settings.allowed_origins)
+        return None if why is None else error(403, "origin_refused", why)
+
     def _authorised(self, request: EdgeRequest, now: float, tick: float) -> Decision:
         try:
             identity = credentials.identify(
@@ -123,7 +142,7 @@ class Router:
             placement = self._place(request, identity.subject, tick)
             if request.method == "POST":
                 return Decision(self._direct(request, identity, placement, now), charged)
-        except BadBody as fault:
+        except (BadBody, tickets.TicketTooLong) as fault:
             reply = error(400, "invalid_value", str(fault))
             return Decision(reply, charged)
         return Decision(ProxySession(placement, identity), charged)
@@ -135,11 +154,12 @@ class Router:
         return tickets.sign(
             self.settings.ticket_keys,
             region=region.name,
-            subject=identity.subject,
+            subject=identity.caller,
             now=now,
             origin=identity.origin,
             metadata={**identity.metadata, **(metadata or {})},
             session=identity.session,
+            limit=self.settings.calls_at_once(identity),
         )
 
     def no_region(self, placement: Placement, faults: tuple[Fault, ...], retry_after_s: int) -> Reply:
@@ -179,6 +199,7 @@ class Router:
                 "longitude": region.position.longitude,
                 "up": statuses[region.name].up,
                 "draining": region.draining or statuses[region.name].draining,
+                "admitting": statuses[region.name].admitting,
                 "load": statuses[region.name].load,
                 "p90_ms": statuses[region.name].p90_ms,
                 "reported_at": statuses[region.name].reported_at,

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repartee_edge import geo
-from repartee_edge.credentials import ApiKeys, parse_api_keys
+from repartee_edge.credentials import ApiKeys, Identity, parse_api_keys
 from repartee_edge.failover import DEFAULT_POLICY, FailoverPolicy
 from repartee_edge.regions import RegionsError, RegionTable, load_regions
 from repartee_edge.regions_data import REGIONS_JSON
 from repartee_edge.tickets import MIN_KEY_BYTES, TicketKeys
+
+KNOWN_KEY = "dev"
+"""The API key of a system that runs on a developer's machine."""
 
 SETTING_NAMES = (
     "REPARTEE_API_KEY",
@@ -25,6 +28,8 @@ SETTING_NAMES = (
     "REPARTEE_ATTEMPT_MS",
     "REPARTEE_RATE_PER_KEY",
     "REPARTEE_RATE_PER_IP",
+    "REPARTEE_CALLS_PER_KEY",
+    "REPARTEE_CALLS_PER_TOKEN",
     "REPARTEE_EDGE_DRAIN_S",
 )
 
@@ -44,7 +49,8 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Everything the edge is told. Rates are requests a minute; ``colo`` is the airport nearest to this edge."""
+    """Everything the edge is told. Rates are requests a minute; ``calls_per_key`` and ``calls_per_token`` bound
+    the calls at once of an API key and of a browser token; ``colo`` is the airport nearest to this edge."""
 
     table: RegionTable
     api_keys: ApiKeys
@@ -55,7 +61,18 @@ class EdgeSettings:
     failover: FailoverPolicy = DEFAULT_POLICY
     rate_per_key: int = 6000
     rate_per_ip: int = 3000
+    calls_per_key: int = 500
+    calls_per_token: int = 2
     drain_s: int = 30
+
+    @property
+    def own_machine_only(self) -> bool:
+        """The key that everybody knows is taken: then only this machine's own pages and names are served."""
+        return self.api_keys.id_of(KNOWN_KEY) is not None
+
+    def calls_at_once(self, identity: Identity) -> int:
+        """How many calls of this caller may be under way at once."""
+        return self.calls_per_token if identity.by_client_secret else self.calls_per_key
 
 
 def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> EdgeSettings:
@@ -73,6 +90,8 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
     attempt_ms = _whole(env, "REPARTEE_ATTEMPT_MS", 800, 50, 10_000, faults)
     rate_per_key = _whole(env, "REPARTEE_RATE_PER_KEY", 6000, 1, 1_000_000, faults)
     rate_per_ip = _whole(env, "REPARTEE_RATE_PER_IP", 3000, 1, 1_000_000, faults)
+    calls_per_key = _whole(env, "REPARTEE_CALLS_PER_KEY", 500, 1, 1_000_000, faults)
+    calls_per_token = _whole(env, "REPARTEE_CALLS_PER_TOKEN", 2, 1, 1_000_000, faults)
     drain_s = _whole(env, "REPARTEE_EDGE_DRAIN_S", 30, 0, 3600, faults)
     if faults or table is None or ticket_keys is None:
         raise SettingsError(faults)
@@ -86,6 +105,8 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
         failover=FailoverPolicy(attempt_ms=attempt_ms, attempt_longest_ms=max(2000, attempt_ms)),
         rate_per_key=rate_per_key,
         rate_per_ip=rate_per_ip,
+        calls_per_key=calls_per_key,
+        calls_per_token=calls_per_token,
         drain_s=drain_s,
     )
 

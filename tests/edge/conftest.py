@@ -79,7 +79,7 @@ class FakeRegion:
             return Response(
                 200, "OK", Headers({"content-type": "text/html"}), f"page of {self.name}".encode()
             )
-        if request.path == "/healthz":
+        if request.path in ("/healthz", "/readyz"):
             return Response(200, "OK", Headers({"connection": "close"}), b"ok")
         if self.behaviour == "hang":
             await self.released.wait()

@@ -1,5 +1,6 @@
 """What reports add up to, and how long a region that failed is left alone."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from repartee_edge.health import (
     Report,
     effective,
     report_from_words,
+    report_of_probe,
     report_to_words,
     summarise,
 )
@@ -24,10 +26,38 @@ def test_a_regions_load_is_that_of_its_workers_that_take_calls() -> None:
         Report("d", 0),
     ]
     found = summarise(reports, now=110)
-    assert found["a"] == RegionStatus(True, False, 0.2, 650, 101)
+    assert found["a"] == RegionStatus(load=0.2, p90_ms=650, reported_at=101)
     assert found["b"].draining and found["b"].load is None
     assert not found["c"].up
     assert "d" not in found, "a report of 110 s ago says nothing"
+
+
+def test_a_region_admits_while_any_worker_that_takes_calls_does() -> None:
+    reports = [
+        Report("a", 100, capacity=10, admitting=False),
+        Report("a", 100, active=2, capacity=10),
+        Report("b", 100, capacity=10, admitting=False),
+        Report("b", 100, capacity=10, draining=True),
+    ]
+    found = summarise(reports, now=100)
+    assert found["a"].admitting and found["a"].load == 0.2
+    assert found["b"].up and not found["b"].admitting
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "up", "admitting"),
+    [
+        (200, "ready\n", True, True),
+        (200, '{"admitting": true}', True, True),
+        (200, '{"admitting": false, "faults": [{"pool": "deepgram"}]}', True, False),
+        (503, '{"admitting": false}', True, False),
+        (502, "", False, False),
+        (200, "[" * 9000, True, True),
+    ],
+)
+def test_a_probe_tells_what_readyz_says(status: int, body: str, up: bool, admitting: bool) -> None:
+    report = report_of_probe("a", status, body, 100.0)
+    assert (report.up, report.admitting) == (up, admitting)
 
 
 def test_a_worker_that_reports_outweighs_a_probe_that_failed() -> None:

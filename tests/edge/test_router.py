@@ -113,7 +113,8 @@ def test_a_client_secret_has_the_shape_that_openai_gives(router: Router) -> None
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"{", "must be JSON"),
+        (b"{", "it is not JSON"),
+        (b'{"session": ' + b"[" * 8000, "nested deeper than 64 levels"),
         ([], "JSON object"),
         ({"metadata": {"a": 1}}, "metadata must map"),
         ({"metadata": {"a": "x" * 600}}, "metadata must map"),
@@ -121,7 +122,7 @@ def test_a_client_secret_has_the_shape_that_openai_gives(router: Router) -> None
         ({"session": {"instructions": "x" * 3000}}, "session must be shorter"),
         ({"expires_after": {"seconds": 5}}, "10 to 7200"),
         ({"origin": "shop.example"}, "origin must be"),
-        (b" " * 20_000, "larger than"),
+        (b"{" + b" " * 20_000, "larger than"),
     ],
 )
 def test_a_wrong_body_is_a_400_that_says_what_to_send(router: Router, body: Any, words: str) -> None:

@@ -26,6 +26,8 @@ def test_every_wrong_setting_is_named_and_no_secret_is_shown() -> None:
         "REPARTEE_ATTEMPT_MS": "soon",
         "REPARTEE_RATE_PER_KEY": "0",
         "REPARTEE_RATE_PER_IP": "-1",
+        "REPARTEE_CALLS_PER_KEY": "none",
+        "REPARTEE_CALLS_PER_TOKEN": "0",
         "REPARTEE_EDGE_DRAIN_S": "1.5",
     }
     assert set(wrong) == set(SETTING_NAMES)

@@ -7,6 +7,7 @@ frames through. Must not decide anything: that is the router's.
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,12 +23,12 @@ from repartee_edge.failover import Attempt, FailoverPolicy, Fault
 from repartee_edge.health import Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
-from repartee_edge.replies import Reply
+from repartee_edge.replies import Reply, error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
-from repartee_edge.selfhosted.tunnel import tunnel_of
+from repartee_edge.selfhosted.tunnel import Tunnel, tunnel_of
 from repartee_edge.selfhosted.upstream import Dialler, Refusal, Upstream
 from repartee_edge.settings import EdgeSettings
 
@@ -70,6 +71,7 @@ class Edge:
         self._summarised_at = 0.0
         self._metrics = EdgeMetrics()
         self._page_breaker = Breaker()
+        self._under_way: Counter[str] = Counter()
         self._pages: httpx.AsyncClient | None = None
 
     @contextlib.asynccontextmanager
@@ -85,6 +87,8 @@ class Edge:
     async def http(self, request: Request) -> Response:
         """Every request that is not a WebSocket handshake."""
         if request.url.path == "/metrics" and request.method == "GET":
+            if refused := self._router.foreign(request.headers):
+                return _response(refused)
             return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
         body = await _body(request) if request.method == "POST" else b""
         incoming = self._incoming(request, request.method, body)
@@ -106,6 +110,20 @@ class Edge:
             reply = decision if isinstance(decision, Reply) else Reply(404)
             await websocket.send_denial_response(_response(reply))
             return
+        calls, most = decision.identity.caller, self._settings.calls_at_once(decision.identity)
+        if self._under_way[calls] >= most:
+            await websocket.send_denial_response(_response(_too_many_calls(most)))
+            return
+        self._under_way[calls] += 1
+        try:
+            await self._hold(websocket, tunnel, decision)
+        finally:
+            self._under_way[calls] -= 1
+            if not self._under_way[calls]:
+                del self._under_way[calls]
+
+    async def _hold(self, websocket: WebSocket, tunnel: Tunnel, decision: ProxySession) -> None:
+        """Connect the call to a region, and carry it to its end."""
         started = time.perf_counter()
         try:
             ranked, upstream, faults = await self._connect(websocket, decision)
@@ -224,6 +242,11 @@ async def _body(request: Request) -> bytes:
         if len(chunks) > MAX_BODY_BYTES:
             break
     return bytes(chunks[: MAX_BODY_BYTES + 1])
+
+
+def _too_many_calls(most: int) -> Reply:
+    message = f"{most} calls at once are all that this token or key may have: end one, or ask for more"
+    return error(429, "too_many_calls", message, {"retry-after": "2"})
 
 
 def _response(reply: Reply) -> Response:

@@ -71,7 +71,7 @@ resource "aws_lb_listener_rule" "worker" {
 
   condition {
     path_pattern {
-      values = ["/v1/*", "/healthz", "/readyz"]
+      values = ["/", "/page/*", "/v1/*", "/healthz", "/readyz"]
     }
   }
 }

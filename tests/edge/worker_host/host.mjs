@@ -243,7 +243,14 @@ def _measure_import(rounds):
     sys.modules.update(kept)
     return quickest
 `);
-const ctx = { waitUntil() {}, passThroughOnException() {} };
+// What goes on behind a request: the runtime keeps it until it is done.
+const ctx = {
+  waitUntil(work) {
+    const kept = work.copy?.() ?? work;
+    Promise.resolve(kept).catch((error) => console.error("waitUntil:", error)).finally(() => kept.destroy?.());
+  },
+  passThroughOnException() {},
+};
 const pyFetch = python.globals.get("_fetch");
 const pyReset = python.globals.get("_reset");
 const pyCron = python.globals.get("_cron");

@@ -94,11 +94,18 @@ def test_the_autoscaler_means_what_terraforms_means() -> None:
     assert adapter["rules"]["custom"][0]["name"]["as"] == spec["metrics"][0]["pods"]["metric"]["name"]
 
 
-def test_metrics_stay_inside_the_cluster() -> None:
+def test_the_page_is_reachable_and_metrics_stay_inside_the_cluster() -> None:
     matches = base("httproute")["spec"]["rules"][0]["matches"]
-    assert [match["path"]["value"] for match in matches] == ["/v1", "/healthz", "/readyz"]
+    found = {match["path"]["value"]: match["path"]["type"] for match in matches}
+    assert found == {
+        "/": "Exact",
+        "/page": "PathPrefix",
+        "/v1": "PathPrefix",
+        "/healthz": "Exact",
+        "/readyz": "Exact",
+    }
     listener = (ROOT / "terraform" / "modules" / "region" / "balancer.tf").read_text()
-    assert 'values = ["/v1/*", "/healthz", "/readyz"]' in listener
+    assert 'values = ["/", "/page/*", "/v1/*", "/healthz", "/readyz"]' in listener
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
