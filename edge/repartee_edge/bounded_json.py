@@ -13,6 +13,7 @@ MAX_LEVELS = 64
 # first fault, where they stop.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*+"?', re.DOTALL)
 _BRACKETS = b"[]{}"
+_EMPTY = re.compile(rb"\[\]|\{\}")
 _NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
 
@@ -41,7 +42,7 @@ def check_levels(data: bytes, max_levels: int = MAX_LEVELS) -> None:
         return
     left, levels = _STRING.sub(b"", data).translate(None, _NO_BRACKETS), 0
     while levels <= max_levels:
-        inner = left.replace(b"[]", b"").replace(b"{}", b"")
+        inner = _EMPTY.sub(b"", left)
         if inner == left:
             break
         left, levels = inner, levels + 1

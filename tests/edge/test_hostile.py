@@ -272,6 +272,9 @@ def test_a_heartbeat_has_2_kilobytes_at_most() -> None:
 def documents(levels: int) -> Iterator[str]:
     yield "[" * levels + "]" * levels
     yield '{"a":' * levels + "1" + "}" * levels
+    mixed = ('{"a":[' * levels)[: 6 * (levels // 2) + 5 * (levels % 2)]
+    closing = "]}" * (levels // 2)
+    yield mixed + ("1}" if levels % 2 else "") + closing
     yield '["[[[", ' + "[" * (levels - 1) + "]" * (levels - 1) + "]"
 
 
