@@ -28,6 +28,9 @@ FAREWELL_S = 2.0
 COLD_S = 1.0
 """How often a worker that is not warm yet looks whether it is."""
 
+LOOK_S = 0.5
+"""How often a worker looks whether its providers have failed or come back, which the edge must know at once."""
+
 RECENT_S = 300.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -75,6 +78,7 @@ class Heartbeat:
         self._instance = secrets.token_hex(8)
         self._wake = asyncio.Event()
         self._told_of_drain = False
+        self._told_admitting = True
         self._failing = False
 
     def state_changed(self) -> None:
@@ -88,9 +92,18 @@ class Heartbeat:
             while True:
                 self._wake.clear()
                 sent = await self._send(client)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._config.every_s if sent else COLD_S):
-                        await self._wake.wait()
+                await self._until_due(self._config.every_s if sent else COLD_S)
+
+    async def _until_due(self, in_s: float) -> None:
+        """Until the next is due, or there is something that the edge must know at once."""
+        left_s = in_s
+        while left_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    await self._wake.wait()
+            left_s -= LOOK_S
+            if self._wake.is_set() or (in_s > COLD_S and self._state().admitting != self._told_admitting):
+                return
 
     async def farewell(self) -> None:
         """Tell the edge of a drain that was over before it could be told."""
@@ -113,6 +126,8 @@ class Heartbeat:
             capacity=state.slots,
             draining=state.draining,
             p90_ms=self._recent.p90_ms(now),
+            admitting=state.admitting,
+            faults=[f"{fault.pool}: {fault.why} {fault.do}" for fault in state.faults],
             now=now,
         )
 
@@ -123,6 +138,7 @@ class Heartbeat:
             return False
         # Before the request: one that fails is not repeated at once, or a dead edge would be asked in a tight loop.
         self._told_of_drain = state.draining
+        self._told_admitting = state.admitting
         headers = {"Authorization": f"Bearer {self._token(state)}"}
         try:
             answer = await client.post(self._config.url, headers=headers)

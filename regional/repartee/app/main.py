@@ -121,7 +121,8 @@ def _worker(connection: HTTPConnection) -> Worker:
 def _state(connection: HTTPConnection) -> WorkerState:
     """Of this worker, or of all processes that it is one of."""
     membership: Membership | None = connection.state.membership
-    return membership.state() if membership else _worker(connection).state()
+    own = _worker(connection).state()
+    return replace(membership.state(), faults=own.faults) if membership else own
 
 
 async def page(request: Request) -> Response:
@@ -135,12 +136,22 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """New calls are welcome."""
+    """Whether calls may be sent here; the body says whether one would be taken now, and what is wrong.
+
+    Once the worker was ready, no provider's fault changes the status: it would have the worker replaced, and the
+    calls in it with it.
+    """
     state = _state(request)
+    body: dict[str, object] = {
+        "ready": state.ready,
+        "admitting": state.ready and state.admitting,
+        "draining": state.draining,
+        "faults": [fault.as_json() for fault in state.faults],
+    }
     if state.ready:
-        return PlainTextResponse("ready\n")
-    why = "draining" if state.draining else "the pools are not warm yet"
-    return PlainTextResponse(f"not ready: {why}\n", status_code=503, headers={"Retry-After": "1"})
+        return JSONResponse(body)
+    body["why"] = "draining" if state.draining else "the pools are not warm yet"
+    return JSONResponse(body, status_code=503, headers={"Retry-After": "1"})
 
 
 async def metrics(request: Request) -> Response:
@@ -160,6 +171,7 @@ async def session(websocket: WebSocket) -> None:
     try:
         slot.enter_context(worker.slots.one())
         with slot:
+            worker.services.check(websocket.query_params.get("model", ""))
             ticket = worker.gate.check(websocket.headers, offered, time.time())
             if ticket:
                 slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))

@@ -128,9 +128,10 @@ class Membership:
 
     def _publish(self, worker: Worker) -> None:
         before = self._table.row(self._index)
-        if (before.ready, before.draining) != (worker.ready, worker.slots.draining):
-            self._table.write(self._index, Column.READY, worker.ready)
-            self._table.write(self._index, Column.DRAINING, worker.slots.draining)
+        now = (worker.ready, worker.slots.draining, worker.services.admitting)
+        if (before.ready, before.draining, before.admitting) != now:
+            for column, value in zip((Column.READY, Column.DRAINING, Column.ADMITTING), now, strict=True):
+                self._table.write(self._index, column, value)
             self._tell(Word.CHANGED)
 
     def _tell(self, word: Word, figure: float = math.nan) -> None:

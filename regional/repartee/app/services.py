@@ -10,9 +10,11 @@ from typing import Protocol
 
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, ExperienceStore, Transition
+from repartee.app.readiness import Readiness
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
+from repartee.pool.faults import PoolFault
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
@@ -52,6 +54,12 @@ class _Shared(Protocol):
     def expect(self, calls: int) -> None: ...
 
 
+class _OneEach(Protocol):
+    """A provider of which each call has one connection."""
+
+    def in_calls(self, calls: int) -> None: ...
+
+
 class Services:
     """The ears, the brain and the voice that all calls share."""
 
@@ -70,12 +78,19 @@ class Services:
             (None if relayed else agent.model) or settings.llm_model,
         )
         brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
+        self._brain = None if relayed else brain
         voice = _voice(settings, agent)
         self._store = _experience_store(settings)
         realtime = _realtime(settings, agent)
         self._many_calls: tuple[_Shared, ...] = () if relayed else (brain, voice)
-        self._all: tuple[_Provider, ...] = () if relayed else (ears, brain, voice)
-        self._all += (realtime,) if realtime else ()
+        self._one_each: tuple[_OneEach, ...] = () if relayed else (ears,)
+        self._one_each += (realtime,) if realtime else ()
+        self._kinds: dict[str, tuple[_Provider, ...]] = (
+            {} if relayed else {"stt": (ears,), "llm": (brain,), "tts": (voice,)}
+        )
+        self._kinds |= {"model": (realtime,)} if realtime else {}
+        self._all = tuple(provider for vendors in self._kinds.values() for provider in vendors)
+        self._readiness = Readiness(self._kinds)
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
         if relayed:
@@ -124,13 +139,37 @@ class Services:
         """
         if not self._was_warm:
             recorded = self._recording is not None and self._recording.done()
-            self._was_warm = recorded and all(provider.warm for provider in self._all)
+            self._was_warm = recorded and self._readiness.warm
         return self._was_warm
+
+    @property
+    def admitting(self) -> bool:
+        """A new call of the usual kind has a usable vendor of each kind that it needs."""
+        return not self._readiness.unusable(self._needed(""))
+
+    def faults(self) -> tuple[PoolFault, ...]:
+        """Which pools fail now, why, and what to do."""
+        return self._readiness.faults()
+
+    def check(self, model: str) -> None:
+        """Raises AdmissionRefused if nothing could serve a call for which the client asks for this model."""
+        self._readiness.check(self._needed(model))
+
+    def _needed(self, model: str) -> tuple[str, ...]:
+        return ("model",) if self.relay_for(model) else ("stt", "llm", "tts")
 
     def expect(self, calls: int) -> None:
         """So many calls are in progress: what they share has a connection ready for each."""
         for provider in self._many_calls:
             provider.expect(calls)
+        for one_each in self._one_each:
+            one_each.in_calls(calls)
+
+    async def probe(self) -> None:
+        """Ask the language model for a few tokens, as a call would. Raises ProviderError. Nothing to ask: nothing is
+        done, as with a speech-to-speech model, whose sessions are tried by being opened."""
+        if self._brain is not None:
+            await self._brain.probe()
 
     def relay_for(self, model: str) -> RelayResources | None:
         """What a call is relayed with, if it is one with a speech-to-speech model. ``model`` is what the client asks
@@ -250,4 +289,10 @@ def _sized(pool: PoolSettings, settings: Settings) -> PoolSettings:
     """A pool with room for all the worker's calls, kept warm for a few more than there are."""
     calls, warm = settings.max_calls, settings.warm_calls
     room = max(pool.max_open, math.ceil((calls + warm) / pool.slots))
-    return replace(pool, spare=warm if pool.slots == 1 else max(pool.spare, warm), max_open=room)
+    return replace(
+        pool,
+        spare=warm if pool.slots == 1 else max(pool.spare, warm),
+        max_open=room,
+        dials_per_s=settings.dials_per_s,
+        call_dials_per_s=settings.call_dials_per_s,
+    )

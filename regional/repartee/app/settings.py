@@ -175,6 +175,21 @@ class Settings(ClientSettings):
         validation_alias=_named("REPARTEE_WARM_CALLS"),
         description="How many further calls each pool is kept warm for.",
     )
+    dials_per_s: int = Field(
+        default=2,
+        ge=1,
+        le=1_000,
+        validation_alias=_named("REPARTEE_DIALS_PER_S"),
+        description="Connections that may be dialled to one provider in any second while no call is in progress, "
+        "whatever the cause; only the first filling of a pool is quicker.",
+    )
+    call_dials_per_s: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        validation_alias=_named("REPARTEE_CALL_DIALS_PER_S"),
+        description="The same while calls are in progress.",
+    )
     workers: int = Field(
         default=1,
         ge=0,

@@ -12,6 +12,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+NOT_ADDED = ("_age_seconds", "_usable", "_admitting")
+"""How the names of gauges end that have no sum over several processes."""
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -58,12 +61,12 @@ class Mirror:
             if family.type == "counter":
                 self._metrics[name] = Counter(name, told, labels, registry=self._registry)
             else:
-                # A mean has no sum: the highest of the processes' says what it is read for, that all is well.
+                # A mean has no sum, nor has what is true or not: the processes' highest says what it is read for.
                 self._metrics[name] = Gauge(
                     name,
                     told,
                     labels,
                     registry=self._registry,
-                    multiprocess_mode="livemax" if name.endswith("_age_seconds") else "livesum",
+                    multiprocess_mode="livemax" if name.endswith(NOT_ADDED) else "livesum",
                 )
         return self._metrics[name]

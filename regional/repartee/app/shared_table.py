@@ -41,7 +41,7 @@ class _Header(IntEnum):
 class Column(IntEnum):
     """What a process says of itself: whether it takes connections over, is warm, drains; its call slots taken, the
     connections it has been given, those of them that have not asked for anything yet, and the length of its list of
-    subjects."""
+    subjects; whether a new call would have the providers that it needs."""
 
     STARTED = 0
     READY = 1
@@ -50,6 +50,7 @@ class Column(IntEnum):
     RECEIVED = 4
     UNSETTLED = 5
     SUBJECTS = 6
+    ADMITTING = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Row:
     received: int = 0
     unsettled: int = 0
     subjects: int = 0
+    admitting: bool = False
 
 
 class SharedTable:
@@ -112,8 +114,11 @@ class SharedTable:
     def row(self, index: int) -> Row:
         """One process."""
         start = HEADER_WORDS + index * ROW_WORDS
-        started, ready, draining, *counts = self._words[start : start + len(Column)].tolist()
-        return Row(bool(started), bool(ready), bool(draining), *counts)
+        started, ready, draining, *counts, admitting = self._words[start : start + len(Column)].tolist()
+        taken, received, unsettled, subjects = counts
+        return Row(
+            bool(started), bool(ready), bool(draining), taken, received, unsettled, subjects, bool(admitting)
+        )
 
     def write(self, index: int, column: Column, value: int) -> None:
         """Say something of a process; only that process does, and its parent when it is gone."""
@@ -126,10 +131,11 @@ class SharedTable:
                 self.write(index, column, 0)
 
     def state(self) -> WorkerState:
-        """All processes as one worker: warm when each of them is."""
+        """All processes as one worker: warm when each of them is, admitting while any is."""
         rows = self.rows()
         ready = not self.draining and all(row.ready for row in rows)
-        return WorkerState(sum(row.taken for row in rows), self.slots, ready, self.draining)
+        admitting = any(row.admitting for row in rows)
+        return WorkerState(sum(row.taken for row in rows), self.slots, ready, self.draining, admitting)
 
     def take_slot(self, index: int) -> bool:
         """Take one of the region's slots for a process's call, if one is free."""

@@ -40,6 +40,10 @@ class ServiceFigures(Protocol):
     def hedging(self) -> HedgePolicy:
         """How often the language model was asked twice."""
 
+    @property
+    def admitting(self) -> bool:
+        """A new call would have the providers that it needs."""
+
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
 
@@ -195,6 +199,14 @@ class _ServicesCollector(Collector):
         waited = CounterMetricFamily(
             "repartee_pool_acquire_seconds", "Time spent waiting for a connection.", labels=["provider"]
         )
+        dials = CounterMetricFamily(
+            "repartee_pool_dials", "Connections dialled, by outcome.", labels=["provider", "outcome"]
+        )
+        usable = GaugeMetricFamily(
+            "repartee_pool_usable",
+            "1 while a new call can have a connection: one is ready, or dials do not fail.",
+            labels=["provider"],
+        )
         age = GaugeMetricFamily(
             "repartee_pool_age_seconds", "Mean age of open connections.", labels=["provider"]
         )
@@ -205,7 +217,15 @@ class _ServicesCollector(Collector):
             misses.add_metric([figures.name], figures.misses)
             waited.add_metric([figures.name], figures.wait_ms / 1000)
             age.add_metric([figures.name], figures.age_s)
-        yield from (connections, hits, misses, waited, age)
+            dials.add_metric([figures.name, "failed"], figures.dial_failures)
+            dials.add_metric([figures.name, "opened"], max(0, figures.dials - figures.dial_failures))
+            usable.add_metric([figures.name], figures.usable)
+        yield from (connections, hits, misses, waited, dials, usable, age)
+        yield GaugeMetricFamily(
+            "repartee_admitting",
+            "1 while a new call would have the providers that it needs; 0: it is refused with 503.",
+            value=self._source.admitting,
+        )
         yield from self._hedging()
 
     def _hedging(self) -> Iterator[Metric]:

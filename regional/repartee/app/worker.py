@@ -21,6 +21,7 @@ from repartee.app.settings import Settings
 from repartee.app.subjects import Subjects
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
+from repartee.pool.faults import PoolFault
 from repartee.session.call import Call
 from repartee.session.held_call import CallEnd, CallSettings, ClientLimits, ClientSide, HeldCall
 from repartee.session.relay import Relay
@@ -75,6 +76,9 @@ class WorkerState:
     slots: int
     ready: bool
     draining: bool
+    admitting: bool = True
+    """False: no vendor of a kind that calls need is usable, so that new ones are refused."""
+    faults: tuple[PoolFault, ...] = ()
 
 
 class Worker:
@@ -110,7 +114,14 @@ class Worker:
 
     def state(self) -> WorkerState:
         """The worker now."""
-        return WorkerState(len(self._calls), self.slots.limit, self.ready, self.slots.draining)
+        return WorkerState(
+            len(self._calls),
+            self.slots.limit,
+            self.ready,
+            self.slots.draining,
+            self.services.admitting,
+            self.services.faults(),
+        )
 
     def watch(self, call: Callable[[], None]) -> None:
         """Arrange for ``call`` whenever a call has begun or ended, and when the drain begins. It must not wait."""

@@ -5,14 +5,18 @@ known by their keys. The I/O shell (pool.py) carries the decisions out and repor
 
 The life of a connection::
 
-    plan / start_dial -> opened -> acquire <-> release -> (aged, lost or single use) closed
-                      -> dial_failed -> backoff -> plan
+    plan -> opened -> settled -> acquire <-> release -> (aged, lost or single use) closed
+         |         -> lost young, or before it served -> backoff -> plan
+         -> dial_failed -> backoff -> plan
 
-A *slot* is room for one lease: a speech-recognition stream has one, a synthesis socket has several.
+A *slot* is room for one lease: a speech-recognition stream has one, a synthesis socket has several. A connection is
+*settled* when it has lived for ``young_s``: many a provider takes a connection only to refuse it a moment later.
 """
 
 import math
 from dataclasses import dataclass, field
+
+from repartee.pool.ceiling import DialCeiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,11 @@ class PoolSettings:
     ``spare`` is the number of free slots kept ready; ``slots`` how many leases one connection carries at a time;
     ``single_use`` closes a connection with its first lease, for streams that hold state. A connection lives
     ``max_age_s`` at most and is replaced before that, while free. ``keepalive_s`` (None: never) is the longest a
-    connection sits idle without a keepalive. Failed dials back off from ``backoff_first_s``, doubling, to
-    ``backoff_max_s``; a caller who finds the pool empty dials at once all the same.
+    connection sits idle without a keepalive. A dial may take ``dial_timeout_s``. Failed dials back off from
+    ``backoff_first_s``, doubling, to ``backoff_max_s``, one dial at a time; a caller who finds the pool empty dials
+    at once all the same. A connection lost within ``young_s``, or before it served, is a failed dial. Whatever the
+    cause, no more than ``dials_per_s`` start in any second, or ``call_dials_per_s`` while a call is in progress; only
+    the first filling of a pool that has met no failure is quicker.
     """
 
     spare: int = 2
@@ -34,14 +41,23 @@ class PoolSettings:
     max_age_s: float = 300.0
     keepalive_s: float | None = 5.0
     backoff_first_s: float = 0.25
-    backoff_max_s: float = 30.0
+    backoff_max_s: float = 3.5
+    """With a dial and ``young_s``, the pool is back within 5 s of its provider."""
     acquire_timeout_s: float = 5.0
+    dial_timeout_s: float = 5.5
+    young_s: float = 0.5
+    dials_per_s: int = 2
+    call_dials_per_s: int = 20
 
     def __post_init__(self) -> None:
         if self.spare < 0 or min(self.slots, self.max_open, self.max_dialling) < 1:
             raise ValueError("a pool needs spare >= 0 and slots, max_open and max_dialling >= 1")
         if self.max_age_s <= 0 or self.backoff_first_s <= 0 or self.acquire_timeout_s <= 0:
             raise ValueError("a pool's max_age_s, backoff_first_s and acquire_timeout_s must be above 0")
+        if self.young_s < 0 or self.dial_timeout_s <= 0 or min(self.dials_per_s, self.call_dials_per_s) < 1:
+            raise ValueError(
+                "a pool needs young_s >= 0, dial_timeout_s above 0 and at least one dial a second"
+            )
 
 
 AGEING_AT = 0.8
@@ -59,13 +75,19 @@ class _Entry:
     ends_at: float
     keepalive_at: float
     leases: int = 0
+    settled: bool = False
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the shell must do now, and when to ask again at the latest (None: nothing is due)."""
+    """What the shell must do now, and when to ask again at the latest (None: nothing is due).
+
+    ``urgent`` are the dials that a caller waits for, ``dial`` the others.
+    """
 
     dial: int = 0
+    urgent: int = 0
     close: tuple[int, ...] = ()
     keepalive: tuple[int, ...] = ()
     wake_at: float | None = None
@@ -79,16 +101,26 @@ class PoolPolicy:
     dialling: int = 0
     demand: int = 0
     """Slots that calls in progress may want at the same time: so many are open, leased or not."""
+    calls: int = 0
+    """Calls in progress: they raise the ceiling on dials."""
     failures: int = 0
-    """Dials failed since the last that succeeded."""
+    """Failed dials in a row, those of one backoff counted once."""
+    failing: bool = False
+    """The latest dial that came to anything was refused, or its connection lost at once."""
+    troubled: bool = False
+    """Failing, or connections were lost before they served; until one has settled."""
     filled: bool = False
     """The spare slots were all there at least once."""
+    on_demand: bool = False
+    """The provider keeps no connection open after its use, so that none can be ready."""
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _next_key: int = 1
     _retry_at: float = -math.inf
+    _ceiling: DialCeiling = field(init=False)
 
     def __post_init__(self) -> None:
         self.filled = self.settings.spare == 0
+        self._ceiling = DialCeiling(self.settings.dials_per_s, self.settings.call_dials_per_s)
 
     @property
     def leased(self) -> int:
@@ -109,9 +141,28 @@ class PoolPolicy:
         return sum(self.settings.slots - entry.leases for entry in self._entries.values())
 
     @property
+    def ready_slots(self) -> int:
+        """Free slots on connections that have settled."""
+        return sum(self.settings.slots - entry.leases for entry in self._entries.values() if entry.settled)
+
+    @property
     def warm(self) -> bool:
         """The pool has been full once, and a new call need not fail now."""
-        return self.filled and (self.free_slots > 0 or not self.failures)
+        return self.filled and (self.ready_slots > 0 or not self.troubled)
+
+    @property
+    def usable(self) -> bool:
+        """A new call has a chance: something is ready, or dials do not fail."""
+        return self.ready_slots > 0 or not self.failing
+
+    @property
+    def busy(self) -> bool:
+        """A call is in progress, as far as the pool knows."""
+        return max(self.calls, self.demand, self.leased) > 0
+
+    def has(self, key: int) -> bool:
+        """Whether the connection is in the pool."""
+        return key in self._entries
 
     def keys(self) -> tuple[int, ...]:
         return tuple(self._entries)
@@ -129,7 +180,9 @@ class PoolPolicy:
         free = [entry for entry in self._entries.values() if entry.leases < self.settings.slots]
         if not free:
             return None
-        best = min(free, key=lambda entry: (now >= entry.ageing_at, entry.leases, -entry.born))
+        best = min(
+            free, key=lambda entry: (now >= entry.ageing_at, not entry.settled, entry.leases, -entry.born)
+        )
         best.leases += 1
         return best.key
 
@@ -141,13 +194,21 @@ class PoolPolicy:
         entry.leases += 1
         return True
 
-    def release(self, key: int, now: float, *, reusable: bool = True, used: bool = True) -> bool:
+    def release(
+        self, key: int, now: float, *, reusable: bool = True, used: bool = True, served: bool | None = None
+    ) -> bool:
         """Take a lease back; True if the connection has left the pool and must be closed.
 
-        ``used`` is False for a keepalive's loan, which does not use up a connection meant for one use.
+        ``used`` is False for a keepalive's loan, which does not use up a connection meant for one use. ``served``:
+        its user got what it wanted (None: if it is reusable).
         """
         entry = self._entries[key]
         entry.leases -= 1
+        if used and (reusable if served is None else served):
+            entry.served = True
+            self.failures = 0
+            if self.on_demand:
+                self.failing = self.troubled = False
         if self.settings.keepalive_s is not None:
             entry.keepalive_at = now + self.settings.keepalive_s
         if not reusable or (used and self.settings.single_use):
@@ -159,17 +220,16 @@ class PoolPolicy:
             entry.ageing_at = now
         return False
 
-    def start_dial(self) -> bool:
-        """A caller waits and will not wait for a backoff; False if no more connections may be opened."""
-        if self.open + self.dialling >= self.settings.max_open:
-            return False
-        self.dialling += 1
-        return True
+    def take_dial(self, now: float) -> float:
+        """A dial outside the pool's own: 0 if it may start now, which it then does; else how long to wait, in s."""
+        wait_s = self._ceiling.free_at(now, busy=self.busy) - now
+        if wait_s <= 0:
+            self._ceiling.count(now)
+        return max(0.0, wait_s)
 
-    def opened(self, now: float, jitter: float) -> int:
-        """A dial has succeeded; the new connection's key."""
+    def opened(self, now: float, jitter: float, *, served: bool = False) -> int:
+        """A dial has succeeded; the new connection's key. ``served``: the provider has answered on it already."""
         self.dialling -= 1
-        self.failures = 0
         key, self._next_key = self._next_key, self._next_key + 1
         life = self.settings.max_age_s * (1 - LIFE_SPREAD * jitter)
         keepalive = self.settings.keepalive_s
@@ -179,13 +239,60 @@ class PoolPolicy:
             ageing_at=now + life * AGEING_AT,
             ends_at=now + life,
             keepalive_at=math.inf if keepalive is None else now + keepalive,
+            served=served,
         )
-        self.filled = self.filled or self.free_slots >= self.settings.spare
+        self._settle(now)
         return key
+
+    def answered(self) -> None:
+        """A dial was answered as it should be, by a provider that then ended the connection, as it said it would."""
+        self.dialling -= 1
+        self.failures = 0
+        self.filled = True
+        self.failing = self.troubled = False
 
     def dial_failed(self, now: float, jitter: float, *, hopeless: bool = False) -> None:
         """A dial has failed; ``hopeless`` (a refused key, say) goes to the longest backoff at once."""
         self.dialling -= 1
+        self.failing = True
+        self._back_off(now, jitter, hopeless=hopeless)
+
+    def dial_abandoned(self) -> None:
+        """A dial was cancelled before it came to anything."""
+        self.dialling -= 1
+
+    def forget(self, key: int) -> None:
+        """The shell closes this connection itself."""
+        self._entries.pop(key, None)
+
+    def lost(self, key: int, now: float, jitter: float, *, agreed: bool = False) -> bool:
+        """A connection has ended by itself; True if that counts as a failed dial. ``agreed``: it was announced."""
+        entry = self._entries.pop(key)
+        young = now - entry.born < self.settings.young_s
+        if agreed or not (young or not (entry.served or entry.leases)):
+            return False
+        self.failing = self.failing or young
+        self._back_off(now, jitter)
+        return True
+
+    def plan(self, now: float, *, waiting: int = 0) -> Plan:
+        """What is due now; the dials of the plan count as started, its keepalives as sent, its closed as gone.
+
+        ``waiting`` callers need a slot each before any is spare.
+        """
+        self._settle(now)
+        urgent = min(self._urgent_wanted(waiting), self._dials_allowed(now))
+        self._start(urgent, now)
+        dial = min(self._dials_due(now, waiting), self._dials_allowed(now))
+        self._start(dial, now)
+        close = self._closes_due(now)
+        keepalive = self._keepalives_due(now)
+        return Plan(dial, urgent, close, keepalive, self._wake_at(now, waiting))
+
+    def _back_off(self, now: float, jitter: float, *, hopeless: bool = False) -> None:
+        self.troubled = True
+        if now < self._retry_at:
+            return  # of several dials at once, or several connections lost at once, the first has been counted
         self.failures += 1
         settings = self.settings
         wait = settings.backoff_max_s
@@ -193,24 +300,31 @@ class PoolPolicy:
             wait = min(wait, settings.backoff_first_s * 2 ** min(self.failures - 1, 20))
         self._retry_at = now + wait * (0.5 + 0.5 * jitter)
 
-    def dial_abandoned(self) -> None:
-        """A dial was cancelled before it came to anything."""
-        self.dialling -= 1
+    def _settle(self, now: float) -> None:
+        settings = self.settings
+        for entry in self._entries.values():
+            if not entry.settled and now - entry.born >= settings.young_s:
+                entry.settled = True
+                self.failing = self.troubled = False
+            # A provider that ends what it has not used, again and again, is dialled less and less.
+            if self.failures and now - entry.born >= 2 * settings.backoff_max_s:
+                self.failures = 0
+        if not self.filled:
+            settled = sum(settings.slots for entry in self._entries.values() if entry.settled)
+            self.filled = settled >= settings.spare
 
-    def lost(self, key: int) -> bool:
-        """A connection has ended by itself; False if it had left the pool before."""
-        return self._entries.pop(key, None) is not None
+    def _start(self, dials: int, now: float) -> None:
+        self.dialling += dials
+        self._ceiling.count(now, dials)
 
-    def plan(self, now: float, *, waiting: int = 0) -> Plan:
-        """What is due now; the dials of the plan count as started, its keepalives as sent, its closed as gone.
+    def _dials_allowed(self, now: float) -> int:
+        if not self.filled and not self.failures:
+            return self.settings.max_open
+        return self._ceiling.left(now, busy=self.busy)
 
-        ``waiting`` callers need a slot each before any is spare.
-        """
-        dial = self._dials_due(now, waiting)
-        self.dialling += dial
-        close = self._closes_due(now)
-        keepalive = self._keepalives_due(now)
-        return Plan(dial=dial, close=close, keepalive=keepalive, wake_at=self._wake_at(now))
+    def _urgent_wanted(self, waiting: int) -> int:
+        wanted = math.ceil(waiting / self.settings.slots) - self.dialling
+        return max(0, min(wanted, self.settings.max_open - self.open - self.dialling))
 
     def _fresh_slots(self, now: float) -> int:
         slots = self.settings.slots
@@ -219,9 +333,14 @@ class PoolPolicy:
     def _dials_wanted(self, now: float, waiting: int) -> int:
         settings = self.settings
         there = self._fresh_slots(now) + self.dialling * settings.slots
-        free = max(settings.spare + waiting, self.demand - self.leased)
+        free = 0 if self.on_demand else max(settings.spare + waiting, self.demand - self.leased)
         wanted = math.ceil((free - there) / settings.slots)
         room = min(settings.max_dialling, settings.max_open - self.open) - self.dialling
+        if self.troubled or self.failures:
+            # One at a time, until it is seen whether it lasts; and one in any case, or nobody would ever know.
+            unsettled = sum(1 for entry in self._entries.values() if not entry.settled)
+            wanted = max(wanted, int(self.troubled))
+            room = min(room, 1 - self.dialling - unsettled)
         return max(0, min(wanted, room))
 
     def _dials_due(self, now: float, waiting: int) -> int:
@@ -248,14 +367,19 @@ class PoolPolicy:
             entry.keepalive_at = now + interval
         return tuple(entry.key for entry in due)
 
-    def _wake_at(self, now: float) -> float | None:
+    def _wake_at(self, now: float, waiting: int) -> float | None:
         times = []
         for entry in self._entries.values():
             if not entry.leases:
                 times += [entry.keepalive_at, entry.ends_at]
             if now < entry.ageing_at:
                 times.append(entry.ageing_at)
-        if now < self._retry_at and self._dials_wanted(now, 0):
-            times.append(self._retry_at)
+            if not entry.settled:
+                times.append(entry.born + self.settings.young_s)
+        allowed_at = self._ceiling.free_at(now, busy=self.busy)
+        if self._urgent_wanted(waiting):
+            times.append(allowed_at)
+        if self._dials_wanted(now, waiting) and max(self._retry_at, allowed_at) > now:
+            times.append(max(self._retry_at, allowed_at))
         soonest = min(times, default=math.inf)
         return None if math.isinf(soonest) else max(soonest, now)

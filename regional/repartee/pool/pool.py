@@ -16,6 +16,7 @@ cancelled while waiting leaves the queue, and what was already handed to them go
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -23,10 +24,19 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
+from repartee.pool.faults import PoolFault, fault_of
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolPolicy, PoolSettings
 
+log = logging.getLogger(__name__)
+
 ConnectionT = TypeVar("ConnectionT")
+
+SAME_FAULT_S = 60.0
+"""A fault that comes and goes is logged so often at most."""
+
+FAULT_WORDS = "cannot connect to"
+"""In the log's line about a pool that fails: `repartee up` shows such lines."""
 
 
 class Connector(Protocol[ConnectionT]):
@@ -35,8 +45,19 @@ class Connector(Protocol[ConnectionT]):
     async def dial(self, *, urgent: bool) -> ConnectionT:
         """Open a connection and prime it, or only open it if that is ``urgent``: a caller waits.
 
-        Raises ProviderError; leaves nothing open when it fails.
+        Raises ProviderError; leaves nothing open when it fails. What has been answered may be closed already, if the
+        provider announced it: it then keeps nothing open, and :attr:`keeps_open` says so.
         """
+
+    @property
+    def keeps_open(self) -> bool:
+        """False for a provider that ends each connection after its use: none is kept ready then."""
+
+    def has_answered(self, connection: ConnectionT) -> bool:
+        """The provider has answered on this connection as it would a call."""
+
+    def why_lost(self, connection: ConnectionT) -> VoiceError | None:
+        """Why a connection has ended; None if the provider had announced that it would."""
 
     def is_open(self, connection: ConnectionT) -> bool:
         """False once the connection has ended or stopped answering."""
@@ -72,6 +93,10 @@ class PoolFigures:
     wait_ms_max: float
     age_s: float
     last_error: str | None
+    usable: bool = True
+    """A new call has a chance: something is ready, or dials do not fail."""
+    fault: PoolFault | None = None
+    """What is wrong now, and what to do about it."""
 
 
 @dataclass(slots=True)
@@ -99,7 +124,8 @@ class Pool(Generic[ConnectionT]):
         self._timer: asyncio.TimerHandle | None = None
         self._warmed = asyncio.Event()
         self._counters = _Counters()
-        self._last_error: VoiceError | None = None
+        self._fault: PoolFault | None = None
+        self._logged: tuple[object, float] | None = None
         self._running = False
         self._closed = False
 
@@ -133,7 +159,9 @@ class Pool(Generic[ConnectionT]):
             wait_ms=counters.wait_ms,
             wait_ms_max=counters.wait_ms_max,
             age_s=policy.oldest_age_s(self._now()),
-            last_error=None if self._last_error is None else str(self._last_error),
+            last_error=None if self._fault is None else self._fault.why,
+            usable=policy.usable,
+            fault=self._fault,
         )
 
     def start(self) -> None:
@@ -146,6 +174,11 @@ class Pool(Generic[ConnectionT]):
     def expect(self, demand: int) -> None:
         """So many leases may be wanted at the same time: keep as many slots open."""
         self._policy.demand = demand
+        self.in_calls(demand)
+
+    def in_calls(self, calls: int) -> None:
+        """So many calls are in progress; they need no connections beside those that they have."""
+        self._policy.calls = calls
         self._tend()
 
     async def wait_warm(self, timeout_s: float) -> None:
@@ -154,7 +187,7 @@ class Pool(Generic[ConnectionT]):
             async with asyncio.timeout(timeout_s):
                 await self._warmed.wait()
         except TimeoutError:
-            reason = f" The last attempt failed: {self._last_error}" if self._last_error else ""
+            reason = f" The last attempt failed: {self._fault.why}" if self._fault else ""
             raise PoolTimeout(
                 f"Connections to {self._name} were not ready within {timeout_s:g} s.{reason}"
             ) from None
@@ -181,6 +214,26 @@ class Pool(Generic[ConnectionT]):
         """:meth:`acquire`, released at the end of the block."""
         with await self.acquire(timeout_s=timeout_s) as connection:
             yield connection
+
+    async def dial_apart(self, connector: Connector[ConnectionT]) -> Lease[ConnectionT]:
+        """A connection of a kind that this pool does not keep, for one use; it counts against the same ceiling.
+
+        Raises ProviderError or PoolTimeout.
+        """
+        timeout_s = self._settings.acquire_timeout_s
+        started = self._now()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (wait_s := self._policy.take_dial(self._now())) > 0:  # noqa: ASYNC110 - it is time that frees one
+                    await asyncio.sleep(wait_s)
+                connection = await connector.dial(urgent=True)
+        except TimeoutError:
+            raise PoolTimeout(f"No connection to {self._name} could be had within {timeout_s:g} s.") from None
+
+        def give_back(reusable: bool) -> None:
+            connector.close(connection)
+
+        return Lease(connection, give_back, hit=False, wait_ms=(self._now() - started) * 1000)
 
     async def aclose(self) -> None:
         """Stop dialling and close everything, leased connections too. Idempotent; waiting callers get PoolTimeout."""
@@ -209,22 +262,23 @@ class Pool(Generic[ConnectionT]):
         while (key := self._policy.acquire(self._now())) is not None:
             if self._connector.is_open(self._connections[key]):
                 return key
-            self._on_lost(key)
+            self._on_lost(key, tend=False)
         return None
 
     async def _wait_for_one(self, timeout_s: float) -> int:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[int] = loop.create_future()
         self._waiters.append(waiter)
-        if self._policy.dialling < len(self._waiters) and self._policy.start_dial():
-            self._dial(urgent=True)
-        self._tend()
+        self._tend(waiting=True)
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiter
         except TimeoutError:
             self._give_up(waiter)
-            raise PoolTimeout(f"No connection to {self._name} could be had within {timeout_s:g} s.") from None
+            reason = f" The last attempt failed: {self._fault.why}" if self._fault else ""
+            raise PoolTimeout(
+                f"No connection to {self._name} could be had within {timeout_s:g} s.{reason}"
+            ) from None
         except asyncio.CancelledError:
             self._give_up(waiter)
             raise
@@ -247,12 +301,12 @@ class Pool(Generic[ConnectionT]):
                 return
             self._waiters.popleft().set_result(key)
 
-    def _fail_a_waiter(self, error: VoiceError) -> None:
-        """A dial has failed: tell one caller, unless enough other dials are under way for all of them."""
-        while self._waiters and self._waiters[0].done():
-            self._waiters.popleft()
-        if len(self._waiters) > self._policy.dialling:
-            self._waiters.popleft().set_exception(error)
+    def _fail_waiters(self, error: VoiceError) -> None:
+        """A dial has failed: tell those callers for whom no other dial is under way."""
+        waiting = [waiter for waiter in self._waiters if not waiter.done()]
+        for waiter in waiting[: max(0, len(waiting) - self._policy.dialling * self._settings.slots)]:
+            waiter.set_exception(error)
+            self._waiters.remove(waiter)
 
     # --- leases --------------------------------------------------------------------------------------------------
 
@@ -266,21 +320,27 @@ class Pool(Generic[ConnectionT]):
         connection = self._connections.get(key)
         if connection is None:
             return
-        reusable = reusable and self._connector.is_open(connection)
-        if self._policy.release(key, self._now(), reusable=reusable, used=used):
+        is_open = self._connector.is_open(connection)
+        if self._policy.release(key, self._now(), reusable=reusable and is_open, used=used, served=reusable):
             self._drop(key)
         self._serve_waiters()
         self._tend()
 
-    def _on_lost(self, key: int) -> None:
-        if self._policy.lost(key):
-            self._counters.lost += 1
-            self._drop(key)
+    def _on_lost(self, key: int, *, tend: bool = True) -> None:
+        if not self._policy.has(key):
+            return
+        self._counters.lost += 1
+        error = self._connector.why_lost(self._connections[key])
+        if self._policy.lost(key, self._now(), random.random(), agreed=error is None) and error is not None:
+            self._counters.dial_failures += 1
+            self._note(error)
+        self._drop(key)
+        if tend:
             self._tend()
 
     def _drop(self, key: int) -> None:
         connection = self._connections.pop(key, None)
-        self._policy.lost(key)
+        self._policy.forget(key)
         if connection is not None:
             self._connector.close(connection)
 
@@ -289,28 +349,50 @@ class Pool(Generic[ConnectionT]):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _tend(self) -> None:
-        """Do what is due, and arrange to be called again when something next will be."""
-        if not self._running:
+    def _tend(self, *, waiting: bool = False) -> None:
+        """Do what is due, and arrange to be called again when something next will be. A pool that was not started
+        dials for ``waiting`` callers all the same."""
+        if self._closed or not (self._running or waiting or self._waiters):
             return
         now = self._now()
-        plan = self._policy.plan(now, waiting=len(self._waiters))
+        self._policy.on_demand = not (self._running and self._connector.keeps_open)
+        plan = self._policy.plan(now, waiting=sum(not waiter.done() for waiter in self._waiters))
+        for _ in range(plan.urgent):
+            self._dial(urgent=True)
         for _ in range(plan.dial):
             self._dial(urgent=False)
         for key in plan.close:
             self._drop(key)
         for key in plan.keepalive:
             self._keep_alive(key)
+        if self._policy.filled:
+            self._warmed.set()
+        if self._fault is not None and not self._policy.troubled:
+            self._note_recovery()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if plan.wake_at is not None:
             self._timer = asyncio.get_running_loop().call_at(plan.wake_at, self._tend)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
+    def _note(self, error: VoiceError) -> None:
+        """A dial has failed, or what it opened was lost at once: one line in the log for each kind of fault."""
+        self._fault = fault_of(self._name, error)
+        kind = (error.status if isinstance(error, ProviderError) else None) or self._fault.why
+        now = self._now()
+        if self._logged is None or self._logged[0] != kind or now - self._logged[1] >= SAME_FAULT_S:
+            self._logged = (kind, now)
+            log.warning("%s %s: %s %s", FAULT_WORDS, self._name, self._fault.why, self._fault.do)
+
+    def _note_recovery(self) -> None:
+        self._fault = None
+        log.info("%s is connected", self._name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{what} {self._name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _keep_alive(self, key: int) -> None:
         check = self._connector.keep_alive(self._connections[key])
@@ -325,30 +407,44 @@ class Pool(Generic[ConnectionT]):
             self._release(key, reusable=good, used=False)
 
     def _dial(self, *, urgent: bool) -> None:
-        self._spawn(self._dial_one(urgent), "dial")
+        def done(task: asyncio.Task[None]) -> None:
+            if task.cancelled():  # in the middle, or before it has run at all
+                self._policy.dial_abandoned()
+
+        self._spawn(self._dial_one(urgent), "dial").add_done_callback(done)
 
     async def _dial_one(self, urgent: bool) -> None:
         self._counters.dials += 1
+        timeout_s = self._settings.dial_timeout_s
         try:
-            connection = await self._connector.dial(urgent=urgent)
+            async with asyncio.timeout(timeout_s):
+                connection = await self._connector.dial(urgent=urgent)
         except VoiceError as error:
-            hopeless = isinstance(error, ProviderError) and not error.retryable
-            self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)
-            self._counters.dial_failures += 1
-            self._last_error = error
-            self._fail_a_waiter(error)
-        except BaseException:
-            self._policy.dial_abandoned()
-            raise
+            self._dial_failed(error)
+        except TimeoutError:
+            self._dial_failed(
+                PoolTimeout(f"{self._name} took a connection no further within {timeout_s:g} s.")
+            )
+        except Exception as error:
+            log.exception("a dial to %s failed in a way that is a fault of this program", self._name)
+            self._dial_failed(VoiceError(f"Dialling {self._name} failed: {error!r}."))
         else:
             self._admit(connection)
         self._tend()
 
+    def _dial_failed(self, error: VoiceError) -> None:
+        hopeless = isinstance(error, ProviderError) and not error.retryable
+        self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)
+        self._counters.dial_failures += 1
+        self._note(error)
+        self._fail_waiters(error)
+
     def _admit(self, connection: ConnectionT) -> None:
-        key = self._policy.opened(self._now(), random.random())
+        if not self._connector.keeps_open and not self._connector.is_open(connection):
+            self._policy.answered()
+            return
+        answered = self._connector.has_answered(connection)
+        key = self._policy.opened(self._now(), random.random(), served=answered)
         self._connections[key] = connection
         self._connector.on_lost(connection, lambda: self._on_lost(key))
-        self._last_error = None
-        if self._policy.filled:
-            self._warmed.set()
         self._serve_waiters()

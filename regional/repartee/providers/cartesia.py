@@ -166,8 +166,16 @@ class _Connector:
             channel.push(priming.encode(config.prime_text, more=False))
         return channel
 
+    keeps_open = True
+
     def is_open(self, connection: _Socket) -> bool:
         return connection.is_open
+
+    def has_answered(self, connection: _Socket) -> bool:
+        return False
+
+    def why_lost(self, connection: _Socket) -> ProviderError:
+        return connection.why_lost
 
     def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
         connection.on_close(call)

@@ -26,7 +26,7 @@ import msgspec
 
 from repartee.audio.gathering import GatherSettings
 from repartee.audio.pcm import silence
-from repartee.pool.lease import Lease
+from repartee.errors import ProviderError
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.deepgram_streams import (
@@ -190,8 +190,16 @@ class _Connector:
         socket.push(silence(PRIMING_MS, HEARING_HZ))
         return socket
 
+    keeps_open = True
+
     def is_open(self, connection: PushedSocket) -> bool:
         return connection.is_open
+
+    def has_answered(self, connection: PushedSocket) -> bool:
+        return False
+
+    def why_lost(self, connection: PushedSocket) -> ProviderError:
+        return lost(connection)
 
     def on_lost(self, connection: PushedSocket, call: Callable[[], None]) -> None:
         connection.on_close(call)
@@ -249,6 +257,10 @@ class _Ears:
     def pools(self) -> tuple[PoolFigures, ...]:
         return (self._pool.figures(),)
 
+    def in_calls(self, calls: int) -> None:
+        """So many calls are in progress; each has its stream already."""
+        self._pool.in_calls(calls)
+
     async def start(self) -> None:
         """Begin warming; returns at once."""
         self._pool.start()
@@ -274,7 +286,7 @@ class FluxEars(_Ears):
         if _is_english(language):
             lease = await self._pool.acquire()
         else:
-            lease = await _dial(self._connector(language))
+            lease = await self._pool.dial_apart(self._connector(language))
         if keyterms:
             lease.connection.push(configure_keyterms(keyterms))
         config = self._config
@@ -315,7 +327,7 @@ class NovaEars(_Ears):
         if _is_english(language):
             lease = await self._pool.acquire()
         else:
-            lease = await _dial(self._connector(language))
+            lease = await self._pool.dial_apart(self._connector(language))
         if keyterms:
             lease.connection.push(configure_keyterms(keyterms))
         config = self._config
@@ -352,13 +364,3 @@ class NovaEars(_Ears):
 
 def _is_english(language: str) -> bool:
     return language.partition("-")[0].lower() == "en"
-
-
-async def _dial(connector: _Connector) -> Lease[PushedSocket]:
-    """A stream of a kind that no pool keeps."""
-    socket = await connector.dial(urgent=True)
-
-    def give_back(reusable: bool) -> None:
-        connector.close(socket)
-
-    return Lease(socket, give_back, hit=False, wait_ms=0.0)

@@ -114,7 +114,8 @@ def _fault(said: _Message) -> ProviderError | None:
     if said.error is None:
         return None
     words = ": ".join(part for part in (said.error, said.message) if part)
-    return _error(f"could not speak: {words}", retryable=True)
+    code = int(said.code) if said.code is not None and str(said.code).isdigit() else None
+    return _error(f"could not speak: {words}", retryable=True, status=code)
 
 
 def _lost(socket: PushedSocket) -> ProviderError:
@@ -155,8 +156,16 @@ class _Connector:
             raise translate(error, provider="elevenlabs", stage="tts", base_url=config.base_url) from error
         return SharedSocket(socket, _DIALECT)
 
+    keeps_open = True
+
     def is_open(self, connection: _Socket) -> bool:
         return connection.is_open
+
+    def has_answered(self, connection: _Socket) -> bool:
+        return False
+
+    def why_lost(self, connection: _Socket) -> ProviderError:
+        return connection.why_lost
 
     def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
         connection.on_close(call)
@@ -327,19 +336,10 @@ class ElevenLabsVoice:
         if voice in (None, self._config.voice) and spoken == "en":
             lease = await self._pool.acquire()
         else:
-            lease = await self._dial(voice or self._config.voice, spoken)
+            connector = _Connector(self._config, voice or self._config.voice, spoken)
+            lease = await self._pool.dial_apart(connector)
         return ElevenLabsUtterance(lease, self._config, reply_id)
 
     async def aclose(self) -> None:
         """Close all sockets. Idempotent."""
         await self._pool.aclose()
-
-    async def _dial(self, voice: str, language: str) -> Lease[_Socket]:
-        """A socket for one utterance in a voice or language that no pool keeps."""
-        connector = _Connector(self._config, voice, language)
-        socket = await connector.dial(urgent=True)
-
-        def give_back(reusable: bool) -> None:
-            connector.close(socket)
-
-        return Lease(socket, give_back, hit=False, wait_ms=0.0)

@@ -43,6 +43,10 @@ class HttpLine(asyncio.Protocol):
         self._answer: _Answer | None = None
         self._on_close: list[Callable[[], None]] = []
         self._ended = False
+        self.has_answered = False
+        """A request has been answered on it, whole."""
+        self.told_to_close = False
+        """The server has said that it ends the connection after this answer (or its answer ends with it)."""
 
     @classmethod
     async def open(cls, origin: Origin, timeout_s: float) -> "HttpLine":
@@ -79,7 +83,9 @@ class HttpLine(asyncio.Protocol):
             raise httpx2.WriteError("the connection is in use or has ended")
         body = await request.aread()
         read_timeout_s = request.extensions.get("timeout", {}).get("read")
-        answer = self._answer = _Answer(self._transport, read_timeout_s, self._on_complete)
+        answer = self._answer = _Answer(
+            self._transport, read_timeout_s, self._on_complete, self._on_announced
+        )
         self._transport.write(_head(request) + body)
         try:
             await answer.head()
@@ -107,8 +113,12 @@ class HttpLine(asyncio.Protocol):
 
     def _on_complete(self, reusable: bool) -> None:
         self._answer = None
+        self.has_answered = self.has_answered or reusable
         if not reusable:
             self.close()
+
+    def _on_announced(self) -> None:
+        self.told_to_close = True
 
 
 def _head(request: httpx2.Request) -> bytes:
@@ -122,12 +132,17 @@ class _Answer(httpx2.AsyncByteStream):
     """A response as it arrives: filled by the socket, read by one reader."""
 
     def __init__(
-        self, transport: asyncio.Transport, read_timeout_s: float | None, on_complete: Callable[[bool], None]
+        self,
+        transport: asyncio.Transport,
+        read_timeout_s: float | None,
+        on_complete: Callable[[bool], None],
+        on_announced: Callable[[], None],
     ) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._transport = transport
         self._on_complete = on_complete
+        self._on_announced = on_announced
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: deque[bytes] = deque()
         self._unread = 0
@@ -187,6 +202,7 @@ class _Answer(httpx2.AsyncByteStream):
 
     def lost(self, exc: Exception | None) -> None:
         if self._has_head and self._until_eof and exc is None:
+            self._on_announced()
             self._finish(reusable=False)
         else:
             why = str(exc) if exc is not None else "the server closed the connection"
@@ -213,7 +229,10 @@ class _Answer(httpx2.AsyncByteStream):
 
     def on_message_complete(self) -> None:
         if self._has_head:
-            self._finish(reusable=self._parser.should_keep_alive())
+            keeps = self._parser.should_keep_alive()
+            if not keeps:
+                self._on_announced()
+            self._finish(reusable=keeps)
 
     def _on_timer(self) -> None:
         assert self._timeout_s is not None

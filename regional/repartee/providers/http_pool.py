@@ -6,14 +6,17 @@ closed early (HTTP/1.1 has no other way to cancel). Here a lost one is replaced 
 figures are the same as every other provider's.
 """
 
+import contextlib
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import msgspec
 
 from repartee.errors import ProviderError
+from repartee.pool.faults import MOST_WORDS
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool
@@ -22,13 +25,20 @@ from repartee.providers.http_line import HttpLine, Origin
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """The cheap request that opens and keeps a connection, and who to name when it fails."""
+    """The cheap request that opens and keeps a connection, and who to name when it fails.
+
+    ``probe`` is a request such as a call makes, small: it decides where the cheap one is refused, since a key that
+    may not do the one often may do the other. POSTed as JSON to ``probe_url``.
+    """
 
     url: str
     headers: Mapping[str, str]
     provider: str
     stage: str
+    probe_url: str
+    probe: bytes
     timeout_s: float = 5.0
+    probe_timeout_s: float = 5.0
 
 
 class LineConnector:
@@ -37,24 +47,66 @@ class LineConnector:
     def __init__(self, warm_up: WarmUp, tls: Callable[[], ssl.SSLContext]) -> None:
         self._warm_up = warm_up
         self._tls = tls
+        self._harmless = 0
+        """The status with which the cheap request is refused although a call's is not."""
+        self.keeps_open = True
 
     async def dial(self, *, urgent: bool) -> HttpLine:
         line: HttpLine | None = None
         try:
             line = await self._open()
-            if urgent:
-                return line
-            status, said = await self._get(line)
+            if not urgent:
+                line = await self._tried(line)
         except httpx2.TransportError as error:
-            raise self._error(f"could not be reached at {self._warm_up.url} ({error})", True, None) from error
+            if line is not None:
+                line.close()
+            what = f"could not be reached at {self._warm_up.url}: {error or type(error).__name__}."
+            raise self._error(what, None) from error
         except BaseException:
             if line is not None:
                 line.close()
             raise
-        if status in (401, 403):
-            line.close()
-            raise self._error(f"refused the API key (status {status}): {said}", False, status)
         return line
+
+    async def _tried(self, line: HttpLine) -> HttpLine:
+        """The line, or another one, once the server has answered as it would a call. Raises ProviderError."""
+        status, said = await self._get(line)
+        if _is_passing(status):
+            line.close()
+            raise self._error(f"answers with status {status} ({said})", status)
+        if status >= 400 and status != self._harmless:
+            if not line.is_open:
+                line = await self._open()
+            await self._probe(line)
+            self._harmless = status
+        self.keeps_open = not line.told_to_close
+        return line
+
+    async def _probe(self, line: HttpLine) -> None:
+        """Ask as a call does: once, as it costs a few tokens."""
+        warm_up = self._warm_up
+        headers = {**warm_up.headers, "Content-Type": "application/json"}
+        try:
+            status, said = await self._send(
+                line, "POST", warm_up.probe_url, headers, warm_up.probe, warm_up.probe_timeout_s
+            )
+        except BaseException:
+            line.close()
+            raise
+        if status >= 400:
+            line.close()
+            what = "refused the API key" if status in (401, 403) else "refused a request such as a call's"
+            raise self._error(f"{what} (status {status}): {said}", status)
+
+    async def probe(self) -> None:
+        """Make a request such as a call's, on a line of its own. Raises ProviderError."""
+        try:
+            line = await self._open()
+            await self._probe(line)
+        except httpx2.TransportError as error:
+            what = f"could not be asked at {self._warm_up.probe_url}: {error or type(error).__name__}."
+            raise self._error(what, None) from error
+        line.close()
 
     async def _open(self) -> HttpLine:
         origin = Origin.of(httpx2.URL(self._warm_up.url), self._tls)
@@ -62,6 +114,14 @@ class LineConnector:
 
     def is_open(self, connection: HttpLine) -> bool:
         return connection.is_open
+
+    def has_answered(self, connection: HttpLine) -> bool:
+        return connection.has_answered
+
+    def why_lost(self, connection: HttpLine) -> ProviderError | None:
+        if connection.told_to_close:
+            return None
+        return self._error("closed a connection before it could be used.", None)
 
     def on_lost(self, connection: HttpLine, call: Callable[[], None]) -> None:
         connection.on_close(call)
@@ -77,38 +137,71 @@ class LineConnector:
             status, _ = await self._get(line)
         except httpx2.TransportError:
             return False
-        return status < 500
+        return not _is_passing(status)
 
     async def _get(self, line: HttpLine) -> tuple[int, str]:
         warm_up = self._warm_up
-        timeout = httpx2.Timeout(warm_up.timeout_s).as_dict()
+        return await self._send(line, "GET", warm_up.url, warm_up.headers, b"", warm_up.timeout_s)
+
+    async def _send(
+        self, line: HttpLine, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> tuple[int, str]:
+        timeout = httpx2.Timeout(timeout_s).as_dict()
         request = httpx2.Request(
-            "GET", warm_up.url, headers=dict(warm_up.headers), extensions={"timeout": timeout}
+            method, url, headers=dict(headers), content=body or None, extensions={"timeout": timeout}
         )
         response = await line.send(request)
         try:
-            body = await response.aread()
+            answer = await response.aread()
         finally:
             await response.aclose()
-        return response.status_code, body[:200].decode(errors="replace")
+        return response.status_code, _words(answer)
 
-    def _error(self, what: str, retryable: bool, status: int | None) -> ProviderError:
+    def _error(self, what: str, status: int | None) -> ProviderError:
         warm_up = self._warm_up
         return ProviderError(
             f"{warm_up.provider} {what}",
             provider=warm_up.provider,
             stage=warm_up.stage,
-            retryable=retryable,
+            retryable=status is None or _is_passing(status),
             status=status,
         )
+
+
+def _is_passing(status: int) -> bool:
+    """The server, and not the request, is at fault, or it wants to be asked less."""
+    return status in (408, 429) or status >= 500
+
+
+def _words(answer: bytes) -> str:
+    """What a refusal says: the message of OpenAI's form of errors, or its text as it is."""
+    with contextlib.suppress(msgspec.MsgspecError):
+        said = _REFUSAL.decode(answer).error.message
+        if said:
+            return said[:MOST_WORDS]
+    return " ".join(answer[:MOST_WORDS].decode(errors="replace").split())
+
+
+class _Fault(msgspec.Struct):
+    message: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Fault
+
+
+_REFUSAL = msgspec.json.Decoder(_Refusal)
 
 
 class _LeasedStream(httpx2.AsyncByteStream):
     """A response's body; the connection goes back when it is closed, for reuse only if it was read to its end."""
 
-    def __init__(self, stream: AsyncIterable[bytes], lease: Lease[HttpLine]) -> None:
+    def __init__(
+        self, stream: AsyncIterable[bytes], lease: Lease[HttpLine], connector: LineConnector
+    ) -> None:
         self._stream = stream
         self._lease = lease
+        self._connector = connector
         self._finished = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -121,6 +214,8 @@ class _LeasedStream(httpx2.AsyncByteStream):
             if isinstance(self._stream, httpx2.AsyncByteStream):
                 await self._stream.aclose()
         finally:
+            if self._finished and self._lease.connection.is_open:
+                self._connector.keeps_open = True
             self._lease.release(reusable=self._finished)
 
 
@@ -133,7 +228,12 @@ class PooledTransport(httpx2.AsyncBaseTransport):
     def __init__(
         self, name: str, warm_up: WarmUp, settings: PoolSettings, tls: Callable[[], ssl.SSLContext]
     ) -> None:
-        self.pool: Pool[HttpLine] = Pool(name, LineConnector(warm_up, tls), settings)
+        self._connector = LineConnector(warm_up, tls)
+        self.pool: Pool[HttpLine] = Pool(name, self._connector, settings)
+
+    async def probe(self) -> None:
+        """Make a small request such as a call's, beside the pool. Raises ProviderError."""
+        await self._connector.probe()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         lease = await self.pool.acquire()
@@ -146,7 +246,7 @@ class PooledTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(
             status_code=response.status_code,
             headers=response.headers,
-            stream=_LeasedStream(response.stream, lease),
+            stream=_LeasedStream(response.stream, lease, self._connector),
             extensions=response.extensions,
         )
 

@@ -99,6 +99,9 @@ class _Chunk(msgspec.Struct):
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
+PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tokens=16)
+"""A request such as a call's, where it has to be found out whether one would be answered."""
+
 _REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 
 
@@ -175,6 +178,8 @@ class ChatBrain:
             headers={"Authorization": f"Bearer {config.api_key}"},
             provider=config.provider,
             stage="llm",
+            probe_url=self._url,
+            probe=msgspec.json.encode(self._body(PROBE)),
             timeout_s=config.connect_timeout_s,
         )
         self._transport = PooledTransport(config.provider, warm_up, config.pool, tls_context)
@@ -193,6 +198,10 @@ class ChatBrain:
     @property
     def model(self) -> str:
         return self._config.model
+
+    async def probe(self) -> None:
+        """Ask the model for a few tokens, as a call would. Raises ProviderError."""
+        await self._transport.probe()
 
     @property
     def warm(self) -> bool:

@@ -199,8 +199,16 @@ class _Connector:
         if event.error is not None:
             raise refusal(event.error)
 
+    keeps_open = True
+
     def is_open(self, connection: _Session) -> bool:
         return connection.socket.is_open
+
+    def has_answered(self, connection: _Session) -> bool:
+        return False
+
+    def why_lost(self, connection: _Session) -> ProviderError:
+        return _lost(connection.socket)
 
     def on_lost(self, connection: _Session, call: Callable[[], None]) -> None:
         connection.socket.on_close(call)
@@ -241,6 +249,10 @@ class OpenAIRealtime:
 
     def pools(self) -> tuple[PoolFigures, ...]:
         return (self._pool.figures(),)
+
+    def in_calls(self, calls: int) -> None:
+        """So many calls are in progress; each has its session already."""
+        self._pool.in_calls(calls)
 
     async def start(self) -> None:
         """Begin warming; returns at once."""

@@ -50,12 +50,18 @@ class SharedSocket(Generic[MessageT]):
         self._socket = socket
         self._dialect = dialect
         self._listeners: dict[str, Listener[MessageT]] = {}
+        self._fault: ProviderError | None = None
         socket.listen(self._on_message)
         socket.on_close(self._on_close)
 
     @property
     def is_open(self) -> bool:
         return self._socket.is_open
+
+    @property
+    def why_lost(self) -> ProviderError:
+        """Why the socket has ended: the fault that the vendor told before it closed, or the code it closed with."""
+        return self._fault or self._dialect.lost(self._socket)
 
     def on_close(self, call: Callable[[], None]) -> None:
         """Call once when the socket has ended."""
@@ -88,12 +94,17 @@ class SharedSocket(Generic[MessageT]):
             listener = self._listeners.get(context)
             if listener is not None:
                 listener.on_message(context, said)
+            elif (refused := self._dialect.socket_fault(said)) is not None:
+                self._fault = refused  # nobody's any more, or the priming's: it may tell why the socket ends
         elif (fault := self._dialect.socket_fault(said)) is not None:
+            self._fault = fault
             self._fail_all(fault)
+        else:
+            self._fault = None
 
     def _on_close(self) -> None:
         if self._listeners:
-            self._fail_all(self._dialect.lost(self._socket))
+            self._fail_all(self.why_lost)
 
     def _fail_all(self, error: ProviderError) -> None:
         listeners = dict.fromkeys(self._listeners.values())

@@ -1,15 +1,19 @@
 """The pool's decisions, on a virtual clock."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from repartee.pool.policy import PoolPolicy, PoolSettings
+from repartee.pool.policy import Plan, PoolPolicy, PoolSettings
 
 
 def filled(settings: PoolSettings, now: float = 0.0) -> PoolPolicy:
-    policy = PoolPolicy(settings)
+    """A pool whose spare slots are ready. Its connections settle at once."""
+    policy = PoolPolicy(replace(settings, young_s=0.0))
     while (dials := policy.plan(now).dial) > 0:
         for _ in range(dials):
             policy.opened(now, 0.0)
@@ -17,7 +21,7 @@ def filled(settings: PoolSettings, now: float = 0.0) -> PoolPolicy:
 
 
 def test_the_spare_slots_are_dialled_at_once_and_only_once() -> None:
-    policy = PoolPolicy(PoolSettings(spare=3))
+    policy = PoolPolicy(PoolSettings(spare=3, young_s=0.0))
     assert policy.plan(0.0).dial == 3
     assert policy.plan(0.0).dial == 0
     warm = [policy.warm]
@@ -50,11 +54,11 @@ def test_calls_in_progress_each_have_a_connection_open_leased_or_not() -> None:
 
 
 def test_an_empty_pool_gives_nothing_and_lets_a_caller_dial() -> None:
-    policy = PoolPolicy(PoolSettings(spare=1, max_open=2))
+    policy = PoolPolicy(PoolSettings(spare=0, max_open=2))
     assert policy.acquire(0.0) is None
-    assert policy.start_dial()
-    assert policy.start_dial()
-    assert not policy.start_dial()
+    assert policy.plan(0.0, waiting=1).urgent == 1
+    assert policy.plan(0.0, waiting=2).urgent == 1
+    assert policy.plan(0.0, waiting=3).urgent == 0
 
 
 def test_dials_are_limited_in_the_background() -> None:
@@ -119,7 +123,7 @@ def test_an_old_connection_is_better_than_none_but_a_fresh_one_is_better() -> No
 
 
 def test_lives_differ_so_that_not_all_end_at_once() -> None:
-    policy = PoolPolicy(PoolSettings(spare=2, max_age_s=100, keepalive_s=None))
+    policy = PoolPolicy(PoolSettings(spare=2, max_age_s=100, keepalive_s=None, young_s=0.0))
     policy.plan(0.0)
     policy.opened(0.0, 0.0)
     policy.opened(0.0, 1.0)
@@ -153,8 +157,12 @@ def test_failures_back_off_with_jitter_and_recover() -> None:
     policy.dial_failed(now, 0.0)
     assert policy.plan(now).wake_at == now + 4
     policy.plan(now + 4)
-    policy.opened(now + 4, 0.0)
-    assert policy.failures == 0
+    key = policy.opened(now + 4, 0.0)
+    policy.plan(now + 4.5)
+    assert policy.usable
+    assert policy.acquire(now + 5) == key
+    policy.release(key, now + 6)
+    assert policy.failures == 0, "it has served"
 
 
 def test_a_refused_key_waits_the_longest_at_once_and_a_caller_dials_all_the_same() -> None:
@@ -162,7 +170,7 @@ def test_a_refused_key_waits_the_longest_at_once_and_a_caller_dials_all_the_same
     policy.plan(0.0)
     policy.dial_failed(0.0, 1.0, hopeless=True)
     assert policy.plan(0.0).wake_at == 30
-    assert policy.start_dial()
+    assert policy.plan(0.0, waiting=1).urgent == 1
 
 
 def test_a_pool_that_keeps_nothing_ready_is_warm() -> None:
@@ -171,10 +179,11 @@ def test_a_pool_that_keeps_nothing_ready_is_warm() -> None:
 
 def test_a_pool_that_lost_all_and_cannot_dial_is_not_warm() -> None:
     policy = filled(PoolSettings(spare=1))
-    policy.lost(policy.keys()[0])
-    policy.plan(1.0)
-    policy.dial_failed(1.0, 0.0)
+    policy.lost(policy.keys()[0], 1.0, 0.0)
+    policy.plan(2.0)
+    policy.dial_failed(2.0, 0.0)
     assert not policy.warm
+    assert not policy.usable
 
 
 def test_a_keepalives_loan_does_not_use_up_a_connection() -> None:
@@ -195,6 +204,144 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
         PoolSettings(**wrong)  # type: ignore[arg-type]
 
 
+def storm(policy: PoolPolicy, lives_s: float, until_s: float) -> list[float]:
+    """When a provider is dialled that takes each connection and ends it after so long."""
+    dials: list[float] = []
+    open_until: dict[int, float] = {}
+    now = 0.0
+    while now < until_s:
+        for key in [key for key, end in open_until.items() if now >= end]:
+            del open_until[key]
+            policy.lost(key, now, 1.0)
+        plan = policy.plan(now)
+        for _ in range(plan.dial):
+            dials.append(now)
+            open_until[policy.opened(now, 0.0)] = now + lives_s
+        now += 0.01
+    return dials
+
+
+def busiest_second(dials: list[float]) -> int:
+    return max(sum(1 for at in dials if begin <= at < begin + 1) for begin in dials)
+
+
+def test_a_provider_that_accepts_and_closes_is_dialled_as_one_that_refuses() -> None:
+    policy = PoolPolicy(PoolSettings(spare=4))
+    dials = storm(policy, lives_s=0.02, until_s=60)
+    assert dials[:4] == [0.0] * 4
+    waits = [after - before for before, after in pairwise(dials[3:])]
+    # The first four fill the second's ceiling; then it is the back-off that counts.
+    assert waits[:5] == pytest.approx([1.0, 0.5, 1.0, 2.0, 3.5], abs=0.05)
+    assert waits[5:] == pytest.approx([3.5] * len(waits[5:]), abs=0.05)
+    assert (policy.warm, policy.usable, policy.filled) == (False, False, False)
+
+
+@pytest.mark.parametrize("lives_s", [0.0, 0.1, 0.49, 0.51, 0.9, 1.5, 3.0, 8.0])
+def test_however_long_a_connection_lives_there_are_no_more_than_two_dials_a_second(lives_s: float) -> None:
+    dials = storm(PoolPolicy(PoolSettings(spare=4)), lives_s, until_s=60)
+    assert busiest_second([at for at in dials if at >= 1]) <= 2
+
+
+def test_while_a_call_is_in_progress_there_may_be_twenty_dials_a_second() -> None:
+    policy = filled(PoolSettings(spare=1, max_dialling=64))
+    policy.demand = policy.calls = 50
+    assert policy.plan(10.0).dial == 20
+    assert policy.plan(10.5).dial == 0
+    assert policy.plan(10.5).wake_at == 11.0
+    assert policy.plan(11.0).dial == 20
+
+
+def test_callers_who_wait_count_against_the_ceiling_too() -> None:
+    policy = filled(PoolSettings(spare=0))
+    started = 0
+    for tenth in range(100):
+        now = tenth / 10
+        urgent = policy.plan(now, waiting=1).urgent
+        started += urgent
+        for _ in range(urgent):
+            policy.dial_failed(now, 0.0)
+    assert started <= 20
+    assert policy.take_dial(20.0) == 0
+    assert policy.take_dial(20.0) == 0
+    assert policy.take_dial(20.25) == 0.75
+
+
+def test_a_connection_lost_young_is_a_failed_dial_although_it_served() -> None:
+    policy = PoolPolicy(PoolSettings(spare=1, young_s=0.5))
+    policy.plan(0.0)
+    key = policy.opened(0.0, 0.0)
+    policy.acquire(0.1)
+    policy.release(key, 0.2)
+    assert policy.lost(key, 0.4, 1.0)
+    assert (policy.failures, policy.usable, policy.warm) == (1, False, False)
+    assert policy.plan(0.4).wake_at == pytest.approx(0.65)
+
+
+def test_a_connection_lost_before_it_served_is_a_failed_dial_however_old() -> None:
+    policy = filled(PoolSettings(spare=1))
+    assert policy.lost(policy.keys()[0], 60.0, 1.0)
+    assert policy.failures == 1
+    assert not policy.warm
+    assert policy.usable, "its dials do not fail: the next call may be taken"
+    assert policy.plan(60.0).wake_at == 60.25
+
+
+def test_one_that_has_served_or_said_that_it_would_end_is_no_failure() -> None:
+    policy = filled(PoolSettings(spare=2))
+    served, announced = policy.keys()
+    assert {policy.acquire(1.0), policy.acquire(1.0)} == {served, announced}
+    policy.release(served, 2.0)
+    policy.release(announced, 2.0, served=False)
+    assert not policy.lost(served, 3.0, 1.0)
+    assert not policy.lost(announced, 3.0, 1.0, agreed=True)
+    assert policy.failures == 0
+    assert policy.plan(3.0).dial == 2
+
+
+def test_what_is_lost_at_once_counts_once() -> None:
+    policy = filled(PoolSettings(spare=4))
+    policy.settings = replace(policy.settings, young_s=0.5)
+    for key in list(policy.keys()):
+        policy.lost(key, 30.0, 1.0)
+    assert policy.failures == 1
+    assert policy.plan(30.25).dial == 1, "one at a time, until it is seen whether it lasts"
+    policy.opened(30.25, 0.0)
+    assert policy.plan(30.5).dial == 0
+    assert policy.plan(30.75).dial == 1
+    policy.opened(30.75, 0.0)
+    assert policy.plan(31.25).dial == 1
+
+
+@pytest.mark.parametrize("down_s", [1.0, 10.0, 100.0])
+def test_the_pool_is_back_within_five_seconds_of_its_provider(down_s: float) -> None:
+    policy = PoolPolicy(PoolSettings(spare=4))
+    now = 0.0
+    while not policy.usable or now < down_s:
+        for _ in range(policy.plan(now).dial):
+            if now < down_s:
+                policy.dial_failed(now, 1.0, hopeless=True)
+            else:
+                policy.opened(now, 0.0)
+        now += 0.01
+    assert now - down_s < 5
+
+
+def test_a_provider_that_keeps_nothing_open_is_dialled_on_demand() -> None:
+    policy = PoolPolicy(PoolSettings(spare=4))
+    assert policy.plan(0.0).dial == 4
+    policy.on_demand = True
+    for _ in range(4):
+        policy.answered()
+    assert (policy.warm, policy.usable) == (True, True)
+    assert policy.plan(1.0) == Plan()
+    assert policy.plan(2.0, waiting=1).urgent == 1
+    policy.dial_failed(2.0, 1.0)
+    assert not policy.usable
+    assert policy.plan(3.0).dial == 1, "or nobody would see that it is back"
+    policy.answered()
+    assert policy.usable
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Random histories: no slot is leased twice, nothing is forgotten, and the limits hold."""
 
@@ -208,12 +355,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.open: set[int] = set()
         self.leases: list[int] = []
         self.dialling = 0
+        self.dials: list[float] = []
 
     @rule(seconds=st.floats(0, 30))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         plan = self.policy.plan(self.now)
         self.dialling += plan.dial
+        self.dials += [self.now] * plan.dial
+        assert plan.urgent == 0
         assert set(plan.close) <= self.open
         assert not set(plan.close) & set(self.leases)
         self.open -= set(plan.close)
@@ -224,7 +374,11 @@ class AnyOrder(RuleBasedStateMachine):
     def acquire(self) -> None:
         key = self.policy.acquire(self.now)
         if key is None:
-            self.dialling += self.policy.start_dial()
+            plan = self.policy.plan(self.now, waiting=1)
+            assert plan.urgent <= 1
+            self.dialling += plan.urgent + plan.dial
+            self.dials += [self.now] * (plan.urgent + plan.dial)
+            self.open -= set(plan.close)
         else:
             assert key in self.open
             self.leases.append(key)
@@ -252,7 +406,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.open)))
-        assert self.policy.lost(key)
+        self.policy.lost(key, self.now, 0.5)
+        assert not self.policy.has(key)
         self.open.discard(key)
         self.leases = [leased for leased in self.leases if leased != key]
 
@@ -263,6 +418,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.policy.leased == len(self.leases)
             assert self.policy.dialling == self.dialling
             assert self.policy.open + self.policy.dialling <= self.settings.max_open
+            latest = [at for at in self.dials if self.now - at < 1]
+            assert len(latest) <= self.settings.call_dials_per_s
 
 
 TestAnyOrder = AnyOrder.TestCase

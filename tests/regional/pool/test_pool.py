@@ -18,6 +18,8 @@ class Connection:
         self.number = number
         self.open = True
         self.kept_alive = 0
+        self.answered = False
+        self.announced = False
         self.lost: list[Callable[[], None]] = []
 
     def lose(self) -> None:
@@ -39,6 +41,7 @@ class ScriptedProvider:
         self.urgent: list[bool] = []
         self.checks: asyncio.Event | None = None
         self.check_result = True
+        self.keeps_open = True
 
     async def dial(self, *, urgent: bool) -> Connection:
         self.dialling += 1
@@ -52,6 +55,12 @@ class ScriptedProvider:
         connection = Connection(len(self.dialled))
         self.dialled.append(connection)
         return connection
+
+    def has_answered(self, connection: Connection) -> bool:
+        return connection.answered
+
+    def why_lost(self, connection: Connection) -> ProviderError | None:
+        return None if connection.announced else LOST
 
     def is_open(self, connection: Connection) -> bool:
         return connection.open
@@ -76,6 +85,13 @@ class ScriptedProvider:
         return [connection for connection in self.dialled if connection.open]
 
 
+LOST = ProviderError(
+    "Deepgram closed the connection (1011 internal).",
+    provider="deepgram",
+    stage="stt",
+    retryable=True,
+    status=1011,
+)
 REFUSED = ProviderError("Deepgram refused.", provider="deepgram", stage="stt", retryable=True)
 
 
@@ -83,7 +99,8 @@ REFUSED = ProviderError("Deepgram refused.", provider="deepgram", stage="stt", r
 async def running(
     provider: ScriptedProvider, *, started: bool = True, **settings: Any
 ) -> AsyncIterator[Pool[Connection]]:
-    pool = Pool("deepgram", provider, PoolSettings(**{"spare": 2, "acquire_timeout_s": 2.0, **settings}))
+    usual = {"spare": 2, "acquire_timeout_s": 2.0, "young_s": 0.0}
+    pool = Pool("deepgram", provider, PoolSettings(**{**usual, **settings}))
     if started:
         pool.start()
     try:

@@ -1,0 +1,68 @@
+"""Whether a worker can hold a call: a usable vendor of each kind that the call needs. Pure.
+
+Two questions, and they differ on purpose. *Ready* is what decides whether the worker, and the calls in it, are
+replaced: once it was, no provider's fault takes it back. *Admitting* is whether the next call would be heard,
+answered and spoken to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from repartee.errors import AdmissionRefused
+from repartee.pool.faults import PoolFault
+from repartee.pool.pool import PoolFigures
+
+RETRY_AFTER_S = 2
+
+WORDS = {
+    "stt": "Speech recognition",
+    "llm": "The language model",
+    "tts": "Speech synthesis",
+    "model": "The speech-to-speech model",
+}
+
+
+class Vendor(Protocol):
+    """A provider with its pools."""
+
+    @property
+    def warm(self) -> bool:
+        """Its pools were full once, and a new call need not fail now."""
+
+    def pools(self) -> tuple[PoolFigures, ...]:
+        """Its pools' figures at this moment."""
+
+
+class Readiness:
+    """Looks at the vendors of each kind: ``stt``, ``llm`` and ``tts``, or ``model`` (speech to speech)."""
+
+    def __init__(self, kinds: Mapping[str, Sequence[Vendor]]) -> None:
+        self._kinds = dict(kinds)
+
+    @property
+    def warm(self) -> bool:
+        """Each kind has a vendor that is warm."""
+        return all(any(vendor.warm for vendor in vendors) for vendors in self._kinds.values())
+
+    def unusable(self, needed: Iterable[str]) -> tuple[str, ...]:
+        """The kinds of which no vendor is usable: nothing is ready, and dials fail."""
+        return tuple(kind for kind in needed if not any(map(_is_usable, self._kinds.get(kind, ()))))
+
+    def check(self, needed: Iterable[str]) -> None:
+        """Raises AdmissionRefused for a call that needs a kind of which no vendor is usable."""
+        missing = self.unusable(needed)
+        if missing:
+            verb = "are" if len(missing) > 1 else "is"
+            named = " and ".join(WORDS.get(kind, kind) for kind in missing)
+            raise AdmissionRefused(
+                f"{named} {verb} unavailable here: try again, or elsewhere.", retry_after_s=RETRY_AFTER_S
+            )
+
+    def faults(self) -> tuple[PoolFault, ...]:
+        """What is wrong with the pools of all vendors, usable or not."""
+        pools = (pool for vendors in self._kinds.values() for vendor in vendors for pool in vendor.pools())
+        return tuple(pool.fault for pool in pools if pool.fault is not None)
+
+
+def _is_usable(vendor: Vendor) -> bool:
+    return all(pool.usable for pool in vendor.pools())

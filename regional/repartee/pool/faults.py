@@ -1,0 +1,51 @@
+"""What an operator is to do about a provider that a pool cannot connect to. Pure.
+
+The names of variables follow from the provider's: each has ``<PROVIDER>_API_KEY`` and ``<PROVIDER>_BASE_URL``.
+"""
+
+from dataclasses import dataclass
+
+from repartee.errors import ProviderError, VoiceError
+
+MOST_WORDS = 300
+"""Characters of a provider's own words that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFault:
+    """A pool whose connections fail: which, why (with the provider's own words), and what to do."""
+
+    pool: str
+    why: str
+    do: str
+
+    def as_json(self) -> dict[str, str]:
+        """As in the body of ``/readyz``."""
+        return {"pool": self.pool, "why": self.why, "do": self.do}
+
+
+def fault_of(pool: str, error: VoiceError) -> PoolFault:
+    """The fault that an error shows."""
+    why = " ".join(str(error).split())
+    return PoolFault(
+        pool, why if len(why) <= MOST_WORDS else why[: MOST_WORDS - 1] + "…", remedy(pool, error)
+    )
+
+
+def remedy(pool: str, error: VoiceError) -> str:
+    """What to do, in a sentence. The status is that of HTTP, or the code a WebSocket was closed with."""
+    provider = error.provider if isinstance(error, ProviderError) else pool.partition("-")[0]
+    key, url = f"{provider.upper()}_API_KEY", f"{provider.upper()}_BASE_URL"
+    status = error.status if isinstance(error, ProviderError) else None
+    if status in (401, 403):
+        return f"Put a valid key into {key}."
+    if status in (402, 429, 1008):
+        return f"Look at the account's balance, limits and permissions; end what else uses {key}."
+    if status == 404:
+        with_v1 = " (OpenAI's ends in /v1)" if provider == "openai" else ""
+        return f"Check {url}{with_v1} and the model's name."
+    if status is not None and status >= 500:
+        return "The provider is failing: look at its status page."
+    if status is not None:
+        return f"Check {url}, {key} and the models and voices that are set."
+    return f"Check {url} and this machine's network; the provider's status page may know more."
