@@ -4,7 +4,6 @@ Keys are tried by the worker's own code: its pools open what a call would need, 
 """
 
 import asyncio
-import re
 import socket
 import ssl
 import statistics
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,11 +25,14 @@ from repartee.app.task_protection import STATE_PATH
 from repartee.cli.findings import Finding
 from repartee.cli.local_system import Provider
 from repartee.cli.machine_checks import key_of, needed_providers
-from repartee.errors import ConfigurationError
+from repartee.errors import ConfigurationError, ProviderError
+from repartee.pool.faults import PoolFault, fault_of
 from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
-CONNECT_S = 5.0
-WARM_S = 10.0
+CONNECT_S = 10.0
+WARM_S = 30.0
+"""For what neither comes about nor fails. A dial does one or the other within its own, shorter time limit, so that
+this is waited for only on a machine that has hardly any time for it."""
 POLL_S = 0.01
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -176,64 +179,73 @@ def _url_of(settings: Settings, provider: Provider) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyTried:
-    """What became of a provider's pool: the time until its first connection was ready, or the error."""
+    """What became of a provider's pool: the time until its first connection was open, or what was wrong."""
 
     ready_ms: float | None
-    error: str | None
+    fault: PoolFault | None = None
 
 
 async def _try_keys(settings: Settings, agent: Agent) -> dict[str, KeyTried]:
-    """By the pool's name: whether it gets a connection. Raises ConfigurationError if this agent cannot be served."""
+    """By the pool's name: whether it gets a connection that lasts. The language model is asked for a few tokens, too.
+
+    Raises ConfigurationError if this agent cannot be served.
+    """
     small = settings.model_copy(update={"warm_calls": 1, "experience_file": "", "record_phrases": False})
     services = Services(small, agent)
     tried: dict[str, KeyTried] = {}
+    opened_ms: dict[str, float] = {}
     started = time.perf_counter()
+    probing = asyncio.create_task(_probe(services))
     try:
         await services.start()
-        while time.perf_counter() - started < WARM_S:
+        while (now_s := time.perf_counter() - started) < WARM_S:
             pools = list(services.pools())
             for pool in pools:
-                known = tried.get(pool.name)
-                if pool.idle and (known is None or known.error):
-                    tried[pool.name] = KeyTried((time.perf_counter() - started) * 1000, None)
-                elif pool.last_error and known is None:
-                    tried[pool.name] = KeyTried(None, pool.last_error)
-            if len(tried) == len(pools):
+                if pool.idle or pool.warm:
+                    opened_ms.setdefault(pool.name, now_s * 1000)
+                if pool.ready or pool.warm:
+                    tried.setdefault(pool.name, KeyTried(opened_ms[pool.name]))
+                elif pool.fault is not None:
+                    tried.setdefault(pool.name, KeyTried(None, pool.fault))
+            if len(tried) == len(pools) and probing.done():
                 break
             await asyncio.sleep(POLL_S)
+        if probing.done() and (fault := probing.result()) is not None:
+            tried[fault.pool] = KeyTried(None, fault)
     finally:
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
         await services.aclose()
     return tried
+
+
+async def _probe(services: Services) -> PoolFault | None:
+    """What is wrong with a request such as a call's, though connections may open."""
+    try:
+        await services.probe()
+    except ProviderError as error:
+        return fault_of(error.provider, error)
+    return None
 
 
 def _outcome(provider: Provider, tried: Mapping[str, KeyTried]) -> KeyTried | None:
     """What became of a provider's pools, which bear its name: the error of one that has one, or any."""
     own = [one for name, one in tried.items() if name.startswith(provider.name.lower())]
-    return next((one for one in own if one.error), own[-1] if own else None)
+    return next((one for one in own if one.fault), own[-1] if own else None)
 
 
 def _key_finding(provider: Provider, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
-    name, key = provider.name, provider.key_variable
+    name = provider.name
     if tried is None:
         told = f"{reached}, but a connection as a call needs it did not come about within {WARM_S:g} s."
         return Finding(name, told, "Try again; its status page may know why.", met.figures)
     if tried.ready_ms is not None:
         told = f"{reached}, its key is accepted, a connection is ready after {tried.ready_ms:.0f} ms."
         return Finding(name, told, figures={**met.figures, "ready_ms": round(tried.ready_ms, 2)})
-    said = tried.error or ""
-    status = re.search(r"status (\d{3})", said)
-    match int(status[1]) if status else 0:
-        case 401 | 403:
-            return Finding(
-                name, f"{reached}, but the key is refused.", f"Put a valid key into {key}.", met.figures
-            )
-        case 402 | 429:
-            remedy = "Look at the account's balance and limits; end what else uses this key."
-        case code if code >= 500:
-            remedy = "The provider is failing: look at its status page."
-        case _:
-            remedy = f"Check {provider.url_variable} and {key}."
-    return Finding(name, f"{reached}, but not as a call needs it: {said}", remedy, met.figures)
+    fault = tried.fault
+    assert fault is not None
+    what = "the key is refused" if fault.status in (401, 403) else "not as a call needs it"
+    return Finding(name, f"{reached}, but {what}: {fault.why}", fault.do, met.figures)
 
 
 def check_clock(ahead_s: Sequence[float]) -> Finding:
@@ -302,21 +314,39 @@ async def _region(url: str, met: Knock) -> list[Finding]:
         except httpx.HTTPError as error:
             told = f"{url} broke off: {str(error) or type(error).__name__}."
             return [Finding("region", told, "Look at its log.")]
-    state = " ".join(ready.text.split())[:200]
+    said = _readiness(ready)
+    faults = {fault["pool"]: fault for fault in said["faults"]}
     if ready.status_code != 200:
+        draining = said["draining"]
         remedy = (
-            "Wait for the drain to end." if "draining" in state else "Its log says which pool fails, and why."
+            "Wait for the drain to end."
+            if draining
+            else "Wait for it; what fails is said below, and in its log."
         )
-        found = [Finding("region", f"{url} answers ({met.words}), but is {state}.", remedy)]
+        state = said.get("why") or f"status {ready.status_code}"
+        found = [Finding("region", f"{url} answers ({met.words}), but is not ready: {state}.", remedy)]
+    elif not said["admitting"]:
+        told = f"{url} is ready ({met.words}), but refuses new calls: a provider that they need fails."
+        found = [Finding("region", told, "See what is said of its pools.", met.figures)]
     else:
         found = [Finding("region", f"{url} is ready ({met.words}).", figures=met.figures)]
     if metrics.status_code != 200:
         told = "Its metrics cannot be had at this address, so its pools were not looked at."
         return [*found, Finding("region", told)]
-    return [*found, *_region_findings(metrics.text)]
+    return [*found, *_region_findings(metrics.text, faults)]
 
 
-def _region_findings(exposition: str) -> list[Finding]:
+def _readiness(answer: httpx.Response) -> dict[str, Any]:
+    """The body of a region's /readyz; of one that sends another, what its status says."""
+    said: dict[str, Any] = {"admitting": answer.is_success, "draining": False, "faults": []}
+    with suppress(ValueError):
+        body = answer.json()
+        if isinstance(body, dict):
+            said |= body
+    return said
+
+
+def _region_findings(exposition: str, faults: Mapping[str, Mapping[str, str]]) -> list[Finding]:
     values: dict[str, float] = {}
     pools: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(exposition):
@@ -337,7 +367,8 @@ def _region_findings(exposition: str) -> list[Finding]:
         told = (
             ", ".join(f"{states.get(state, 0):.0f} {state}" for state in ("idle", "leased", "dialling")) + "."
         )
-        empty = not states.get("idle") and not states.get("leased")
-        remedy = "No connection comes about: see what is said of this provider here, and the worker's log."
-        found.append(Finding(f"pool {name}", told, remedy if empty else "", states))
+        if fault := faults.get(name):
+            found.append(Finding(f"pool {name}", f"{told} {fault['why']}", fault["do"], states))
+        else:
+            found.append(Finding(f"pool {name}", told, figures=states))
     return found

@@ -1,6 +1,7 @@
 """`repartee up`: a whole system on this machine, until Ctrl-C."""
 
 import asyncio
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,8 +16,12 @@ from rich.text import Text
 from repartee.app.reload import ANNOUNCEMENT
 from repartee.cli.local_system import LocalSystem, SystemOptions, environment, local_system
 from repartee.cli.processes import Parts, running
+from repartee.pool.faults import FAULT_WORDS
 
 T = TypeVar("T")
+
+PASSING = re.compile(r"[0-9a-f]{4,}(-[0-9a-f]+)*")
+"""What differs from one refusal to the next of the same kind: request ids."""
 
 
 def up(
@@ -97,10 +102,21 @@ async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
 
 
 def announcements(console: Console) -> Callable[[str, str], None]:
-    """Prints what the first part that has anything to say to whoever edits the agent says, and nothing else."""
+    """Prints what the first part that has anything to say to whoever edits the agent says, and which provider cannot
+    be connected to, and nothing else."""
     speaker: list[str] = []
+    faults: set[str] = set()
 
     def show(name: str, line: str) -> None:
+        _, found, fault = line.partition(FAULT_WORDS)
+        if found:
+            kind = PASSING.sub("", fault)
+            if kind not in faults:  # every region meets the same
+                faults.add(kind)
+                console.print(
+                    Text.assemble(("✗ ", "bold red"), f"{FAULT_WORDS.capitalize()}{fault}"), soft_wrap=True
+                )
+            return
         if not line.startswith(ANNOUNCEMENT):
             return
         if not speaker:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from repartee.errors import ProviderError, VoiceError
 
+FAULT_WORDS = "cannot connect to"
+"""In the log's line about a pool that fails: `repartee up` shows such lines."""
+
 MOST_WORDS = 300
 """Characters of a provider's own words that are passed on."""
 
@@ -18,6 +21,8 @@ class PoolFault:
     pool: str
     why: str
     do: str
+    status: int | None = None
+    """HTTP's, or the code that a WebSocket was closed with."""
 
     def as_json(self) -> dict[str, str]:
         """As in the body of ``/readyz``."""
@@ -27,9 +32,12 @@ class PoolFault:
 def fault_of(pool: str, error: VoiceError) -> PoolFault:
     """The fault that an error shows."""
     why = " ".join(str(error).split())
-    return PoolFault(
-        pool, why if len(why) <= MOST_WORDS else why[: MOST_WORDS - 1] + "…", remedy(pool, error)
-    )
+    if len(why) > MOST_WORDS:
+        why = why[: MOST_WORDS - 1] + "…"
+    elif not why.endswith((".", "!", "?")):
+        why += "."
+    status = error.status if isinstance(error, ProviderError) else None
+    return PoolFault(pool, why, remedy(pool, error), status)
 
 
 def remedy(pool: str, error: VoiceError) -> str:

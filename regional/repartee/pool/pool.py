@@ -19,59 +19,18 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
-from repartee.pool.faults import PoolFault, fault_of
+from repartee.pool.connector import ConnectionT, Connector
+from repartee.pool.fault_log import FaultLog
+from repartee.pool.faults import PoolFault
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolPolicy, PoolSettings
 
 log = logging.getLogger(__name__)
-
-ConnectionT = TypeVar("ConnectionT")
-
-SAME_FAULT_S = 60.0
-"""A fault that comes and goes is logged so often at most."""
-
-FAULT_WORDS = "cannot connect to"
-"""In the log's line about a pool that fails: `repartee up` shows such lines."""
-
-
-class Connector(Protocol[ConnectionT]):
-    """What a provider must be able to do for its pool. Only dialling may take time."""
-
-    async def dial(self, *, urgent: bool) -> ConnectionT:
-        """Open a connection and prime it, or only open it if that is ``urgent``: a caller waits.
-
-        Raises ProviderError; leaves nothing open when it fails. What has been answered may be closed already, if the
-        provider announced it: it then keeps nothing open, and :attr:`keeps_open` says so.
-        """
-
-    @property
-    def keeps_open(self) -> bool:
-        """False for a provider that ends each connection after its use: none is kept ready then."""
-
-    def has_answered(self, connection: ConnectionT) -> bool:
-        """The provider has answered on this connection as it would a call."""
-
-    def why_lost(self, connection: ConnectionT) -> VoiceError | None:
-        """Why a connection has ended; None if the provider had announced that it would."""
-
-    def is_open(self, connection: ConnectionT) -> bool:
-        """False once the connection has ended or stopped answering."""
-
-    def on_lost(self, connection: ConnectionT, call: Callable[[], None]) -> None:
-        """Arrange for ``call`` when the connection ends, if it has not been closed by the pool."""
-
-    def keep_alive(self, connection: ConnectionT) -> Coroutine[Any, Any, bool] | None:
-        """Give a sign of life as this provider understands it; at once (None), or as a coroutine that tells whether
-        the connection is still good, which keeps the connection from being leased while it runs. Never raises.
-        """
-
-    def close(self, connection: ConnectionT) -> None:
-        """Begin closing; returns at once and never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +52,8 @@ class PoolFigures:
     wait_ms_max: float
     age_s: float
     last_error: str | None
+    ready: int = 0
+    """Free slots on connections that have lasted long enough to be trusted."""
     usable: bool = True
     """A new call has a chance: something is ready, or dials do not fail."""
     fault: PoolFault | None = None
@@ -124,8 +85,7 @@ class Pool(Generic[ConnectionT]):
         self._timer: asyncio.TimerHandle | None = None
         self._warmed = asyncio.Event()
         self._counters = _Counters()
-        self._fault: PoolFault | None = None
-        self._logged: tuple[object, float] | None = None
+        self._faults = FaultLog(name)
         self._running = False
         self._closed = False
 
@@ -159,9 +119,10 @@ class Pool(Generic[ConnectionT]):
             wait_ms=counters.wait_ms,
             wait_ms_max=counters.wait_ms_max,
             age_s=policy.oldest_age_s(self._now()),
-            last_error=None if self._fault is None else self._fault.why,
+            last_error=None if self._faults.fault is None else self._faults.fault.why,
+            ready=policy.ready_slots,
             usable=policy.usable,
-            fault=self._fault,
+            fault=self._faults.fault,
         )
 
     def start(self) -> None:
@@ -187,9 +148,8 @@ class Pool(Generic[ConnectionT]):
             async with asyncio.timeout(timeout_s):
                 await self._warmed.wait()
         except TimeoutError:
-            reason = f" The last attempt failed: {self._fault.why}" if self._fault else ""
             raise PoolTimeout(
-                f"Connections to {self._name} were not ready within {timeout_s:g} s.{reason}"
+                f"Connections to {self._name} were not ready within {timeout_s:g} s.{self._faults.words}"
             ) from None
 
     async def acquire(self, *, timeout_s: float | None = None) -> Lease[ConnectionT]:
@@ -275,9 +235,8 @@ class Pool(Generic[ConnectionT]):
                 return await waiter
         except TimeoutError:
             self._give_up(waiter)
-            reason = f" The last attempt failed: {self._fault.why}" if self._fault else ""
             raise PoolTimeout(
-                f"No connection to {self._name} could be had within {timeout_s:g} s.{reason}"
+                f"No connection to {self._name} could be had within {timeout_s:g} s.{self._faults.words}"
             ) from None
         except asyncio.CancelledError:
             self._give_up(waiter)
@@ -333,7 +292,7 @@ class Pool(Generic[ConnectionT]):
         error = self._connector.why_lost(self._connections[key])
         if self._policy.lost(key, self._now(), random.random(), agreed=error is None) and error is not None:
             self._counters.dial_failures += 1
-            self._note(error)
+            self._faults.failed(error, self._now())
         self._drop(key)
         if tend:
             self._tend()
@@ -367,26 +326,13 @@ class Pool(Generic[ConnectionT]):
             self._keep_alive(key)
         if self._policy.filled:
             self._warmed.set()
-        if self._fault is not None and not self._policy.troubled:
-            self._note_recovery()
+        if not self._policy.troubled:
+            self._faults.recovered()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if plan.wake_at is not None:
             self._timer = asyncio.get_running_loop().call_at(plan.wake_at, self._tend)
-
-    def _note(self, error: VoiceError) -> None:
-        """A dial has failed, or what it opened was lost at once: one line in the log for each kind of fault."""
-        self._fault = fault_of(self._name, error)
-        kind = (error.status if isinstance(error, ProviderError) else None) or self._fault.why
-        now = self._now()
-        if self._logged is None or self._logged[0] != kind or now - self._logged[1] >= SAME_FAULT_S:
-            self._logged = (kind, now)
-            log.warning("%s %s: %s %s", FAULT_WORDS, self._name, self._fault.why, self._fault.do)
-
-    def _note_recovery(self) -> None:
-        self._fault = None
-        log.info("%s is connected", self._name)
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{what} {self._name}")
@@ -436,7 +382,7 @@ class Pool(Generic[ConnectionT]):
         hopeless = isinstance(error, ProviderError) and not error.retryable
         self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)
         self._counters.dial_failures += 1
-        self._note(error)
+        self._faults.failed(error, self._now())
         self._fail_waiters(error)
 
     def _admit(self, connection: ConnectionT) -> None:

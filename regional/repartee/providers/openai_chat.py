@@ -171,6 +171,8 @@ class ChatBrain:
 
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
+        self._asking = asking(config.model)
+        self._told = False
         base_url = config.base_url.rstrip("/")
         self._url = f"{base_url}/chat/completions"
         warm_up = WarmUp(
@@ -191,8 +193,6 @@ class ChatBrain:
             timeout=timeout,
             http_client=openai.DefaultAsyncHttpxClient(transport=self._transport, timeout=timeout),
         )
-        self._asking = asking(config.model)
-        self._told = False
         self._draining: set[asyncio.Task[None]] = set()
 
     @property

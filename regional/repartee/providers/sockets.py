@@ -248,7 +248,7 @@ def translate(
         if not details and response.body:
             details = [bytes(response.body[:200]).decode(errors="replace").strip()]
         said = f" ({'; '.join(details)})" if details else ""
-        message = f"{provider} refused the connection with status {status}{said}.{_advice(status)}"
+        message = f"{provider} refused the connection with status {status}{said}."
     elif isinstance(error, TimeoutError | asyncio.TimeoutError):
         message = f"{provider} at {base_url} did not answer in time."
     elif isinstance(error, InvalidURI):
@@ -259,14 +259,6 @@ def translate(
     else:
         message = f"{provider} at {base_url} could not be reached: {error}."
     return ProviderError(message, provider=provider, stage=stage, retryable=retryable, status=status)
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return " Check the API key."
-    if status == 429:
-        return " The account's limit of concurrent connections is reached."
-    return ""
 
 
 def websocket_url(base_url: str) -> str:

@@ -34,6 +34,9 @@ METRICS = {
     "repartee_pool_misses_total": {"provider"},
     "repartee_pool_acquire_seconds_total": {"provider"},
     "repartee_pool_age_seconds": {"provider"},
+    "repartee_pool_dials_total": {"provider", "outcome"},
+    "repartee_pool_usable": {"provider"},
+    "repartee_admitting": set[str](),
     "repartee_provider_errors_total": {"provider", "stage"},
     "repartee_speculations_total": {"outcome"},
     "repartee_prefetch_total": {"outcome"},
@@ -89,6 +92,7 @@ class NoServices:
     """A worker whose pools hold nothing."""
 
     hedging = HedgePolicy()
+    admitting = True
 
     def pools(self) -> Iterable[PoolFigures]:
         return ()

@@ -74,16 +74,16 @@ def test_no_slot_is_given_once_the_drain_has_begun(tables: tuple[SharedTable, Sh
     first, second = tables
     first.begin_drain()
     assert not second.take_slot(1)
-    assert second.state() == WorkerState(active=0, slots=3, ready=False, draining=True)
+    assert second.state() == WorkerState(active=0, slots=3, ready=False, draining=True, admitting=False)
 
 
 def test_it_is_ready_when_all_are(tables: tuple[SharedTable, SharedTable]) -> None:
     first, second = tables
     first.write(0, Column.READY, 1)
     first.take_slot(0)
-    assert second.state() == WorkerState(active=1, slots=3, ready=False, draining=False)
+    assert second.state() == WorkerState(active=1, slots=3, ready=False, draining=False, admitting=False)
     second.write(1, Column.READY, 1)
-    assert first.state() == WorkerState(active=1, slots=3, ready=True, draining=False)
+    assert first.state() == WorkerState(active=1, slots=3, ready=True, draining=False, admitting=False)
 
 
 def test_a_ticket_lets_in_once_whichever_process_it_comes_to(

@@ -105,7 +105,7 @@ async def test_draining_refuses_new_calls_and_waits_for_those_there_are(worker: 
         await websocket.recv()
         draining = asyncio.create_task(worker.worker.drain())
         await until(lambda: worker.worker.slots.draining)
-        assert (await get(f"{worker.http}/readyz")).text == "not ready: draining\n"
+        assert (await get(f"{worker.http}/readyz")).json()["why"] == "draining"
         assert (await worker.metrics())["repartee_draining"] == 1
         await websocket.send('{"type":"input_audio_buffer.clear"}')
         assert json.loads(await websocket.recv())["type"] == "input_audio_buffer.cleared"
@@ -131,7 +131,10 @@ async def test_at_the_drains_limit_calls_are_closed_with_1012(providers: dict[st
 
 async def test_ears_that_are_gone_are_told_and_close_the_call_with_1011(providers: dict[str, str]) -> None:
     async with (
-        region({**providers, "DEEPGRAM_API_KEY": "bad-key"}, warm=False) as worker,
+        # Nothing is kept ready, so that the call is the first to learn of the key.
+        region(
+            {**providers, "DEEPGRAM_API_KEY": "bad-key", "REPARTEE_WARM_CALLS": "0"}, warm=False
+        ) as worker,
         calling(worker.url) as websocket,
     ):
         events = []

@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.running import REPARTEE, TICKET_KEY, clean_environment, region, stand_ins
+from tests.regional.tcp_server import tcp
 
 from repartee.cli.doctor import examine
 from repartee.cli.findings import Finding
@@ -47,7 +49,7 @@ def run(environment: Mapping[str, str], *options: str) -> subprocess.CompletedPr
         env=clean_environment() | dict(environment),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_S,
         check=False,
     )
 
@@ -147,6 +149,52 @@ async def test_a_key_that_is_refused(providers: dict[str, str], port: int, name:
     assert "the key is refused" in found[name].told
     assert f"{name.upper()}_API_KEY" in found[name].remedy
     assert "bad-key" not in found[name].told + found[name].remedy
+
+
+async def test_a_base_url_that_lacks_its_v1(providers: dict[str, str], tmp_path: Path, port: int) -> None:
+    environment = {**providers, "OPENAI_BASE_URL": providers["OPENAI_BASE_URL"].removesuffix("/v1")}
+    done = run(environment, "--port", str(port))
+    assert done.returncode == 1
+    assert "All is well" not in done.stdout
+    assert "1 fault to mend." in done.stdout
+    assert "→ Check OPENAI_BASE_URL (OpenAI's ends in /v1)" in done.stdout
+
+
+@asynccontextmanager
+async def chatting(lists: str, chats: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """A language model's server that answers the list of models and a chat so; gives its URL and what it is asked."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
+                lengths = [line[15:] for line in head.splitlines() if line.startswith("content-length:")]
+                await reader.readexactly(int(lengths[0]) if lengths else 0)
+                asked.append(" ".join(head.split()[:2]))
+                status = chats if asked[-1].startswith("post") else lists
+                body = b'{"error": {"message": "model is not yours"}}'
+                writer.write(
+                    b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body
+                )
+
+    async with tcp(serve) as url:
+        yield f"{url}/v1", asked
+
+
+async def test_a_key_that_may_not_list_models_but_may_chat_is_well(
+    providers: dict[str, str], port: int
+) -> None:
+    async with chatting("403 Forbidden", "200 OK") as (url, asked):
+        assert await faults({**providers, "OPENAI_BASE_URL": url}, port) == {}
+    assert "post /v1/chat/completions" in asked
+
+
+async def test_a_model_that_the_list_does_not_tell_of(providers: dict[str, str], port: int) -> None:
+    async with chatting("200 OK", "404 Not Found") as (url, _):
+        found = await faults({**providers, "OPENAI_BASE_URL": url}, port)
+    assert found.keys() == {"OpenAI"}
+    assert "model is not yours" in found["OpenAI"].told
+    assert "the model's name" in found["OpenAI"].remedy
 
 
 async def test_providers_that_cannot_be_reached(providers: dict[str, str], port: int) -> None:

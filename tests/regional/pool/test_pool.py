@@ -307,3 +307,99 @@ async def test_many_callers_and_cancellations_leave_the_books_balanced() -> None
         figures = pool.figures()
         assert (figures.leased, figures.waiting) == (0, 0)
         assert len(provider.open) <= 8
+
+
+class ClosingProvider(ScriptedProvider):
+    """Takes every connection, and ends it a moment later."""
+
+    ends = True
+
+    async def dial(self, *, urgent: bool) -> Connection:
+        connection = await super().dial(urgent=urgent)
+        if self.ends:
+            asyncio.get_running_loop().call_later(0.002, connection.lose)
+        return connection
+
+
+async def test_one_that_accepts_and_closes_is_never_warm_and_told_of_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "repartee.pool")
+    provider = ClosingProvider()
+    settings = {"young_s": 0.03, "backoff_first_s": 0.01, "backoff_max_s": 0.05, "dials_per_s": 50}
+    async with running(provider, **settings) as pool:
+        await until(lambda: pool.figures().dial_failures >= 6)
+        figures = pool.figures()
+        assert figures.last_error == "Deepgram closed the connection (1011 internal)."
+        assert figures.fault is not None
+        assert "status page" in figures.fault.do
+        assert (figures.warm, figures.usable, figures.ready) == (False, False, 0)
+        provider.ends = False
+        await pool.wait_warm(1)
+        assert (pool.figures().fault, pool.figures().usable) == (None, True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot connect to deepgram: Deepgram closed the connection (1011 internal). "
+        "The provider is failing: look at its status page.",
+        "connected to deepgram again",
+    ]
+
+
+async def test_a_dial_that_hangs_is_named_within_its_time_limit() -> None:
+    provider = ScriptedProvider()
+    provider.gate.clear()
+    async with running(provider, dial_timeout_s=0.02) as pool:
+        await until(lambda: pool.figures().fault is not None)
+        assert "no further within 0.02 s" in str(pool.figures().last_error)
+
+
+async def test_a_connection_that_the_provider_said_it_would_end_is_no_fault() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=1, young_s=10.0) as pool:
+        await until(lambda: bool(provider.open))
+        provider.dialled[0].announced = True
+        provider.dialled[0].lose()
+        await until(lambda: bool(provider.open))
+        assert pool.figures().fault is None
+
+
+async def test_a_provider_that_keeps_nothing_open_is_ready_and_dialled_for_each_caller() -> None:
+    provider = ScriptedProvider()
+
+    async def answered(*, urgent: bool) -> Connection:
+        connection = await ScriptedProvider.dial(provider, urgent=urgent)
+        if not urgent:
+            provider.keeps_open = connection.open = False
+        return connection
+
+    provider.dial = answered  # type: ignore[method-assign]
+    async with running(provider) as pool:
+        await pool.wait_warm(1)
+        assert (pool.warm, pool.figures().idle) == (True, 0)
+        probed = len(provider.dialled)
+        for _ in range(3):
+            lease = await pool.acquire()
+            lease.connection.announced = True
+            lease.connection.lose()
+            lease.release()
+        assert len(provider.dialled) == probed + 3
+        assert pool.figures().fault is None
+
+
+async def test_a_kind_that_is_not_kept_counts_against_the_same_ceiling() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, spare=0, dials_per_s=2, acquire_timeout_s=0.05) as pool:
+        for _ in range(2):
+            (await pool.dial_apart(provider)).release()
+        with pytest.raises(PoolTimeout):
+            await pool.dial_apart(provider)
+        assert len(provider.dialled) == 2
+
+
+async def test_a_fault_of_ours_in_a_dial_backs_off_too(caplog: pytest.LogCaptureFixture) -> None:
+    provider = ScriptedProvider()
+    provider.refuse = ZeroDivisionError("oh")
+    async with running(provider, backoff_first_s=5.0) as pool:
+        await until(lambda: pool.figures().dial_failures >= 2)
+        await asyncio.sleep(0.02)
+        assert pool.figures().dials == 2
+    assert "fault of this program" in caplog.text

@@ -149,7 +149,7 @@ async def test_a_bad_key_is_told_in_plain_words(standins: Running) -> None:
         await voice.speak(1)
     assert not told.value.retryable
     await voice.start()
-    with pytest.raises(PoolTimeout, match="Check the API key"):
+    with pytest.raises(PoolTimeout, match="status 401"):
         await voice.wait_warm(0.2)
     await voice.aclose()
 

@@ -79,7 +79,7 @@ async def test_a_warm_session_is_there_at_once_and_serves_one_call(standins: Run
 
 async def test_a_bad_key_is_told_in_words(standins: Running) -> None:
     async with realtime(standins, key="bad-key") as speech:
-        with pytest.raises(ProviderError, match="Check the API key") as failed:
+        with pytest.raises(ProviderError, match="status 401") as failed:
             await speech.open()
         assert (failed.value.retryable, failed.value.status, failed.value.stage) == (False, 401, "model")
 
