@@ -20,9 +20,10 @@ import yaml
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import TICKET_KEY, Region, calling, region, region_process, until
 from tests.regional.tcp_server import tcp
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Request, Response
 
 from repartee.app.readiness import Readiness
 from repartee.errors import AdmissionRefused

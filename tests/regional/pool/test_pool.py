@@ -326,7 +326,12 @@ async def test_one_that_accepts_and_closes_is_never_warm_and_told_of_in_one_line
 ) -> None:
     caplog.set_level("INFO", "repartee.pool")
     provider = ClosingProvider()
-    settings = {"young_s": 0.03, "backoff_first_s": 0.01, "backoff_max_s": 0.05, "dials_per_s": 50}
+    settings: dict[str, Any] = {
+        "young_s": 0.03,
+        "backoff_first_s": 0.01,
+        "backoff_max_s": 0.05,
+        "dials_per_s": 50,
+    }
     async with running(provider, **settings) as pool:
         await until(lambda: pool.figures().dial_failures >= 6)
         figures = pool.figures()

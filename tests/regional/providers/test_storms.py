@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.tcp_server import tcp
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
