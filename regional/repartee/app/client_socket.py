@@ -23,8 +23,8 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from repartee.app import close_codes
 from repartee.providers.masking import apply_mask
+from repartee.transport import close_codes
 from repartee.wire.allowance import Allowance
 
 log = logging.getLogger(__name__)

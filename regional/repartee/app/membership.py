@@ -15,7 +15,7 @@ from repartee.app.shared_metrics import Mirror
 from repartee.app.shared_table import Column, SharedTable
 from repartee.app.turn_tally import TurnWatcher
 from repartee.app.worker import Worker, WorkerState
-from repartee.turn.commands import TurnOutcome
+from repartee.turn.outcome import TurnOutcome
 from repartee_edge.tickets import Ticket
 
 LOOK_S = 0.1

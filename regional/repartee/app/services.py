@@ -22,13 +22,13 @@ from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEa
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
-from repartee.session.call import Resources
+from repartee.relay.settings import is_speech_to_speech
+from repartee.session.cascade import CascadeResources
 from repartee.session.hearing import HearingPolicy
 from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
-from repartee.session.relay_settings import is_speech_to_speech
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
 from repartee.turn.policy import TurnPolicy
@@ -100,7 +100,7 @@ class Services:
         self._phrases = Phrases(RealtimeVoice(realtime) if realtime and relayed else voice)
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
-        self.resources = Resources(
+        self.resources = CascadeResources(
             ears,
             HedgedBrain(brain, policy=self.hedging),
             voice,

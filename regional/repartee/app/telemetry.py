@@ -21,7 +21,7 @@ from repartee.latency.hedging import HedgePolicy
 from repartee.latency.timeline import TurnTrace
 from repartee.pool.pool import PoolFigures
 from repartee.session.observer import SpeculationOutcome
-from repartee.turn.commands import TurnOutcome
+from repartee.turn.outcome import TurnOutcome
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from repartee.turn.commands import TurnOutcome
+from repartee.turn.outcome import TurnOutcome
 
 MOST_TURNS = 10_000
 """More than a worker finishes in a minute; beyond it the oldest are forgotten."""

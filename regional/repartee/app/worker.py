@@ -4,16 +4,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from repartee.agent.agent import Agent
-from repartee.app import close_codes
 from repartee.app.admission import Slots, TicketGate
 from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
@@ -22,23 +21,17 @@ from repartee.app.subjects import Subjects
 from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
 from repartee.pool.faults import PoolFault
-from repartee.session.call import Call
-from repartee.session.held_call import CallEnd, CallSettings, ClientLimits, ClientSide, HeldCall
+from repartee.session.call import Call, CallParts, CallSettings, ClientLimits
+from repartee.session.cascade import Cascade
 from repartee.session.relay import Relay
+from repartee.transport.interfaces import CallEnd, Transport
+from repartee.transport.realtime import RealtimeWebSocket
+from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire.client_events import SessionPatch
 from repartee.wire.session_config import SessionConfig
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
 log = logging.getLogger(__name__)
-
-CLOSE_CODES = {
-    CallEnd.CLIENT_GONE: close_codes.NORMAL,
-    CallEnd.CLIENT_SLOW: close_codes.TOO_SLOW,
-    CallEnd.PROVIDERS_GONE: close_codes.INTERNAL,
-    CallEnd.TOO_LONG: close_codes.NORMAL,
-    CallEnd.DRAINED: close_codes.GOING_AWAY,
-    CallEnd.FAILED: close_codes.INTERNAL,
-}
 
 OUTCOMES = {
     CallEnd.CLIENT_GONE: "ended",
@@ -48,10 +41,6 @@ OUTCOMES = {
     CallEnd.DRAINED: "drained",
     CallEnd.FAILED: "failed",
 }
-
-
-CLOSE_S = 2.0
-"""How long a client may take to be told why the call is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,7 @@ class Worker:
         self.subjects = Subjects()
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
-        self._calls: set[HeldCall] = set()
+        self._calls: set[Call] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watchers: list[Callable[[], None]] = []
@@ -136,32 +125,39 @@ class Worker:
         settings = CallSettings(
             call_id=secrets.token_hex(8),
             region=self.settings.region,
-            binary=websocket.query_params.get("audio") == "binary",
             model=websocket.query_params.get("model", ""),
             metadata=dict(ticket.metadata) if ticket else {},
             session=initial_session(ticket.session if ticket else None),
             limits=client_limits(self.settings),
         )
         with slot:
-            call = self._new_call(settings, websocket)
+            call, transport = self._new_call(settings, websocket)
             with self._counted(call):
                 end = await call.run()
                 self.telemetry.calls.labels(OUTCOMES[end]).inc()
-                if end is not CallEnd.CLIENT_GONE:
-                    await _close(websocket, end)
+                await transport.close(end)
 
-    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> HeldCall:
-        """A cascade, or a session with a speech-to-speech model."""
-        shortcuts = shortcuts_of(websocket.scope)
-        client = ClientSide(websocket.receive, _sender(websocket), shortcuts.hand_over, shortcuts.push)
+    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> tuple[Call, Transport]:
+        """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
+        shared = relay or self.services.resources
+        shortcuts = shortcuts_of(websocket.scope)
+        socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
+        transport = RealtimeWebSocket(
+            WebSocketLink(socket),
+            call_id=settings.call_id,
+            region=settings.region,
+            providers=shared.names,
+            binary=websocket.query_params.get("audio") == "binary",
+            event_bytes=settings.limits.other_bytes,
+        )
+        parts = CallParts(settings, self._agent, shared, self.telemetry, transport)
         if relay is not None:
-            return Relay(settings, self._agent, relay, self.telemetry, client)
-        resources = self.services.resources
-        return Call(settings, self._agent, resources, self.telemetry, client)
+            return Call(parts, lambda call: Relay(call, relay, transport)), transport
+        return Call(parts, lambda call: Cascade(call, self.services.resources)), transport
 
     @contextmanager
-    def _counted(self, call: HeldCall) -> Iterator[None]:
+    def _counted(self, call: Call) -> Iterator[None]:
         """The call is one of those in progress."""
         self._calls.add(call)
         self._idle.clear()
@@ -193,27 +189,6 @@ class Worker:
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
         log.info("drained in %.1f s", time.monotonic() - started)
-
-
-def _sender(websocket: WebSocket) -> Callable[[dict[str, Any]], Awaitable[None]]:
-    """The socket's way out. Raises ConnectionError when the client is gone."""
-
-    async def send(message: dict[str, Any]) -> None:
-        try:
-            await websocket.send(message)
-        except WebSocketDisconnect as error:
-            raise ConnectionResetError("The client is gone.") from error
-
-    return send
-
-
-async def _close(websocket: WebSocket, end: CallEnd) -> None:
-    """Say why, to a client that may not be reading."""
-    try:
-        async with asyncio.timeout(CLOSE_S):
-            await websocket.close(CLOSE_CODES[end], end.value)
-    except (TimeoutError, WebSocketDisconnect):
-        log.info("a client could not be told that %s", end.value)
 
 
 def ticket_keys(settings: Settings) -> TicketKeys | None:

@@ -12,7 +12,7 @@ from repartee.app.settings import Settings, read_settings, variable_of
 from repartee.cli.findings import Finding
 from repartee.cli.local_system import PROVIDERS, Provider
 from repartee.errors import ConfigurationError
-from repartee.session.relay_settings import is_speech_to_speech
+from repartee.relay.settings import is_speech_to_speech
 from repartee_edge.settings import SettingsError
 from repartee_edge.settings import read_settings as read_edge_settings
 

@@ -17,7 +17,7 @@ from repartee.cli.exposure import check_exposure, is_loopback
 from repartee.cli.region_process import RegionProcess
 from repartee.cli.region_setup import served_agent, set_up_logging
 from repartee.errors import ConfigurationError
-from repartee.session.relay_settings import is_speech_to_speech
+from repartee.relay.settings import is_speech_to_speech
 
 
 def region(

@@ -16,11 +16,14 @@ from repartee.agent.fillers import Fillers
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Toolbox
 from repartee.providers.interfaces import Brain
-from repartee.turn.commands import PrepareTool, RunTool
-from repartee.turn.events import Event, ReplyRequested, ToolFinished
-from repartee.turn.foresight import Foresight
+from repartee.turn.commands import PrepareTool, RunTool, SayDropped
+from repartee.turn.events import Event, SayRequested, ToolFinished
+from repartee.turn.foresight import Foreseen
 
 log = logging.getLogger(__name__)
+
+EARLY_TEXTS = 16
+"""Texts that may wait to be said before the client knows of its session."""
 
 
 class AgentCall:
@@ -45,6 +48,7 @@ class AgentCall:
             {name: tool.fillers for name, tool in agent.tools.items()},
             expected_ms=self._toolbox.expected_ms,
         )
+        self._early: list[str] | None = []
         self._prefetches: set[asyncio.Task[None]] = set()
         self._must_finish: set[asyncio.Task[None]] = set()
 
@@ -57,11 +61,6 @@ class AgentCall:
     def tool_names(self) -> frozenset[str]:
         """The tools that the agent runs; the client runs all others."""
         return frozenset(self._agent.tools)
-
-    @property
-    def foresight(self) -> Foresight:
-        """What has been looked up before it was asked for."""
-        return self._toolbox
 
     @property
     def prefetched(self) -> PrefetchFigures:
@@ -77,6 +76,28 @@ class AgentCall:
         """Before the greeting: the agent's own beginning. Raises nothing."""
         await self._agent.call_started(self.context)
         self._guess(self._toolbox.call_started())
+
+    def speak_up(self) -> None:
+        """The client knows of its session: say what waited for that, and the greeting."""
+        early, self._early = self._early or [], None
+        for text in (*early, self.context.greeting or ""):
+            self._say(text)
+
+    def foreseen(self, turn_id: int, words: str) -> Sequence[Foreseen]:
+        """What has been looked up before it was asked for, and belongs to these words of the caller's."""
+        return self._toolbox.foreseen(turn_id, words) if words else ()
+
+    def used(self, result: Foreseen) -> None:
+        """The turn is confirmed, and its answer was made with this result."""
+        self._toolbox.used(result)
+
+    def not_said(self, command: SayDropped) -> None:
+        """Too much waits to be said."""
+        log.warning(
+            "call %s: ctx.say was given more texts than may wait; one of %d characters is not said",
+            self.context.call_id,
+            len(command.text),
+        )
 
     def heard(self, turn_id: int, text: str) -> None:
         """The caller's words in this turn so far."""
@@ -119,4 +140,11 @@ class AgentCall:
             task.add_done_callback(self._prefetches.discard)
 
     def _say(self, text: str) -> None:
-        self._deliver(ReplyRequested(say=text))
+        if not text.strip():
+            return
+        if self._early is None:
+            self._deliver(SayRequested(text))
+        elif len(self._early) < EARLY_TEXTS:
+            self._early.append(text)
+        else:
+            self.not_said(SayDropped(text))

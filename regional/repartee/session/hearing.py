@@ -23,6 +23,7 @@ from repartee.providers.interfaces import HEARING_HZ, Ears, Transcriber
 from repartee.providers.interfaces import Hearing as Heard
 from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
+from repartee.session.shell import Tasks
 from repartee.turn.events import (
     EagerEndOfTurn,
     EndOfTurn,
@@ -88,17 +89,19 @@ class HearingPolicy:
 class HearingUser:
     """Whom the hearing serves.
 
-    ``deliver`` takes each event at once. ``tell`` has the caller told that they are not heard. ``another`` gives the
-    ears of another vendor, if there are any, when these cannot hear: the call goes on with them.
+    ``deliver`` takes each event at once. ``tasks`` starts the call's tasks. ``tell`` has the caller told that they
+    are not heard. ``another`` gives the ears of another vendor, if there are any, when these cannot hear: the call
+    goes on with them.
     """
 
     deliver: Callable[[Event], None]
+    tasks: Tasks
     tell: Callable[[], None] = lambda: None
     another: Callable[[], Ears | None] = lambda: None
 
 
 class Hearing:
-    """One call's ears."""
+    """Speech recognition in one call."""
 
     def __init__(
         self,
@@ -119,7 +122,6 @@ class Hearing:
         self._decoder = AudioDecoder(source, HEARING_HZ)
         self._audio = CallerAudio(HEARING_HZ)
         self._transcriber: Transcriber | None = None
-        self._closing: set[asyncio.Future[None]] = set()
         self._queue: PacedQueue[bytes | None] = PacedQueue(
             policy.pace, bytes_for_ms(policy.backlog_ms, HEARING_HZ)
         )
@@ -181,7 +183,7 @@ class Hearing:
 
     async def run(self) -> None:
         """Listen until cancelled. Raises ProviderError or PoolTimeout when no transcriber can be had."""
-        filling = asyncio.create_task(self._fill_gaps())
+        filling = self._user.tasks.start(self._fill_gaps())
         try:
             while True:
                 try:
@@ -202,7 +204,7 @@ class Hearing:
     async def _hold(self) -> None:
         """Keep a transcriber for as long as the watch allows it. Raises what was wrong when it does not."""
         self._watch = watch = SessionWatch(self._policy.watch, self._now())
-        listening = asyncio.create_task(self._listen(watch))
+        listening = self._user.tasks.start_awaited(self._listen(watch))
         try:
             while not listening.done():
                 verdict = watch.look(self._now(), self._owed_since())
@@ -276,9 +278,7 @@ class Hearing:
     def _let_go(self) -> None:
         """Close the transcriber: another takes its place."""
         if self._transcriber is not None:
-            closing = asyncio.ensure_future(self._transcriber.aclose())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._user.tasks.start(self._transcriber.aclose())
 
     def _owed_since(self) -> float | None:
         """Since when the transcriber owes an answer, as far as it could have given one."""

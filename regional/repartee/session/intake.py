@@ -1,18 +1,16 @@
-"""What the client sends, taken to where it belongs: audio to the ears, turns to the core, items to the history.
+"""What the client sends, taken to where it belongs: audio to speech recognition, everything else to the core.
 
 Raises ClientProtocolError for what the conversation does not allow; the call tells the client and goes on.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from repartee.errors import ClientProtocolError
-from repartee.session.hearing import Hearing
 from repartee.turn import events as e
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message, Role
-from repartee.turn.machine import TurnMachine
 from repartee.wire import client_events as w
-from repartee.wire.announcer import Announcer, item_json
+from repartee.wire.announcer import reply_id_of
 from repartee.wire.session_config import checked_response
 
 _Given = TypeVar("_Given", bound=str)
@@ -28,25 +26,21 @@ _UNKNOWN_ITEM: dict[type[w.ClientEvent], str] = {
 class Intake:
     """The client's side of one call, inwards.
 
-    ``deliver`` takes events to the turn core; ``announce`` sends a server event; ``configure`` applies a change of
-    settings.
+    ``request`` takes events to the turn core and raises what that refuses; ``hear`` takes audio; ``configure``
+    applies a change of settings.
     """
 
     def __init__(
         self,
-        machine: TurnMachine,
-        hearing: Hearing,
-        announcer: Announcer,
+        call_id: str,
         *,
-        deliver: Callable[[e.Event], None],
-        announce: Callable[[dict[str, Any]], None],
+        request: Callable[[e.Event], None],
+        hear: Callable[[bytes], None],
         configure: Callable[[w.SessionPatch], None],
     ) -> None:
-        self._machine = machine
-        self._hearing = hearing
-        self._announcer = announcer
-        self._deliver = deliver
-        self._announce = announce
+        self._call_id = call_id
+        self._request = request
+        self._hear = hear
         self._configure = configure
         self._uncommitted = False
 
@@ -67,27 +61,25 @@ class Intake:
                 self._commit()
             case w.ClearAudio():
                 self._uncommitted = False
-                self._deliver(e.AudioCleared())
-                self._announce(self._announcer.event("input_audio_buffer.cleared"))
+                self._request(e.AudioCleared())
             case w.CreateResponse(response=params):
-                self._request(checked_response(params or w.ResponseParams()))
+                self._request(_reply_requested(checked_response(params or w.ResponseParams())))
             case w.CancelResponse() | w.ClearOutput():
                 self._cancel(event)
             case w.TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms):
-                self._deliver(e.Truncated(item_id, audio_end_ms))
-            case w.CreateItem() | w.RetrieveItem() | w.DeleteItem():
-                self._edit(event)
+                self._request(e.Truncated(item_id, audio_end_ms))
+            case w.CreateItem(item=new, previous_item_id=after):
+                self._request(e.ItemCreated(_checked_item(new, new.id or ""), after))
+            case w.RetrieveItem(item_id=item_id):
+                self._request(e.ItemRetrieved(item_id))
+            case w.DeleteItem(item_id=item_id):
+                self._request(e.ItemDeleted(item_id))
 
     def take_audio(self, audio: bytes) -> None:
         """Audio in the session's input format."""
         if audio:
             self._uncommitted = True
-            self._hearing.feed(audio)
-
-    def _request(self, params: w.ResponseParams) -> None:
-        modalities = params.output_modalities
-        spoken = None if modalities is None else modalities == ["audio"]
-        self._deliver(e.ReplyRequested(spoken=spoken, options=params))
+            self._hear(audio)
 
     def _commit(self) -> None:
         if not self._uncommitted:
@@ -96,34 +88,25 @@ class Intake:
                 code="input_audio_buffer_commit_empty",
             )
         self._uncommitted = False
-        self._deliver(e.TurnCommitted())
+        self._request(e.TurnCommitted())
 
     def _cancel(self, event: w.CancelResponse | w.ClearOutput) -> None:
         reply_id = None
         if isinstance(event, w.CancelResponse) and event.response_id is not None:
-            reply_id = self._announcer.reply_of(event.response_id)
+            reply_id = reply_id_of(self._call_id, event.response_id)
             if reply_id is None:
                 raise ClientProtocolError(
                     f"There is no response {event.response_id!r} in progress.",
                     code="response_cancel_not_active",
                     param="response_id",
                 )
-        self._deliver(e.ReplyCancelled(reply_id))
+        self._request(e.ReplyCancelled(reply_id))
 
-    def _edit(self, event: w.CreateItem | w.RetrieveItem | w.DeleteItem) -> None:
-        history, announcer = self._machine.history, self._announcer
-        match event:
-            case w.CreateItem(item=new, previous_item_id=after):
-                item = _checked_item(new, new.id or self._machine.new_item_id())
-                previous = history.add(item, after=after)
-                for told in announcer.item_added(item, previous):
-                    self._announce(told)
-            case w.RetrieveItem(item_id=item_id):
-                item = history.get(item_id)
-                self._announce(announcer.event("conversation.item.retrieved", item=item_json(item)))
-            case w.DeleteItem(item_id=item_id):
-                history.remove(item_id)
-                self._announce(announcer.event("conversation.item.deleted", item_id=item_id))
+
+def _reply_requested(params: w.ResponseParams) -> e.ReplyRequested:
+    modalities = params.output_modalities
+    spoken = None if modalities is None else modalities == ["audio"]
+    return e.ReplyRequested(spoken=spoken, options=params)
 
 
 def _checked_item(new: w.NewItem, item_id: str) -> Item:

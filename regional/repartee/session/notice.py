@@ -8,12 +8,11 @@ import asyncio
 import contextlib
 
 from repartee.providers.interfaces import SPEECH_HZ
-from repartee.session.outbox import Outbox
 from repartee.session.phrases import Phrases, Recording
+from repartee.transport.interfaces import Transport
 from repartee.turn import commands as c
 from repartee.turn.history import History, Message
-from repartee.wire.announcer import Announcer
-from repartee.wire.audio_format import AudioEncoder
+from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.session_config import SessionConfig
 
 LIVE_S = 1.0
@@ -24,11 +23,11 @@ FIRST_NUMBER = 1_000_000
 
 
 class Notices:
-    """One call's."""
+    """Says notices in one call."""
 
-    def __init__(self, announcer: Announcer, outbox: Outbox, phrases: Phrases, history: History) -> None:
-        self._announcer = announcer
-        self._outbox = outbox
+    def __init__(self, call_id: str, transport: Transport, phrases: Phrases, history: History) -> None:
+        self._call_id = call_id
+        self._transport = transport
         self._phrases = phrases
         self._history = history
         self._number = FIRST_NUMBER
@@ -47,24 +46,23 @@ class Notices:
         recorded = self._phrases.get(text, name=config.voice, language=config.language)
         return recorded or self._phrases.get_any(text, language=config.language)
 
-    def tell(self, text: str, recording: Recording | None, config: SessionConfig) -> float:
-        """Send a notice, as a response of its own; how long it takes to hear (ms). Without a recording it is text."""
+    def say(self, text: str, recording: Recording | None, config: SessionConfig, sink: WireFormat) -> float:
+        """Send a notice, as a response of its own, in the format ``sink``; how long it takes to hear (ms). Without a
+        recording it is text."""
         self._number += 1
         spoken = recording is not None and config.spoken
-        message = Message(f"item_{self._announcer.call_id}_{self._number}", "assistant", text, spoken=spoken)
+        message = Message(f"item_{self._call_id}_{self._number}", "assistant", text, spoken=spoken)
         number, previous = self._number, self._history.append(message)
-        self._announce(c.ReplyStarted(number, 0))
-        self._announce(c.AnswerStarted(number, message, previous))
-        self._announce(c.ReplyWords(number, text))
-        delta = self._announcer.audio_delta(number)
+        for begun in (
+            c.ReplyStarted(number, 0),
+            c.AnswerStarted(number, message, previous),
+            c.ReplyWords(number, text),
+        ):
+            self._transport.tell(begun, 0)
         length_ms = 0.0
-        if recording is not None and delta is not None and spoken:
-            encoder = AudioEncoder(config.output_format, SPEECH_HZ)
-            self._outbox.put_audio(delta, encoder.feed(recording.pcm) + encoder.flush())
+        if recording is not None and spoken:
+            encoder = AudioEncoder(sink, SPEECH_HZ)
+            self._transport.play(number, encoder.feed(recording.pcm) + encoder.flush())
             length_ms = len(recording.pcm) * 1000 / 2 / SPEECH_HZ
-        self._announce(c.ReplyEnded(number, 0, "completed", message))
+        self._transport.tell(c.ReplyEnded(number, 0, "completed", message), 0)
         return length_ms
-
-    def _announce(self, command: c.Command) -> None:
-        for event in self._announcer.tell(command, 0):
-            self._outbox.put_event(event)

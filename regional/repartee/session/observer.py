@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from repartee.agent.prefetch import PrefetchFigures
 from repartee.errors import VoiceError
 from repartee.latency.timeline import TurnTrace
-from repartee.turn.commands import TurnOutcome
+from repartee.turn.outcome import TurnOutcome
 
 SpeculationOutcome = Literal["released", "resumed", "reworded"]
 

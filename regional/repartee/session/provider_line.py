@@ -8,13 +8,14 @@ Knows no events.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from repartee.audio.pace import PaceSettings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeLine
 from repartee.session.paced_queue import PacedQueue, Waiting
+from repartee.session.shell import Tasks
 from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
 
 log = logging.getLogger(__name__)
@@ -54,24 +55,18 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """What a session begins with. ``has_audio``: the caller's audio that waits to be sent is in it already."""
-
-    events: Sequence[Outgoing]
-    has_audio: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class LineUser:
     """Whom the line serves.
 
-    ``opening`` gives what a new session begins with; its arguments: whether it follows another, and whether that one
-    was lost (or left in a quiet moment). ``on_message`` takes each of the provider's messages as it comes. ``quiet``
+    ``tasks`` starts the call's tasks. ``on_session`` is called when there is a new session: what is sent meanwhile
+    goes out before anything that waited. Its arguments: whether the session follows another, and whether that one was
+    lost (or left in a quiet moment). ``on_message`` takes each of the provider's messages as it comes. ``quiet``
     tells whether the session could be changed now without anyone noticing; ``owed_since`` since when (s, the loop's
     time) the provider owes an answer, if it does; ``tell`` has the caller told that they are not heard.
     """
 
-    opening: Callable[[bool, bool], Opening]
+    tasks: Tasks
+    on_session: Callable[[bool, bool], None]
     on_message: Callable[[bytes], None]
     quiet: Callable[[], bool]
     owed_since: Callable[[], float | None]
@@ -79,7 +74,7 @@ class LineUser:
 
 
 class ProviderLine:
-    """One call's."""
+    """One call's sessions with the provider."""
 
     def __init__(self, speech: OpenAIRealtime, user: LineUser, policy: LinePolicy | None = None) -> None:
         self._speech = speech
@@ -89,6 +84,8 @@ class ProviderLine:
         self._ended: asyncio.Future[ProviderError] | None = None
         self._queue: PacedQueue[Outgoing] = PacedQueue(policy.pace, policy.backlog_bytes)
         self._refused: list[Outgoing] = []
+        self._opening: list[Outgoing] | None = None
+        self._replayed = False
         self._watch: SessionWatch | None = None
         self._error: ProviderError | PoolTimeout | None = None
         self._heard_at = 0.0
@@ -103,7 +100,17 @@ class ProviderLine:
 
     def send(self, event: str, *, audio_ms: float = 0.0) -> None:
         """Send an event now, or once there is a session that can take it. Never waits."""
-        self._queue.put(_waiting(Outgoing(event, audio_ms)))
+        outgoing = Outgoing(event, audio_ms)
+        if self._opening is not None:
+            self._opening.append(outgoing)
+        else:
+            self._queue.put(_waiting(outgoing))
+
+    def replay(self, events: Iterable[Outgoing]) -> None:
+        """As a session begins: send these in place of the caller's audio that waits, since they hold it."""
+        self._replayed = True
+        for outgoing in events:
+            self.send(outgoing.event, audio_ms=outgoing.audio_ms)
 
     def waits(self, event: str) -> bool:
         """Whether this event has not been sent yet."""
@@ -117,7 +124,7 @@ class ProviderLine:
     async def run(self) -> None:
         """Keep a session until cancelled. Raises ProviderError or PoolTimeout when none can be had."""
         self._watch = watch = SessionWatch(self._policy.watch, self._now())
-        holding = asyncio.create_task(self._hold(watch))
+        holding = self._user.tasks.start_awaited(self._hold(watch))
         try:
             while not holding.done():
                 verdict = watch.look(self._now(), self._owed_since())
@@ -166,15 +173,17 @@ class ProviderLine:
             if not ended.done():
                 ended.set_result(error)
 
-        opening = self._user.opening(again, lost)
+        self._opening, self._replayed = [], False
+        self._user.on_session(again, lost)
+        opening, self._opening = self._opening, None
         refused, self._refused = self._refused, []
-        if opening.has_audio:
+        if self._replayed:
             refused = [outgoing for outgoing in refused if not outgoing.audio_ms]
             self._queue.discard(lambda outgoing: outgoing.audio_ms > 0)
         self._line = line
         self._heard_at = self._now()
         self._unanswered_since = None
-        first = [_waiting(outgoing) for outgoing in (*opening.events, *refused)]
+        first = [_waiting(outgoing) for outgoing in (*opening, *refused)]
         self._queue.begin(self._send, lambda: line.has_room, first)
         line.listen(self._on_message, on_lost)
 

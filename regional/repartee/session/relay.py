@@ -1,42 +1,47 @@
-"""A call with a speech-to-speech model: audio and events pass between client and provider, the agent beside them.
+"""A call with a speech-to-speech model: carries out the relay core's commands between client and provider.
 
-The client speaks the same protocol as to a cascade. Whose turn it is, the provider decides; the relay runs the
-agent's tools, keeps the books on turns, and takes another session when one is lost or has lived its time.
+The client speaks the same protocol as to a cascade. Audio and events pass between the two; the agent stands beside.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
+from repartee.audio.speech_end import leading_silence_ms
+from repartee.errors import ClientProtocolError
+from repartee.providers.openai_models import reasons_in_speech
 from repartee.providers.openai_realtime import OpenAIRealtime, refusal
-from repartee.session.held_call import CallEnd, CallSettings, ClientSide, HeldCall, waits_already
-from repartee.session.observer import Observer
+from repartee.relay import commands as r
+from repartee.relay import events as re
+from repartee.relay.machine import RelayMachine
+from repartee.relay.settings import AgentSide, is_speech_to_speech
+from repartee.session.call import Call, Line, waits_already
 from repartee.session.phrases import Phrases, Recording
-from repartee.session.provider_line import LinePolicy, LineUser, Opening, Outgoing, ProviderLine
-from repartee.session.relay_agent import OURS, RelayAgent, own_event_id
-from repartee.session.relay_news import RelayNews
-from repartee.session.relay_settings import RelaySettings, mistake
-from repartee.session.relay_sound import RelaySound
-from repartee.turn import events as e
+from repartee.session.prompt import SPOKEN_STYLE
+from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
+from repartee.session.relay_audio import RelayAudio
+from repartee.transport.interfaces import CallEnd, RealtimeTransport
+from repartee.turn import commands as c
 from repartee.turn.item_list import HistoryLimits
-from repartee.turn.relayed_items import RelayedItems
-from repartee.turn.relayed_turns import Finished, News, RelayedTurns, Traced
-from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.provider_session import provider_format
+from repartee.wire.client_events import ClientEvent
+from repartee.wire.provider_session import AUDIO_TOKENS_PER_TOKEN, PROVIDER_HZ, provider_format
+from repartee.wire.session_config import MAX_OUTPUT_TOKENS, SessionConfig
 
 log = logging.getLogger(__name__)
 
-TURN_END_MS = 8_000.0
-"""So much quiet ends a turn under any settings of OpenAI's: its calmest detector waits 8 s."""
+LEAST_EFFORT = "minimal"
+"""The least reasoning that a speech-to-speech model can be asked for."""
+
+SERVICE = ("input_audio_buffer.", "response.", "conversation.item.input_audio_")
+"""How the events begin that show that the caller is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,296 +62,255 @@ class RelayResources:
         return {"model": f"openai/{self.speech.model}"}
 
 
-class Relay(HeldCall):
-    """A session with one client, and one with the provider behind it."""
+class Relay:
+    """One call with a speech-to-speech model. Implements :class:`~repartee.session.call.Kind`."""
 
-    def __init__(
-        self,
-        settings: CallSettings,
-        agent: Agent,
-        resources: RelayResources,
-        observer: Observer,
-        client: ClientSide,
-    ) -> None:
-        super().__init__(settings, agent, resources, observer, client)
+    def __init__(self, call: Call, resources: RelayResources, transport: RealtimeTransport) -> None:
+        self._call = call
+        self._shell, self._agent, self._transport = call.shell, call.agent, transport
         self._resources = resources
-        self._timer: asyncio.TimerHandle | None = None
-        self._told = RelaySettings(
-            agent, settings, model=resources.speech.model, transcriber=resources.transcriber
+        self._machine = RelayMachine(
+            call.settings.call_id,
+            _config_of(call, resources),
+            AgentSide(
+                tools=[tool.as_realtime() for tool in call.declared.tools.values()],
+                style=SPOKEN_STYLE,
+                transcriber=resources.transcriber,
+                # The voice of an agent that was written for a cascade is none of the model's.
+                own_voice=is_speech_to_speech(call.declared.model),
+                own=least_reasoning(resources.speech.model),
+            ),
+            self._agent.fillers,
+            self._agent.tool_names,
+            resources.history,
         )
-        self._goodbye = agent.notices.goodbye
-        self._turns = RelayedTurns()
-        self._items = RelayedItems(resources.history)
-        self._asked_at = 0.0
-        self._request: str | None = None
         self._owed_at: float | None = None
         user = LineUser(
-            self._opening,
+            self._shell,
+            self._session_began,
             self._take_message,
             self._is_quiet,
             self._owed_since,
-            tell=lambda: self._give_notice(agent.notices.unheard),
+            tell=lambda: self._give_notice(call.declared.notices.unheard),
         )
         self._line = ProviderLine(resources.speech, user, resources.line)
-        self._sound = RelaySound(self._outbox, self._turns, hear=self._send_audio, news=self._tell_news)
-        self._doings = RelayAgent(
-            self._agent, self._turns, self._items, send=self._line.send, say=self._say_from_memory
+        self._audio = RelayAudio(
+            transport,
+            send=lambda outgoing: self._line.send(outgoing.event, audio_ms=outgoing.audio_ms),
+            speaking=lambda: self._machine.turns.speaking,
+            keeps_utterance=lambda: self._machine.keeps_utterance,
         )
-        self._provider = RelayNews(
-            self._agent, self._doings, self._turns, self._items, self._sound, self._announcer
-        )
+        self._found: dict[str, Recording] = {}
+        self._carriers = self._make_carriers()
 
     def __repr__(self) -> str:
-        return f"<Relay {self._settings.call_id}: {self._doings!r}, {self._line!r}>"
+        return f"<Relay: {self._machine!r}, {self._line!r}>"
 
-    def _own_lines(self) -> Sequence[Coroutine[Any, Any, None]]:
-        return [self._depend_on(self._line.run, stage="model", what="The speech-to-speech model")]
+    @property
+    def core(self) -> RelayMachine:
+        """The relay core."""
+        return self._machine
 
-    def _open(self) -> None:
-        self._told.begin(self._agent.context)
-        self._apply()
+    def lines(self) -> Sequence[Line]:
+        """The provider's session."""
+        return [self._call.depend_on(self._line.run, stage="model", what="The speech-to-speech model")]
 
-    def _created(self) -> dict[str, Any]:
-        return self._announcer.session("session.created", self._told.config)
+    def open(self) -> SessionConfig:
+        """The agent has made up its mind about the call."""
+        context = self._agent.context
+        config = self._machine.open(
+            instructions=context.instructions,
+            voice=context.voice,
+            language=context.language,
+            ticket=self._call.settings.session,
+        )
+        self._audio.configure(config)
+        return config
 
-    def _welcome(self) -> None:
-        if greeting := self._agent.context.greeting:
-            self._greet(greeting)
+    def take_audio(self, audio: bytes) -> None:
+        """The caller's audio."""
+        self._audio.hear(audio)
 
-    async def _take_leave(self) -> None:
-        self._give_notice(self._goodbye)
-        await asyncio.sleep(max(self._turns.speaker.ends_at - time.monotonic(), 0.0))
+    def take_event(self, event: ClientEvent, source: str) -> None:
+        """A wish of the client's. Raises ClientProtocolError."""
+        if not self._line.has_space(len(source)):
+            raise waits_already()
+        self._shell.request(re.ClientWish(event, source))
+
+    @property
+    def input_format(self) -> WireFormat:
+        """What the caller's audio comes in."""
+        return self._machine.settings.config.input_format
+
+    def has_space(self, ms: float) -> bool:
+        """So much of the caller's audio can be passed on, or kept until it can."""
+        audio = provider_format(self.input_format).bytes_per_ms * ms
+        return self._line.has_space(round(audio * 4 / 3))  # in base64
+
+    async def take_leave(self) -> None:
+        """Say goodbye, and wait until that was heard."""
+        self._give_notice(self._call.declared.notices.goodbye)
+        await asyncio.sleep(max(self._machine.turns.speaker.ends_at - time.monotonic(), 0.0))
 
     def _give_notice(self, text: str) -> None:
         """Tell the caller this from memory, in whichever voice it is recorded."""
-        language = self._told.config.language
-        known = self._resources.phrases.get_any(text, language=language)
-        if known is not None and self._told.config.spoken:
-            self._play_from_memory(text, known)
+        config = self._machine.settings.config
+        known = self._resources.phrases.get_any(text, language=config.language)
+        if known is not None and config.spoken:
+            self._shell.deliver(re.NoticeWanted(text, *_lengths(self._remember(text, known))))
 
-    def _close(self) -> None:
-        self._tell_news(self._turns.ended("unanswered", time.monotonic()))
-        self._doings.close()
-        if self._timer:
-            self._timer.cancel()
+    def _remember(self, text: str, found: Recording) -> Recording:
+        self._found[text] = found
+        return found
 
-    # --- from the client -----------------------------------------------------------------------------------------
+    # --- from the provider ---------------------------------------------------------------------------------------
 
-    @property
-    def _input_format(self) -> WireFormat:
-        return self._told.config.input_format
-
-    def _has_space(self, ms: float) -> bool:
-        audio = provider_format(self._input_format).bytes_per_ms * ms
-        return self._line.has_space(round(audio * 4 / 3))  # in base64
-
-    def _take_audio(self, audio: bytes) -> None:
-        self._sound.hear(audio)
-
-    def _take_event(self, event: w.ClientEvent, text: str) -> None:
-        if not self._line.has_space(len(text)):
-            raise waits_already()
-        self._asked_at = time.monotonic()
-        match event:
-            case w.SessionUpdate(session=patch):
-                self._line.send(self._told.change(patch, text, event.event_id))
-                self._apply()
-            case w.ClearOutput():
-                self._line.send(wire.encode("response.cancel"))
-            case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if self._provider.is_ours(
-                event.item_id
-            ):
-                for told in self._provider.about_ours(event):
-                    self._outbox.put_event(told)
-            case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
-                self._items.cut(item_id, heard_ms)
-                self._line.send(text)
-            case w.CreateResponse():
-                self._request = text
-                self._line.send(text)
-            case _:
-                self._line.send(text)
-
-    def _apply(self) -> None:
-        self._sound.configure(self._told.config)
-        self._doings.spoken = self._told.config.spoken
-
-    # --- to and from the provider --------------------------------------------------------------------------------
-
-    def _send_audio(self, outgoing: Outgoing) -> None:
-        self._line.send(outgoing.event, audio_ms=outgoing.audio_ms)
+    def _session_began(self, again: bool, lost: bool) -> None:
+        request = self._machine.request
+        waits = request is not None and self._line.waits(request)
+        self._owed_at = None
+        self._shell.deliver(re.SessionBegan(again, lost, self._audio.suspects, waits))
 
     def _owed_since(self) -> float | None:
         """Since when the provider owes an answer: to a request, to a turn, or to somebody who has spoken."""
-        now, detection = asyncio.get_running_loop().time(), self._told.config.turn_detection
-        owed = self._doings.owed or self._request is not None
-        if detection is not None:
-            waits = self._provider.turn_waits and detection.create_response
-            unended = self._turns.speaking and self._sound.quiet_ms >= TURN_END_MS
-            owed = owed or waits or unended
-        if not owed:
+        if not self._machine.owes(self._audio.quiet_ms):
             self._owed_at = None
         elif self._owed_at is None:
-            self._owed_at = now
-        spoke_at = None if detection is None or self._turns.speaking else self._sound.spoke_at
+            self._owed_at = asyncio.get_running_loop().time()
+        listens = self._machine.settings.config.turn_detection is not None
+        spoke_at = self._audio.spoke_at if listens and not self._machine.turns.speaking else None
         return min((since for since in (self._owed_at, spoke_at) if since is not None), default=None)
 
-    def _opening(self, again: bool, lost: bool) -> Opening:
-        """What a new session is told: the settings, and, if it follows another, what has been said so far."""
-        events = [Outgoing(event) for event in self._told.opening()]
-        if again:
-            detection = self._told.config.turn_detection
-            automatic = detection is not None and detection.create_response
-            unheard = self._provider.restarted(lost=lost, automatic=automatic)
-            for told in unheard.news:
-                self._outbox.put_event(told)
-            for item in self._items.replay():
-                self._provider.hide(item["id"])
-                created = wire.encode("conversation.item.create", event_id=own_event_id(), item=item)
-                events.append(Outgoing(created))
-            events += self._sound.again() if unheard.again else []
-            self._doings.restart(ask=unheard.ask)
-            if unheard.ask:
-                self._request = None  # one answer is enough
-            if self._request is not None and not self._line.waits(self._request):
-                events.append(Outgoing(self._request))
-            self._owed_at = None
-            return Opening(events, has_audio=unheard.again)
-        return Opening(events)
-
     def _is_quiet(self) -> bool:
-        now = time.monotonic()
-        settled = not self._told.pending and now - self._asked_at > self._resources.line.quiet_s
-        return (
-            settled and self._doings.idle and not self._turns.speaking and self._turns.speaker.ends_at < now
-        )
+        return self._machine.is_quiet(time.monotonic(), self._resources.line.quiet_s)
 
     def _take_message(self, message: bytes) -> None:
         """A message of the provider's, at the moment it comes."""
         try:
-            if delta := wire.audio_in(message):
-                self._play(message, delta)
-            else:
-                self._take_provider_event(message, wire.read(message))
+            event = self._event_in(message)
         except (msgspec.MsgspecError, ValueError) as error:
-            self._observer.provider_failed("model", f"OpenAI sent a message that cannot be read: {error}")
-        if self._outbox.overfull:
-            self.end(CallEnd.CLIENT_SLOW)
-
-    def _play(self, message: bytes, delta: wire.AudioDelta) -> None:
-        response = self._doings.responses.get(delta.response_id)
-        if response is None:
+            self._call.observer.provider_failed(
+                "model", f"OpenAI sent a message that cannot be read: {error}"
+            )
             return
-        response.sounded = True
-        self._sound.answered()
-        length_ms = self._sound.play(message, delta, aside=response.outside)
-        self._items.sounds(delta.item_id, length_ms)
+        try:
+            self._shell.deliver(event)
+        except Exception as error:
+            self._call.fail(error)
 
-    def _take_provider_event(self, message: bytes, event: wire.ProviderEvent) -> None:
-        match event.type:
-            case "session.updated":
-                update = self._told.taken()
-                if update and update.before:
-                    self._agent.learn(update.config.metadata)
-                    self._outbox.put_event(self._announcer.session("session.updated", update.config))
-            case "error" if event.error is not None:
-                self._request = None
-                self._take_error(message, event.error)
-            case _:
-                self._note_service(event)
-                if self._provider.take(event):
-                    self._outbox.put_text(message.decode())
-                for told in self._provider.added():
-                    self._outbox.put_event(told)
-                self._tell_news(self._provider.news())
-                self._wait_until_played()
+    def _event_in(self, message: bytes) -> re.ProviderSound | re.ProviderSaid:
+        if delta := wire.audio_in(message):
+            self._audio.answered()
+            silent_ms = self._audio.silent_ms(delta) if self._machine.turns.untraced else 0.0
+            return re.ProviderSound(delta, message, self._audio.length_ms(delta), silent_ms)
+        said = wire.read(message)
+        if said.type.startswith(SERVICE):
+            self._audio.answered()
+        ends = said.type in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed")
+        return re.ProviderSaid(said, message.decode(), self._audio.speech_ended_at() if ends else None)
 
-    def _note_service(self, event: wire.ProviderEvent) -> None:
-        """What shows that the caller is heard, and that the session is any good: an answer is complete, or the
-        caller's words are known."""
-        if event.type.startswith(("input_audio_buffer.", "response.", "conversation.item.input_audio_")):
-            self._sound.answered()
-        if event.type == "response.created":
-            self._request = None
-        answered = event.type == "response.done" and event.response and event.response.status == "completed"
-        heard = event.type == "conversation.item.input_audio_transcription.completed" and event.transcript
-        if answered or heard:
-            self._line.served()
+    # --- carrying out --------------------------------------------------------------------------------------------
 
-    def _take_error(self, message: bytes, error: wire.ErrorSeen) -> None:
-        update = self._told.refused(error)
-        if update is not None and update.before is not None:
-            self._apply()
-            self._outbox.put_event(self._announcer.error(mistake(update, error)))
-        elif update is not None:  # the agent's own: without them no call can be held
-            self._observer.provider_failed("model", refusal(error))
-            self._outbox.put_event(self._announcer.failure(str(refusal(error)), "model_failed"))
-            asyncio.get_running_loop().call_soon(self.end, CallEnd.PROVIDERS_GONE)
-        elif error.event_id and error.event_id.startswith(OURS):
-            log.info("call %s: the provider did not take an event: %s", self._settings.call_id, error.message)
-            self._doings.refused(error.event_id)
-        elif error.code != "session_expired":
-            self._outbox.put_text(message.decode())
+    def carry_out(self, command: c.Command) -> None:
+        """Do what the core wants, and have the client know of it."""
+        carrier = self._carriers.get(type(command))
+        if carrier:
+            carrier(command)
+        else:
+            self._transport.tell(command, round(self._audio.received_ms))
 
-    # --- turns ---------------------------------------------------------------------------------------------------
+    def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
+        announce, announcer = self._transport.announce, self._transport.announcer
+        return {
+            r.ToProvider: lambda command: self._line.send(command.event),
+            r.Served: lambda command: self._line.served(),
+            r.ReplayAudio: lambda command: self._line.replay(self._audio.kept()),
+            r.ForgetAudio: lambda command: self._audio.forget(),
+            r.PassOn: lambda command: self._transport.pass_on(command.event),
+            r.PlaySound: lambda command: self._audio.play(command.delta, command.source),
+            r.EndSound: lambda command: self._audio.end(command.response_id),
+            r.CutResponse: lambda command: announce(
+                announcer.response_cut(command.response_id, sounded=command.sounded)
+            ),
+            r.FindRecording: self._find_recording,
+            r.PlayRecording: lambda command: self._audio.play_recording(
+                command.reply_id, self._found.pop(command.text)
+            ),
+            r.TruncationNoted: lambda command: announce(
+                announcer.truncated(command.item_id, command.content_index, command.heard_ms)
+            ),
+            r.HearWords: lambda command: self._agent.heard(command.turn_id, command.text),
+            r.SettingsChanged: self._settings_changed,
+            r.RefuseClient: self._refuse_client,
+            r.GiveUp: self._give_up,
+            r.NoteRefusal: self._note_refusal,
+            c.RunTool: self._agent.run,
+            c.SayDropped: self._agent.not_said,
+            c.SetDeadline: self._shell.set_deadline,
+            c.ClearDeadline: self._shell.clear_deadline,
+            c.TurnFinished: self._turn_finished,
+        }
 
-    def _deliver(self, event: e.Event) -> None:
-        """What the agent's side tells."""
-        if isinstance(event, e.ToolFinished):
-            self._doings.finished(event)
-        elif isinstance(event, e.ReplyRequested) and event.say:
-            self._doings.say(event.say)
-
-    def _greet(self, greeting: str) -> None:
-        """Say it at once if it is recorded, and have the model know that it was said."""
-        item_id = self._say_from_memory(greeting) if self._told.config.spoken else None
-        if item_id is None:
-            self._doings.say(greeting)
+    def _find_recording(self, command: r.FindRecording) -> None:
+        config = self._machine.settings.config
+        found = self._resources.phrases.get(command.text, name=config.voice, language=config.language)
+        if found is None:
+            self._shell.deliver(re.RecordingMissing(command.token))
             return
-        fields = {"type": "message", "role": "assistant"}
-        item = {"id": item_id, **fields, "content": [{"type": "output_text", "text": greeting}]}
-        self._items.add(item_id, fields, text=greeting)
-        self._provider.hide(item_id)
-        self._line.send(wire.encode("conversation.item.create", event_id=own_event_id(), item=item))
+        lengths = _lengths(self._remember(command.text, found))
+        self._shell.deliver(re.RecordingFound(command.token, *lengths))
 
-    def _say_from_memory(self, phrase: str) -> str | None:
-        """Play a phrase, if it is recorded in the session's voice; the item that it is to the client."""
-        config = self._told.config
-        recording = self._resources.phrases.get(phrase, name=config.voice, language=config.language)
-        return None if recording is None else self._play_from_memory(phrase, recording)
+    def _settings_changed(self, command: r.SettingsChanged) -> None:
+        if command.confirmed:
+            self._agent.learn(command.config.metadata)
+            self._transport.configured(command.config)
+        else:
+            self._audio.configure(command.config)
 
-    def _play_from_memory(self, phrase: str, recording: Recording) -> str:
-        reply = self._provider.own_reply(phrase)
-        for told in reply.beginning:
-            self._outbox.put_event(told)
-        self._sound.play_recording(recording, lambda audio: self._outbox.put_audio(reply.delta, audio))
-        for told in reply.ending:
-            self._outbox.put_event(told)
-        return reply.item_id
+    def _refuse_client(self, command: r.RefuseClient) -> None:
+        error = command.error
+        self._transport.refuse(
+            ClientProtocolError(
+                error.message,
+                code=error.code or "invalid_value",
+                param=error.param,
+                event_id=command.event_id,
+            )
+        )
 
-    def _tell_news(self, news: list[News]) -> None:
-        for told in news:
-            if isinstance(told, Traced):
-                self._outbox.put_event(
-                    self._provider.latency(told, self._settings.region, self._resources.names)
-                )
-            elif isinstance(told, Finished):
-                self._outbox.put_event(
-                    self._announcer.event(
-                        "repartee.turn.finished", turn_id=told.turn_id, outcome=told.outcome
-                    )
-                )
-                self._observer.turn_finished(self._settings.call_id, told.turn_id, told.outcome, told.trace)
+    def _give_up(self, command: r.GiveUp) -> None:
+        self._call.observer.provider_failed("model", refusal(command.error))
+        self._transport.report_failure(str(refusal(command.error)), "model_failed")
+        self._call.end(CallEnd.PROVIDERS_GONE)
 
-    def _wait_until_played(self) -> None:
-        """Look again when the caller will have heard everything."""
-        due, self._provider.played_at = self._provider.played_at, None
-        if due is None:
-            return
-        if self._timer:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(max(due - time.monotonic(), 0.0), self._played)
+    def _note_refusal(self, command: r.NoteRefusal) -> None:
+        call_id = self._call.settings.call_id
+        log.info("call %s: the provider refused an event and the call goes on: %s", call_id, command.message)
 
-    def _played(self) -> None:
-        self._timer = None
-        self._tell_news(self._turns.played(time.monotonic() + 0.001))
+    def _turn_finished(self, command: c.TurnFinished) -> None:
+        self._transport.tell(command, round(self._audio.received_ms))
+        self._call.observer.turn_finished(
+            self._call.settings.call_id, command.turn_id, command.outcome, command.trace
+        )
+
+
+def _lengths(recording: Recording) -> tuple[float, float]:
+    """Of a recording and of the silence at its head (ms)."""
+    lead_in_ms = leading_silence_ms(recording.pcm[: PROVIDER_HZ // 2], PROVIDER_HZ)
+    return len(recording.pcm) / 2 / PROVIDER_HZ * 1000, lead_in_ms
+
+
+def least_reasoning(model: str) -> dict[str, Any]:
+    """A model that can reason is asked for as little of it as it can do: the caller hears the wait."""
+    return {"reasoning": {"effort": LEAST_EFFORT}} if reasons_in_speech(model) else {}
+
+
+def _config_of(call: Call, resources: RelayResources) -> SessionConfig:
+    agent = call.declared
+    return SessionConfig(
+        instructions=agent.instructions,
+        language=agent.language,
+        model=resources.speech.model,
+        max_tokens=min(agent.max_tokens * AUDIO_TOKENS_PER_TOKEN, MAX_OUTPUT_TOKENS),
+        metadata=call.settings.metadata,
+    )

@@ -11,10 +11,11 @@ import msgspec
 
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
-from repartee.turn.events import ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
+from repartee.turn.events import LookedUp, ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
 from repartee.turn.filler import FillerChoice
-from repartee.turn.foresight import Foreseen, Foresight
+from repartee.turn.foresight import as_items
 from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, History, Message
+from repartee.turn.outcome import TurnOutcome, when_cut, when_left
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
@@ -39,11 +40,9 @@ class Answering:
         history: History,
         new_item_id: Callable[[], str],
         fillers: FillerChoice,
-        foresight: Foresight,
     ) -> None:
         self.policy = TurnPolicy()
-        self._tools = ToolWait(fillers)
-        self._foresight = foresight
+        self._tools: ToolWait[Reply] = ToolWait(fillers)
         self._history = history
         self._new_item_id = new_item_id
         self._replies = 0
@@ -142,19 +141,23 @@ class Answering:
         if calling and timeline is None and (timeline := calling.time_left()):
             timeline.mark("tool", now)
         reply = self._new_reply(turn_id, timeline, request, speculated=tentative is not None)
-        reply.foreseen = self._foresight.foreseen(turn_id, words) if words else ()
-        lookups = [item for result in reply.foreseen for item in _as_items(result, self._new_item_id())]
-        messages = self._history.messages(*([tentative] if tentative else []), *lookups)
-        start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options)
+        messages = self._history.messages(*([tentative] if tentative else []))
+        start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options, words)
         if reply.speculated:
             return [start]
-        return [*self._take_on(turn_id), *self._adopt(reply), start, *self._open(reply, now)]
+        return [*self._take_on(turn_id), start, *self._open(reply, now)]
 
-    def recite(
-        self, turn_id: int, text: str, now: float, request: ReplyRequested | None = None
-    ) -> list[c.Command]:
+    def take_lookups(self, event: LookedUp, now: float) -> list[c.Command]:
+        """What the model was given with the caller's words."""
+        reply = self._find(event.reply_id)
+        if reply is None:
+            return []
+        reply.foreseen = event.results
+        return self._adopt(reply) if reply.confirmed else []
+
+    def recite(self, turn_id: int, text: str, now: float) -> list[c.Command]:
         """Say this text, without asking the model."""
-        reply = self._new_reply(turn_id, None, request)
+        reply = self._new_reply(turn_id, None)
         commands = self._open(reply, now)
         return commands + self._told(reply, reply.recite(text)) + self._settle(reply, now)
 
@@ -175,14 +178,12 @@ class Answering:
     def abandon(self) -> list[c.Command]:
         """The caller speaks instead of waiting for what the client's tools give."""
         self._client_calling = None
-        return self.close_turn("answered" if self._trace else "superseded")
+        return self.close_turn(self._left("superseded"))
 
     def _take_on(self, turn_id: int) -> list[c.Command]:
         """This turn is the one to be answered; the answer to the one before is complete."""
         self.owing = False
-        finished = (
-            [] if self._due == turn_id else self.close_turn("answered" if self._trace else "unanswered")
-        )
+        finished = [] if self._due == turn_id else self.close_turn(self._left("unanswered"))
         self._due = turn_id
         return finished
 
@@ -190,19 +191,20 @@ class Answering:
         """What was looked up ahead for this reply has been used: it stands in the history as if asked for."""
         commands: list[c.Command] = []
         for result in reply.foreseen:
-            self._foresight.used(result)
             self._tools.prefetch = self._tools.prefetch or "hit"
+            commands.append(c.LookupUsed(result))
             commands += [
                 c.ItemAdded(item, self._history.append(item))
-                for item in _as_items(result, self._new_item_id())
+                for item in as_items(result, self._new_item_id())
             ]
+        reply.foreseen = ()
         return commands
 
     def _new_reply(
         self,
         turn_id: int,
         timeline: Timeline | None,
-        request: ReplyRequested | None,
+        request: ReplyRequested | None = None,
         *,
         speculated: bool = False,
         held: bool = False,
@@ -283,6 +285,12 @@ class Answering:
                 reply.message.words.extend(event.words)
         return []
 
+    def note_played(self, item_id: str, played_ms: float) -> None:
+        """The transport says how much of an answer the caller has heard."""
+        for reply in self._sounding:
+            if reply.message.item_id == item_id:
+                reply.played_ms = max(reply.played_ms, played_ms)
+
     def finish_speech(self, reply_id: int, now: float) -> list[c.Command]:
         """All speech of the reply is there."""
         reply = self._find(reply_id)
@@ -348,7 +356,7 @@ class Answering:
 
     # --- ending --------------------------------------------------------------------------------------------------
 
-    def cut(self, reason: str, now: float, unheard: c.TurnOutcome = "superseded") -> list[c.Command]:
+    def cut(self, reason: str, now: float, unheard: TurnOutcome = "superseded") -> list[c.Command]:
         """Stop everything. The history keeps what was heard; tools go on running, for their effects' sake.
 
         ``unheard`` is the turn's outcome if nothing of its answer was audible.
@@ -358,7 +366,8 @@ class Answering:
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
         for reply in self._sounding:
             message = reply.message
-            heard_ms = self._speaker.heard_ms(reply.reply_id, now)
+            reckoned_ms = self._speaker.heard_ms(reply.reply_id, now)
+            heard_ms = reply.played_ms if self.policy.playout_reported else reckoned_ms
             if message.heard_ms is not None:
                 heard_ms = min(heard_ms, message.heard_ms)  # the client has told already where it stopped
             if reply in self._active or heard_ms < message.audio_ms - HEARD_SLACK_MS:
@@ -371,7 +380,7 @@ class Answering:
             if reply.confirmed:
                 commands.append(self._ended(reply, "cancelled", reason))
         self._speaker.stop(now)
-        outcome = "interrupted" if self._trace else unheard
+        outcome = when_cut(audible=self._trace is not None, unheard=unheard)
         self._active.clear()
         self._sounding.clear()
         commands += self._plan_filler(now)
@@ -384,7 +393,7 @@ class Answering:
         self._speaker.forget(now)
         return [] if self.busy or self.awaiting_client else self.close_turn("answered")
 
-    def close_turn(self, outcome: c.TurnOutcome) -> list[c.Command]:
+    def close_turn(self, outcome: TurnOutcome) -> list[c.Command]:
         """The turn that awaited an answer awaits it no longer."""
         if self._due is None:
             return []
@@ -393,6 +402,9 @@ class Answering:
         self._due = self._trace = None
         self._tools.forget_turn()
         return [finished]
+
+    def _left(self, otherwise: TurnOutcome) -> TurnOutcome:
+        return when_left(answered=self._trace is not None, otherwise=otherwise)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -421,7 +433,7 @@ class Answering:
             call.call_id += "_again"
         commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
         if call.name in self.policy.tools:
-            self._tools.begin(reply, call, now)
+            self._tools.begin(reply, call.call_id, call.name, now, spoken=reply.message.spoken)
             commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
             commands += self._plan_filler(now)
         return commands
@@ -458,7 +470,7 @@ class Answering:
             return []
         if self._sounding:
             return []
-        return self.close_turn("answered" if reply.in_history or self._trace else "unanswered")
+        return self.close_turn("answered" if reply.in_history else self._left("unanswered"))
 
     def _go_on(self, now: float) -> list[c.Command]:
         """Once the tools' results are there, have the model speak about them."""
@@ -486,9 +498,3 @@ class Answering:
     def _ended(self, reply: Reply, status: c.ReplyStatus, reason: str | None) -> c.Command:
         message = reply.message if reply.in_history else None
         return c.ReplyEnded(reply.reply_id, reply.turn_id, status, message, reason)
-
-
-def _as_items(result: Foreseen, item_id: str) -> tuple[FunctionCall, FunctionOutput]:
-    """A lookup that nobody asked for, in the form of one that the model did."""
-    call = FunctionCall(f"{item_id}_call", f"call_{item_id}", result.name, result.arguments)
-    return call, FunctionOutput(item_id, call.call_id, result.output)

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import msgspec
 
 from repartee.latency.timeline import TurnTrace
-from repartee.turn.history import FunctionCall, FunctionOutput, Message
+from repartee.turn.foresight import Foreseen
+from repartee.turn.history import FunctionCall, Item, Message
+from repartee.turn.outcome import TurnOutcome
 
 ReplyStatus = Literal["completed", "cancelled", "failed", "incomplete"]
-
-TurnOutcome = Literal["answered", "interrupted", "superseded", "unanswered"]
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +27,9 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 class StartReply(Command, frozen=True):
     """Ask the model for a reply to these messages (OpenAI's chat form, without instructions).
 
-    ``follows_tools``: it is to speak about the results of tools that it called for the same turn.
+    ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model too,
+    and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak about the
+    results of tools that were called for the same turn.
     """
 
     reply_id: int
@@ -35,6 +37,7 @@ class StartReply(Command, frozen=True):
     messages: Sequence[dict[str, Any]]
     speculative: bool
     options: Any = None
+    words: str = ""
     follows_tools: bool = False
 
 
@@ -185,25 +188,50 @@ class PrepareTool(Command, frozen=True):
 
 
 class ItemAdded(Command, frozen=True):
-    """A tool's result, or a call that was made without the model's asking, was put into the history."""
+    """An item that is complete was put into the history: a tool's result, a lookup made ahead, or the client's."""
 
-    item: FunctionCall | FunctionOutput
+    item: Item
     previous_item_id: str | None
 
 
+class ItemShown(Command, frozen=True):
+    """The item that the client asked for."""
+
+    item: Item
+
+
+class ItemRemoved(Command, frozen=True):
+    """The item is in the history no more: the client removed it, or the conversation has become too long."""
+
+    item_id: str
+
+
+class InputCleared(Command, frozen=True):
+    """The audio that the client took back is forgotten."""
+
+
+class LookupUsed(Command, frozen=True):
+    """The turn is confirmed, and its answer was made with this result."""
+
+    result: Foreseen
+
+
+class SayDropped(Command, frozen=True):
+    """More was to be said than may wait; this text is not said."""
+
+    text: str
+
+
 class TurnTraced(Command, frozen=True):
-    """The answer to a turn has become audible: where the time went."""
+    """The answer to a turn has become audible: where the time went. The ids are the provider's, where it gave any."""
 
     trace: TurnTrace
+    response_id: str | None = None
+    item_id: str | None = None
 
 
 class TurnFinished(Command, frozen=True):
-    """All is over with a turn that wanted an answer.
-
-    ``answered``: played to its end; ``interrupted``: stopped while it was audible; ``superseded``: the caller went
-    on before it was audible; ``unanswered``: it failed, was cancelled or the call ended before it was audible.
-    ``trace`` is None if it was never audible.
-    """
+    """All is over with a turn that wanted an answer. ``trace`` is None if it was never audible."""
 
     turn_id: int
     outcome: TurnOutcome

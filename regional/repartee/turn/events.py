@@ -4,9 +4,14 @@ Providers, clients and timers are translated into these before they reach the co
 carries a time: ``TurnMachine.receive(event, now)`` is told the time beside the event.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from repartee.turn.foresight import Foreseen
+    from repartee.turn.history import Item
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -141,6 +146,22 @@ class ToolFinished(Event, frozen=True):
     prefetch: str | None = None
 
 
+# --- what the agent's side says ----------------------------------------------------------------------------------
+
+
+class LookedUp(Event, frozen=True):
+    """What had been looked up for the words that this reply answers; it went to the model with them."""
+
+    reply_id: int
+    results: Sequence["Foreseen"]
+
+
+class SayRequested(Event, frozen=True):
+    """The agent wants the caller to hear this text as it is, as soon as nothing else is being said."""
+
+    text: str
+
+
 # --- what the client says ----------------------------------------------------------------------------------------
 
 
@@ -155,11 +176,10 @@ class AudioCleared(Event, frozen=True):
 class ReplyRequested(Event, frozen=True):
     """The client asks for a reply to the conversation as it stands.
 
-    ``say`` is spoken as it is, without asking the model. ``spoken`` says whether this one reply is to be spoken
-    (None: as the policy says). ``options`` go to the model with this one request and mean nothing here.
+    ``spoken`` says whether this one reply is to be spoken (None: as the policy says). ``options`` go to the model
+    with this one request and mean nothing here.
     """
 
-    say: str | None = None
     spoken: bool | None = None
     options: Any = None
 
@@ -175,6 +195,33 @@ class Truncated(Event, frozen=True):
 
     item_id: str
     audio_end_ms: float
+
+
+class Played(Event, frozen=True):
+    """A transport that knows what the caller has heard reports it: so much of an answer, counted from its start."""
+
+    item_id: str
+    played_ms: float
+
+
+class ItemCreated(Event, frozen=True):
+    """The client adds an item. An empty ``item_id`` is filled in; ``after`` is the item before it (None: the
+    last)."""
+
+    item: "Item"
+    after: str | None = None
+
+
+class ItemRetrieved(Event, frozen=True):
+    """The client asks for an item."""
+
+    item_id: str
+
+
+class ItemDeleted(Event, frozen=True):
+    """The client removes an item."""
+
+    item_id: str
 
 
 class HungUp(Event, frozen=True):

@@ -1,9 +1,11 @@
-"""What was looked up before anyone asked: the agent's side knows, and the core takes it along to the model."""
+"""What was looked up before anyone asked: it goes to the model with the caller's words, as if asked for."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 import msgspec
+
+from repartee.turn.history import FunctionCall, FunctionOutput, call_messages
 
 
 class Foreseen(msgspec.Struct, frozen=True):
@@ -14,22 +16,13 @@ class Foreseen(msgspec.Struct, frozen=True):
     output: str
 
 
-class Foresight(Protocol):
-    """One call's."""
-
-    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
-        """The results that belong to these words of the caller's. Asking changes nothing."""
-
-    def used(self, result: Foreseen) -> None:
-        """The turn is confirmed, and its answer was made with this result."""
+def as_items(result: Foreseen, item_id: str) -> tuple[FunctionCall, FunctionOutput]:
+    """The lookup in the form of one that the model asked for; ``item_id`` makes its ids unique."""
+    call = FunctionCall(f"{item_id}_call", f"call_{item_id}", result.name, result.arguments)
+    return call, FunctionOutput(item_id, call.call_id, result.output)
 
 
-class NoForesight:
-    """Nothing is looked up before it is asked for."""
-
-    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
-        """Nothing."""
-        return ()
-
-    def used(self, result: Foreseen) -> None:
-        """Cannot happen."""
+def as_messages(results: Sequence[Foreseen], reply_id: int) -> list[dict[str, Any]]:
+    """The lookups in OpenAI's chat form, to follow the caller's words in the request for this reply."""
+    calls = [as_items(result, f"ahead_{reply_id}_{n}") for n, result in enumerate(results)]
+    return [message for call, output in calls for message in call_messages(call, output.output)]

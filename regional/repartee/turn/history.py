@@ -166,7 +166,7 @@ class History:
                 if not item.filler and (text := item.heard_text).strip():
                     messages.append({"role": item.role, "content": text})
             elif isinstance(item, FunctionCall):
-                _append_call(messages, item, outputs.get(item.call_id, STILL_RUNNING))
+                messages += call_messages(item, outputs.get(item.call_id, STILL_RUNNING))
         return messages
 
     def _insert(self, item: Item, before: Entry[Item] | None) -> None:
@@ -212,16 +212,15 @@ def _size(item: Item) -> int:
             return size_of(item.text)
 
 
-def _append_call(messages: list[dict[str, Any]], call: FunctionCall, output: str) -> None:
-    """Add a tool call and its result; each in an assistant message of its own."""
+def call_messages(call: FunctionCall, output: str) -> list[dict[str, Any]]:
+    """A tool call and its result in OpenAI's chat form; the call in an assistant message of its own."""
     entry = {
         "id": call.call_id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
     result = {"role": "tool", "tool_call_id": call.call_id, "content": output}
-    messages.append({"role": "assistant", "content": None, "tool_calls": [entry]})
-    messages.append(result)
+    return [{"role": "assistant", "content": None, "tool_calls": [entry]}, result]
 
 
 def heard_part(text: str, words: Sequence[SpokenWord], audio_ms: float, heard_ms: float) -> str:

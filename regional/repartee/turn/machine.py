@@ -4,6 +4,7 @@
 the conversation and touches nothing else: no task, no socket, no clock.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,6 @@ from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, Answering
 from repartee.turn.backchannel import is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
-from repartee.turn.foresight import Foresight, NoForesight
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import Cause, State, next_state
@@ -34,7 +34,6 @@ class TurnMachine:
         call_id: str,
         policy: TurnPolicy | None = None,
         fillers: FillerChoice | None = None,
-        foresight: Foresight | None = None,
     ) -> None:
         policy = policy or TurnPolicy()
         self.history = History(policy.history)
@@ -43,13 +42,12 @@ class TurnMachine:
         self._items = 0
         self._turn = CallerTurn(0, "")
         self._request: e.ReplyRequested | None = None
+        self._to_say: deque[str] = deque()
         self._commit_awaited = False
         self._unended = False
         self._over = False
         self._chunk_due: float | None = None
-        self._answers = answers = Answering(
-            self.history, self.new_item_id, fillers or NoFillers(), foresight or NoForesight()
-        )
+        self._answers = answers = Answering(self.history, self.new_item_id, fillers or NoFillers())
         self.policy = policy
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             e.StartOfTurn: self._on_start,
@@ -59,6 +57,7 @@ class TurnMachine:
             e.EndOfTurn: self._on_end,
             e.HearingResumes: self._on_hearing_resumes,
             e.HearingLost: self._on_hearing_lost,
+            e.LookedUp: answers.take_lookups,
             e.ReplyText: lambda ev, now: answers.take_text(ev.reply_id, ev.text, now),
             e.ReplyToolCall: answers.take_call,
             e.ReplyDone: lambda ev, now: self._after(answers.finish_text(ev.reply_id, ev.reason, now), now),
@@ -69,11 +68,16 @@ class TurnMachine:
             e.SpeechWords: answers.take_words,
             e.SpeechDone: lambda ev, now: self._after(answers.finish_speech(ev.reply_id, now), now),
             e.ToolFinished: lambda ev, now: self._after(answers.finish_tool(ev, now), now),
+            e.SayRequested: self._on_say,
             e.TurnCommitted: self._on_committed,
             e.AudioCleared: self._on_cleared,
             e.ReplyRequested: self._on_requested,
             e.ReplyCancelled: self._on_cancelled,
             e.Truncated: self._on_truncated,
+            e.Played: self._on_played,
+            e.ItemCreated: self._on_item_created,
+            e.ItemRetrieved: lambda ev, now: [c.ItemShown(self.history.get(ev.item_id))],
+            e.ItemDeleted: self._on_item_deleted,
             e.DeadlinePassed: self._on_deadline,
             e.HungUp: self._on_hung_up,
         }
@@ -116,6 +120,7 @@ class TurnMachine:
         if self._over:
             return []
         commands = self._handlers[type(event)](event, now)
+        commands += [c.ItemRemoved(item_id) for item_id in self.history.forgotten()]
         due = self._answers.chunk_due
         if due == self._chunk_due:
             return commands
@@ -284,9 +289,6 @@ class TurnMachine:
         self._request = None
         if self._answers.speculating:
             commands += self._answers.confirm(now)
-        elif request and request.say is not None:
-            commands += self._answers.recite(turn.turn_id, request.say, now, request)
-            self._answers.owing = wanted  # the turn's own answer follows
         else:
             timeline = self._new_timeline(now)
             commands += self._answers.begin(
@@ -335,7 +337,7 @@ class TurnMachine:
                 return commands + self._catch_up(now)
         elif self.state is State.OVERLAP and not (self._answers.audible or self._answers.busy):
             return commands + self._hand_over(now)
-        return commands
+        return commands + self._say_next(now)
 
     def _catch_up(self, now: float) -> list[c.Command]:
         """Nobody speaks: answer what had to wait for that."""
@@ -344,7 +346,26 @@ class TurnMachine:
             self._answers.owing = False
             if self.policy.automatic and self.policy.reply_to_turns:
                 request = e.ReplyRequested()
-        return self._on_requested(request, now) if request else []
+        return self._on_requested(request, now) if request else self._say_next(now)
+
+    def _on_say(self, event: e.SayRequested, now: float) -> list[c.Command]:
+        """The agent's own words wait, in order, until nothing else is being said."""
+        if len(self._to_say) >= self.policy.texts_to_say:
+            return [c.SayDropped(event.text)]
+        self._to_say.append(event.text)
+        return self._say_next(now)
+
+    def _say_next(self, now: float) -> list[c.Command]:
+        """Say what waits longest, if it is time: behind what is still being played, or while tools run."""
+        answers = self._answers
+        if not self._to_say or self._request or self._commit_awaited or answers.generating:
+            return []
+        if self.state is State.LISTENING:
+            self._move(Cause.REPLY_REQUESTED)
+        elif self.state not in (State.THINKING, State.SPEAKING):
+            return []
+        commands = answers.recite(self._turn.turn_id, self._to_say.popleft(), now)
+        return self._after(commands, now)
 
     def _on_deadline(self, event: e.DeadlinePassed, now: float) -> list[c.Command]:
         if event.name == FIRST_AUDIO:
@@ -404,11 +425,12 @@ class TurnMachine:
         return commands + self._commit(now)
 
     def _on_cleared(self, event: e.AudioCleared, now: float) -> list[c.Command]:
+        cleared: list[c.Command] = [c.InputCleared()]
         if self.state not in (*_OPEN, State.OVERLAP) or self.policy.automatic:
-            return []
+            return cleared
         self._turn.text = self._turn.before = ""
         self._unended = True
-        return self._end_overlap(now) if self.state is State.OVERLAP else self._end_turn(now)
+        return cleared + (self._end_overlap(now) if self.state is State.OVERLAP else self._end_turn(now))
 
     def _commit(self, now: float) -> list[c.Command]:
         self._turn.committing = True
@@ -424,7 +446,7 @@ class TurnMachine:
 
     def _on_requested(self, event: e.ReplyRequested, now: float) -> list[c.Command]:
         answers = self._answers
-        if self._request or answers.generating or (answers.awaiting_tools and event.say is None):
+        if self._request or answers.generating or answers.awaiting_tools:
             raise ClientProtocolError(
                 "There is a response in progress: wait for response.done, or cancel it first.",
                 code="conversation_already_has_active_response",
@@ -434,8 +456,6 @@ class TurnMachine:
             return self._commit(now) if self.state in _OPEN and self._awaits_commit else []
         if self.state is State.LISTENING:
             self._move(Cause.REPLY_REQUESTED)
-        if event.say is not None:
-            return self._after(answers.recite(self._turn.turn_id, event.say, now, event), now)
         if answers.finished(self._turn.turn_id):
             self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
         timeline = None if answers.awaiting_client else self._new_timeline(now)
@@ -461,6 +481,19 @@ class TurnMachine:
     def _on_truncated(self, event: e.Truncated, now: float) -> list[c.Command]:
         message = self.history.truncate(event.item_id, event.audio_end_ms)
         return [c.AnswerCut(message.item_id, event.audio_end_ms, message.heard_text)]
+
+    def _on_played(self, event: e.Played, now: float) -> list[c.Command]:
+        self._answers.note_played(event.item_id, event.played_ms)
+        return []
+
+    def _on_item_created(self, event: e.ItemCreated, now: float) -> list[c.Command]:
+        item = event.item
+        item.item_id = item.item_id or self.new_item_id()
+        return [c.ItemAdded(item, self.history.add(item, after=event.after))]
+
+    def _on_item_deleted(self, event: e.ItemDeleted, now: float) -> list[c.Command]:
+        self.history.remove(event.item_id)
+        return [c.ItemRemoved(event.item_id)]
 
     def _on_hung_up(self, event: e.HungUp, now: float) -> list[c.Command]:
         self._over = True

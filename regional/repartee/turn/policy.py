@@ -34,6 +34,12 @@ class TurnPolicy:
     first_audio_s: float = 8.0
     """A confirmed reply has failed when the caller has heard nothing for so long: before it, or in its midst."""
 
+    texts_to_say: int = 16
+    """Texts of the agent's own that may wait to be said; what comes beyond them is dropped, and logged."""
+
+    playout_reported: bool = False
+    """The transport reports what the caller has heard (a telephone's marks); if not, it is reckoned."""
+
     commit_s: float = 1.5
     """How long a committed turn's last words are awaited."""
 

@@ -58,6 +58,7 @@ class Reply:
         self.recited = False
         self.in_history = False
         self.audible_at: float | None = None
+        self.played_ms = 0.0
         self.model_reason: str | None = None
         self._written = 0
         self.failure: str | None = None
@@ -85,6 +86,11 @@ class Reply:
     def options(self) -> Any:
         """What the client asked to go to the model with this reply."""
         return self.request.options if self.request else None
+
+    @property
+    def written(self) -> bool:
+        """The model has finished it."""
+        return self.model_reason is not None
 
     @property
     def over(self) -> bool:

@@ -3,16 +3,30 @@
 Knows what was asked for and what came; how replies are made and heard is not its business.
 """
 
+from typing import Generic, Protocol, TypeVar
+
 from repartee.turn import commands as c
 from repartee.turn.events import ToolFinished
 from repartee.turn.filler import FillerChoice
-from repartee.turn.history import FunctionCall
-from repartee.turn.reply import Reply
 
 FILLER = "filler"
 
 
-class ToolWait:
+class Asker(Protocol):
+    """A reply that asks for tools, of either kind of call."""
+
+    @property
+    def written(self) -> bool:
+        """The model has finished it: no further call will come."""
+
+    def ms_since_speech(self, at: float) -> float | None:
+        """How long after the caller's last sample of speech this is; None if that is not known."""
+
+
+AnyAsker = TypeVar("AnyAsker", bound=Asker)
+
+
+class ToolWait(Generic[AnyAsker]):
     """One conversation's tools. ``len()`` is how many an answer awaits; others may run on, for their effects' sake.
 
     ``filler_ms`` is how long after the caller's speech this turn's filler was audible, ``prefetch`` whether its
@@ -22,9 +36,9 @@ class ToolWait:
     def __init__(self, fillers: FillerChoice) -> None:
         self.filler_ms: float | None = None
         self.prefetch: str | None = None
-        self.calling: Reply | None = None
+        self.calling: AnyAsker | None = None
         self._fillers = fillers
-        self._filled: Reply | None = None
+        self._filled: AnyAsker | None = None
         self._planned = False
         self._running: set[str] = set()
         self._awaited: set[str] = set()
@@ -32,13 +46,13 @@ class ToolWait:
     def __len__(self) -> int:
         return len(self._awaited)
 
-    def begin(self, reply: Reply, call: FunctionCall, now: float) -> None:
-        """A reply has asked for a tool, which runs from now on."""
-        self._running.add(call.call_id)
-        self._awaited.add(call.call_id)
-        self.calling = reply
-        if reply.message.spoken:
-            self._fillers.begin(call.call_id, call.name, now)
+    def begin(self, asker: AnyAsker, call_id: str, tool: str, now: float, *, spoken: bool) -> None:
+        """A reply has asked for a tool, which runs from now on. ``spoken``: fillers may be."""
+        self._running.add(call_id)
+        self._awaited.add(call_id)
+        self.calling = asker
+        if spoken:
+            self._fillers.begin(call_id, tool, now)
 
     def end(self, event: ToolFinished) -> bool:
         """A result; whether it is of a tool that ran."""
@@ -62,17 +76,17 @@ class ToolWait:
         """What was noted belongs to a turn that is over."""
         self.filler_ms = self.prefetch = None
 
-    def release(self) -> Reply | None:
+    def release(self) -> AnyAsker | None:
         """The reply whose tools have all answered and whose model has finished: once, to be followed by another."""
         calling = self.calling
-        if calling is None or self._awaited or calling.model_reason is None:
+        if calling is None or self._awaited or not calling.written:
             return None
         self.calling = None
         return calling
 
-    def plan(self, audible_until: float, now: float) -> list[c.Command]:
-        """Have :meth:`take_filler` asked when a filler is due."""
-        due = self._fillers.due_at(audible_until) if self._awaited else None
+    def plan(self, audible_until: float, now: float, *, silent: bool = True) -> list[c.Command]:
+        """Have :meth:`take_filler` asked when a filler is due; not while something else is being said."""
+        due = self._fillers.due_at(audible_until) if self._awaited and silent else None
         planned, self._planned = self._planned, due is not None
         if due is not None:
             return [c.SetDeadline(FILLER, max(due, now))]

@@ -61,7 +61,10 @@ class Announcer:
             c.AnswerStarted: self._answer_started,
             c.ReplyWords: self._reply_words,
             c.ToolRequested: self._tool_requested,
-            c.ItemAdded: self._item_added,
+            c.ItemAdded: lambda command, _: self.item_added(command.item, command.previous_item_id),
+            c.ItemShown: self._item_shown,
+            c.ItemRemoved: self._item_removed,
+            c.InputCleared: lambda command, _: [self.event("input_audio_buffer.cleared")],
             c.ReplyEnded: self._reply_ended,
             c.AnswerCut: self._answer_cut,
             c.TurnTraced: self._turn_traced,
@@ -103,6 +106,31 @@ class Announcer:
             return None
         return self.event("response.output_audio.delta", **self._content(response))
 
+    def truncated(self, item_id: str, content_index: int, heard_ms: float) -> ServerEvent:
+        """An answer counts only as far as it was heard."""
+        return self.event(
+            "conversation.item.truncated",
+            item_id=item_id,
+            content_index=content_index,
+            audio_end_ms=round(heard_ms),
+        )
+
+    def response_cut(self, response_id: str, *, sounded: bool) -> ServerEvent:
+        """The end of a provider's response whose session is lost: a failure if some of it was heard."""
+        status = "failed" if sounded else "cancelled"
+        error = {"type": "server_error", "code": "session_lost", "message": "The model's session was lost."}
+        details: dict[str, Any] = {"type": status} | ({"error": error} if sounded else {})
+        response: dict[str, Any] = {
+            "object": "realtime.response",
+            "id": response_id,
+            "status": status,
+            "status_details": details,
+            "output": [],
+            "usage": None,
+            "metadata": None,
+        }
+        return self.event("response.done", response=response)
+
     def item_added(self, item: Item, previous_item_id: str | None) -> list[ServerEvent]:
         """An item that is complete was put into the conversation."""
         told = item_json(item)
@@ -110,10 +138,6 @@ class Announcer:
             self.event("conversation.item.added", previous_item_id=previous_item_id, item=told),
             self.event("conversation.item.done", previous_item_id=previous_item_id, item=told),
         ]
-
-    def reply_of(self, response_id: str) -> int | None:
-        """The reply that the client knows by this response id."""
-        return next((n for n, known in self._responses.items() if known.response_id == response_id), None)
 
     # --- the caller ----------------------------------------------------------------------------------------------
 
@@ -157,7 +181,7 @@ class Announcer:
 
     def _reply_started(self, command: c.ReplyStarted, audio_ms: int) -> list[ServerEvent]:
         about = _about(self._config, command.options) | {"conversation_id": f"conv_{self.call_id}"}
-        response = _Response(f"resp_{self.call_id}_{command.reply_id}", about)
+        response = _Response(response_id(self.call_id, command.reply_id), about)
         self._responses[command.reply_id] = response
         return [self.event("response.created", response=_response_json(response, "in_progress"))]
 
@@ -203,8 +227,11 @@ class Announcer:
             self._output("done", response, index, done),
         ]
 
-    def _item_added(self, command: c.ItemAdded, audio_ms: int) -> list[ServerEvent]:
-        return self.item_added(command.item, command.previous_item_id)
+    def _item_shown(self, command: c.ItemShown, audio_ms: int) -> list[ServerEvent]:
+        return [self.event("conversation.item.retrieved", item=item_json(command.item))]
+
+    def _item_removed(self, command: c.ItemRemoved, audio_ms: int) -> list[ServerEvent]:
+        return [self.event("conversation.item.deleted", item_id=command.item_id)]
 
     def _reply_ended(self, command: c.ReplyEnded, audio_ms: int) -> list[ServerEvent]:
         response = self._responses.pop(command.reply_id)
@@ -228,14 +255,7 @@ class Announcer:
         return [*events, self.event("response.done", response=told)]
 
     def _answer_cut(self, command: c.AnswerCut, audio_ms: int) -> list[ServerEvent]:
-        return [
-            self.event(
-                "conversation.item.truncated",
-                item_id=command.item_id,
-                content_index=0,
-                audio_end_ms=round(command.heard_ms),
-            )
-        ]
+        return [self.truncated(command.item_id, 0, command.heard_ms)]
 
     # --- figures -------------------------------------------------------------------------------------------------
 
@@ -246,8 +266,9 @@ class Announcer:
             self.event(
                 "repartee.turn.latency",
                 call_id=self.call_id,
-                response_id=f"resp_{self.call_id}_{trace.reply_id}",
-                item_id=response.message.item_id if response and response.message else None,
+                response_id=command.response_id or response_id(self.call_id, trace.reply_id),
+                item_id=command.item_id
+                or (response.message.item_id if response and response.message else None),
                 region=self._region,
                 providers=self._providers,
                 **msgspec.structs.asdict(trace),
@@ -281,6 +302,21 @@ class Announcer:
     ) -> ServerEvent:
         fault = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         return self.event("error", error=fault)
+
+
+def response_id(call_id: str, reply_id: int) -> str:
+    """The id by which clients know a reply."""
+    return f"resp_{call_id}_{reply_id}"
+
+
+def reply_id_of(call_id: str, known_as: str) -> int | None:
+    """The reply that clients know by this id; None if the call has given no such id."""
+    number = known_as.removeprefix(response_id(call_id, 0)[:-1])
+    return (
+        int(number)
+        if number.isascii() and number.isdigit() and response_id(call_id, int(number)) == known_as
+        else None
+    )
 
 
 def item_json(

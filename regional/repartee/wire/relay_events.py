@@ -35,6 +35,17 @@ class AudioDelta(msgspec.Struct, frozen=True, gc=False):
         """How many bytes the audio has."""
         return len(self.delta) * 3 // 4 - self.delta.endswith("=") - self.delta.endswith("==")
 
+    def event(self) -> dict[str, Any]:
+        """The event that the audio came in, without its ``delta``."""
+        return {
+            "type": "response.output_audio.delta",
+            "event_id": self.event_id,
+            "response_id": self.response_id,
+            "item_id": self.item_id,
+            "output_index": self.output_index,
+            "content_index": self.content_index,
+        }
+
 
 class Part(msgspec.Struct, frozen=True):
     """Content of an item, as far as it is text."""

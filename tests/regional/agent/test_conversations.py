@@ -6,7 +6,7 @@ twice or for a discarded speculation, none is left without a result, and no resu
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +95,7 @@ class Session:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     deadlines: dict[str, float] = field(default_factory=dict)
     calls: int = 0
+    events: deque[e.Event] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         agent = Agent("Hi.", predictions={"number": "read"}, learn=False)
@@ -114,7 +115,7 @@ class Session:
 
         self.toolbox = Toolbox(agent, agent.new_call("c1"), clock=lambda: self.now)
         fillers = Fillers({"read": ["Let me read that."], "write": ["I am writing.", "Nearly there."]})
-        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(agent.tools)), fillers, self.toolbox)
+        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(agent.tools)), fillers)
 
     async def _wait(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -125,8 +126,13 @@ class Session:
             self.waiting.remove(waiting)
 
     def receive(self, event: e.Event) -> None:
-        for command in self.machine.receive(event, self.now):
-            self.carry_out(command)
+        self.events.append(event)
+        if len(self.events) > 1:
+            return
+        while self.events:
+            for command in self.machine.receive(self.events[0], self.now):
+                self.carry_out(command)
+            self.events.popleft()
 
     def carry_out(self, command: c.Command) -> None:  # noqa: C901
         match command:
@@ -134,6 +140,10 @@ class Session:
                 assert command.turn_id >= self.turn, "a reply to a turn that is over"
                 self.turn_of[command.reply_id] = command.turn_id
                 self.replies[command.reply_id] = ModelReply(command.turn_id, command.speculative)
+                if foreseen := self.toolbox.foreseen(command.turn_id, command.words):
+                    self.receive(e.LookedUp(command.reply_id, foreseen))
+            case c.LookupUsed():
+                self.toolbox.used(command.result)
             case c.StopReply():
                 self.replies.pop(command.reply_id, None)
             case c.Say():

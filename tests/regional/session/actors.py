@@ -14,7 +14,7 @@ Nothing here sleeps: whatever happens rings ``bell``, and waiting looks again at
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,10 +36,13 @@ from repartee.providers.interfaces import (
     TextDelta,
     ToolCall,
 )
-from repartee.session.call import Call, Resources
+from repartee.session.call import Call, CallParts, CallSettings
+from repartee.session.cascade import Cascade, CascadeResources
 from repartee.session.hearing import HearingPolicy
-from repartee.session.held_call import CallEnd, CallSettings, ClientSide
 from repartee.session.phrases import Phrases
+from repartee.transport.interfaces import CallEnd
+from repartee.transport.realtime import OUTBOX_BYTES, RealtimeWebSocket
+from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.events import (
     EndOfTurn,
     PartialTranscript,
@@ -373,11 +376,26 @@ class Notes:
         self.failures.append((stage, str(error)))
 
 
+class LooseTasks:
+    """Starts tasks that nobody looks after but the test."""
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.create_task(work)
+
+    start_awaited = start
+
+
 class Stage:
     """A call, and everybody in it. Leaving the block hangs up and waits for the call's end."""
 
     def __init__(
-        self, agent: Agent | None = None, hearing: HearingPolicy | None = None, **settings: Any
+        self,
+        agent: Agent | None = None,
+        hearing: HearingPolicy | None = None,
+        *,
+        binary: bool = False,
+        outbox_bytes: int = OUTBOX_BYTES,
+        **settings: Any,
     ) -> None:
         self.bell = Bell()
         self.client = ScriptedClient(self.bell)
@@ -390,27 +408,32 @@ class Stage:
         self._hearing = hearing or HearingPolicy()
         self.phrases = Phrases(self.voice)
         self._settings = CallSettings("call", "here", **settings)
+        self._binary, self._outbox_bytes = binary, outbox_bytes
         self._others: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[CallEnd]
 
     async def __aenter__(self) -> "Stage":
         self._others = asyncio.all_tasks()
-        self.call = Call(
-            self._settings,
-            self._agent,
-            Resources(
-                self.ears,
-                self.brain,
-                self.voice,
-                names={"stt": "s", "llm": "l", "tts": "t"},
-                phrases=self.phrases,
-                experience=Experience(),
-                learn=self._learn,
-                hearing=self._hearing,
-            ),
-            self.notes,
-            ClientSide(self.client.receive, self.client.deliver),
+        resources = CascadeResources(
+            self.ears,
+            self.brain,
+            self.voice,
+            names={"stt": "s", "llm": "l", "tts": "t"},
+            phrases=self.phrases,
+            experience=Experience(),
+            learn=self._learn,
+            hearing=self._hearing,
         )
+        transport = RealtimeWebSocket(
+            WebSocketLink(AsgiSocket(self.client.receive, self.client.deliver)),
+            call_id="call",
+            region="here",
+            providers=resources.names,
+            binary=self._binary,
+            outbox_bytes=self._outbox_bytes,
+        )
+        parts = CallParts(self._settings, self._agent, resources, self.notes, transport)
+        self.call = Call(parts, lambda call: Cascade(call, resources))
         self._running = asyncio.create_task(self.call.run())
         self._running.add_done_callback(lambda _: self.bell.ring())
         await self.client.hears("session.created")

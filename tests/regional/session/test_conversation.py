@@ -9,7 +9,7 @@ import pytest
 from tests.regional.session.actors import ScriptedUtterance, Stage, caller_audio, heard_ms
 
 from repartee.agent.agent import Agent
-from repartee.session.held_call import ClientLimits
+from repartee.session.call import ClientLimits
 from repartee.turn.events import (
     EagerEndOfTurn,
     EndOfTurn,

@@ -13,7 +13,7 @@ from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices
 from repartee.errors import PoolTimeout
 from repartee.session.hearing import HearingPolicy
-from repartee.session.held_call import CallEnd
+from repartee.transport.interfaces import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
 

@@ -9,7 +9,7 @@ import pytest
 from tests.regional.session.actors import Stage, caller_audio
 
 from repartee.agent.agent import Agent
-from repartee.session.held_call import CallEnd
+from repartee.transport.interfaces import CallEnd
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, PartialTranscript, StartOfTurn
 
 Moment = Callable[[Stage], Awaitable[None]]

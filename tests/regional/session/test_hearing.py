@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from tests.regional.session.actors import Bell, ScriptedEars, caller_audio, failure, heard_ms
+from tests.regional.session.actors import Bell, LooseTasks, ScriptedEars, caller_audio, failure, heard_ms
 
 from repartee.errors import PoolTimeout
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
@@ -25,7 +25,11 @@ class Listening:
         self.ears = ScriptedEars(self.bell)
         self.delivered: list[Event] = []
         self.hearing = Hearing(
-            self.ears, HearingUser(self._take), source=WireFormat(), language="en", policy=policy
+            self.ears,
+            HearingUser(self._take, LooseTasks()),
+            source=WireFormat(),
+            language="en",
+            policy=policy,
         )
         self.running: asyncio.Task[None]
 

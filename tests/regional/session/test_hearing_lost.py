@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.regional.session.actors import (
     Bell,
+    LooseTasks,
     ScriptedEars,
     ScriptedTranscriber,
     caller_audio,
@@ -42,6 +43,7 @@ class Caller:
             self.ears,
             HearingUser(
                 self.delivered.append,
+                LooseTasks(),
                 tell=lambda: self.told_at.append(self.since),
                 another=lambda: self.others.pop() if self.others else None,
             ),

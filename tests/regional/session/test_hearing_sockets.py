@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.regional.app.running import until
+from tests.regional.session.actors import LooseTasks
 
 from repartee.audio.pcm import silence
 from repartee.audio.talker import AVAILABLE
@@ -47,7 +48,7 @@ class Caller:
         self.heard: list[Event] = []
         self.told = 0
         self.late_s = 0.0
-        user = HearingUser(self.heard.append, tell=self._tell)
+        user = HearingUser(self.heard.append, LooseTasks(), tell=self._tell)
         self.hearing = Hearing(ears, user, source=WireFormat(), policy=policy)
         self.running = asyncio.create_task(self.hearing.run())
 

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from tests.regional.session.actors import failure
+from tests.regional.session.actors import LooseTasks, failure
 from tests.regional.session.virtual_time import now, run
 
 from repartee.errors import ProviderError
 from repartee.providers.openai_realtime import OpenAIRealtime
-from repartee.session.provider_line import LineUser, Opening, Outgoing, ProviderLine
+from repartee.session.provider_line import LineUser, Outgoing, ProviderLine
 
 
 class ScriptedLine:
@@ -81,9 +81,11 @@ class Calling:
         self.told_at: list[float] = []
         self.opened_at: list[float] = []
         self.owed_since: float | None = None
-        self.opening = Opening([Outgoing("settings")])
+        self.opening = [Outgoing("settings")]
+        self.replay: list[Outgoing] = []
         self.began = now()
         user = LineUser(
+            LooseTasks(),
             self._open,
             lambda message: None,
             lambda: False,
@@ -97,9 +99,12 @@ class Calling:
     def since(self) -> float:
         return now() - self.began
 
-    def _open(self, again: bool, lost: bool) -> Opening:
+    def _open(self, again: bool, lost: bool) -> None:
         self.opened_at.append(self.since)
-        return self.opening
+        for outgoing in self.opening:
+            self.line.send(outgoing.event, audio_ms=outgoing.audio_ms)
+        if self.replay:
+            self.line.replay(self.replay)
 
     async def until_over(self) -> None:
         await asyncio.wait([self.running], timeout=600)
@@ -207,7 +212,7 @@ def test_no_socket_breaks_under_what_a_session_begins_with() -> None:
     async def play() -> None:
         async with calling() as call:
             second = "x" * 64_000
-            call.opening = Opening([Outgoing("settings"), *[Outgoing(second, 1_000.0)] * 15], has_audio=True)
+            call.replay = [Outgoing(second, 1_000.0)] * 15
             call.provider.lines[0].is_lost()
             for number in range(300):
                 call.line.send(f"audio {number}", audio_ms=20.0)

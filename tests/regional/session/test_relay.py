@@ -22,10 +22,13 @@ from repartee.errors import VoiceError
 from repartee.latency.timeline import TurnTrace
 from repartee.pool.policy import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
-from repartee.session.held_call import CallEnd, CallSettings, ClientSide
+from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
+from repartee.transport.interfaces import CallEnd
+from repartee.transport.realtime import RealtimeWebSocket
+from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.session_watch import WatchPolicy
 from standins.faults import Fault
 from standins.server import Config, Running, serve
@@ -73,9 +76,14 @@ class Stage:
         self._sent: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         resources = RelayResources(speech, phrases, Experience(), self._learn, line=line)
         settings = CallSettings("call", "here", metadata={"account": "savings"})
-        self.relay = Relay(
-            settings, agent, resources, self.watcher, ClientSide(self._sent.get, self._receive)
+        transport = RealtimeWebSocket(
+            WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
+            call_id="call",
+            region="here",
+            providers=resources.names,
         )
+        parts = CallParts(settings, agent, resources, self.watcher, transport)
+        self.relay = Call(parts, lambda call: Relay(call, resources, transport))
         self.running = asyncio.create_task(self.relay.run())
 
     async def _learn(self, taught: object) -> None:

@@ -6,12 +6,13 @@ conversation (:class:`Rules`). Times are seconds; nothing sleeps.
 """
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.filler import FillerChoice
-from repartee.turn.foresight import Foresight
+from repartee.turn.foresight import Foreseen, as_messages
 from repartee.turn.history import Message
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
@@ -138,9 +139,10 @@ class Conversation:
         self,
         policy: TurnPolicy | None = None,
         fillers: FillerChoice | None = None,
-        foresight: Foresight | None = None,
+        look_up: Callable[[str], Sequence[Foreseen]] = lambda words: (),
     ) -> None:
-        self.machine = TurnMachine("call", policy, fillers, foresight)
+        self.machine = TurnMachine("call", policy, fillers)
+        self.look_up = look_up
         self.now = 0.0
         self.log: list[c.Command] = []
         self.deadlines: dict[str, float] = {}
@@ -159,6 +161,10 @@ class Conversation:
                 case c.ClearDeadline():
                     self.deadlines.pop(command.name, None)
         self.log += commands
+        for command in commands:
+            if isinstance(command, c.StartReply) and (results := self.look_up(command.words)):
+                check_messages([*command.messages, *as_messages(results, command.reply_id)])
+                commands = [*commands, *self.send(e.LookedUp(command.reply_id, results))]
         return commands
 
     def wait(self, seconds: float) -> None:

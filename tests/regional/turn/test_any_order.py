@@ -19,6 +19,7 @@ from repartee.agent.fillers import Fillers
 from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.foresight import Foreseen
 from repartee.turn.history import FunctionOutput, Message
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
@@ -123,9 +124,11 @@ MOVES: list[Move] = [
     lambda talk, n, m: e.ToolFinished(f"call_{m}", "result"),
     lambda talk, n, m: e.TurnCommitted(),
     lambda talk, n, m: e.AudioCleared(),
-    lambda talk, n, m: e.ReplyRequested(
-        say=[None, None, "", "One moment."][m % 4], spoken=[None, False][n % 2]
-    ),
+    lambda talk, n, m: e.ReplyRequested(spoken=[None, False][n % 2]),
+    lambda talk, n, m: e.SayRequested(["", "One moment."][m % 2]),
+    lambda talk, n, m: e.LookedUp(_reply(talk, n), (Foreseen("look_up", "{}", "ten"),)),
+    lambda talk, n, m: e.Played(_item_id(talk, n), [0, 100, 5000][m % 3]),
+    lambda talk, n, m: e.ItemCreated(Message("", "user", "Note that.")),
     lambda talk, n, m: e.ReplyCancelled([None, _reply(talk, n)][m % 2]),
     lambda talk, n, m: e.Truncated(_item_id(talk, n), [0, 100, 5000][m % 3]),
     lambda talk, n, m: e.DeadlinePassed(["first audio", "played out", "commit", "filler", "chunk"][m % 5]),

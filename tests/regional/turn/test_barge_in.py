@@ -213,7 +213,7 @@ def test_the_interrupted_agent_answers_the_interruption() -> None:
 def test_two_queued_answers_are_cut_each_at_its_place() -> None:
     """An announcement plays, an answer waits behind it."""
     talk = Conversation()
-    talk.send(e.ReplyRequested(say="This call is recorded."))
+    talk.send(e.SayRequested("This call is recorded."))
     talk.voice_speaks(1000)
     talk.voice_ends()
     talk.send(e.ReplyRequested())

@@ -174,7 +174,7 @@ class TestDeadlines:
 
     def test_an_answer_behind_a_long_announcement_is_not_late(self) -> None:
         talk = Conversation()
-        talk.send(e.ReplyRequested(say="This call is recorded."))
+        talk.send(e.SayRequested("This call is recorded."))
         talk.voice_speaks(20_000)
         talk.voice_ends()
         talk.send(e.ReplyRequested())

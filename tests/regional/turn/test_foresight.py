@@ -5,31 +5,31 @@ from collections.abc import Sequence
 from tests.regional.turn.conversation import Conversation
 
 from repartee.turn import commands as c
-from repartee.turn.foresight import Foreseen
+from repartee.turn.foresight import Foreseen, as_messages
 from repartee.turn.policy import TurnPolicy
 
 QUESTION = "What is my balance?"
 BALANCE = Foreseen("look_up", '{"account":"checking"}', "ten pounds")
 
 
-class Clairvoyant:
-    """Has looked up the balance for any question about it."""
+def looked_up(words: str) -> Sequence[Foreseen]:
+    """The balance, for any question about it."""
+    return [BALANCE] if "balance" in words else []
 
-    def __init__(self) -> None:
-        self.uses: list[Foreseen] = []
 
-    def foreseen(self, turn_id: int, text: str) -> Sequence[Foreseen]:
-        return [BALANCE] if "balance" in text else []
+def uses(talk: Conversation) -> list[Foreseen]:
+    return [command.result for command in talk.all(c.LookupUsed)]
 
-    def used(self, result: Foreseen) -> None:
-        self.uses.append(result)
+
+def test_the_caller_s_words_go_out_to_be_looked_up() -> None:
+    talk = Conversation()
+    talk.caller_says(QUESTION)
+    assert talk.last(c.StartReply).words == QUESTION
+    assert talk.last(c.StartReply).messages == [{"role": "user", "content": QUESTION}]
 
 
 def test_the_result_goes_along_as_if_the_model_had_asked() -> None:
-    talk = Conversation(foresight=Clairvoyant())
-    talk.caller_says(QUESTION)
-    question, call, result = talk.last(c.StartReply).messages
-    assert question == {"role": "user", "content": QUESTION}
+    call, result = as_messages([BALANCE], 1)
     assert call["tool_calls"][0]["function"] == {"name": "look_up", "arguments": BALANCE.arguments}
     assert result == {
         "role": "tool",
@@ -39,16 +39,15 @@ def test_the_result_goes_along_as_if_the_model_had_asked() -> None:
 
 
 def test_once_the_turn_is_confirmed_it_stands_in_the_history() -> None:
-    foresight = Clairvoyant()
-    talk = Conversation(foresight=foresight)
+    talk = Conversation(look_up=looked_up)
     talk.caller_starts("What")
     talk.caller_pauses(QUESTION)
     assert talk.last(c.StartReply).speculative
-    assert (foresight.uses, talk.all(c.ItemAdded)) == ([], [])
+    assert (uses(talk), talk.all(c.ItemAdded)) == ([], [])
 
     talk.caller_ends(QUESTION)
 
-    assert foresight.uses == [BALANCE]
+    assert uses(talk) == [BALANCE]
     assert len(talk.all(c.ItemAdded)) == 2
     talk.agent_says("It is ten pounds.")
     talk.wait(2)
@@ -58,19 +57,18 @@ def test_once_the_turn_is_confirmed_it_stands_in_the_history() -> None:
 
 
 def test_a_turn_that_goes_on_leaves_no_trace_of_it() -> None:
-    foresight = Clairvoyant()
-    talk = Conversation(foresight=foresight)
+    talk = Conversation(look_up=looked_up)
     talk.caller_starts("What")
     talk.caller_pauses(QUESTION)
     talk.caller_resumes()
     talk.caller_ends("What is my balancing act worth?")
 
-    assert foresight.uses == []
+    assert uses(talk) == []
     assert [message["role"] for message in talk.last(c.StartReply).messages] == ["user"]
 
 
 def test_the_trace_says_so() -> None:
-    talk = Conversation(foresight=Clairvoyant())
+    talk = Conversation(look_up=looked_up)
     talk.caller_says(QUESTION)
     talk.agent_says("It is ten pounds.")
     assert talk.last(c.TurnTraced).trace.prefetch == "hit"

@@ -13,8 +13,8 @@ def committing(talk: Conversation) -> list[c.Command]:
     return talk.send(e.TurnCommitted())
 
 
-def asking(talk: Conversation, say: str | None = None, options: object = None) -> list[c.Command]:
-    return talk.send(e.ReplyRequested(say=say, options=options))
+def asking(talk: Conversation, options: object = None) -> list[c.Command]:
+    return talk.send(e.ReplyRequested(options=options))
 
 
 def test_recognition_alone_ends_nothing() -> None:
@@ -204,7 +204,7 @@ class TestOverTheAgent:
     def test_a_request_with_it_is_met_when_it_is_clear_that_nothing_was_said(self) -> None:
         talk = self.answering()
         committing(talk)
-        asking(talk, say="One moment.")
+        talk.send(e.SayRequested("One moment."))
         talk.wait(1.5)
         talk.wait(3)
         assert talk.said() == ["One moment."]
@@ -263,12 +263,12 @@ class TestCleared:
     @pytest.mark.parametrize("policy", [MANUAL, TurnPolicy()])
     def test_without_words_it_is_nothing(self, policy: TurnPolicy) -> None:
         talk = Conversation(policy)
-        assert talk.send(e.AudioCleared()) == []
+        assert talk.send(e.AudioCleared()) == [c.InputCleared()]
 
     def test_with_turn_detection_a_turn_is_not_the_clients_to_clear(self) -> None:
         talk = Conversation()
         talk.caller_starts("Hello")
-        assert talk.send(e.AudioCleared()) == []
+        assert talk.send(e.AudioCleared()) == [c.InputCleared()]
         assert talk.state == "HEARING"
 
 

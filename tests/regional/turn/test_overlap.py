@@ -160,7 +160,7 @@ class TestUninterruptible:
     def test_words_before_its_first_sound_do_not_stop_it_either(self) -> None:
         """A greeting that must be heard is heard, though the caller says hello first."""
         talk = Conversation(UNINTERRUPTIBLE)
-        talk.send(e.ReplyRequested(say="This call is recorded."))
+        talk.send(e.SayRequested("This call is recorded."))
         assert talk.caller_starts("Hello") == []
         assert talk.state == "OVERLAP"
         talk.caller_ends("Hello?")
@@ -180,7 +180,7 @@ class TestUninterruptible:
 
     def test_it_may_become_audible_meanwhile(self) -> None:
         talk = Conversation(UNINTERRUPTIBLE)
-        talk.send(e.ReplyRequested(say="This call is recorded."))
+        talk.send(e.SayRequested("This call is recorded."))
         talk.caller_starts("Hello")
         talk.voice_speaks(1000)
         talk.voice_ends()

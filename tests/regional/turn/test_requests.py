@@ -11,10 +11,8 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import MAX_REPLY_CHARS
 
 
-def asking(
-    talk: Conversation, say: str | None = None, spoken: bool | None = None, options: object = None
-) -> list[c.Command]:
-    return talk.send(e.ReplyRequested(say, spoken, options))
+def asking(talk: Conversation, spoken: bool | None = None, options: object = None) -> list[c.Command]:
+    return talk.send(e.ReplyRequested(spoken, options))
 
 
 class TestRequested:
@@ -91,7 +89,7 @@ class TestRequested:
 class TestSay:
     def test_it_is_spoken_as_it_is(self) -> None:
         talk = Conversation()
-        asking(talk, say="Welcome to the bank. How can I help you today?")
+        talk.send(e.SayRequested("Welcome to the bank. How can I help you today?"))
         assert not talk.all(c.StartReply)
         assert talk.said() == ["Welcome to the bank. How can I help you today?"]
         talk.voice_speaks(2000)
@@ -105,20 +103,20 @@ class TestSay:
     @pytest.mark.parametrize("text", ["", "  ", "…"])
     def test_nothing_to_say_is_over_at_once(self, text: str) -> None:
         talk = Conversation()
-        asking(talk, say=text)
+        talk.send(e.SayRequested(text))
         assert talk.state == "LISTENING"
         assert talk.last(c.ReplyEnded).status == "completed"
 
     def test_in_a_text_session_it_is_text(self) -> None:
         talk = Conversation(TurnPolicy(spoken=False))
-        asking(talk, say="Welcome.")
+        talk.send(e.SayRequested("Welcome."))
         assert talk.state == "LISTENING"
         assert talk.last(c.ReplyEnded).message is not None
         assert not talk.all(c.Say)
 
     def test_the_caller_may_interrupt_it(self) -> None:
         talk = Conversation()
-        asking(talk, say="Welcome to the bank. How can I help you today?")
+        talk.send(e.SayRequested("Welcome to the bank. How can I help you today?"))
         talk.voice_speaks(3000)
         talk.wait(1.5)
         talk.caller_says("Hello?")
@@ -176,7 +174,7 @@ class TestText:
 
     def test_it_cannot_be_truncated(self) -> None:
         talk = Conversation(TurnPolicy(spoken=False))
-        asking(talk, say="Welcome.")
+        talk.send(e.SayRequested("Welcome."))
         with pytest.raises(ClientProtocolError, match="Only a spoken answer"):
             talk.send(e.Truncated(talk.items[0].item_id, 0))
 

@@ -233,18 +233,16 @@ class TestRequestedMeanwhile:
         assert talk.last(c.SpeculationEnded).outcome == "reworded"
         assert talk.last(c.StartReply).options == {"instructions": "Be brief."}
 
-    def test_words_to_be_said_are_said_and_then_the_turn_is_answered(self) -> None:
+    def test_the_turn_is_answered_and_then_what_is_to_be_said_is_said(self) -> None:
         talk = after_a_pause()
-        talk.send(e.ReplyRequested(say="This call is recorded."))
+        talk.send(e.SayRequested("This call is recorded."))
         talk.caller_ends(QUESTION)
-        assert talk.said() == ["This call is recorded."]
+        talk.agent_says("Ten pounds.")
+        assert talk.said(2) == ["This call is recorded."]
         talk.voice_speaks(900)
         talk.voice_ends()
-        talk.wait(1)
-        assert talk.last(c.StartReply).messages[-1]["content"] == "This call is recorded."
-        talk.agent_says("Ten pounds.")
-        talk.wait(2)
-        assert talk.told[-1] == "assistant: Ten pounds."
+        talk.wait(3)
+        assert talk.told[-2:] == ["assistant: Ten pounds.", "assistant: This call is recorded."]
         assert talk.outcomes == [(1, "answered")]
 
 

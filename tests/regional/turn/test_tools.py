@@ -213,7 +213,7 @@ class TestOfTheAgent:
         talk = asked()
         talk.model_calls("call_1")
         talk.model_ends("tool_calls")
-        talk.send(e.ReplyRequested(say="Let me pull up your account."))
+        talk.send(e.SayRequested("Let me pull up your account."))
         talk.tool_gives("call_1", "ten")
         assert talk.last(c.StartReply).reply_id == 3
         talk.model_writes("It is ten pounds.", reply=3)

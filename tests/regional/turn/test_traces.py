@@ -131,7 +131,7 @@ def test_a_reply_begun_behind_another_does_not_take_its_time() -> None:
 
 def test_an_answer_behind_an_announcement_waited_for_it() -> None:
     talk = Conversation()
-    talk.send(e.ReplyRequested(say="This call is recorded."))
+    talk.send(e.SayRequested("This call is recorded."))
     talk.voice_speaks(1000)
     talk.voice_ends()
     talk.send(e.ReplyRequested())

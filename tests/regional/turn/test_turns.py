@@ -5,6 +5,7 @@ from tests.regional.turn.conversation import Conversation
 
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.history import Message
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
@@ -384,9 +385,11 @@ def test_every_event_has_a_handler() -> None:
         fields = {name: samples.get(kind.__annotations__[name]) for name in kind.__struct_fields__}
         if kind is e.SpeechWords:
             fields["words"] = ()
-        if kind is e.Truncated or kind is e.ReplyCancelled:
+        if kind in (e.Truncated, e.ReplyCancelled, e.ItemRetrieved, e.ItemDeleted):
             handled.add(kind)
-            continue  # these are refused: there is nothing to truncate or cancel
+            continue  # these are refused: there is nothing to truncate, cancel or show
+        if kind is e.ItemCreated:
+            fields["item"] = Message("", "user", "Hello.")
         machine.receive(kind(**fields), 0.0)
         handled.add(kind)
     assert len(handled) == len(concrete) - 1 >= 21

@@ -11,7 +11,7 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionCall, FunctionOutput, Message
-from repartee.wire.announcer import Announcer
+from repartee.wire.announcer import Announcer, reply_id_of
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.session_config import SessionConfig
 
@@ -304,9 +304,15 @@ def test_words_before_a_tool_call_keep_their_place(client: Client) -> None:
 
 def test_replies_can_be_found_by_the_clients_name_for_them(client: Client) -> None:
     client.tell(c.ReplyStarted(4, 1))
-    assert client.announcer.reply_of("resp_abc_4") == 4
-    client.tell(c.ReplyEnded(4, 1, "completed", None))
-    assert client.announcer.reply_of("resp_abc_4") is None
+    assert reply_id_of("abc", client.one("response.created")["response"]["id"]) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "resp_abc_", "resp_abc_04", "resp_abc_-1", "resp_xyz_4", "resp_abc_4 ", "4", "resp_abc_\u0664"],
+)
+def test_other_names_are_no_replies(name: str) -> None:
+    assert reply_id_of("abc", name) is None
 
 
 def test_audio_of_a_reply_that_is_over_is_not_told(client: Client) -> None:

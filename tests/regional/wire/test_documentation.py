@@ -8,13 +8,15 @@ from typing import Any, get_args
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from repartee.app import close_codes
 from repartee.app.client_socket import MAX_FRAGMENTS, Budget
 from repartee.app.server import MAX_FRAME_BYTES, PING_INTERVAL_S
 from repartee.latency.timeline import STAGES
-from repartee.session.held_call import CallSettings
-from repartee.turn import commands as c
+from repartee.session.call import ClientLimits
+from repartee.transport import close_codes
+from repartee.transport.interfaces import CallEnd
+from repartee.transport.realtime import OUTBOX_BYTES
 from repartee.turn.item_list import HistoryLimits
+from repartee.turn.outcome import TurnOutcome
 from repartee.turn.reply import MAX_REPLY_CHARS
 from repartee.wire.audio_format import PCM_RATES_HZ
 from repartee.wire.client_events import (
@@ -50,8 +52,9 @@ def first_column(text: str) -> set[str]:
 
 
 def server_events() -> set[str]:
-    """Every event type that the announcer and the session write down in their code."""
-    sources = [REGIONAL / "wire" / "announcer.py", *sorted((REGIONAL / "session").glob("*.py"))]
+    """Every event type that the announcer, the session and the transports write down in their code."""
+    shells = [*(REGIONAL / "session").glob("*.py"), *(REGIONAL / "transport").glob("*.py")]
+    sources = [REGIONAL / "wire" / "announcer.py", *sorted(shells)]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     written = set(re.findall(r'event\(\s*"([a-z_.]+)"', text)) | set(
         re.findall(r'session\(\s*"(session\.[a-z]+)"', text)
@@ -88,7 +91,7 @@ def test_the_stages_are_described_in_the_order_of_time() -> None:
 
 
 def test_the_outcomes_of_turns_are_described() -> None:
-    assert all(f"`{outcome}`" in PROTOCOL for outcome in get_args(c.TurnOutcome))
+    assert all(f"`{outcome}`" in PROTOCOL for outcome in get_args(TurnOutcome))
 
 
 def test_the_example_is_made_of_events_as_the_sdk_has_them() -> None:
@@ -106,7 +109,7 @@ def test_the_example_is_made_of_events_as_the_sdk_has_them() -> None:
 def test_every_error_code_is_described_and_no_other() -> None:
     text = "\n".join(
         path.read_text(encoding="utf-8")
-        for floor in ("wire", "session", "turn")
+        for floor in ("wire", "session", "transport", "turn")
         for path in (REGIONAL / floor).glob("*.py")
     )
     raised = set(re.findall(r'code="(\w+)"', text)) | set(re.findall(r'"(item_\w+_invalid_item_id)"', text))
@@ -116,7 +119,8 @@ def test_every_error_code_is_described_and_no_other() -> None:
 
 def test_close_codes_are_described() -> None:
     described = set(map(int, re.findall(r"^\| (\d{4}) \|", section("Close codes"), re.MULTILINE)))
-    ours = {value for name, value in vars(close_codes).items() if name.isupper()}
+    assert set(close_codes.OF) == set(CallEnd)
+    ours = {value for value in vars(close_codes).values() if isinstance(value, int)}
     assert described == ours | {1007}
     assert f"every {PING_INTERVAL_S:.0f} s" in section("Close codes")
 
@@ -127,7 +131,7 @@ def test_limits_are_the_codes() -> None:
     assert f"| one event | {MAX_EVENT_BYTES // mib} MiB |" in text
     assert f"| one frame | {MAX_FRAME_BYTES // mib} MiB |" in text
     assert f"| one event without audio | {MAX_OTHER_BYTES // mib} MiB |" in text
-    assert f"| {CallSettings('', '').limits.audio_event_s:.0f} s |" in text
+    assert f"| {ClientLimits().audio_event_s:.0f} s |" in text
     assert f"| {MAX_TOOLS}, with names of {MAX_TOOL_NAME_CHARS} characters |" in text
     assert f"| {MAX_METADATA_PAIRS} pairs; keys of {MAX_METADATA_KEY_CHARS} characters, values of " in text
     assert f"values of {MAX_METADATA_VALUE_CHARS} |" in text
@@ -139,5 +143,5 @@ def test_limits_are_the_codes() -> None:
     assert f"{MAX_INSTRUCTIONS_CHARS:,} characters" in text
     assert f"{MAX_SCHEMA_DEPTH} levels" in text
     assert f"| {MAX_OUTPUT_TOKENS} |" in text
-    assert f"| {CallSettings('', '').outbox_bytes // mib} MiB |" in text
+    assert f"| {OUTBOX_BYTES // mib} MiB |" in text
     assert all(str(rate) in section("Audio") for rate in PCM_RATES_HZ)

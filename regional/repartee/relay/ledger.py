@@ -1,37 +1,19 @@
 """The caller's turns as a speech-to-speech provider tells of them: where their time went, and what became of them.
 
-Whose turn it is, the provider decides; this only keeps the books. Times are seconds and come in as ``now``.
+Whose turn it is, the provider decides; this only keeps the record. Times are seconds and come in as ``now``.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from repartee.latency.timeline import Timeline, TurnTrace
-from repartee.turn.commands import TurnOutcome
+from repartee.turn import commands as c
+from repartee.turn.outcome import TurnOutcome, when_cut, when_left
 from repartee.turn.speaker import Speaker
+from repartee.turn.tool_wait import ToolWait
 
 FILLER = 0
 """The speaker's id for what is said while a tool runs; answers are counted from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """The answer to a turn has become audible: with which response and item."""
-
-    trace: TurnTrace
-    response_id: str
-    item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A turn that wanted an answer is over."""
-
-    turn_id: int
-    outcome: TurnOutcome
-    trace: TurnTrace | None
-
-
-News = Traced | Finished
 
 
 @dataclass(slots=True)
@@ -40,15 +22,15 @@ class _Turn:
     timeline: Timeline | None = None
     trace: TurnTrace | None = None
     answered: bool = False
-    filler_ms: float | None = None
-    prefetch: str | None = None
     silent_ms: float = 0.0
 
 
 @dataclass(slots=True)
-class RelayedTurns:
-    """One call's turns. ``turn_id`` is the current one's; ``speaking``: the caller is."""
+class TurnLedger:
+    """The turns so far. ``wait`` knows of fillers and prefetches; ``turn_id`` is the current turn's;
+    ``speaking``: the caller is."""
 
+    wait: ToolWait[Any]
     speaker: Speaker = field(default_factory=Speaker)
     turn_id: int = 0
     speaking: bool = False
@@ -57,17 +39,17 @@ class RelayedTurns:
     _replies: int = 0
     _reply_of: dict[str, int] = field(default_factory=dict)
 
-    def started(self, now: float) -> list[News]:
+    def started(self, now: float) -> list[c.Command]:
         """The caller has begun to speak. The turn before ends here, and playing stops."""
-        news = self.ended("interrupted" if self.speaker.ends_at > now else "superseded", now)
+        commands = self.ended("interrupted" if self.speaker.ends_at > now else "superseded", now)
         self.speaker.stop(now)
         self.turn_id += 1
         self.speaking = True
-        return news
+        return commands
 
-    def stopped(self, now: float, speech_ended_at: float | None) -> list[News]:
+    def stopped(self, now: float, speech_ended_at: float | None) -> list[c.Command]:
         """The caller's turn is over; its last sample of speech had arrived at ``speech_ended_at``."""
-        news = self.ended("superseded", now)
+        commands = self.ended("superseded", now)
         if not self.speaking:
             self.turn_id += 1
         self.speaking = False
@@ -76,30 +58,31 @@ class RelayedTurns:
         if speech_ended_at is not None:
             self._turn.timeline = Timeline(min(speech_ended_at, now))
             self._turn.timeline.mark("end_of_turn", now)
-        return news
+        return commands
 
     def called_tool(self, now: float) -> None:
         """The model has asked for a tool."""
         if self._turn and self._turn.timeline and not self._turn.trace:
             self._turn.timeline.mark("model", now)
 
-    def tools_answered(self, now: float, prefetch: str | None) -> None:
+    def tools_answered(self, now: float) -> None:
         """The model has all that it asked for."""
-        if self._turn and not self._turn.trace:
-            self._turn.prefetch = prefetch
-            if self._turn.timeline:
-                self._turn.timeline.mark("tool", now)
+        if self._turn and self._turn.timeline and not self._turn.trace:
+            self._turn.timeline.mark("tool", now)
+
+    @property
+    def speech_ended_at(self) -> float | None:
+        """When the last sample of the current turn's speech arrived."""
+        return self._turn.timeline.starts_at if self._turn and self._turn.timeline else None
 
     def sent_filler(self, length_ms: float, lead_in_ms: float, now: float) -> None:
         """Something was sent to be heard while a tool runs."""
         starts_at = self.speaker.play(FILLER, length_ms, now)
-        turn = self._turn
-        if turn and turn.timeline and turn.filler_ms is None:
-            turn.filler_ms = (starts_at - turn.timeline.starts_at) * 1000 + lead_in_ms
+        self.wait.note_filler(starts_at + lead_in_ms / 1000)
 
     def sent_audio(
         self, response_id: str, item_id: str, length_ms: float, silent_ms: float, now: float
-    ) -> list[News]:
+    ) -> list[c.Command]:
         """Audio of an answer was sent, of which the first ``silent_ms`` are silence (all of it, or less).
 
         ``silent_ms`` matters until the turn is traced (:attr:`untraced`).
@@ -147,7 +130,7 @@ class RelayedTurns:
         self._ended = True
         return max(self.speaker.ends_at, now)
 
-    def played(self, now: float) -> list[News]:
+    def played(self, now: float) -> list[c.Command]:
         """Everything that was sent has been played."""
         if not self._ended or self.speaker.ends_at > now:
             return []
@@ -155,21 +138,22 @@ class RelayedTurns:
         answered = turn is not None and (turn.trace is not None or turn.answered)
         return self.ended("answered" if answered else "unanswered", now)
 
-    def ended(self, outcome: TurnOutcome, now: float) -> list[News]:
+    def ended(self, outcome: TurnOutcome, now: float) -> list[c.Command]:
         """Whatever turn there is ends so. One that was never audible was not interrupted."""
         turn, self._turn = self._turn, None
         self._ended = True
         self.speaker.forget(now - 60)
         self._reply_of.clear()
+        self.wait.forget_turn()
         if turn is None:
             return []
-        if outcome == "interrupted" and turn.trace is None:
-            outcome = "superseded"
-        if outcome == "superseded" and (turn.trace is not None or turn.answered):
-            outcome = "answered"
-        return [Finished(turn.turn_id, outcome, turn.trace)]
+        if outcome == "interrupted":
+            outcome = when_cut(audible=turn.trace is not None, unheard="superseded")
+        if outcome == "superseded":
+            outcome = when_left(answered=turn.trace is not None or turn.answered, otherwise=outcome)
+        return [c.TurnFinished(turn.turn_id, outcome, turn.trace)]
 
-    def _traced(self, turn: _Turn, response_id: str, item_id: str) -> list[News]:
+    def _traced(self, turn: _Turn, response_id: str, item_id: str) -> list[c.Command]:
         assert turn.timeline is not None
         turn.trace = TurnTrace(
             turn.turn_id,
@@ -177,10 +161,10 @@ class RelayedTurns:
             round(turn.timeline.total_ms, 3),
             turn.timeline.stages_ms(),
             False,
-            None if turn.filler_ms is None else round(turn.filler_ms, 3),
-            turn.prefetch,
+            self.wait.filler_ms,
+            self.wait.prefetch,
         )
-        return [Traced(turn.trace, response_id, item_id)]
+        return [c.TurnTraced(turn.trace, response_id, item_id)]
 
     def _reply(self, response_id: str) -> int:
         if response_id not in self._reply_of:

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-Push = Callable[[Message], bool]
+ServerEvent = dict[str, Any]
+Send = Callable[[str | bytes], Awaitable[None]]
+Push = Callable[[str | bytes], bool]
 
 _encoder = msgspec.json.Encoder()
 
@@ -22,36 +22,40 @@ _encoder = msgspec.json.Encoder()
 class Outbox:
     """The client's side of the wire, outwards. ``push`` sends a message if that needs no waiting, ``send`` waits.
 
-    ``limit_bytes`` is how much may wait; ``binary`` sends audio as raw frames.
+    ``limit_bytes`` is how much may wait before ``on_overfull`` is called; ``binary`` sends audio as raw frames.
     """
 
-    def __init__(self, send: Send, push: Push, *, binary: bool, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        send: Send,
+        push: Push,
+        *,
+        binary: bool,
+        limit_bytes: int,
+        on_overfull: Callable[[], None] = lambda: None,
+    ) -> None:
         self._send = send
         self._push = push
         self.binary = binary
         self._limit_bytes = limit_bytes
-        self._waiting: deque[Message] = deque()
+        self._on_overfull = on_overfull
+        self._waiting: deque[str | bytes] = deque()
         self._waiting_bytes = 0
         self._filled = asyncio.Event()
         self._sending = False
 
-    @property
-    def overfull(self) -> bool:
-        """The client has stopped reading."""
-        return self._waiting_bytes > self._limit_bytes
-
-    def put_event(self, event: Message) -> None:
+    def put_event(self, event: ServerEvent) -> None:
         """A server event, as JSON text."""
-        self._put("text", _encoder.encode(event).decode())
+        self._put(_encoder.encode(event).decode())
 
     def put_text(self, text: str) -> None:
         """A server event that is JSON text already."""
-        self._put("text", text)
+        self._put(text)
 
-    def put_audio(self, delta: Message, audio: bytes) -> None:
+    def put_audio(self, delta: ServerEvent, audio: bytes) -> None:
         """Audio on its own, or as the ``delta`` of its event."""
         if self.binary:
-            self._put("bytes", audio)
+            self._put(audio)
         else:
             self.put_event(delta | {"delta": base64.b64encode(audio).decode()})
 
@@ -65,20 +69,17 @@ class Outbox:
     async def flush(self) -> None:
         """Send what waits."""
         while self._waiting:
-            message = self._waiting.popleft()
-            self._waiting_bytes -= _size(message)
+            payload = self._waiting.popleft()
+            self._waiting_bytes -= len(payload)
             self._sending = True
-            await self._send(message)
+            await self._send(payload)
             self._sending = False
 
-    def _put(self, kind: str, payload: str | bytes) -> None:
-        message = {"type": "websocket.send", kind: payload}
-        if not self._sending and not self._waiting and self._push(message):
+    def _put(self, payload: str | bytes) -> None:
+        if not self._sending and not self._waiting and self._push(payload):
             return
-        self._waiting.append(message)
+        self._waiting.append(payload)
         self._waiting_bytes += len(payload)
         self._filled.set()
-
-
-def _size(message: Message) -> int:
-    return len(message.get("text") or message.get("bytes") or b"")
+        if self._waiting_bytes > self._limit_bytes:
+            self._on_overfull()

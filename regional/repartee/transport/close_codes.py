@@ -1,6 +1,9 @@
 """How a call's socket is closed, and why: the one place where WebSocket close codes are chosen."""
 
+from collections.abc import Mapping
 from typing import Final
+
+from repartee.transport.interfaces import CallEnd
 
 NORMAL: Final = 1000
 """The client hung up, or the agent did."""
@@ -19,3 +22,13 @@ FLOODING: Final = 1008
 
 TOO_LONG: Final = 1009
 """A message is too long, or comes in too many frames."""
+
+OF: Final[Mapping[CallEnd, int]] = {
+    CallEnd.CLIENT_GONE: NORMAL,
+    CallEnd.CLIENT_SLOW: TOO_SLOW,
+    CallEnd.PROVIDERS_GONE: INTERNAL,
+    CallEnd.TOO_LONG: NORMAL,
+    CallEnd.DRAINED: GOING_AWAY,
+    CallEnd.FAILED: INTERNAL,
+}
+"""The code for each end of a call."""

@@ -6,6 +6,7 @@ Keeps words, never audio: what the caller said as it was transcribed, and of the
 from dataclasses import dataclass
 from typing import Any
 
+from repartee.turn.history import heard_part
 from repartee.turn.item_list import Entry, HistoryLimits, ItemList, Kind, size_of
 
 
@@ -20,13 +21,12 @@ class _Item:
     def heard_text(self) -> str:
         """The words as far as they were heard, reckoned by their share of the audio."""
         text = self.text or ""
-        if self.heard_ms is None or self.heard_ms >= self.audio_ms:
+        if self.heard_ms is None:
             return text
-        cut = text[: int(len(text) * self.heard_ms / self.audio_ms)]
-        return cut.rpartition(" ")[0]
+        return heard_part(text, (), self.audio_ms, self.heard_ms)
 
 
-class RelayedItems:
+class ItemLedger:
     """The items in their order; the oldest turns are forgotten beyond the limits."""
 
     def __init__(self, limits: HistoryLimits | None = None) -> None:
@@ -76,6 +76,11 @@ class RelayedItems:
         if entry := self._items.find(item_id):
             entry.item.heard_ms = heard_ms
 
+    def heard(self, item_id: str, played_ms: float) -> None:
+        """So much of an answer was heard so far."""
+        if entry := self._items.find(item_id):
+            entry.item.heard_ms = max(entry.item.heard_ms or 0.0, played_ms)
+
     def remove(self, item_id: str) -> None:
         """The item was deleted."""
         if entry := self._items.find(item_id):
@@ -95,7 +100,7 @@ class RelayedItems:
             for entry in self._items
             if entry.kind != "output" or self._items.holds_call(entry.call_id)
         ]
-        return [told for item in kept if (told := _told(item))]
+        return [created for item in kept if (created := _created(item))]
 
 
 def _entry(item: _Item) -> Entry[_Item]:
@@ -109,7 +114,7 @@ def _size(item: _Item) -> int:
     return size_of(*(text for text in texts if text))
 
 
-def _told(item: _Item) -> dict[str, Any] | None:
+def _created(item: _Item) -> dict[str, Any] | None:
     base = {"id": item.item_id, **item.fields}
     if item.fields["type"] != "message":
         return base

@@ -1,29 +1,19 @@
-"""A relayed session's settings: the client's and the agent's, told to the provider and held once it has taken them.
+"""A relayed session's settings: the client's and the agent's, sent to the provider and held once it has taken them.
 
 Keeps what the provider has not confirmed. Sends nothing itself.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repartee.agent.agent import Agent
-from repartee.agent.context import CallContext
-from repartee.errors import ClientProtocolError
-from repartee.providers.openai_models import reasons_in_speech
-from repartee.session.held_call import CallSettings
-from repartee.session.prompt import SPOKEN_STYLE
-from repartee.session.relay_agent import own_event_id
 from repartee.wire import relay_events as wire
 from repartee.wire.client_events import SessionPatch
-from repartee.wire.provider_session import AUDIO_TOKENS_PER_TOKEN, own_settings, provider_session
-from repartee.wire.session_config import MAX_OUTPUT_TOKENS, SessionConfig
+from repartee.wire.provider_session import own_settings, provider_session
+from repartee.wire.session_config import SessionConfig
 
 MODELS = "gpt-realtime"
 """How the names of the models begin that hear and speak themselves."""
-
-LEAST_EFFORT = "minimal"
-"""The least reasoning that such a model can be asked for."""
 
 
 def is_speech_to_speech(model: str | None) -> bool:
@@ -41,26 +31,28 @@ class Update:
     event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSide:
+    """What the agent brings to a session. ``tools`` are in the Realtime protocol's form, ``style`` is added to spoken
+    sessions' instructions, ``transcriber`` is the provider's model for the caller's words. ``own_voice``: the agent's
+    voice is one of the provider's, since the agent was written for its models. ``own`` are settings that mean
+    something to the provider alone."""
+
+    tools: Sequence[Mapping[str, Any]]
+    style: str
+    transcriber: str
+    own_voice: bool
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+
 class RelaySettings:
     """One call's. ``config`` are the settings in force for what is sent from now on."""
 
-    def __init__(self, agent: Agent, settings: CallSettings, *, model: str, transcriber: str) -> None:
-        self.config = SessionConfig(
-            instructions=agent.instructions,
-            language=agent.language,
-            model=model,
-            max_tokens=min(agent.max_tokens * AUDIO_TOKENS_PER_TOKEN, MAX_OUTPUT_TOKENS),
-            metadata=settings.metadata,
-        )
-        self._ticket = settings.session
-        self._transcriber = transcriber
-        self._tools = [tool.as_realtime() for tool in agent.tools.values()]
-        # The voice of an agent that was written for a cascade is none of the model's.
-        self._own_voice = is_speech_to_speech(agent.model)
-        # A model that can reason is asked for as little of it as it can do: the caller hears the wait.
-        self._own: Mapping[str, Any] = (
-            {"reasoning": {"effort": LEAST_EFFORT}} if reasons_in_speech(model) else {}
-        )
+    def __init__(self, config: SessionConfig, agent: AgentSide, new_event_id: Callable[[], str]) -> None:
+        self.config = config
+        self._agent = agent
+        self._new_event_id = new_event_id
+        self._own = agent.own
         self._pending: dict[str, Update] = {}
 
     @property
@@ -68,13 +60,17 @@ class RelaySettings:
         """There are settings that the provider has not confirmed."""
         return bool(self._pending)
 
-    def begin(self, context: CallContext) -> None:
+    def begin(
+        self, *, instructions: str, voice: str | None, language: str, ticket: SessionPatch | None
+    ) -> None:
         """The call begins, with what the agent has made of its settings and the ticket has brought along."""
-        voice = context.voice if self._own_voice else None
         config = replace(
-            self.config, instructions=context.instructions, voice=voice, language=context.language
+            self.config,
+            instructions=instructions,
+            voice=voice if self._agent.own_voice else None,
+            language=language,
         )
-        self.config = config.updated(self._ticket) if self._ticket else config
+        self.config = config.updated(ticket) if ticket else config
 
     def change(self, patch: SessionPatch, text: str, event_id: str | None) -> str:
         """The client wants other settings; ``text`` is its event as it came. Returns the event for the provider.
@@ -108,20 +104,13 @@ class RelaySettings:
         return update
 
     def _event(self, update: Update) -> str:
-        event_id = own_event_id()
+        event_id = self._new_event_id()
         self._pending[event_id] = update
         session = provider_session(
             update.config,
-            style=SPOKEN_STYLE,
-            agent_tools=self._tools,
-            transcriber=self._transcriber,
+            style=self._agent.style,
+            agent_tools=self._agent.tools,
+            transcriber=self._agent.transcriber,
             own=self._own,
         )
         return wire.encode("session.update", event_id=event_id, session=session)
-
-
-def mistake(update: Update, error: wire.ErrorSeen) -> ClientProtocolError:
-    """A refusal of settings that the client wished for, as the client's mistake."""
-    return ClientProtocolError(
-        error.message, code=error.code or "invalid_value", param=error.param, event_id=update.event_id
-    )

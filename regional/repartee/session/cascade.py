@@ -1,0 +1,310 @@
+"""A call on a cascade of providers: carries out the turn core's commands with STT, LLM and TTS.
+
+Replies run in tasks of their own, deadlines are timers. What all calls have in common is in session/call.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from repartee.agent.experience import Experience, Transition
+from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
+from repartee.session.call import Call, Line
+from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.session.intake import Intake
+from repartee.session.notice import Notices
+from repartee.session.phrases import Phrases
+from repartee.session.pipeline import Pipeline
+from repartee.session.prompt import is_spoken, reply_request
+from repartee.turn import commands as c
+from repartee.turn import events as e
+from repartee.turn.foresight import as_messages
+from repartee.turn.machine import COMMIT, TurnMachine
+from repartee.turn.policy import TurnPolicy
+from repartee.turn.state import State
+from repartee.wire.audio_format import AudioEncoder, WireFormat
+from repartee.wire.client_events import ClientEvent, SessionPatch
+from repartee.wire.session_config import SessionConfig
+
+NOTICE_LOOK_S = 0.1
+"""How often a notice looks whether the agent has finished."""
+
+
+async def forget(taught: Iterable[Transition]) -> None:
+    """Keep nothing of what a call has taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeResources:
+    """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
+
+    ears: Ears
+    brain: Brain
+    voice: Voice
+    names: Mapping[str, str]
+    phrases: Phrases
+    experience: Experience
+    learn: Callable[[Iterable[Transition]], Awaitable[None]] = forget
+    """Takes what a call has taught; must not raise."""
+    policy: TurnPolicy = field(default_factory=TurnPolicy)
+    """How turns are taken, but for what a session says of it."""
+    hearing: HearingPolicy = field(default_factory=HearingPolicy)
+    """How speech recognition is kept, and when the caller is told that it is away."""
+
+
+class Cascade:
+    """One call on a cascade. Implements :class:`~repartee.session.call.Kind`."""
+
+    def __init__(self, call: Call, resources: CascadeResources) -> None:
+        self._call = call
+        self._shell, self._agent, self._transport = call.shell, call.agent, call.transport
+        self._resources = resources
+        self._brain = self._agent.brain(resources.brain)
+        self._config = _config_of(call)
+        self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
+        self._hearing = Hearing(
+            resources.ears,
+            HearingUser(
+                self._shell.deliver,
+                self._shell,
+                tell=lambda: self._start_notice(call.declared.notices.unheard),
+            ),
+            source=self._formats[0],
+            keyterms=tuple(call.declared.keyterms),
+            policy=resources.hearing,
+        )
+        self._notices = Notices(
+            call.settings.call_id, self._transport, resources.phrases, self._machine.history
+        )
+        self._intake = Intake(
+            call.settings.call_id,
+            request=self._shell.request,
+            hear=self._hearing.feed,
+            configure=self._configure,
+        )
+        self._pipelines: dict[int, Pipeline] = {}
+        self._encoders: dict[int, AudioEncoder] = {}
+        self._carriers = self._make_carriers()
+
+    def __repr__(self) -> str:
+        return f"<Cascade: {len(self._pipelines)} replies, {self._machine!r}>"
+
+    @property
+    def core(self) -> TurnMachine:
+        """The turn core."""
+        return self._machine
+
+    def lines(self) -> Sequence[Line]:
+        """Speech recognition."""
+        return [self._call.depend_on(self._hearing.run, stage="stt", what="Speech recognition")]
+
+    def open(self) -> SessionConfig:
+        """The agent has made up its mind about the call."""
+        context = self._agent.context
+        self._config = replace(
+            self._config,
+            instructions=context.instructions,
+            voice=context.voice,
+            language=context.language,
+        )
+        if patch := self._call.settings.session:
+            self._config = self._config.updated(patch)
+        self._apply_settings()
+        return self._config
+
+    def take_audio(self, audio: bytes) -> None:
+        """Audio in the session's input format."""
+        self._intake.take_audio(audio)
+
+    def take_event(self, event: ClientEvent, source: str) -> None:
+        """A wish of the client's. Raises ClientProtocolError."""
+        self._intake.take(event)
+
+    @property
+    def input_format(self) -> WireFormat:
+        """What the caller's audio comes in."""
+        return self._formats[0]
+
+    def has_space(self, ms: float) -> bool:
+        """So much of the caller's audio can be passed on, or kept until it can."""
+        return self._hearing.has_space(ms)
+
+    # --- notices -------------------------------------------------------------------------------------------------
+
+    async def take_leave(self) -> None:
+        """Say goodbye, and wait until that was heard."""
+        for pipeline in self._pipelines.values():
+            pipeline.stop()
+        if goodbye := self._call.declared.notices.goodbye:
+            recording = await self._notices.recording(goodbye, self._config)
+            said_ms = self._notices.say(goodbye, recording, self._config, self._formats[1])
+            heard_at = max(self._machine.heard_until, time.monotonic()) + said_ms / 1000
+            await asyncio.sleep(heard_at - time.monotonic())
+
+    def _start_notice(self, text: str) -> None:
+        if text:
+            self._shell.start(self._give_notice(text))
+
+    async def _give_notice(self, text: str) -> None:
+        """Say this as soon as the agent says nothing else. The caller's turn may be open: nobody hears its end."""
+        recording = await self._notices.recording(text, self._config)
+        while self._machine.state in (State.THINKING, State.SPEAKING, State.OVERLAP):  # noqa: ASYNC110
+            await asyncio.sleep(NOTICE_LOOK_S)
+        self._notices.say(text, recording, self._config, self._formats[1])
+
+    # --- settings ------------------------------------------------------------------------------------------------
+
+    def _configure(self, patch: SessionPatch) -> None:
+        self._config = self._config.updated(patch)
+        self._apply_settings()
+        self._agent.learn(self._config.metadata)
+        self._transport.configured(self._config)
+
+    def _apply_settings(self) -> None:
+        self._machine.policy = self._policy()
+        self._hearing.set_format(self._formats[0])
+        self._hearing.set_language(self._config.language)
+
+    @property
+    def _formats(self) -> tuple[WireFormat, WireFormat]:
+        """What comes from the client, and what goes to it."""
+        fixed = self._transport.formats
+        if fixed is not None:
+            return fixed.source, fixed.sink
+        return self._config.input_format, self._config.output_format
+
+    def _policy(self) -> TurnPolicy:
+        """How turns are taken under the session's settings."""
+        policy = replace(
+            self._resources.policy,
+            spoken=self._config.spoken,
+            tools=self._agent.tool_names,
+            playout_reported=self._transport.reports_played,
+        )
+        detection = self._config.turn_detection
+        if detection is None:
+            return replace(
+                policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False
+            )
+        return replace(
+            policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
+        )
+
+    # --- carrying out --------------------------------------------------------------------------------------------
+
+    def carry_out(self, command: c.Command) -> None:
+        """Do what the core wants, and have the client know of it."""
+        carrier = self._carriers.get(type(command))
+        if carrier:
+            carrier(command)
+        self._transport.tell(command, round(self._hearing.received_ms))
+
+    def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
+        return {
+            c.Play: self._play,
+            c.Say: self._say,
+            c.StartReply: self._start_reply,
+            c.StopReply: self._stop_reply,
+            c.StopPlaying: lambda command: self._transport.clear(command.reply_id),
+            c.ReplyEnded: self._end_reply,
+            c.SetDeadline: self._set_deadline,
+            c.ClearDeadline: self._shell.clear_deadline,
+            c.EndHearing: lambda command: self._hearing.finish_turn(),
+            c.RunTool: self._agent.run,
+            c.PrepareTool: self._agent.prepare,
+            c.LookupUsed: lambda command: self._agent.used(command.result),
+            c.SayDropped: self._agent.not_said,
+            c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
+            c.TurnFinished: self._turn_finished,
+            c.SpeculationEnded: lambda command: self._call.observer.speculation_ended(command.outcome),
+        }
+
+    def _start_reply(self, command: c.StartReply) -> None:
+        foreseen = self._agent.foreseen(command.turn_id, command.words)
+        request = reply_request(
+            self._config,
+            [*command.messages, *as_messages(foreseen, command.reply_id)],
+            options=command.options,
+            agent_tools=self._agent.chat_tools,
+            temperature=self._call.declared.temperature,
+            follows_tools=command.follows_tools,
+        )
+        pipeline = self._new_pipeline(command.reply_id)
+        pipeline.think(self._brain, request)
+        if is_spoken(self._config, command.options):
+            self._give_voice(pipeline)
+        if foreseen:
+            self._shell.deliver(e.LookedUp(command.reply_id, foreseen))
+
+    def _new_pipeline(self, reply_id: int) -> Pipeline:
+        pipeline = self._pipelines[reply_id] = Pipeline(
+            reply_id, self._shell.start, self._take_from_providers
+        )
+        return pipeline
+
+    def _take_from_providers(self, event: e.Event) -> None:
+        if isinstance(event, e.ReplyFailed):
+            self._call.observer.provider_failed(event.stage, event.message)
+        self._shell.deliver(event)
+
+    def _give_voice(self, pipeline: Pipeline) -> None:
+        """Get its voice ready, before there are words for it."""
+        pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
+
+    def _say(self, command: c.Say) -> None:
+        pipeline = self._pipelines.get(command.reply_id)
+        if pipeline is None:  # the agent's own words: no model was asked
+            config = self._config
+            recording = self._resources.phrases.get(command.text, name=config.voice, language=config.language)
+            if recording and command.last:
+                self._shell.deliver(e.SpeechWords(command.reply_id, recording.words))
+                self._shell.deliver(e.SpeechAudio(command.reply_id, recording.pcm))
+                self._shell.deliver(e.SpeechDone(command.reply_id))
+                return
+            pipeline = self._new_pipeline(command.reply_id)
+            self._give_voice(pipeline)
+        pipeline.say(command.text, command.last)
+
+    def _stop_reply(self, command: c.StopReply) -> None:
+        if pipeline := self._pipelines.pop(command.reply_id, None):
+            pipeline.stop()
+        self._encoders.pop(command.reply_id, None)
+
+    def _end_reply(self, command: c.ReplyEnded) -> None:
+        if encoder := self._encoders.pop(command.reply_id, None):
+            self._transport.play(command.reply_id, encoder.flush())
+        if pipeline := self._pipelines.pop(command.reply_id, None):
+            pipeline.stop()
+
+    def _play(self, command: c.Play) -> None:
+        encoder = self._encoders.get(command.reply_id)
+        if encoder is None:
+            encoder = self._encoders[command.reply_id] = AudioEncoder(self._formats[1], SPEECH_HZ)
+        self._transport.play(command.reply_id, encoder.feed(command.pcm))
+
+    def _set_deadline(self, command: c.SetDeadline) -> None:
+        """A commit whose audio recognition has not been given yet waits: half a turn must not be answered."""
+        wait = self._hearing_is_behind if command.name == COMMIT else None
+        self._shell.set_deadline(command, put_off=wait)
+
+    def _hearing_is_behind(self) -> float:
+        return self._machine.policy.commit_s if self._hearing.behind else 0.0
+
+    def _turn_finished(self, command: c.TurnFinished) -> None:
+        self._call.observer.turn_finished(
+            self._call.settings.call_id, command.turn_id, command.outcome, command.trace
+        )
+
+
+def _config_of(call: Call) -> SessionConfig:
+    agent, settings = call.declared, call.settings
+    return SessionConfig(
+        instructions=agent.instructions,
+        voice=agent.voice,
+        language=agent.language,
+        model=settings.model or agent.model or "",
+        max_tokens=agent.max_tokens,
+        metadata=settings.metadata,
+    )

@@ -1,0 +1,129 @@
+"""The seam between a call and the way its client is connected: a WebSocket, a telephone line, WebRTC.
+
+A transport knows its wire; it knows neither the turn core nor a provider. The call knows neither JSON nor sockets.
+Only a transport may say that the client is gone.
+"""
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from repartee.errors import ClientProtocolError
+from repartee.turn.commands import Command
+from repartee.wire.announcer import Announcer, ServerEvent
+from repartee.wire.audio_format import WireFormat
+from repartee.wire.client_events import ClientEvent
+from repartee.wire.relay_events import AudioDelta
+from repartee.wire.session_config import SessionConfig
+
+
+class CallEnd(Enum):
+    """Why a call ended."""
+
+    CLIENT_GONE = "the client hung up"
+    CLIENT_SLOW = "the client does not read what it is sent"
+    PROVIDERS_GONE = "a provider is gone"
+    TOO_LONG = "the call's time limit has come"
+    DRAINED = "the worker is being replaced: connect again"
+    FAILED = "internal error"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormats:
+    """What a transport's audio is: ``source`` comes from the client, ``sink`` goes to it."""
+
+    source: WireFormat
+    sink: WireFormat
+
+
+class CallSide(Protocol):
+    """What a transport hands to the call. Nothing here waits."""
+
+    def take_audio(self, audio: bytes) -> None:
+        """The caller's audio, in the transport's format (or the session's, where that decides)."""
+
+    def take_event(self, event: ClientEvent, source: str) -> None:
+        """What the client wishes; ``source`` is the event as it came, for a provider that speaks the same protocol.
+        Raises ClientProtocolError, which the transport passes on to the client."""
+
+    def take_played(self, item_id: str, played_ms: float) -> None:
+        """The caller has heard so much of an answer."""
+
+    def client_gone(self) -> None:
+        """The client hung up, or its connection was lost."""
+
+    def client_slow(self) -> None:
+        """More waits for the client than may: it has stopped reading."""
+
+    def fail(self, error: BaseException) -> None:
+        """A fault of the worker's own: the call ends, and the error is logged."""
+
+
+class Transport(Protocol):
+    """One client's connection, for the length of a call."""
+
+    @property
+    def formats(self) -> AudioFormats | None:
+        """The audio formats, where the connection fixes them; None: the session's settings decide."""
+
+    @property
+    def reports_played(self) -> bool:
+        """Whether :meth:`CallSide.take_played` will say what the caller has heard."""
+
+    def lines(self, call: CallSide) -> Sequence[Coroutine[Any, Any, None]]:
+        """What runs for as long as the call lasts, before the client is listened to."""
+
+    async def receive(self) -> None:
+        """Hand what the client sends to the call, until the client is gone."""
+
+    def opened(self, config: SessionConfig) -> None:
+        """The session exists, with these settings."""
+
+    def configured(self, config: SessionConfig) -> None:
+        """The session's settings are these now."""
+
+    def tell(self, command: Command, received_ms: int) -> None:
+        """Pass on a command, if the client needs to know of it. ``received_ms`` is how much audio it has sent."""
+
+    def play(self, reply_id: int, audio: bytes) -> None:
+        """Audio of a reply that :meth:`tell` has begun, in the client's format."""
+
+    def clear(self, reply_id: int) -> None:
+        """What the client's side still holds of this reply must not be heard."""
+
+    def refuse(self, error: ClientProtocolError) -> None:
+        """The client made a mistake; the call goes on."""
+
+    def report_failure(self, message: str, code: str) -> None:
+        """Something went wrong on the worker's side; the call goes on."""
+
+    def stop_receiving(self) -> None:
+        """The call has ended: hand over nothing more."""
+
+    async def flush(self) -> None:
+        """Send what waits."""
+
+    async def close(self, end: CallEnd) -> None:
+        """Close the connection with the reason, unless the client has done so. Returns within seconds."""
+
+
+class RealtimeTransport(Transport, Protocol):
+    """A transport whose client speaks OpenAI's Realtime protocol: a provider's events may pass through it."""
+
+    @property
+    def passes_audio(self) -> bool:
+        """Whether a provider's audio events can be passed on as they are."""
+
+    def pass_on(self, event: str) -> None:
+        """An event of the provider's, as JSON text."""
+
+    @property
+    def announcer(self) -> Announcer:
+        """What makes events with ids of this session's own."""
+
+    def announce(self, event: ServerEvent) -> None:
+        """An event that the announcer made."""
+
+    def play_as(self, place: AudioDelta, audio: bytes) -> None:
+        """Audio that belongs where the provider's event ``place`` says, in the client's format."""
