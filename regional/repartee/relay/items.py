@@ -8,6 +8,7 @@ from typing import Any
 
 from repartee.turn.history import heard_part
 from repartee.turn.item_list import Entry, HistoryLimits, ItemList, Kind, size_of
+from repartee.wire.relay_events import ItemSeen
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class ItemLedger:
 
     def __init__(self, limits: HistoryLimits | None = None) -> None:
         self._items: ItemList[_Item] = ItemList(limits)
+        self._hidden: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -53,6 +55,27 @@ class ItemLedger:
             known.item.text = text if text else known.item.text
             self._items.resize(known, _size(known.item))
         self._items.trim()
+
+    def hide(self, item_id: str) -> None:
+        """The client knows this item already: it does not see the provider's events about it."""
+        self._hidden.add(item_id)
+
+    def note(self, item: ItemSeen, after: str | None, *, done: bool) -> bool:
+        """Record an item of the provider's; whether the client is to see the event."""
+        if item.id in self._hidden:
+            if done:
+                self._hidden.discard(item.id)
+            return False
+        fields: dict[str, Any] = {"type": item.type}
+        for key in ("role", "call_id", "name", "arguments", "output"):
+            if (value := getattr(item, key)) is not None:
+                fields[key] = value
+        texts = [part.text if part.text is not None else part.transcript for part in item.content]
+        # A call's arguments are not complete before it is done.
+        if item.type in ("message", "function_call_output") or (item.type == "function_call" and done):
+            text = " ".join(text for text in texts if text)
+            self.add(item.id, fields, text=text or None, after=after)
+        return True
 
     def says(self, item_id: str, text: str) -> None:
         """All words of a message, as they are known now."""

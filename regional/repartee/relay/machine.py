@@ -8,12 +8,12 @@ what another session is given when one is lost. It touches no task, no socket an
 from collections.abc import Callable
 from typing import Any
 
-from repartee.errors import ClientProtocolError
 from repartee.relay import commands as r
 from repartee.relay import events as re
 from repartee.relay.items import ItemLedger
 from repartee.relay.ledger import TurnLedger
-from repartee.relay.responses import Recital, Response, Responses
+from repartee.relay.outside import OutsideItems
+from repartee.relay.responses import Response, Responses
 from repartee.relay.settings import AgentSide, RelaySettings
 from repartee.turn import commands as c
 from repartee.turn import events as e
@@ -34,13 +34,11 @@ OWN_EVENT = "rep_"
 PLAYED = "played"
 """The deadline by which the caller has heard everything."""
 
-MAX_OWN_ITEMS = 100
-
 TURN_END_MS = 8_000.0
 """So much quiet ends a turn under any settings of OpenAI's: its calmest detector waits 8 s."""
 
 SLACK_S = 0.001
-"""A deadline counts as come when it is so near: timers are rounded."""
+"""A deadline so near has come: timers are rounded."""
 
 
 class RelayMachine:
@@ -62,8 +60,7 @@ class RelayMachine:
         self.items = ItemLedger(history)
         self.settings = RelaySettings(config, agent, self._new_event_id)
         self._responses = Responses(self.turns, self.items, wait, tools, self._new_event_id)
-        self._hidden: set[str] = set()
-        self._outside: dict[str, Message] = {}
+        self._outside = OutsideItems()
         self._words: dict[str, str] = {}
         self._replies = 0
         self._caller_speaks = False
@@ -146,29 +143,16 @@ class RelayMachine:
             case w.ClearOutput():
                 return [r.ToProvider(wire.encode("response.cancel"))]
             case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if wish.item_id in self._outside:
-                return self._about_outside(wish)
+                return self._outside.answer(wish)
             case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
                 self.items.cut(item_id, heard_ms)
             case w.CreateResponse():
                 self._request = event.source
         return [r.ToProvider(event.source)]
 
-    def _settings_changed(self, *, confirmed: bool = False) -> c.Command:
+    def _settings_changed(self) -> c.Command:
         self._responses.spoken = self.settings.config.spoken
-        return r.SettingsChanged(self.settings.config, confirmed)
-
-    def _about_outside(self, wish: w.TruncateItem | w.RetrieveItem | w.DeleteItem) -> list[c.Command]:
-        """A wish about an item that is in no conversation of the provider's."""
-        match wish:
-            case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms, content_index=index):
-                if not heard_ms >= 0:
-                    raise ClientProtocolError("audio_end_ms must be 0 or more.", param="audio_end_ms")
-                return [r.TruncationNoted(item_id, index, heard_ms)]
-            case w.RetrieveItem(item_id=item_id):
-                return [c.ItemShown(self._outside[item_id])]
-            case w.DeleteItem(item_id=item_id):
-                del self._outside[item_id]
-                return [c.ItemRemoved(item_id)]
+        return r.SettingsChanged(self.settings.config)
 
     def _on_played(self, event: e.Played, now: float) -> list[c.Command]:
         """The transport reports what the caller has heard; another session is given no more than that."""
@@ -188,7 +172,7 @@ class RelayMachine:
         ]
         replay, ask, played = self._left_undone(event, now)
         for item in self.items.replay():
-            self._hidden.add(item["id"])
+            self.items.hide(item["id"])
             created = wire.encode("conversation.item.create", event_id=self._new_event_id(), item=item)
             opening.append(r.ToProvider(created))
         if replay:
@@ -217,7 +201,7 @@ class RelayMachine:
         elif answering is not None and not answering.sounded:
             ask = True
         elif answering is not None:
-            played = self._await_played(self.turns.responded(now, more=False, failed=True))
+            played = _look_again(self.turns.responded(now, more=False, failed=True))
         return replay, ask, played
 
     def _on_said(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
@@ -280,7 +264,7 @@ class RelayMachine:
                 return [*passed, r.HearWords(self.turns.turn_id, said.transcript or ""), *served]
             case "added" | "done" as kind if said.item is not None:
                 return (
-                    passed if self._note_item(said.item, said.previous_item_id, done=kind == "done") else []
+                    passed if self.items.note(said.item, said.previous_item_id, done=kind == "done") else []
                 )
             case "deleted" if said.item_id:
                 self.items.remove(said.item_id)
@@ -290,23 +274,6 @@ class RelayMachine:
         text = self._words[item_id] = self._words.get(item_id, "") + more
         turn_id = self.turns.turn_id
         return [r.HearWords(turn_id, text), c.TurnHeard(turn_id, item_id, text)]
-
-    def _note_item(self, item: wire.ItemSeen, after: str | None, *, done: bool) -> bool:
-        """Record an item; whether the client is to see the event."""
-        if item.id in self._hidden:
-            if done:
-                self._hidden.discard(item.id)
-            return False
-        fields: dict[str, Any] = {"type": item.type}
-        for key in ("role", "call_id", "name", "arguments", "output"):
-            if (value := getattr(item, key)) is not None:
-                fields[key] = value
-        texts = [part.text if part.text is not None else part.transcript for part in item.content]
-        # A call's arguments are not complete before it is done.
-        if item.type in ("message", "function_call_output") or (item.type == "function_call" and done):
-            text = " ".join(text for text in texts if text)
-            self.items.add(item.id, fields, text=text or None, after=after)
-        return True
 
     # --- responses -----------------------------------------------------------------------------------------------
 
@@ -351,7 +318,7 @@ class RelayMachine:
             return
         response.item_id = item.id
         if response.outside:
-            self._remember_outside(Message(item.id, "assistant", "", spoken=True))
+            self._outside.add(Message(item.id, "assistant", "", spoken=True))
 
     def _response_done(self, seen: wire.ResponseSeen, now: float) -> list[c.Command]:
         response = self._responses.under_way.get(seen.id)
@@ -362,12 +329,8 @@ class RelayMachine:
             return commands
         calls = any(item.type == "function_call" for item in seen.output)
         failed = seen.status in ("failed", "cancelled")
-        commands += self._await_played(self.turns.responded(now, more=calls and not failed, failed=failed))
+        commands += _look_again(self.turns.responded(now, more=calls and not failed, failed=failed))
         return commands if self.turns.unanswered else [*commands, r.ForgetAudio()]
-
-    def _await_played(self, due: float | None) -> list[c.Command]:
-        """Look again when the caller will have heard everything."""
-        return [] if due is None else [c.SetDeadline(PLAYED, due)]
 
     def _on_deadline(self, event: e.DeadlinePassed, now: float) -> list[c.Command]:
         if event.name == FILLER:
@@ -396,7 +359,7 @@ class RelayMachine:
         self._replies += 1
         reply_id, turn_id = self._replies, self.turns.turn_id
         message = Message(self._new_item_id(), "assistant", text, spoken=True)
-        self._remember_outside(message)
+        self._outside.add(message)
         self.turns.sent_filler(length_ms, lead_in_ms, now)
         return message, [
             c.ReplyStarted(reply_id, turn_id),
@@ -411,18 +374,13 @@ class RelayMachine:
         fields = {"type": "message", "role": "assistant"}
         item = {"id": message.item_id, **fields, "content": [{"type": "output_text", "text": message.text}]}
         self.items.add(message.item_id, fields, text=message.text)
-        self._hidden.add(message.item_id)
+        self.items.hide(message.item_id)
         created = wire.encode("conversation.item.create", event_id=self._new_event_id(), item=item)
         return [r.ToProvider(created)]
 
     def _on_no_recording(self, event: re.RecordingMissing, now: float) -> list[c.Command]:
-        recital: Recital | None = self._responses.take_recital(event.token)
+        recital = self._responses.take_recital(event.token)
         return [] if recital is None else self._responses.have_it_said(recital)
-
-    def _remember_outside(self, message: Message) -> None:
-        self._outside[message.item_id] = message
-        while len(self._outside) > MAX_OWN_ITEMS:
-            del self._outside[next(iter(self._outside))]
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -438,3 +396,7 @@ class RelayMachine:
     def _new_item_id(self) -> str:
         self._ids += 1
         return f"item_{self._call_id}_{self._ids}"
+
+
+def _look_again(due: float | None) -> list[c.Command]:
+    return [] if due is None else [c.SetDeadline(PLAYED, due)]
