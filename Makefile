@@ -22,7 +22,7 @@ up: $(STAMPS)/run ## set up and run the whole system here, until Ctrl-C
 deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts to a call; says what it costs, and asks, before it creates anything
 	@$(BIN)/python tools/deploy.py $(ARGS)
 
-test: check $(STAMPS)/browser $(STAMPS)/node ## set up and run every check and test
+test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
 	@$(BIN)/pytest $(ARGS)
 
 check: $(STAMPS)/dev ## formatting, lint and types
@@ -36,9 +36,9 @@ format: $(STAMPS)/dev ## format the code
 
 requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra standins --group build --custom-compile-command "make requirements" -o requirements/run.txt
+		--extra regional --extra postgres --extra standins --group build --custom-compile-command "make requirements" -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra standins --group build --group dev --group edge-tools -c requirements/run.txt \
+		--extra regional --extra postgres --extra standins --group build --group dev --group edge-tools -c requirements/run.txt \
 		--custom-compile-command "make requirements" -o requirements/dev.txt
 
 clean: ## remove what the targets made
@@ -73,6 +73,16 @@ $(STAMPS)/browser: $(STAMPS)/dev
 			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; \
 	} || echo "Chromium is not installed (and this is no root shell with apt-get): the browser tests are left out."
 	@! { command -v chromium || command -v google-chrome; } >/dev/null || touch $@
+
+# The store's tests start a PostgreSQL of their own from these programs; the system's service is not needed.
+$(STAMPS)/postgresql: $(STAMPS)/dev
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+			&& echo "Installing PostgreSQL for the store's tests ..." \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				postgresql >/dev/null 2>&1; \
+	} || echo "PostgreSQL is not installed (and this is no root shell with apt-get): its half of the store's tests is left out."
+	@! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || touch $@
 
 # npm brings the Worker's runtime for tests (Pyodide) and wrangler, with a Node of its own that is new enough for it.
 $(STAMPS)/node: $(STAMPS)/dev package.json package-lock.json

@@ -50,6 +50,10 @@ class PoolTimeout(VoiceError):
     """No connection could be had in time."""
 
 
+class StoreError(VoiceError):
+    """What is kept beyond a call could not be written or read: the database failed, or did not answer in time."""
+
+
 class AdmissionRefused(VoiceError):
     """The worker takes no further call: it is full or draining. ``retry_after_s`` goes into Retry-After."""
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"transport"},
     {"agent"},
     {"providers"},
-    {"pool"},
+    {"pool", "store"},
     {"turn", "relay", "audio", "wire", "latency", "errors"},
 ]
 """From the top down. ``client`` stands apart: it is the other end of the line."""
@@ -117,6 +117,15 @@ def test_there_are_no_circles() -> None:
 def test_the_bottom_floor_is_pure(name: str) -> None:
     foreign = {imported.split(".")[0] for imported, _ in imports(name)}
     assert foreign & IMPURE == set()
+
+
+DATABASES = {"aiosqlite", "asyncpg", "psycopg", "sqlalchemy", "sqlite3"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_the_store_knows_databases(name: str) -> None:
+    used = {imported.split(".")[0] for imported, _ in imports(name)} & DATABASES
+    assert not used or part_of(name) == "store", f"{name} must leave {', '.join(used)} to the store"
 
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if part_of(name) == "client"))

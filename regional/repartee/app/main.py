@@ -22,6 +22,7 @@ from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.arrivals import Settling
 from repartee.app.background import one_worker, reporting, watching
+from repartee.app.keeping import Lessons, keeping
 from repartee.app.membership import Membership
 from repartee.app.own_machine import OwnMachine
 from repartee.app.services import Services
@@ -66,7 +67,14 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        services = Services(config.settings, config.agent)
+        first = membership is None or membership.is_first
+        kept = keeping(config.settings, config.agent_name, expires=first)
+        async with kept as lessons, serving(app, lessons) as state:
+            yield state
+
+    @asynccontextmanager
+    async def serving(app: Starlette, lessons: Lessons) -> AsyncIterator[State]:
+        services = Services(config.settings, config.agent, lessons)
         latency_log = open_latency_log(config.settings.latency_log)
         telemetry = Telemetry(config.settings.region, services.resources.names, latency_log)
         worker = Worker(config, services, telemetry)

@@ -2,14 +2,13 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from repartee.agent.agent import Agent
-from repartee.agent.experience import Experience, ExperienceStore, Transition
+from repartee.agent.experience import Experience
+from repartee.app.keeping import Lessons
 from repartee.app.readiness import Readiness
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
@@ -63,7 +62,7 @@ class _OneEach(Protocol):
 class Services:
     """The ears, the brain and the voice that all calls share."""
 
-    def __init__(self, settings: Settings, agent: Agent) -> None:
+    def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
         check_keys(settings, relayed=relayed)
         if relayed and agent.reply_function:
@@ -80,7 +79,7 @@ class Services:
         brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
         self._brain = None if relayed else brain
         voice = _voice(settings, agent)
-        self._store = _experience_store(settings)
+        lessons = lessons or Lessons(Experience())
         realtime = _realtime(settings, agent)
         self._many_calls: tuple[_Shared, ...] = () if relayed else (brain, voice)
         self._one_each: tuple[_OneEach, ...] = () if relayed else (ears,)
@@ -95,7 +94,6 @@ class Services:
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
         if relayed:
             names = {"model": f"openai/{agent.model}"}
-        experience = self._store.load() if self._store else Experience()
         self._agent = agent
         self._phrases = Phrases(RealtimeVoice(realtime) if realtime and relayed else voice)
         self._was_warm = False
@@ -106,8 +104,8 @@ class Services:
             voice,
             names,
             self._phrases,
-            experience,
-            self._learn,
+            lessons.experience,
+            lessons.keep,
             _turn_policy(settings),
             HearingPolicy(watch=_watch_policy(settings)),
         )
@@ -117,8 +115,8 @@ class Services:
             RelayResources(
                 realtime,
                 own_phrases,
-                experience,
-                self._learn,
+                lessons.experience,
+                lessons.keep,
                 settings.realtime_transcriber,
                 line=LinePolicy(watch=_watch_policy(settings)),
                 history=_history_limits(settings),
@@ -207,10 +205,6 @@ class Services:
         if self.relay and self.relay.phrases is not self._phrases:
             await self.relay.phrases.record(phrases, name=None, language=agent.language)
 
-    async def _learn(self, transitions: Iterable[Transition]) -> None:
-        if self._store:
-            await asyncio.to_thread(self._store.add, transitions, time.time())
-
 
 def check_keys(settings: Settings, *, relayed: bool = False) -> None:
     """Raises ConfigurationError that names every provider's key that is needed and missing. ``relayed``: all calls
@@ -278,11 +272,6 @@ def _voice(settings: Settings, agent: Agent) -> CartesiaVoice | ElevenLabsVoice:
     key = settings.elevenlabs_api_key.get_secret_value()
     elevenlabs = ElevenLabsConfig(settings.elevenlabs_base_url, key, name)
     return ElevenLabsVoice(replace(elevenlabs, pool=_sized(elevenlabs.pool, settings)))
-
-
-def _experience_store(settings: Settings) -> ExperienceStore | None:
-    path = settings.experience_file
-    return ExperienceStore(Path(path), settings.agent or "default") if path else None
 
 
 def _sized(pool: PoolSettings, settings: Settings) -> PoolSettings:

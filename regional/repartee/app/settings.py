@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import SettingsConfigDict
 
 from repartee.app.client_settings import ClientSettings
+from repartee.app.store_settings import StoreSettings
 from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
@@ -22,7 +23,7 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(ClientSettings):
+class Settings(ClientSettings, StoreSettings):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -268,11 +269,6 @@ class Settings(ClientSettings):
         validation_alias=_named("REPARTEE_AGENT"),
         description="The agent to serve, as module:name or file.py:name; empty: a plain one.",
     )
-    experience_file: str = Field(
-        default="",
-        validation_alias=_named("REPARTEE_EXPERIENCE_FILE"),
-        description="SQLite file for what calls teach: which tool tends to follow which; empty: it is forgotten.",
-    )
     drain_s: float = Field(
         default=110.0,
         ge=0,
@@ -385,7 +381,7 @@ def _faults(error: ValidationError) -> str:
         name = str(fault["loc"][0])
         variable = variable_of(name) if name in Settings.model_fields else name
         told = fault["msg"].removeprefix("Value error, ")
-        secret = "KEY" in variable
+        secret = "KEY" in variable or variable == "DATABASE_URL"
         shown = "" if secret or "@" in str(fault["input"]) else f" (it is {fault['input']!r})"
         lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
     return "These settings are wrong:\n  " + "\n  ".join(lines)

@@ -56,6 +56,9 @@ class WorkerConfig:
     watched_agent: str = ""
     """What ``--agent`` named, if the agent is to be loaded anew whenever its file changes."""
 
+    agent_name: str = ""
+    """What the agent was named by; empty: the plain one."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:

@@ -117,6 +117,9 @@ async def rig(setup: Setup, contender: Contender = REPARTEE) -> AsyncIterator[Ri
         env = {
             **_provider_env(setup),
             "REPARTEE_LATENCY_LOG": str(Path(folder) / "latency.jsonl"),
+            # Each run starts without experience, whatever this user's own store holds.
+            "DATABASE_URL": "",
+            "REPARTEE_STORE_FILE": ":memory:",
             **setup.env,
         }
         command = contender.command(setup.port)

@@ -190,7 +190,7 @@ async def _try_keys(settings: Settings, agent: Agent) -> dict[str, KeyTried]:
 
     Raises ConfigurationError if this agent cannot be served.
     """
-    small = settings.model_copy(update={"warm_calls": 1, "experience_file": "", "record_phrases": False})
+    small = settings.model_copy(update={"warm_calls": 1, "record_phrases": False})
     services = Services(small, agent)
     tried: dict[str, KeyTried] = {}
     opened_ms: dict[str, float] = {}

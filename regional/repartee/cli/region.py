@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from repartee.app.keeping import check_store
 from repartee.app.main import create_app
 from repartee.app.processes import Descriptors, Processes
 from repartee.app.server import make_server
@@ -56,6 +57,7 @@ def region(
     check_keys(settings, relayed=is_speech_to_speech(served.model))
     _check_access(settings, host, allow_anonymous)
     set_up_logging(settings)
+    uvloop.run(check_store(settings))
     listener = _listen(host, port)
     address = listener.getsockname()
     started = f"region {settings.region} on http://{address[0]}:{address[1]}"
@@ -64,7 +66,8 @@ def region(
         options = (host, address[1], name, allow_anonymous, loopback_only, reload)
         raise typer.Exit(uvloop.run(_several(settings, count, listener, options)))
     typer.echo(started)
-    app = create_app(WorkerConfig(settings, served, allow_anonymous, loopback_only, name if reload else ""))
+    watched = name if reload else ""
+    app = create_app(WorkerConfig(settings, served, allow_anonymous, loopback_only, watched, name))
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))
 
 

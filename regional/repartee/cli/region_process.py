@@ -62,7 +62,7 @@ def serve(told: RegionProcess) -> None:
     set_up_logging(settings, f" [{told.index + 1}]")
     membership = Membership(table, told.index, given.reports)
     watched = name if told.reload else ""
-    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched)
+    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched, name)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
     server = make_server(create_app(config, membership), host=told.host, port=told.port, arrivals=arrivals)
     uvloop.run(server.serve(sockets=[]))

@@ -30,9 +30,10 @@ TICKET_KEY = "a key for tests that is long enough for anybody"
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without any setting of ours."""
-    vendors = ("DEEPGRAM", "OPENAI", "CARTESIA", "ELEVENLABS", "REPARTEE_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(vendors)}
+    """This process's environment without any setting of ours, but for a store that is forgotten."""
+    ours = ("DEEPGRAM", "OPENAI", "CARTESIA", "ELEVENLABS", "DATABASE_URL", "REPARTEE_")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return others | {"REPARTEE_STORE_FILE": ":memory:"}
 
 
 async def until(seen: Callable[[], object]) -> None:
@@ -106,7 +107,9 @@ async def region(
     warm: bool = True,
 ) -> AsyncIterator[Region]:
     """A worker on a socket of its own, with these settings."""
-    settings = read_settings({"REPARTEE_LATENCY_LOG": os.devnull, **environment})
+    settings = read_settings(
+        {"REPARTEE_LATENCY_LOG": os.devnull, "REPARTEE_STORE_FILE": ":memory:", **environment}
+    )
     app = create_app(WorkerConfig(settings, agent or Agent(instructions="Be kind."), allow_anonymous))
     sockets = open_sockets()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
