@@ -7,7 +7,7 @@ together do it once, and one that is killed leaves it as it was.
 from collections.abc import Iterable
 
 from repartee.errors import StoreError
-from repartee.store.database import Database
+from repartee.store.database import Database, Refused
 from repartee.store.schema import PREFIX, Table
 
 VERSIONS = f'"{PREFIX}schema"'
@@ -34,6 +34,9 @@ def migrate(database: Database, tables: Iterable[Table]) -> None:
         for name, table in known.items():
             _bring_up(database, table, found.get(name, 0))
         database.commit()
+    except Refused as error:
+        database.rollback()
+        raise StoreError(str(error)) from None
     except BaseException:
         database.rollback()
         raise

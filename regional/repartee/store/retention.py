@@ -53,7 +53,13 @@ def _days(part: str, text: str) -> float:
     return days
 
 
-async def expire(store: Store, tables: Iterable[Table], retention: Retention, now: float) -> int:
+async def expire(
+    store: Store,
+    tables: Iterable[Table],
+    retention: Retention,
+    now: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> int:
     """Delete what is too old; returns how many rows. Raises StoreError."""
     gone = 0
     for table in tables:
@@ -62,7 +68,7 @@ async def expire(store: Store, tables: Iterable[Table], retention: Retention, no
             continue
         while count := await store.write(_oldest(table, now - days * DAY_S)):
             gone += count
-            await asyncio.sleep(count / retention.rows_per_s)
+            await sleep(count / retention.rows_per_s)
     return gone
 
 
@@ -83,5 +89,5 @@ async def keep_expiring(
     while True:
         # The store has logged what is wrong, and the next round is soon enough.
         with contextlib.suppress(StoreError):
-            await expire(store, tables, retention, clock())
+            await expire(store, tables, retention, clock(), sleep)
         await sleep(ROUND_S)

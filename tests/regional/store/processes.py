@@ -9,6 +9,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from tests.regional.store.tables import CALLS, TABLES
+
 import repartee.store.migrations
 from repartee.agent.experience import counted
 from repartee.store.database import Database
@@ -16,7 +18,6 @@ from repartee.store.opening import StoreConfig, open_store
 from repartee.store.schema import Table
 from repartee.store.threaded import StoreLimits
 from repartee.store.transitions import keep_counts
-from tests.regional.store.tables import CALLS, TABLES
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 60.0
@@ -95,11 +96,11 @@ async def write_on_a_full_disk(config: StoreConfig) -> None:
     for number in range(200):
         row = {"call_id": f"{number:06}", "started_at": float(number), "words": "x" * 5_000}
         assert store.later(lambda writing, r=row: writing.insert(CALLS, r))  # type: ignore[misc]
-    while store.figures().fault is None:
+    while store.figures().fault is None:  # noqa: ASYNC110 - the store's thread sets it
         await asyncio.sleep(0.01)
     print(store.figures().fault)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    while store.figures().waiting:
+    while store.figures().waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await store.aclose()
 

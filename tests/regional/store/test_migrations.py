@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.regional.store import processes
 
 from repartee.errors import ConfigurationError
 from repartee.store.opening import StoreConfig, open_store
 from repartee.store.schema import Column, Row, Table
 from repartee.store.tables import TABLES as OWN_TABLES
-from tests.regional.store import processes
 
 OLD = Table(
     "calls",
@@ -62,7 +62,7 @@ async def test_each_version_between_is_passed_once(config: StoreConfig) -> None:
 
 async def test_a_new_store_is_like_one_that_was_brought_up(config: StoreConfig) -> None:
     store = await open_store(config, (NEW,))
-    row = {"call_id": "a", "started_at": 5.0, "caller": "+44", "ended": "well", "seconds": 7}
+    row: Row = {"call_id": "a", "started_at": 5.0, "caller": "+44", "ended": "well", "seconds": 7}
     assert await store.write(lambda writing: writing.insert(NEW, row))
     assert await store.read(lambda reading: reading.get(NEW, "a")) == row
     assert await store.erase("+44") == {"calls": 1}
@@ -85,7 +85,9 @@ async def test_a_newer_schema_is_refused_and_left_alone(
     store = await open_store(config, (NEW,))
     await store.write(lambda writing: writing.insert(NEW, {"call_id": "a", "started_at": 1.0}))
     await store.aclose()
-    with pytest.raises(ConfigurationError, match=r"newer version of Repartee \(tables: calls\).*Run the newer"):
+    with pytest.raises(
+        ConfigurationError, match=r"newer version of Repartee \(tables: calls\).*Run the newer"
+    ):
         await open_store(config, known)
     assert [row["call_id"] for row in await rows(config, NEW)] == ["a"]
 
@@ -120,5 +122,3 @@ def test_a_table_that_cannot_be_brought_up_is_no_table() -> None:
         replace(OLD, subject="caller")
     with pytest.raises(ValueError, match="cannot be null"):
         replace(OLD, columns=(Column("call_id", "text"), Column("started_at", "real", null=True)))
-
-

@@ -5,13 +5,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.regional.store import processes
+from tests.regional.store.tables import CALLS, TABLES
 
 from repartee.store.opening import StoreConfig, open_store
 from repartee.store.schema import Row
 from repartee.store.threaded import StoreLimits
 from repartee.store.transitions import load_counts
-from tests.regional.store import processes
-from tests.regional.store.tables import CALLS, TABLES
 
 
 async def test_no_count_is_lost_among_processes(config: StoreConfig) -> None:

@@ -232,4 +232,3 @@ async def test_questions_that_make_no_sense_are_refused(store: Store) -> None:
     await ask(lambda reading: reading.rows(CALLS, {"colour": "red"}))
     await ask(lambda reading: reading.rows(CALLS, by="colour"))
     await ask(lambda reading: reading.rows(CALLS, by="words", since=5.0))
-
