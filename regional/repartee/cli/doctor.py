@@ -21,6 +21,7 @@ from repartee.cli.network_checks import (
     check_region,
     check_task_protection,
 )
+from repartee.cli.store_check import check_store
 from repartee.errors import ConfigurationError
 
 
@@ -75,7 +76,7 @@ async def examine(
         for about, clocks in (await check_providers(settings, served), await check_edge(settings)):
             found += [finding for finding in about if finding.fault or finding.subject not in missing]
             ahead_s += clocks
-        found += await check_task_protection(settings)
+        found += [await check_store(settings), *await check_task_protection(settings)]
     if region_url:
         about, clocks = await check_region(region_url)
         found += about

@@ -20,8 +20,11 @@ class NewerSchema(StoreError):
     """A newer version of this program has been here."""
 
 
-def migrate(database: Database, tables: Iterable[Table]) -> None:
-    """Bring every table to its newest version; rows are kept. Raises StoreError."""
+def migrate(database: Database, tables: Iterable[Table], *, commit: bool = True) -> None:
+    """Bring every table to its newest version; rows are kept. Without ``commit`` it is only tried.
+
+    Raises StoreError.
+    """
     try:
         database.begin_migration(MIGRATION_S)
         database.execute(
@@ -33,7 +36,10 @@ def migrate(database: Database, tables: Iterable[Table]) -> None:
         _refuse_newer(found, known)
         for name, table in known.items():
             _bring_up(database, table, found.get(name, 0))
-        database.commit()
+        if commit:
+            database.commit()
+        else:
+            database.rollback()
     except Refused as error:
         database.rollback()
         raise StoreError(str(error)) from None

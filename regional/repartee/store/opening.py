@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from repartee.errors import ConfigurationError, StoreError
 from repartee.store.database import Database, Opener
+from repartee.store.migrations import migrate
 from repartee.store.schema import Table
 from repartee.store.sqlite import IN_MEMORY, SqliteDatabase, create_private
 from repartee.store.tables import TABLES
@@ -17,6 +18,15 @@ from repartee.store.threaded import StoreLimits, ThreadedStore
 log = logging.getLogger(__name__)
 
 POSTGRESQL = ("postgresql", "postgres")
+
+
+class StoreUnusable(ConfigurationError):
+    """The store cannot be opened: what is wrong, and what to do about it."""
+
+    def __init__(self, told: str, remedy: str) -> None:
+        super().__init__(f"{told} {remedy}")
+        self.told = told
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +42,37 @@ class StoreConfig:
 async def open_store(
     config: StoreConfig, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
 ) -> ThreadedStore:
-    """The store, with its schema up to date. Raises ConfigurationError, which says what is wrong and what to do."""
-    config = config if config.database_url or config.file else _with_own_file(config, environ)
+    """The store, with its schema up to date. Raises StoreUnusable."""
+    config = _placed(config, environ)
     store = ThreadedStore(_opener(config), tables, config.limits)
     try:
         await store.start()
     except StoreError as error:
-        raise ConfigurationError(_advice(config, str(error).rstrip("."))) from None
+        raise _unusable(config, error) from None
     return store
+
+
+def try_store(
+    config: StoreConfig, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
+) -> str:
+    """See whether the store could be opened, and leave its schema as it is; returns where it is. Blocks.
+
+    Raises StoreUnusable.
+    """
+    config = _placed(config, environ)
+    try:
+        database = _opener(config)()
+        try:
+            migrate(database, tables, commit=False)
+        finally:
+            database.close()
+    except StoreError as error:
+        raise _unusable(config, error) from None
+    return _where(config)
+
+
+def _placed(config: StoreConfig, environ: Mapping[str, str]) -> StoreConfig:
+    return config if config.database_url or config.file else _with_own_file(config, environ)
 
 
 def _opener(config: StoreConfig) -> Opener:
@@ -50,9 +83,9 @@ def _opener(config: StoreConfig) -> Opener:
         # Imported only where it is wanted: it is an extra, and takes 70 ms and 13 MB.
         from repartee.store.postgresql import PostgresDatabase
     except ImportError as error:
-        raise ConfigurationError(
-            f"DATABASE_URL is set, but psycopg cannot be imported ({error}). Install it: pip install "
-            "'repartee[postgres]'. Or unset DATABASE_URL to keep things in a SQLite file."
+        raise StoreUnusable(
+            f"DATABASE_URL is set, but psycopg cannot be imported ({error}).",
+            "Install it: pip install 'repartee[postgres]'. Or unset DATABASE_URL to keep things in a SQLite file.",
         ) from None
 
     def connect() -> Database:
@@ -83,16 +116,23 @@ def own_file(environ: Mapping[str, str]) -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "repartee" / "store.sqlite3"
 
 
-def _advice(config: StoreConfig, told: str) -> str:
+def _where(config: StoreConfig) -> str:
+    if not config.database_url:
+        return "memory" if config.file == IN_MEMORY else config.file
+    parts = urlsplit(config.database_url)
+    return f"PostgreSQL ({parts.hostname or 'its default host'}, database {parts.path.lstrip('/') or 'by default'})"
+
+
+def _unusable(config: StoreConfig, error: StoreError) -> StoreUnusable:
+    told = f"The store in {_where(config)} cannot be used: {str(error).rstrip('.')}."
     if config.database_url:
-        parts = urlsplit(config.database_url)
-        where = f"{parts.hostname or 'its default host'}, database {parts.path.lstrip('/') or 'by default'}"
-        return (
-            f"The store in PostgreSQL ({where}) cannot be used: {told}. Check DATABASE_URL (postgresql://"
-            "user:password@host:5432/database, special characters in it written as %XX), that the database exists, "
-            "and that this user may create tables in it."
+        return StoreUnusable(
+            told,
+            "Check DATABASE_URL (postgresql://user:password@host:5432/database, special characters in it written as "
+            "%XX), that the database exists, and that this user may create tables in it.",
         )
-    return (
-        f"The store in {config.file} cannot be used: {told}. See that its folder can be written and has room. A file "
-        "that is damaged or no store: move it away, and a new one is made. Another place: REPARTEE_STORE_FILE."
+    return StoreUnusable(
+        told,
+        "See that its folder can be written and has room. A file that is damaged or no store: move it away, and a "
+        "new one is made. Another place: REPARTEE_STORE_FILE.",
     )

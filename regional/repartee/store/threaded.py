@@ -177,13 +177,16 @@ class ThreadedStore:
 
     def _run(self) -> None:
         retry_s = RETRY_S
+        is_last = False
         while batch := self._next():
             try:
                 self._transact(batch)
             except Exception as error:
                 self._has_failed(batch, error)
-                if not self._pause(retry_s):
+                if is_last:
                     break
+                # A store that closes tries once more, at once.
+                is_last = not self._pause(retry_s)
                 retry_s = min(retry_s * 2, MAX_RETRY_S)
             else:
                 retry_s = RETRY_S

@@ -28,10 +28,32 @@ KEYS = {"DEEPGRAM_API_KEY": "a", "OPENAI_API_KEY": "b", "CARTESIA_API_KEY": "c"}
         ({}, ["--allow-anonymous"], "Not set: DEEPGRAM_API_KEY, OPENAI_API_KEY, CARTESIA_API_KEY"),
         ({**KEYS, "REPARTEE_STT": "x", "REPARTEE_MAX_CALLS": "y"}, [], "REPARTEE_MAX_CALLS"),
         (KEYS, [], "REPARTEE_TICKET_KEY is not set"),
+        (
+            {**KEYS, "DATABASE_URL": "mysql://u:secret@host/d"},
+            [],
+            "DATABASE_URL: must begin with postgresql://",
+        ),
+        ({**KEYS, "DATABASE_URL": "postgresql://[u:secret"}, [], "DATABASE_URL: is no address"),
+        (
+            {**KEYS, "REPARTEE_STORE_KEEP_DAYS": "calls=soon"},
+            [],
+            "REPARTEE_STORE_KEEP_DAYS: there is no table",
+        ),
+        ({**KEYS, "REPARTEE_STORE_KEEP_DAYS": "transitions=soon"}, [], "days from 0 to 36500"),
         (KEYS, ["--allow-anonymous", "--host", "0.0.0.0"], "on loopback only, not on 0.0.0.0"),
         (KEYS, ["--allow-anonymous", "--agent", "no_such_module:agent"], "no_such_module"),
     ],
-    ids=["keys", "settings", "ticket key", "anonymous", "agent"],
+    ids=[
+        "keys",
+        "settings",
+        "ticket key",
+        "another database",
+        "no address",
+        "no table",
+        "no days",
+        "anonymous",
+        "agent",
+    ],
 )
 def test_a_users_mistake_is_told_in_words(
     environment: dict[str, str],
@@ -46,7 +68,9 @@ def test_a_users_mistake_is_told_in_words(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    assert told in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "secret" not in shown
 
 
 def test_a_port_that_is_taken_is_told_in_words() -> None:
@@ -57,6 +81,26 @@ def test_a_port_that_is_taken_is_told_in_words() -> None:
     assert f"Cannot listen on 127.0.0.1:{port}" in ended.stderr
     assert "--port" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("REPARTEE_STORE_FILE", "/proc/store.sqlite3", "The store in /proc/store.sqlite3 cannot be used"),
+        (
+            "DATABASE_URL",
+            "postgresql://u:secret@127.0.0.1:9/d",
+            "The store in PostgreSQL (127.0.0.1, database d)",
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_words(name: str, value: str, told: str, workers: str) -> None:
+    arguments = ("--allow-anonymous", "--port", "0", "--workers", workers)
+    ended = run_region({**KEYS, name: value}, *arguments)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr and "secret" not in ended.stderr
 
 
 async def refused(url: str) -> int:

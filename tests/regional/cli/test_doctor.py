@@ -89,6 +89,14 @@ def written(folder: Path, rest: str = "") -> str:
     return str(file)
 
 
+async def test_a_store_that_cannot_be_used(providers: dict[str, str], tmp_path: Path, port: int) -> None:
+    (path := tmp_path / "store.sqlite3").write_text("no database " * 100)
+    found = await faults(providers | {"REPARTEE_STORE_FILE": str(path)}, port)
+    assert found.keys() == {"store"}
+    assert "not a database" in found["store"].told
+    assert "REPARTEE_STORE_FILE" in found["store"].remedy
+
+
 def test_a_speech_to_speech_agent_needs_openais_key_alone(
     providers: dict[str, str], tmp_path: Path, port: int
 ) -> None:

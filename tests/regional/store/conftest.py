@@ -1,27 +1,16 @@
 """The stores that the tests run against."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.regional.store.cluster import Cluster, cluster, programs
+from tests.regional.store.cluster import Cluster
 from tests.regional.store.fake import FakeStore
 from tests.regional.store.tables import TABLES
 
 from repartee.store.interfaces import Store
 from repartee.store.opening import StoreConfig, open_store
 from repartee.store.threaded import StoreLimits
-
-NO_POSTGRESQL = "PostgreSQL is not installed (apt-get install postgresql)"
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Cluster]:
-    """A server for this run."""
-    if programs() is None:
-        pytest.skip(NO_POSTGRESQL)
-    with cluster() as running:
-        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -213,6 +213,18 @@ async def test_a_store_that_closes_writes_what_waits(tmp_path: Path) -> None:
     database.close()
 
 
+async def test_a_store_that_closes_tries_what_failed_once_more(tmp_path: Path) -> None:
+    async with troubled(tmp_path) as (store, hostile):
+        hostile.fault = StoreError("a long outage")
+        store.later(inserting(1))
+        await until(lambda: hostile.opened > 3)
+        hostile.fault = None
+        await store.aclose()
+        assert store.figures().waiting == 0
+    async with troubled(tmp_path) as (store, _):
+        assert await store.read(all_ids) == ["001"]
+
+
 async def test_a_store_whose_database_hangs_closes_in_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
