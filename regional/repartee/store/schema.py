@@ -54,7 +54,8 @@ class Table:
 
     ``time`` is the column of wall-clock seconds that rows are ordered and expire by; ``subject`` names the column of
     the caller, by which rows are erased. ``kept_days``: rows that are older go, unless the settings say otherwise;
-    None: they stay. ``changes`` are further statements for a version, in SQL that both databases take.
+    None: they stay. ``changes`` are further statements for a version, in SQL that both databases take. A version only
+    adds: while it is rolled out, workers of the one before it go on.
     """
 
     name: str

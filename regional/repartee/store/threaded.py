@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from repartee.errors import StoreError
 from repartee.store.database import Conflict, Database, Opener, SqlTransaction
 from repartee.store.interfaces import Reading, StoreFigures, Writing
-from repartee.store.migrations import migrate
+from repartee.store.migrations import NewerSchema, migrate
 from repartee.store.schema import Table
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class ThreadedStore:
         self._changed = threading.Condition()
         self._database: Database | None = None
         self._closing = False
+        self._was_open = False
         self._dropped = 0
         self._dropped_in_row = 0
         self._fault: str | None = None
@@ -169,10 +170,16 @@ class ThreadedStore:
             database = self._opener()
             try:
                 migrate(database, self._tables)
+            except NewerSchema:
+                # A newer version has joined since the start: it has only added to what this one uses.
+                if not self._was_open:
+                    database.close()
+                    raise
             except BaseException:
                 database.close()
                 raise
             self._database = database
+            self._was_open = True
         return self._database
 
     def _run(self) -> None:
@@ -243,7 +250,9 @@ class ThreadedStore:
             database.rollback()
             raise
         if any(entry.scrub for entry in batch):
-            database.scrub()
+            # What is committed is done, whether or not this succeeds; the next who can will see to it.
+            with contextlib.suppress(StoreError):
+                database.scrub()
 
     def _do(self, database: Database, entry: _Entry) -> None:
         """One job; its own fault undoes what it did and nothing else."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.regional.store import processes
 
-from repartee.errors import ConfigurationError
+from repartee.errors import ConfigurationError, StoreError
+from repartee.store.interfaces import Writing
 from repartee.store.opening import StoreConfig, open_store
 from repartee.store.schema import Column, Row, Table
 from repartee.store.tables import TABLES as OWN_TABLES
@@ -90,6 +91,22 @@ async def test_a_newer_schema_is_refused_and_left_alone(
     ):
         await open_store(config, known)
     assert [row["call_id"] for row in await rows(config, NEW)] == ["a"]
+
+
+async def test_a_worker_goes_on_while_a_newer_version_is_rolled_out(config: StoreConfig) -> None:
+    row: Row = {"call_id": "z", "started_at": 9.0}
+    worker = await open_store(config, (OLD,))
+    await (await open_store(config, (NEW,))).aclose()
+    assert await worker.write(lambda writing: writing.insert(OLD, row))
+
+    def fail(writing: Writing) -> None:
+        raise StoreError("the connection is lost")
+
+    with pytest.raises(StoreError, match="lost"):
+        await worker.write(fail)
+    assert await worker.read(lambda reading: reading.get(OLD, "z")) == row
+    await worker.aclose()
+    assert [found["ended"] for found in await rows(config, NEW)] == ["it's unknown"]
 
 
 async def test_processes_that_start_together_migrate_once(config: StoreConfig) -> None:
