@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -139,13 +138,11 @@ async def test_a_database_that_hangs_makes_nobody_wait(tmp_path: Path) -> None:
     async with troubled(tmp_path, queue=10_000) as (store, hostile):
         hostile.reached.clear()
         hostile.free.clear()
-        started = time.thread_time()
         for number in range(1_000):
-            store.later(inserting(number))
-        took_s = time.thread_time() - started
+            assert store.later(inserting(number))
         await until(hostile.reached.is_set)
+        # All were taken, and this task has gone on, while the database has not answered once.
         assert store.figures().waiting == 1_000
-        assert took_s < 0.1  # processor time: 100 µs each
         hostile.free.set()
         assert len(await store.read(all_ids)) == 1_000
 
