@@ -223,7 +223,7 @@ class Toolbox:
         return self._experience.expected_ms(name)
 
     def close(self) -> Sequence[Transition]:
-        """The call is over, and its tasks are. Returns what it teaches, for ExperienceStore.
+        """The call is over, and its tasks are. Returns what it teaches, for the store.
 
         The process's own Experience knows it already.
         """
