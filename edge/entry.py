@@ -17,7 +17,7 @@ from workers import Response, WorkerEntrypoint, fetch
 
 import repartee_edge.lean_jwt  # noqa: F401
 from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
-from repartee_edge.failover import CALLER_STATUSES, Fault
+from repartee_edge.failover import Fault, is_callers
 from repartee_edge.health import (
     Report,
     report_from_words,
@@ -93,7 +93,7 @@ class Default(WorkerEntrypoint):
             region = attempt.ranked.region
             ticket = router.ticket(region, action.identity, time.time())
             answer = await _ask(region, target, [*headers, (TICKET_HEADER, ticket)])
-            if answer.status in CALLER_STATUSES:
+            if is_callers(answer.status):
                 raise CallerAtFault(region.name, answer)
             if answer.status != 101:
                 fault = Fault(region.name, "status", answer.status, _retry_after_s(answer))

@@ -52,6 +52,9 @@ class NoRegion(Exception):
 class Connector(Generic[Connection]):
     """Connects a caller to the first of its regions that answers.
 
+    A region that answers with a server error is left alone afterwards only if another one takes the same request:
+    what brings an error everywhere may be the request's doing, and must not cost anybody else their regions.
+
     ``dial(attempt)`` opens a connection or raises DialFailed or CallerAtFault; cancelled, also by its deadline, it
     closes what it opened. ``discard`` closes a connection that came too late, because another region was quicker.
     """
@@ -101,6 +104,9 @@ class Connector(Generic[Connection]):
                         raise
                     self._breaker.succeeded(name)
                     slower = self._outrun(attempt, tasks.values())
+                    for fault in attempts.faults:
+                        if fault.is_doubtful:
+                            self._breaker.failed(fault.region, self._clock())
                     return attempt.ranked, connection, (*attempts.faults, *slower)
         finally:
             for task in tasks:
@@ -132,6 +138,8 @@ class Connector(Generic[Connection]):
     def _record(self, fault: Fault) -> None:
         if fault.status in FULL_STATUSES:
             self._breaker.full(fault.region, self._clock(), fault.retry_after_s)
+        elif fault.is_doubtful:
+            self._breaker.abandoned(fault.region)
         else:
             self._breaker.failed(fault.region, self._clock())
 

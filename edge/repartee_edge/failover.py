@@ -33,9 +33,9 @@ class FailoverPolicy:
 
 # A region that answers one of these is alive but takes no call now.
 FULL_STATUSES = frozenset((503,))
-# These say that the request is wrong, or that its sender has too many calls: that is no fault of a region's, and no
-# other region would answer differently.
-CALLER_STATUSES = frozenset((400, 403, 405, 408, 413, 414, 415, 421, 422, 426, 429, 431, 501))
+# The client errors in which a client has no part, for the edge alone chooses what they are about: the ticket (401),
+# path and method (404, 405, 410), proxies on the way (407), the pace (408, 425) and the host (421).
+REGION_STATUSES = frozenset((401, 404, 405, 407, 408, 410, 421, 425))
 FAULT_WORDS = {
     "timeout": "did not answer in time",
     "slow": "was slower than the next region",
@@ -45,6 +45,11 @@ FAULT_WORDS = {
 }
 
 DEFAULT_POLICY = FailoverPolicy()
+
+
+def is_callers(status: int) -> bool:
+    """Whether an answer is about the request or its sender: no region is at fault, and no other is asked."""
+    return 400 <= status < 500 and status not in REGION_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,11 @@ class Fault:
     kind: str
     status: int | None = None
     retry_after_s: float | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """A server error: the region fails, or the request is one that no region can stand."""
+        return self.status is not None and self.status >= 500 and self.status not in FULL_STATUSES
 
     def words(self) -> str:
         if self.kind == "status":

@@ -168,7 +168,7 @@ class Breaker:
         self._records.pop(region, None)
 
     def failed(self, region: str, now: float) -> None:
-        """A hang, a refusal, a redirect, a 401 or a 5xx."""
+        """A hang, a refusal, a redirect, a 401, or a server error where another region gave none."""
         record = self._records.setdefault(region, _Record())
         record.failures += 1
         record.full = False

@@ -72,7 +72,8 @@ class FakeRegion:
             await self.server.wait_closed()
 
     async def _request(self, _connection: ServerConnection, request: Request) -> Response | None:
-        self.handshakes.append(request)
+        if "upgrade" in request.headers:
+            self.handshakes.append(request)
         if request.path.startswith("/page/") or request.path == "/":
             if "if-none-match" in request.headers:
                 return Response(304, "Not Modified", Headers({"etag": request.headers["if-none-match"]}))

@@ -100,3 +100,21 @@ async def test_a_caller_who_leaves_cancels_the_dials() -> None:
         await search
     await cancellations()
     assert sorted(dials.cancelled) == ["r0", "r1"]
+
+
+async def test_a_server_error_counts_against_a_region_once_another_takes_the_same_request() -> None:
+    dials = Dials(r0="500", r1="502")
+    with pytest.raises(NoRegion):
+        await dials.connector().connect(ranked(1, 1))
+    assert repr(dials.breaker) == "<Breaker closed>"
+    dials.behaviours["r1"] = "ok"
+    await dials.connector().connect(ranked(1, 1))
+    assert repr(dials.breaker) == "<Breaker r0: 1 failed>"
+
+
+async def test_a_region_that_failed_before_may_be_tried_by_the_next_after_a_server_error() -> None:
+    dials = Dials(r0="500")
+    dials.breaker.failed("r0", -60.0)
+    with pytest.raises(NoRegion):
+        await dials.connector().connect(ranked(1))
+    assert dials.breaker.allows("r0", 0.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repartee_edge.failover import Attempts, FailoverPolicy, Fault
+from repartee_edge.failover import Attempts, FailoverPolicy, Fault, is_callers
 from repartee_edge.geo import Point
 from repartee_edge.placement import Ranked
 from repartee_edge.regions import Region
@@ -69,3 +69,14 @@ def test_every_region_is_tried_at_most_once_in_order_and_never_more_than_two_at_
             attempts.failed(Fault(running.pop(0), "timeout"))
         assert attempts.running == len(running) <= 2
     assert tried == [f"r{i}" for i in range(len(tried))]
+
+
+def test_a_client_error_is_the_callers_unless_no_client_has_a_part_in_it() -> None:
+    regions = {401, 404, 405, 407, 408, 410, 421, 425}
+    assert {status for status in range(100, 600) if is_callers(status)} == set(range(400, 500)) - regions
+
+
+def test_a_server_error_is_doubtful_and_a_full_region_is_not() -> None:
+    doubtful = {status for status in range(100, 600) if Fault("a", "status", status).is_doubtful}
+    assert doubtful == set(range(500, 600)) - {503}
+    assert not Fault("a", "timeout").is_doubtful

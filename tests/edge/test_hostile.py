@@ -113,7 +113,9 @@ async def test_a_long_header_is_refused_before_any_region_is_asked(
         assert (await http.post("/v1/voice/session")).status_code == 200
 
 
-@pytest.mark.parametrize("status", ["400", "403", "413", "421", "429", "431", "501"])
+@pytest.mark.parametrize(
+    "status", ["400", "402", "403", "406", "409", "411", "413", "422", "426", "429", "431", "451"]
+)
 async def test_a_clients_fault_counts_against_no_region(
     start_region: StartRegion, start_edge: StartEdge, status: str
 ) -> None:
@@ -124,6 +126,43 @@ async def test_a_clients_fault_counts_against_no_region(
     async with httpx.AsyncClient(base_url=f"http://{edge}", headers=BEARER, timeout=DEADLINE_S) as http:
         assert (await http.get("/readyz")).json()["regions_up"] == ["near", "far"]
         assert (await http.post("/v1/voice/session")).json()["region"] == "near"
+
+
+async def test_a_request_that_every_region_fails_at_takes_no_region_from_others(
+    start_region: StartRegion, start_edge: StartEdge
+) -> None:
+    near, far = await start_region("near", "500"), await start_region("far", "502")
+    edge = await start_edge(edge_env(near, far))
+    for _ in range(3):
+        assert await refused(edge) == 503
+    assert len(near.handshakes) == len(far.handshakes) == 3
+    near.behaviour = far.behaviour = "echo"
+    async with talking(edge):
+        assert len(near.connections) == 1
+
+
+@pytest.mark.parametrize(
+    "status", ["401", "404", "405", "407", "408", "410", "421", "425", "500", "501", "307"]
+)
+async def test_a_region_at_fault_is_passed_over_and_left_alone(
+    start_region: StartRegion, start_edge: StartEdge, status: str
+) -> None:
+    near, far = await start_region("near", status), await start_region("far")
+    edge = await start_edge(edge_env(near, far))
+    for _ in range(2):
+        async with talking(edge):
+            pass
+    assert (len(near.handshakes), len(far.handshakes)) == (1, 2)
+
+
+async def test_a_path_in_another_spelling_reaches_a_region_as_it_is_written_here(
+    start_region: StartRegion, start_selfhosted: StartEdge
+) -> None:
+    region = await start_region("near")
+    edge = await start_selfhosted(edge_env(region))
+    async with connect(f"ws://{edge}/%761/voice%2Fsession?model=a%20b", additional_headers=BEARER) as ws:
+        await ws.recv()
+    assert [shake.path for shake in region.handshakes] == ["/v1/voice/session?model=a%20b"]
 
 
 async def test_one_browser_token_gets_two_calls_in_all_regions_together(

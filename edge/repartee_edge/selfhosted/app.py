@@ -148,7 +148,8 @@ class Edge:
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in websocket.headers.raw
         )
         query = websocket.scope["query_string"].decode("latin-1")
-        target = websocket.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        # The path as the router read it: in another spelling, what stands before a region might not know it.
+        target = websocket.scope["path"] + (f"?{query}" if query else "")
 
         async def dial(attempt: Attempt) -> Upstream:
             ticket = self._router.ticket(attempt.ranked.region, decision.identity, time.time())

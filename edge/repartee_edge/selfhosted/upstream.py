@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import h11
 
 from repartee_edge.connecting import CallerAtFault, DialFailed
-from repartee_edge.failover import CALLER_STATUSES, Fault
+from repartee_edge.failover import Fault, is_callers
 from repartee_edge.regions import Region
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -81,7 +81,7 @@ class _Handshake(asyncio.Protocol):
         match event:
             case h11.InformationalResponse(status_code=101):
                 self._switched(event)
-            case h11.Response() if event.status_code in CALLER_STATUSES:
+            case h11.Response() if is_callers(event.status_code):
                 self._refusal = event
             case h11.Response():
                 self._fail(Fault(self._region, "status", event.status_code, _retry_after_s(event)))
