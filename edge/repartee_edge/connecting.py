@@ -97,7 +97,10 @@ class Connector(Generic[Connection]):
                         connection = task.result()
                     except DialFailed as failure:
                         attempts.failed(failure.fault)
-                        self._record(failure.fault)
+                        if failure.fault.is_doubtful:
+                            self._breaker.abandoned(name)
+                        else:
+                            self._record(failure.fault)
                         continue
                     except CallerAtFault:
                         self._breaker.succeeded(name)
@@ -106,7 +109,7 @@ class Connector(Generic[Connection]):
                     slower = self._outrun(attempt, tasks.values())
                     for fault in attempts.faults:
                         if fault.is_doubtful:
-                            self._breaker.failed(fault.region, self._clock())
+                            self._record(fault)
                     return attempt.ranked, connection, (*attempts.faults, *slower)
         finally:
             for task in tasks:
@@ -138,8 +141,6 @@ class Connector(Generic[Connection]):
     def _record(self, fault: Fault) -> None:
         if fault.status in FULL_STATUSES:
             self._breaker.full(fault.region, self._clock(), fault.retry_after_s)
-        elif fault.is_doubtful:
-            self._breaker.abandoned(fault.region)
         else:
             self._breaker.failed(fault.region, self._clock())
 

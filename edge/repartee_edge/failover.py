@@ -72,8 +72,8 @@ class Fault:
 
     @property
     def is_doubtful(self) -> bool:
-        """A server error: the region fails, or the request is one that no region can stand."""
-        return self.status is not None and self.status >= 500 and self.status not in FULL_STATUSES
+        """A server error: the region fails or is full, or the request asks for what no region can give."""
+        return self.status is not None and self.status >= 500
 
     def words(self) -> str:
         if self.kind == "status":

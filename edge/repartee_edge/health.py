@@ -176,7 +176,7 @@ class Breaker:
         record.closed_until, record.probing_until = now + pause, 0.0
 
     def full(self, region: str, now: float, retry_after_s: float | None) -> None:
-        """A 503: the region lives but takes no call now; left alone as long as it asked, a few seconds at most."""
+        """A 503 where another region gave none: left alone as long as it asked, a few seconds at most."""
         record = self._records.setdefault(region, _Record())
         record.full = True
         pause = min(FULL_PAUSE_LONGEST_S, max(0.0, retry_after_s if retry_after_s is not None else 1.0))

@@ -63,10 +63,14 @@ class Decision:
 
 
 class Router:
-    """The edge's decisions for one table, with what this process or isolate has learnt about the regions."""
+    """The edge's decisions for one table, with what this process or isolate has learnt about the regions.
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    ``asks_regions``: the edge asks them by itself, so one that it knows nothing of is none it could send a call to.
+    """
+
+    def __init__(self, settings: EdgeSettings, *, asks_regions: bool = False) -> None:
         self.settings = settings
+        self._asks_regions = asks_regions
         self.breaker = Breaker()
         self.statuses: Mapping[str, RegionStatus] = {}
 
@@ -184,9 +188,16 @@ class Router:
         return place(request.caller, self.settings.table, statuses, key=key)
 
     def _ready(self, tick: float) -> Reply:
-        names = [region.name for region in self.settings.table.enabled]
-        up = [name for name, s in effective(names, self.statuses, self.breaker, tick).items() if s.up]
-        return Reply(200 if up else 503, {"status": "ready" if up else "no region is up", "regions_up": up})
+        """Ready is an edge that has a region to send a call to, be it full at the moment."""
+        names = [region.name for region in self.settings.table.enabled if not region.draining]
+        up = [
+            name
+            for name, status in effective(names, self.statuses, self.breaker, tick).items()
+            if status.up and status.admitting and not status.draining
+            if not self._asks_regions or status.reported_at is not None
+        ]
+        words = "ready" if up else "no region takes calls"
+        return Reply(200 if up else 503, {"status": words, "regions_up": up})
 
     def _regions(self, tick: float) -> Reply:
         table = self.settings.table

@@ -31,6 +31,7 @@ SETTING_NAMES = (
     "REPARTEE_CALLS_PER_KEY",
     "REPARTEE_CALLS_PER_TOKEN",
     "REPARTEE_EDGE_DRAIN_S",
+    "REPARTEE_EDGE_PROBE_S",
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class EdgeSettings:
     calls_per_key: int = 500
     calls_per_token: int = 2
     drain_s: int = 30
+    probe_s: int = 2
 
     @property
     def own_machine_only(self) -> bool:
@@ -93,6 +95,7 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
     calls_per_key = _whole(env, "REPARTEE_CALLS_PER_KEY", 500, 1, 1_000_000, faults)
     calls_per_token = _whole(env, "REPARTEE_CALLS_PER_TOKEN", 2, 1, 1_000_000, faults)
     drain_s = _whole(env, "REPARTEE_EDGE_DRAIN_S", 30, 0, 3600, faults)
+    probe_s = _whole(env, "REPARTEE_EDGE_PROBE_S", 2, 1, 60, faults)
     if faults or table is None or ticket_keys is None:
         raise SettingsError(faults)
     return EdgeSettings(
@@ -108,6 +111,7 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
         calls_per_key=calls_per_key,
         calls_per_token=calls_per_token,
         drain_s=drain_s,
+        probe_s=probe_s,
     )
 
 

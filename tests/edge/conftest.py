@@ -43,6 +43,7 @@ class FakeRegion:
     name: str
     behaviour: str = "echo"
     port: int = 0
+    readyz: tuple[int, str] = (200, "ok")
     handshakes: list[Request] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,7 +82,8 @@ class FakeRegion:
                 200, "OK", Headers({"content-type": "text/html"}), f"page of {self.name}".encode()
             )
         if request.path in ("/healthz", "/readyz"):
-            return Response(200, "OK", Headers({"connection": "close"}), b"ok")
+            status, text = self.readyz
+            return Response(status, "so", Headers({"connection": "close"}), text.encode())
         if self.behaviour == "hang":
             await self.released.wait()
         if self.behaviour.isdigit():

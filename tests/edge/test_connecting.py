@@ -82,7 +82,7 @@ async def test_nothing_acceptable_names_every_fault_and_when_to_come_back() -> N
     why = [(fault.region, fault.status or fault.kind) for fault in refused.value.faults]
     assert why == [("r0", 503), ("r1", 401), ("r2", "timeout")]
     assert refused.value.retry_after_s == 2
-    assert dials.breaker.says_full("r0") and not dials.breaker.says_full("r1")
+    assert repr(dials.breaker) == "<Breaker r1: 1 failed, r2: 1 failed>"
 
 
 async def test_no_regions_at_all_is_an_answer_too() -> None:
@@ -103,13 +103,14 @@ async def test_a_caller_who_leaves_cancels_the_dials() -> None:
 
 
 async def test_a_server_error_counts_against_a_region_once_another_takes_the_same_request() -> None:
-    dials = Dials(r0="500", r1="502")
+    dials = Dials(r0="500", r1="503", r2="502")
     with pytest.raises(NoRegion):
-        await dials.connector().connect(ranked(1, 1))
+        await dials.connector().connect(ranked(1, 1, 1))
     assert repr(dials.breaker) == "<Breaker closed>"
-    dials.behaviours["r1"] = "ok"
-    await dials.connector().connect(ranked(1, 1))
-    assert repr(dials.breaker) == "<Breaker r0: 1 failed>"
+    dials.behaviours["r2"] = "ok"
+    await dials.connector().connect(ranked(1, 1, 1))
+    assert repr(dials.breaker) == "<Breaker r0: 1 failed, r1: 0 failed>"
+    assert dials.breaker.says_full("r1") and not dials.breaker.says_full("r0")
 
 
 async def test_a_region_that_failed_before_may_be_tried_by_the_next_after_a_server_error() -> None:

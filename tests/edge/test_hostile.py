@@ -131,7 +131,7 @@ async def test_a_clients_fault_counts_against_no_region(
 async def test_a_request_that_every_region_fails_at_takes_no_region_from_others(
     start_region: StartRegion, start_edge: StartEdge
 ) -> None:
-    near, far = await start_region("near", "500"), await start_region("far", "502")
+    near, far = await start_region("near", "500"), await start_region("far", "503")
     edge = await start_edge(edge_env(near, far))
     for _ in range(3):
         assert await refused(edge) == 503
@@ -142,7 +142,7 @@ async def test_a_request_that_every_region_fails_at_takes_no_region_from_others(
 
 
 @pytest.mark.parametrize(
-    "status", ["401", "404", "405", "407", "408", "410", "421", "425", "500", "501", "307"]
+    "status", ["401", "404", "405", "407", "408", "410", "421", "425", "500", "501", "503", "307"]
 )
 async def test_a_region_at_fault_is_passed_over_and_left_alone(
     start_region: StartRegion, start_edge: StartEdge, status: str

@@ -162,7 +162,7 @@ def test_what_failed_before_is_tried_last_and_listed_as_down(router: Router) -> 
     }
     router.breaker.failed("us-east", 1.0)
     assert router.decide(request("GET", "/readyz"), NOW, 1.5).action == Reply(
-        503, {"status": "no region is up", "regions_up": []}
+        503, {"status": "no region takes calls", "regions_up": []}
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import websockets
 from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartEdge, StartRegion, edge_env
-from tests.promptness import DEADLINE_S
+from tests.promptness import DEADLINE_S, measured
 from websockets.asyncio.client import connect
 
 from repartee_edge import tickets
@@ -139,13 +139,12 @@ async def test_a_region_that_fails_is_passed_over(
 ) -> None:
     first, second = await start_region("first", behaviour), await start_region("second")
     edge = await start_edge(edge_env(first, second))
-    started = time.perf_counter()
+    machine, started = measured(), time.perf_counter()
     assert await region_of(edge) == "second"
     first_call_s = time.perf_counter() - started
-    assert first_call_s < 0.8 + 0.2
-    started = time.perf_counter()
     assert await region_of(edge) == "second"
-    assert time.perf_counter() - started < min(0.1, first_call_s + 0.05), "the second caller paid again"
+    assert len(first.handshakes) <= 1, "the second caller paid again"
+    machine.promise(first_call_s < 0.8 + 0.2, f"the first caller got through after {first_call_s:.2f} s")
 
 
 async def test_past_five_regions_that_fail_each_in_its_own_way(

@@ -29,6 +29,7 @@ def test_every_wrong_setting_is_named_and_no_secret_is_shown() -> None:
         "REPARTEE_CALLS_PER_KEY": "none",
         "REPARTEE_CALLS_PER_TOKEN": "0",
         "REPARTEE_EDGE_DRAIN_S": "1.5",
+        "REPARTEE_EDGE_PROBE_S": "0",
     }
     assert set(wrong) == set(SETTING_NAMES)
     with pytest.raises(SettingsError) as refused:

@@ -4,11 +4,13 @@
 frames through. Must not decide anything: that is the router's.
 """
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,7 +22,7 @@ from starlette.websockets import WebSocket
 
 from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
 from repartee_edge.failover import Attempt, FailoverPolicy, Fault
-from repartee_edge.health import Breaker, Report, summarise
+from repartee_edge.health import UNKNOWN, Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
 from repartee_edge.replies import Reply, error
@@ -28,6 +30,7 @@ from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, fo
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
+from repartee_edge.selfhosted.probes import Probes
 from repartee_edge.selfhosted.tunnel import Tunnel, tunnel_of
 from repartee_edge.selfhosted.upstream import Dialler, Refusal, Upstream
 from repartee_edge.settings import EdgeSettings
@@ -64,7 +67,10 @@ class Edge:
     def __init__(self, settings: EdgeSettings, locator: Locator) -> None:
         self._settings = settings
         self._locator = locator
-        self._router = Router(settings)
+        self._router = Router(settings, asks_regions=True)
+        self._probes = Probes(
+            settings.table.enabled, settings.probe_s, lambda: self._summarise(time.monotonic())
+        )
         self._limiter = RateLimiter({"key": settings.rate_per_key, "ip": settings.rate_per_ip})
         self._dialler = Dialler()
         self._reports: dict[str, Report] = {}
@@ -76,13 +82,27 @@ class Edge:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Opens what the edge holds open while it serves."""
-        async with httpx.AsyncClient(
-            timeout=PAGE_TIMEOUT_S, follow_redirects=False, trust_env=False
-        ) as pages:
+        """Opens what the edge holds open while it serves, and asks the regions once before it does."""
+        async with (
+            self._asking(),
+            httpx.AsyncClient(timeout=PAGE_TIMEOUT_S, follow_redirects=False, trust_env=False) as pages,
+        ):
             self._pages = pages
             yield
         self._locator.close()
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        known = asyncio.Event()
+        asking = asyncio.create_task(self._probes.run(known))
+        waiting = asyncio.create_task(known.wait())
+        try:
+            await asyncio.wait((asking, waiting), return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            waiting.cancel()
+            asking.cancel()
+            await asyncio.gather(asking, waiting, return_exceptions=True)
 
     async def http(self, request: Request) -> Response:
         """Every request that is not a WebSocket handshake."""
@@ -210,13 +230,17 @@ class Edge:
         key = f"{stored.report.region}/{stored.instance}"
         self._reports.pop(key, None)
         self._reports[key] = stored.report
+        self._probes.heard_of(stored.report.region)
         while len(self._reports) > MAX_REPORTS:
             self._reports.pop(next(iter(self._reports)))
         self._summarise(time.monotonic())
 
     def _summarise(self, tick: float) -> None:
         self._summarised_at = tick
-        self._router.statuses = summarise(self._reports.values(), time.time())
+        found = summarise([*self._reports.values(), *self._probes.reports], time.time())
+        for name in self._probes.down:
+            found[name] = replace(found.get(name, UNKNOWN), up=False)
+        self._router.statuses = found
 
 
 def create_app(settings: EdgeSettings, mmdb: Path | None = None) -> Starlette:

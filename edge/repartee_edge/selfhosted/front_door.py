@@ -16,6 +16,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from repartee_edge.selfhosted.heads import DoorLimits, Fault, HeadMeter, HeadTooLarge
+from repartee_edge.selfhosted.refusals import Refusals
 
 LINGER_S = 2.0
 """How long a refused client may go on sending, unread, so that it reads its answer before the connection is reset."""
@@ -32,6 +33,9 @@ BAD_HANDSHAKE = Fault(
 )
 
 logger = logging.getLogger(__name__)
+# uvicorn warns of each request that it cannot read; ``Refusals`` does so at a bounded rate. Its errors are logged.
+_uvicorn_errors = logging.getLogger("uvicorn.error.connection")
+_uvicorn_errors.setLevel(logging.ERROR)
 
 
 class Room:
@@ -39,6 +43,7 @@ class Room:
 
     def __init__(self, limits: DoorLimits) -> None:
         self.limits = limits
+        self.refusals = Refusals()
         self._connections: dict[FrontDoor, None] = {}
         self._was_full = False
 
@@ -110,6 +115,7 @@ class FrontDoor(H11Protocol):
 
     def __init__(self, *, room: Room, **given: Any) -> None:
         super().__init__(**given)
+        self.logger = _uvicorn_errors
         self.conn = _CheckedConnection(room.limits)
         self._room = room
         self._limits = room.limits
@@ -242,6 +248,7 @@ class FrontDoor(H11Protocol):
 
     def _refuse(self, fault: Fault) -> None:
         """Say why and close, in a way that lets a client that is still sending read it."""
+        self._room.refusals.add(fault.code, self.loop)
         self._is_done = True
         self._held.clear()
         self._unset_keepalive_if_required()

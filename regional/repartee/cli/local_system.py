@@ -95,7 +95,7 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
             _region_part(str(region["name"]), options.port + 1 + n, options, shared)
             for n, region in enumerate(regions)
         ),
-        Part("edge", edge_command, options.port, "/healthz", env=shared),
+        Part("edge", edge_command, options.port, env=shared),
     )
     stages = (front,) if set(NEEDED) <= set(real) else (_standins(standins_port, options.profile), front)
     return LocalSystem(
