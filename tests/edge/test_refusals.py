@@ -1,10 +1,12 @@
 """Refused requests in the log: never a line each, and never none."""
 
 import asyncio
+import logging.config
 from typing import cast
 
 import pytest
 from tests.edge.test_front_door import GET, Clock, served, statuses
+from uvicorn.config import LOGGING_CONFIG
 
 from repartee_edge.selfhosted.refusals import Refusals
 
@@ -12,6 +14,7 @@ from repartee_edge.selfhosted.refusals import Refusals
 async def test_refused_requests_are_logged_at_once_and_then_as_figures(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    logging.config.dictConfig({**LOGGING_CONFIG, "handlers": {}, "loggers": {"uvicorn": {}}})  # as at a start
     async with served() as running:
         for _ in range(50):
             assert statuses(await running.answer_to(b"\0\r\n\r\n")) == [400]

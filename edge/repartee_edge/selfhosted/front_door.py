@@ -33,9 +33,10 @@ BAD_HANDSHAKE = Fault(
 )
 
 logger = logging.getLogger(__name__)
-# uvicorn warns of each request that it cannot read; ``Refusals`` does so at a bounded rate. Its errors are logged.
-_uvicorn_errors = logging.getLogger("uvicorn.error.connection")
-_uvicorn_errors.setLevel(logging.ERROR)
+# uvicorn warns of each request that it cannot read; ``Refusals`` does so at a bounded rate. This logger is not a
+# registered one: uvicorn's configuration of logs would reset its level.
+_uvicorn_errors = logging.Logger("uvicorn.error", logging.ERROR)
+_uvicorn_errors.parent = logging.getLogger("uvicorn.error")
 
 
 class Room:
