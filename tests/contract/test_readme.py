@@ -10,8 +10,8 @@ from tests.contract.caller import Caller, calling
 from tests.regional.app.running import region, stand_ins
 
 from repartee.agent.loader import load
-from repartee.cli.calling import Line, converse
 from repartee.client.call import CallOptions
+from repartee.client.calling import Line, converse
 from repartee.client.speech import spoken
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

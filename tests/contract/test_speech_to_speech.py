@@ -16,8 +16,8 @@ from tests.regional.app.running import calling as dial
 from websockets.exceptions import ConnectionClosedError
 
 from repartee.agent.agent import Agent
+from repartee.standins.server import Config, Running, serve
 from repartee.wire.audio_format import AudioEncoder, WireFormat
-from standins.server import Config, Running, serve
 
 SHORT = Path(__file__).parent / "balance.json"
 """One question, with a short answer."""

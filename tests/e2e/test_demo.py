@@ -21,7 +21,7 @@ def processes_on(port: int) -> list[str]:
             command = (entry / "cmdline").read_bytes().decode().replace("\0", " ")
         except OSError:
             continue
-        if "repartee.cli.tied" in command and any(f"--port {port + n} " in command for n in (0, 1, 2, 13)):
+        if "repartee.launch.tied" in command and any(f"--port {port + n} " in command for n in (0, 1, 2, 13)):
             found.append(command)
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.edge.conftest import ROOT
 
-from repartee.cli.routing_simulation import (
+from repartee.bench.routing_simulation import (
     REGION_SETS,
     SITES,
     figures,

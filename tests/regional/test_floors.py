@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from repartee.cli.main import BENCH, COMMANDS
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "regional" / "repartee"
 
 FLOORS = [
     {"cli"},
+    {"bench", "doctor"},
+    {"launch"},
     {"app"},
     {"session"},
     {"transport"},
@@ -20,7 +24,13 @@ FLOORS = [
     {"pool", "store"},
     {"turn", "relay", "audio", "wire", "latency", "errors"},
 ]
-"""From the top down. ``client`` stands apart: it is the other end of the line."""
+"""From the top down."""
+
+APART = {"client", "standins"}
+"""The other ends of the line: who calls, and whom the worker calls."""
+
+GENERATORS = {f"repartee.bench.{name}" for name in ("interruption", "lean_socket", "load", "short_call")}
+"""What places the benchmarks' calls: the calling side too."""
 
 PURE_TOPS = {"turn", "relay", "audio", "wire", "latency", "errors"}
 
@@ -92,7 +102,7 @@ def floor_of(part: str) -> int | None:
 
 
 def test_every_part_has_its_floor() -> None:
-    parts = {part_of(name) for name in MODULES} - {"", "client"}
+    parts = {part_of(name) for name in MODULES} - {"", *APART}
     assert {part for part in parts if floor_of(part) is None} == set()
 
 
@@ -128,16 +138,71 @@ def test_only_the_store_knows_databases(name: str) -> None:
     assert not used or part_of(name) == "store", f"{name} must leave {', '.join(used)} to the store"
 
 
-@pytest.mark.parametrize("name", sorted(name for name in MODULES if part_of(name) == "client"))
+CALLING = {name for name in MODULES if part_of(name) == "client"} | GENERATORS
+
+
+@pytest.mark.parametrize("name", sorted(CALLING))
 def test_the_calling_side_knows_nothing_of_the_worker(name: str) -> None:
     """It may share the pure floor with it, so that what it measures is measured the same way."""
-    allowed = {"client", *PURE_TOPS}
-    known = {part_of(imported) for imported in own_imports(name)} - {""}
+    allowed = {*APART, *PURE_TOPS}
+    known = {part_of(imported) for imported in own_imports(name) - GENERATORS} - {""}
     assert known <= allowed
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_nobody_but_the_command_line_imports_the_calling_side(name: str) -> None:
-    if part_of(name) in {"client", "cli"}:
+    if part_of(name) in {"client", "cli", "bench"}:
         return
     assert "client" not in {part_of(imported) for imported in own_imports(name)}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if part_of(name) == "standins"))
+def test_the_far_end_of_the_wire_shares_no_code_with_what_calls_it(name: str) -> None:
+    known = {imported for imported, _ in imports(name) if imported.startswith(("repartee.", "repartee_edge"))}
+    assert {part_of(imported) for imported in known} <= {"standins"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_commands_and_callers_know_the_stand_ins(name: str) -> None:
+    if part_of(name) in {"standins", "client", "cli", "bench"}:
+        return
+    assert "standins" not in {part_of(imported) for imported in own_imports(name)}
+
+
+REPORTS = {"aws", "fleet"}
+FOLDERS = {*REPORTS, "processes", "page"}
+"""Of ``app``; ``page`` has no Python in it."""
+
+
+def folder_of(name: str) -> str:
+    """The folder of ``app`` that a module is in."""
+    parts = name.split(".")
+    return parts[2] if parts[1:2] == ["app"] and len(parts) > 3 else ""
+
+
+def test_what_stands_beside_the_calls_has_folders_of_its_own() -> None:
+    found = {
+        path.name for path in (PACKAGE / "app").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
+    assert found == FOLDERS
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if folder_of(name) in REPORTS))
+def test_reports_know_nothing_of_each_other_or_of_several_processes(name: str) -> None:
+    known = {folder_of(imported) for imported in own_imports(name)} & FOLDERS
+    assert known <= {folder_of(name)}
+
+
+def test_the_command_line_is_one_file_a_command() -> None:
+    files = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "main"}
+    assert files == set(COMMANDS)
+    assert {name: command.module for name, command in COMMANDS.items()} == {
+        name: f"repartee.cli.{name}" for name in COMMANDS
+    }
+
+
+def test_a_measurement_is_a_file_of_the_benchmarks() -> None:
+    assert {name: command.module for name, command in BENCH.items()} == {
+        name: f"repartee.bench.{name.replace('-', '_')}" for name in BENCH
+    }
+    assert all(command.module in MODULES for command in BENCH.values())

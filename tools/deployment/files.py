@@ -28,7 +28,6 @@ IMAGE_SOURCES = (
     "LICENSE",
     "regional",
     "edge/repartee_edge",
-    "infra/standins",
     "infra/container",
 )
 

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from repartee.app.cloudwatch import CloudWatch
-from repartee.app.heartbeat import Heartbeat, HeartbeatConfig
+from repartee.app.aws.cloudwatch import CloudWatch
+from repartee.app.aws.task_protection import TaskProtection
+from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatConfig
 from repartee.app.reload import AgentWatch
 from repartee.app.settings import Settings
-from repartee.app.task_protection import TaskProtection
 from repartee.app.turn_tally import TurnTally
 from repartee.app.worker import Worker, WorkerConfig, WorkerState, ticket_keys
 

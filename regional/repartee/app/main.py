@@ -20,13 +20,13 @@ from starlette.websockets import WebSocket
 
 from repartee.app.admission import Slots
 from repartee.app.answers import error
-from repartee.app.arrivals import Settling
 from repartee.app.background import one_worker, reporting, watching
 from repartee.app.keeping import Lessons, keeping
-from repartee.app.membership import Membership
 from repartee.app.own_machine import OwnMachine
+from repartee.app.processes.arrivals import Settling
+from repartee.app.processes.membership import Membership
+from repartee.app.processes.shared_metrics import whole_region
 from repartee.app.services import Services
-from repartee.app.shared_metrics import whole_region
 from repartee.app.subjects import Subjects
 from repartee.app.telemetry import Telemetry, open_latency_log
 from repartee.app.worker import Worker, WorkerConfig, WorkerState

@@ -9,8 +9,8 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from repartee.app.arrivals import Arrivals
 from repartee.app.client_socket import Budget, with_budget
+from repartee.app.processes.arrivals import Arrivals
 from repartee.app.settings import Settings
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES

@@ -1,22 +1,19 @@
 """`repartee call`: place a call from the terminal, with questions that are spoken or played from files."""
 
 import asyncio
-import json
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from repartee.cli.calling import Line, converse
-from repartee.cli.exposure import KNOWN_KEY
-from repartee.cli.waterfall import summary_view, turn_view
 from repartee.client.call import CallOptions
+from repartee.client.calling import Line, converse
 from repartee.client.dialogue import Turn
-from repartee.client.report import call_report, turn_report
+from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import Question, recorded, spoken
-from repartee.errors import VoiceError
+from repartee.client.waterfall import summary_view, turn_view
+from repartee.launch.exposure import KNOWN_KEY
 
 DEFAULT_URL = "ws://127.0.0.1:8787/v1/voice/session"
 DEFAULT_QUESTION = "What are your opening hours?"
@@ -55,25 +52,6 @@ def call(
     console.print(summary_view(report))
     write_report(report, json_path)
     require_answers(report)
-
-
-def write_report(report: dict[str, Any], path: Path | None) -> None:
-    """Write a report as JSON, if a path is given. Raises VoiceError when that cannot be done."""
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + os.linesep)
-    except OSError as error:
-        raise VoiceError(f"{path} cannot be written: {error.strerror or error}.") from None
-
-
-def require_answers(report: dict[str, Any]) -> None:
-    """Raises VoiceError when a turn went unanswered."""
-    turns = report["turns"]
-    what = [f"“{turn['question']}” ({turn['fault']})" for turn in turns if not turn["answered"]]
-    if what:
-        raise VoiceError(f"{len(what)} of {len(turns)} questions went unanswered: {', '.join(what)}.")
 
 
 def _questions(say: list[str], wav: list[Path], rate_hz: int) -> list[Question]:

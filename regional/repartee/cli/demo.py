@@ -7,15 +7,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from repartee.cli.call import require_answers, write_report
-from repartee.cli.calling import Line, converse
-from repartee.cli.local_system import LocalSystem, SystemOptions
-from repartee.cli.up import announce, until_signalled, whole_system
-from repartee.cli.waterfall import summary_view, turn_view
 from repartee.client.call import CallOptions
+from repartee.client.calling import Line, converse
 from repartee.client.dialogue import Turn
-from repartee.client.report import call_report, turn_report
+from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import spoken
+from repartee.client.waterfall import summary_view, turn_view
+from repartee.launch.local_system import LocalSystem, SystemOptions
+from repartee.launch.whole_system import announce, until_signalled, whole_system
 
 INTERRUPT_AFTER_MS = 2500.0
 QUESTIONS: tuple[tuple[str, float | None], ...] = (

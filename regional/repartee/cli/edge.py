@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from repartee.cli.exposure import check_exposure
 from repartee.errors import ConfigurationError
+from repartee.launch.exposure import check_exposure
 from repartee_edge.selfhosted.clients import DatabaseError
 from repartee_edge.selfhosted.server import server_config
 from repartee_edge.settings import EdgeSettings, SettingsError, read_settings

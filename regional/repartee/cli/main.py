@@ -35,19 +35,13 @@ COMMANDS: Mapping[str, Command] = {
 }
 BENCH: Mapping[str, Command] = {
     "latency": Command(
-        "repartee.cli.bench_latency", "latency", "Voice-to-voice latency of one worker under calls."
+        "repartee.bench.latency", "latency", "Voice-to-voice latency of one worker under calls."
     ),
-    "density": Command(
-        "repartee.cli.bench_density", "density", "How many calls one core holds within 500 ms."
-    ),
-    "peers": Command("repartee.cli.bench_peers", "peers", "The same calls through Pipecat."),
-    "barge-in": Command(
-        "repartee.cli.bench_barge_in", "barge_in", "How soon an interrupted agent is silent."
-    ),
-    "endurance": Command("repartee.cli.bench_endurance", "endurance", "Many calls, one after the other."),
-    "routing": Command(
-        "repartee.cli.bench_routing", "routing", "The world's callers against sets of regions."
-    ),
+    "density": Command("repartee.bench.density", "density", "How many calls one core holds within 500 ms."),
+    "peers": Command("repartee.bench.peers", "peers", "The same calls through Pipecat."),
+    "barge-in": Command("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
+    "endurance": Command("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
+    "routing": Command("repartee.bench.routing", "routing", "The world's callers against sets of regions."),
 }
 
 

@@ -9,15 +9,15 @@ import uvloop
 
 from repartee.app.keeping import check_store
 from repartee.app.main import create_app
-from repartee.app.processes import Descriptors, Processes
+from repartee.app.processes.parent import Descriptors, Processes
 from repartee.app.server import make_server
 from repartee.app.services import check_keys
 from repartee.app.settings import MOST_WORKERS, Settings, read_settings
 from repartee.app.worker import WorkerConfig
-from repartee.cli.exposure import check_exposure, is_loopback
-from repartee.cli.region_process import RegionProcess
-from repartee.cli.region_setup import served_agent, set_up_logging
 from repartee.errors import ConfigurationError
+from repartee.launch.exposure import check_exposure, is_loopback
+from repartee.launch.region_process import RegionProcess
+from repartee.launch.region_setup import served_agent, set_up_logging
 from repartee.relay.settings import is_speech_to_speech
 
 

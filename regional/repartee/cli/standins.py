@@ -35,11 +35,11 @@ def standins(
     workers: Annotated[int, typer.Option(min=1, max=16, help="Processes that recognise speech.")] = 1,
 ) -> None:
     """Run the providers' stand-ins: Deepgram, OpenAI and Cartesia as their SDKs expect them, on one port."""
-    from standins.profiles import ProfileError
-    from standins.script import ScriptError
-    from standins.server import Config, PortTaken
-    from standins.sphinx import RecognitionUnavailable
-    from standins.voice import VoiceUnavailable
+    from repartee.standins.profiles import ProfileError
+    from repartee.standins.script import ScriptError
+    from repartee.standins.server import Config, PortTaken
+    from repartee.standins.sphinx import RecognitionUnavailable
+    from repartee.standins.voice import VoiceUnavailable
 
     config = Config(profile=profile, light=light, script=script, host=host, port=port, workers=workers)
     try:
@@ -60,8 +60,8 @@ def _run(config: object) -> None:
 
 
 async def _serve(config: object) -> None:
-    from standins.profiles import floor_ms
-    from standins.server import Config, serve
+    from repartee.standins.profiles import floor_ms
+    from repartee.standins.server import Config, serve
 
     assert isinstance(config, Config)
     stop = asyncio.Event()

@@ -1,27 +1,12 @@
 """`repartee up`: a whole system on this machine, until Ctrl-C."""
 
-import asyncio
-import re
-import signal
-import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from repartee.app.reload import ANNOUNCEMENT
-from repartee.cli.local_system import LocalSystem, SystemOptions, environment, local_system
-from repartee.cli.processes import Parts, running
-from repartee.pool.faults import FAULT_WORDS
-
-T = TypeVar("T")
-
-PASSING = re.compile(r"[0-9a-f]{4,}(-[0-9a-f]+)*")
-"""What differs from one refusal to the next of the same kind: request ids."""
+from repartee.launch.local_system import SystemOptions
+from repartee.launch.whole_system import announce, until_signalled, whole_system
 
 
 def up(
@@ -50,87 +35,3 @@ async def _up(options: SystemOptions, console: Console, verbose: bool) -> None:
     async with whole_system(options, console, verbose=verbose) as (system, parts):
         announce(system, console)
         raise await parts.first_to_fall()
-
-
-@asynccontextmanager
-async def whole_system(
-    options: SystemOptions, console: Console, *, verbose: bool = False
-) -> AsyncIterator[tuple[LocalSystem, Parts]]:
-    """Run a system while the block lasts. Raises PartFailed and ConfigurationError."""
-    with tempfile.TemporaryDirectory(prefix="repartee-") as folder:
-        system = local_system(options, environment(), Path(folder))
-        show = prefixed(console) if verbose else announcements(console)
-        async with running(system.stages, show) as parts:
-            yield system, parts
-
-
-def announce(system: LocalSystem, console: Console) -> None:
-    """Say what is running and where to talk to it."""
-    brains = ", ".join(system.real_providers) or "none: stand-ins speak for all of them"
-    console.print(f"[bold]Repartee is up[/]: edge, {' and '.join(system.region_names)}.")
-    console.print(f"  Talk to it   [bold cyan]{system.url}/[/]")
-    console.print(
-        f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
-    )
-    console.print(f"  Providers    {brains}")
-    console.print("  Ctrl-C ends it.")
-
-
-def until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
-    """Run ``work``; Ctrl-C, SIGTERM and a closed terminal end it in good order (the result is then None)."""
-    return asyncio.run(_until_signalled(work))
-
-
-async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
-    task = asyncio.create_task(work)
-    loop = asyncio.get_running_loop()
-    asked = False
-
-    def end() -> None:
-        nonlocal asked
-        asked = True
-        task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not asked:
-            raise
-        return None
-
-
-def announcements(console: Console) -> Callable[[str, str], None]:
-    """Prints what the first part that has anything to say to whoever edits the agent says, and which provider cannot
-    be connected to, and nothing else."""
-    speaker: list[str] = []
-    faults: set[str] = set()
-
-    def show(name: str, line: str) -> None:
-        _, found, fault = line.partition(FAULT_WORDS)
-        if found:
-            kind = PASSING.sub("", fault)
-            if kind not in faults:  # every region meets the same
-                faults.add(kind)
-                console.print(
-                    Text.assemble(("✗ ", "bold red"), f"{FAULT_WORDS.capitalize()}{fault}"), soft_wrap=True
-                )
-            return
-        if not line.startswith(ANNOUNCEMENT):
-            return
-        if not speaker:
-            speaker.append(name)
-        if name == speaker[0]:  # every region says the same of the same file
-            console.print(Text(line), soft_wrap=True)
-
-    return show
-
-
-def prefixed(console: Console) -> Callable[[str, str], None]:
-    """Prints a part's line after its name."""
-
-    def show(name: str, line: str) -> None:
-        console.print(Text.assemble((f"{name:>16} │ ", "dim"), line), soft_wrap=True)
-
-    return show

@@ -1,9 +1,13 @@
 """A call's turns as the JSON that other programs read."""
 
+import json
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from repartee.client.dialogue import Turn
+from repartee.errors import VoiceError
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
@@ -51,3 +55,22 @@ def call_report(turns: Sequence[Turn], call_id: str | None) -> dict[str, Any]:
 
 def _rounded(ms: float | None) -> float | None:
     return None if ms is None else round(ms, 1)
+
+
+def write_report(report: dict[str, Any], path: Path | None) -> None:
+    """Write a report as JSON, if a path is given. Raises VoiceError when that cannot be done."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + os.linesep)
+    except OSError as error:
+        raise VoiceError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def require_answers(report: dict[str, Any]) -> None:
+    """Raises VoiceError when a turn went unanswered."""
+    turns = report["turns"]
+    what = [f"“{turn['question']}” ({turn['fault']})" for turn in turns if not turn["answered"]]
+    if what:
+        raise VoiceError(f"{len(what)} of {len(turns)} questions went unanswered: {', '.join(what)}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repartee.app.cloudwatch import metrics_document
+from repartee.app.aws.cloudwatch import metrics_document
 from repartee.app.turn_tally import TurnFigures
 from repartee.app.worker import WorkerState
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
+from tests.regional.app.processes.test_parent import until_ready
 from tests.regional.app.running import TICKET_KEY, region, region_process
-from tests.regional.app.test_processes import until_ready
 
 TUNNEL = "https://me.tunnel.example"
 UPGRADE = (

@@ -4,8 +4,8 @@ import time
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
+from tests.regional.app.processes.test_parent import until_ready
 from tests.regional.app.running import TICKET_KEY, calling, region, region_process, until
-from tests.regional.app.test_processes import until_ready
 from websockets.exceptions import InvalidStatus
 
 from repartee.app.subjects import Subjects

@@ -14,7 +14,7 @@ from rich.console import Console
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import REPARTEE, clean_environment, stand_ins
 
-from repartee.cli.up import announcements
+from repartee.launch.whole_system import announcements
 
 LINE = (
     "2026-11-26 07:50:03,871 WARNING repartee.pool.fault_log: cannot connect to deepgram: deepgram refused the "

@@ -9,8 +9,8 @@ import pytest
 from tests.promptness import DEADLINE_S
 
 from repartee.audio.pcm import silence
-from standins.faults import Fault
-from standins.server import Config, Running, serve
+from repartee.standins.faults import Fault
+from repartee.standins.server import Config, Running, serve
 
 
 @pytest.fixture

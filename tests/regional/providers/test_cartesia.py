@@ -17,8 +17,8 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.policy import PoolSettings
 from repartee.providers.cartesia import CartesiaConfig, CartesiaUtterance, CartesiaVoice
 from repartee.providers.sockets import SocketSettings
+from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
-from standins.server import Running
 
 POOL = PoolSettings(spare=4, slots=4, keepalive_s=None, backoff_first_s=0.01, acquire_timeout_s=2)
 QUICK = SocketSettings(open_timeout_s=0.5, ping_interval_s=0.1, ping_timeout_s=0.1, close_timeout_s=0.1)

@@ -14,8 +14,8 @@ from repartee.pool.policy import PoolSettings
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.interfaces import Hearing, Transcriber
 from repartee.providers.sockets import SocketSettings
+from repartee.standins.server import Running
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, PartialTranscript, StartOfTurn
-from standins.server import Running
 
 SCRIPT = ["Hello, can you hear me?", "What are your opening hours?"]
 POOL = PoolSettings(spare=1, single_use=True, keepalive_s=4, backoff_first_s=0.01, acquire_timeout_s=2)

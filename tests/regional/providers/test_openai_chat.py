@@ -26,7 +26,7 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.policy import PoolSettings
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
-from standins.server import Running
+from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=1, keepalive_s=30, backoff_first_s=0.01, acquire_timeout_s=2)
 ASKED = ReplyRequest(messages=[{"role": "user", "content": "What are your opening hours?"}])

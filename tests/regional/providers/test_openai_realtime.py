@@ -13,8 +13,8 @@ from repartee.errors import ProviderError
 from repartee.pool.policy import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeLine, RealtimeVoice
 from repartee.session.phrases import Phrases
+from repartee.standins.server import Running
 from repartee.wire import relay_events as wire
-from standins.server import Running
 
 Put = Callable[..., None]
 

@@ -26,7 +26,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from repartee.client.lean_socket import LeanSocket, laid_out
+from repartee.bench.lean_socket import LeanSocket, laid_out
 
 FRAME_S, FRAME_BYTES = 0.02, 960
 DELTA_S, DELTA_BYTES = 0.1, 4_800

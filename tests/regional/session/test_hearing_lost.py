@@ -21,9 +21,9 @@ from repartee.audio.pcm import bytes_for_ms, silence
 from repartee.errors import ProviderError
 from repartee.providers.interfaces import HEARING_HZ, Ears
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.standins.voice import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
 from repartee.wire.audio_format import WireFormat
-from standins.voice import synthesise
 
 SECOND = bytes_for_ms(1000, HEARING_HZ)
 QUESTION = synthesise("I would like to book a table for four people on Friday, please.").pcm

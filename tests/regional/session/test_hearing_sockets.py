@@ -14,12 +14,12 @@ from repartee.pool.policy import PoolSettings
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.standins.faults import Fault
+from repartee.standins.server import Config, Running, serve
+from repartee.standins.voice import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.audio_format import WireFormat
-from standins.faults import Fault
-from standins.server import Config, Running, serve
-from standins.voice import synthesise
 
 POOL = PoolSettings(spare=1, single_use=True, max_age_s=240.0, keepalive_s=4.0)
 QUESTION = synthesise("Hello can you hear me now").pcm

@@ -26,13 +26,13 @@ from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
+from repartee.standins.faults import Fault
+from repartee.standins.server import Config, Running, serve
+from repartee.standins.voice import synthesise
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.session_watch import WatchPolicy
-from standins.faults import Fault
-from standins.server import Config, Running, serve
-from standins.voice import synthesise
 
 QUICK = LinePolicy(watch=WatchPolicy(away_s=1.0, tell_after_s=0.6), look_s=0.02, watch_s=0.02, quiet_s=0.3)
 

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.regional.turn.conversation import Conversation
 
-from repartee.cli.bench_latency import CLAUSE_REPLIES
-from repartee.cli.bench_rig import REPLIES
-from repartee.cli.bench_techniques import WITHOUT, Technique
+from repartee.bench.latency import CLAUSE_REPLIES
+from repartee.bench.rig import REPLIES
+from repartee.bench.techniques import WITHOUT, Technique
+from repartee.standins.brain import tokens_of
+from repartee.standins.profiles import load_profile
+from repartee.standins.script import load_script
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.chunking import Chunker, ChunkPolicy
 from repartee.turn.policy import TurnPolicy
-from standins.brain import tokens_of
-from standins.profiles import load_profile
-from standins.script import load_script
 
 UNBROKEN = (
     "The parcel you sent on Monday went through the sorting hall near Bristol yesterday evening and should "

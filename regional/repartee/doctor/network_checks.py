@@ -1,0 +1,374 @@
+"""What `repartee doctor` finds out over the network: providers and their keys, the clock, the edge, a region.
+
+Keys are tried by the worker's own code: its pools open what a call would need, and their word is what is told.
+"""
+
+import asyncio
+import socket
+import ssl
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from repartee.agent.agent import Agent
+from repartee.app.aws.task_protection import STATE_PATH
+from repartee.app.services import Services
+from repartee.app.settings import Settings
+from repartee.doctor.findings import Finding
+from repartee.doctor.machine_checks import key_of, needed_providers
+from repartee.errors import ConfigurationError, ProviderError
+from repartee.launch.local_system import Provider
+from repartee.pool.faults import PoolFault, fault_of
+from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
+
+CONNECT_S = 10.0
+WARM_S = 30.0
+"""For what neither comes about nor fails. A dial does one or the other within its own, shorter time limit, so that
+this is waited for only on a machine that has hardly any time for it."""
+POLL_S = 0.01
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A server that answered: how long each step took, and by how much its clock is ahead of ours (±1 s)."""
+
+    tcp_ms: float
+    tls_ms: float | None
+    http_ms: float
+    ahead_s: float | None
+
+    @property
+    def words(self) -> str:
+        tls = "" if self.tls_ms is None else f", TLS {self.tls_ms:.0f} ms"
+        return f"TCP {self.tcp_ms:.0f} ms{tls}, a request {self.http_ms:.0f} ms"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        named = {
+            "tcp_ms": self.tcp_ms,
+            "tls_ms": self.tls_ms,
+            "http_ms": self.http_ms,
+            "ahead_s": self.ahead_s,
+        }
+        return {name: round(value, 2) for name, value in named.items() if value is not None}
+
+
+class Unreachable(Exception):
+    """Nobody answered; the arguments are what to tell and what to do about it."""
+
+    def __init__(self, told: str, remedy: str) -> None:
+        super().__init__(told)
+        self.told = told
+        self.remedy = remedy
+
+
+async def knock(url: str, variable: str) -> Knock:
+    """Connect to a server and ask it for something; ``variable`` is what the address was set with.
+
+    Raises Unreachable.
+    """
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            tcp_ms, tls_ms = await _connect(host, port, secure)
+        return await _ask(url, tcp_ms, tls_ms)
+    except socket.gaierror:
+        raise Unreachable(f"{host} has no address.", f"Check {variable} and this machine's DNS.") from None
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+        advice = (
+            "Check this machine's clock and certificates (ca-certificates), and for a proxy that opens TLS."
+        )
+        raise Unreachable(
+            f"{host}:{port} is there, but its TLS is not to be trusted: {reason}.", advice
+        ) from None
+    except TimeoutError:
+        advice = "A firewall may drop what goes there: let this machine reach it."
+        raise Unreachable(f"{host}:{port} did not answer within {CONNECT_S:g} s.", advice) from None
+    except ConnectionRefusedError:
+        raise Unreachable(
+            f"Nothing listens at {host}:{port}.", f"Check {variable}; if it is a server of yours, start it."
+        ) from None
+    except (OSError, httpx.HTTPError) as error:
+        told = f"{host}:{port} cannot be reached: {str(error) or type(error).__name__}."
+        raise Unreachable(told, f"Check {variable} and this machine's network.") from None
+
+
+async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | None]:
+    started = time.perf_counter()
+    _, writer = await asyncio.open_connection(host, port)
+    tcp_ms, tls_ms = (time.perf_counter() - started) * 1000, None
+    try:
+        if secure:
+            started = time.perf_counter()
+            await writer.start_tls(ssl.create_default_context(), server_hostname=host)
+            tls_ms = (time.perf_counter() - started) * 1000
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    return tcp_ms, tls_ms
+
+
+async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
+    """Two requests on one connection: the second's time is the round trip and the server's own."""
+    near = urlsplit(url).hostname in LOOPBACK
+    tls = ssl.create_default_context()
+    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=not near, verify=tls) as client:
+        await client.get(url)
+        asked_at, started = time.time(), time.perf_counter()
+        answer = await client.get(url)
+        took_s = time.perf_counter() - started
+    ahead_s = None
+    with suppress(KeyError, ValueError):
+        # The header has no fraction: on average it is half a second behind.
+        ahead_s = parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5 - (asked_at + took_s / 2)
+    return Knock(tcp_ms, tls_ms, took_s * 1000, ahead_s)
+
+
+async def check_providers(settings: Settings, agent: Agent) -> tuple[list[Finding], list[float]]:
+    """Reachability and key of each provider that this agent needs, and how far their clocks are ahead of ours, in
+    seconds."""
+    providers = needed_providers(settings, agent)
+    knocks = await asyncio.gather(*(_knock(provider, settings) for provider in providers))
+    complete = all(key_of(settings, provider) for provider in providers)
+    found: list[Finding] = []
+    ahead_s: list[float] = []
+    keys: dict[str, KeyTried] = {}
+    if complete:
+        try:
+            keys = await _try_keys(settings, agent)
+        except ConfigurationError as error:
+            found.append(Finding("agent", str(error), "Correct the agent; then ask again, for the keys."))
+            complete = False
+    for provider, met in zip(providers, knocks, strict=True):
+        if isinstance(met, Unreachable):
+            found.append(Finding(provider.name, met.told, met.remedy))
+            continue
+        if met.ahead_s is not None:
+            ahead_s.append(met.ahead_s)
+        reached = f"{_url_of(settings, provider)} answers ({met.words})"
+        if complete:
+            found.append(_key_finding(provider, reached, _outcome(provider, keys), met))
+        else:
+            found.append(Finding(provider.name, f"{reached}; no key was tried.", "", met.figures))
+    return found, ahead_s
+
+
+async def _knock(provider: Provider, settings: Settings) -> Knock | Unreachable:
+    try:
+        return await knock(_url_of(settings, provider), provider.url_variable)
+    except Unreachable as nobody:
+        return nobody
+
+
+def _url_of(settings: Settings, provider: Provider) -> str:
+    return str(getattr(settings, provider.url_variable.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTried:
+    """What became of a provider's pool: the time until its first connection was open, or what was wrong."""
+
+    ready_ms: float | None
+    fault: PoolFault | None = None
+
+
+async def _try_keys(settings: Settings, agent: Agent) -> dict[str, KeyTried]:
+    """By the pool's name: whether it gets a connection that lasts. The language model is asked for a few tokens, too.
+
+    Raises ConfigurationError if this agent cannot be served.
+    """
+    small = settings.model_copy(update={"warm_calls": 1, "record_phrases": False})
+    services = Services(small, agent)
+    tried: dict[str, KeyTried] = {}
+    opened_ms: dict[str, float] = {}
+    started = time.perf_counter()
+    probing = asyncio.create_task(_probe(services))
+    try:
+        await services.start()
+        while (now_s := time.perf_counter() - started) < WARM_S:
+            pools = list(services.pools())
+            for pool in pools:
+                if pool.idle or pool.warm:
+                    opened_ms.setdefault(pool.name, now_s * 1000)
+                if pool.ready or pool.warm:
+                    tried.setdefault(pool.name, KeyTried(opened_ms[pool.name]))
+                elif pool.fault is not None:
+                    tried.setdefault(pool.name, KeyTried(None, pool.fault))
+            if len(tried) == len(pools) and probing.done():
+                break
+            await asyncio.sleep(POLL_S)
+        if probing.done() and (fault := probing.result()) is not None:
+            tried[fault.pool] = KeyTried(None, fault)
+    finally:
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        await services.aclose()
+    return tried
+
+
+async def _probe(services: Services) -> PoolFault | None:
+    """What is wrong with a request such as a call's, though connections may open."""
+    try:
+        await services.probe()
+    except ProviderError as error:
+        return fault_of(error.provider, error)
+    return None
+
+
+def _outcome(provider: Provider, tried: Mapping[str, KeyTried]) -> KeyTried | None:
+    """What became of a provider's pools, which bear its name: the error of one that has one, or any."""
+    own = [one for name, one in tried.items() if name.startswith(provider.name.lower())]
+    return next((one for one in own if one.fault), own[-1] if own else None)
+
+
+def _key_finding(provider: Provider, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
+    name = provider.name
+    if tried is None:
+        told = f"{reached}, but a connection as a call needs it did not come about within {WARM_S:g} s."
+        return Finding(name, told, "Try again; its status page may know why.", met.figures)
+    if tried.ready_ms is not None:
+        told = f"{reached}, its key is accepted, a connection is ready after {tried.ready_ms:.0f} ms."
+        return Finding(name, told, figures={**met.figures, "ready_ms": round(tried.ready_ms, 2)})
+    fault = tried.fault
+    assert fault is not None
+    what = "the key is refused" if fault.status in (401, 403) else "not as a call needs it"
+    return Finding(name, f"{reached}, but {what}: {fault.why}", fault.do, met.figures)
+
+
+def check_clock(ahead_s: Sequence[float]) -> Finding:
+    """Whether this machine's clock is right, by how far others' are ahead of it."""
+    if not ahead_s:
+        return Finding("clock", "Nobody told the time, so it was not checked.")
+    off_s = -statistics.median(ahead_s)
+    told = f"It is {abs(off_s):.0f} s {'fast' if off_s > 0 else 'slow'} by the others' clocks."
+    figures = {"fast_s": round(off_s, 1)}
+    if abs(off_s) > CLOCK_SKEW_S:
+        remedy = (
+            f"Let it be set by NTP (timedatectl set-ntp true): session tickets are valid for {TICKET_TTL_S} s, and "
+            f"clocks may differ by {CLOCK_SKEW_S} s."
+        )
+        return Finding("clock", told, remedy, figures)
+    return Finding("clock", f"It is right, within {max(1, round(abs(off_s)))} s.", figures=figures)
+
+
+async def check_edge(settings: Settings) -> tuple[list[Finding], list[float]]:
+    """Whether the edge that heartbeats go to is there, and its clock."""
+    if not settings.edge_url:
+        return [], []
+    try:
+        met = await knock(f"{settings.edge_url}/healthz", "REPARTEE_EDGE_URL")
+    except Unreachable as nobody:
+        return [Finding("edge", nobody.told, nobody.remedy)], []
+    told = f"{settings.edge_url} answers ({met.words})."
+    return [Finding("edge", told, figures=met.figures)], [met.ahead_s] if met.ahead_s is not None else []
+
+
+async def check_task_protection(settings: Settings) -> list[Finding]:
+    """On ECS: whether this task may protect itself while it has calls."""
+    if not settings.ecs_agent_uri:
+        return []
+    subject = "task protection"
+    try:
+        async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=False) as client:
+            answer = await client.get(settings.ecs_agent_uri + STATE_PATH)
+    except httpx.HTTPError as error:
+        told = f"The ECS agent at ECS_AGENT_URI cannot be reached: {str(error) or type(error).__name__}."
+        return [Finding(subject, told, "ECS sets ECS_AGENT_URI itself: do not set it, nor pass it on.")]
+    said = " ".join(answer.text.split())[:300]
+    if not answer.is_success or '"protection"' not in said:
+        remedy = (
+            "Give the task's role ecs:GetTaskProtection and ecs:UpdateTaskProtection; run it in a service."
+        )
+        return [Finding(subject, f"ECS refuses it: {answer.status_code} {said}", remedy)]
+    return [Finding(subject, "ECS lets this task protect itself.")]
+
+
+async def check_region(url: str) -> tuple[list[Finding], list[float]]:
+    """A running region: whether it is ready, its calls and its pools; and its clock."""
+    url = url.rstrip("/")
+    try:
+        met = await knock(f"{url}/healthz", "--region-url")
+    except Unreachable as nobody:
+        return [Finding("region", nobody.told, nobody.remedy)], []
+    return await _region(url, met), [met.ahead_s] if met.ahead_s is not None else []
+
+
+async def _region(url: str, met: Knock) -> list[Finding]:
+    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=False) as client:
+        try:
+            ready = await client.get(f"{url}/readyz")
+            metrics = await client.get(f"{url}/metrics")
+        except httpx.HTTPError as error:
+            told = f"{url} broke off: {str(error) or type(error).__name__}."
+            return [Finding("region", told, "Look at its log.")]
+    said = _readiness(ready)
+    faults = {fault["pool"]: fault for fault in said["faults"]}
+    if ready.status_code != 200:
+        draining = said["draining"]
+        remedy = (
+            "Wait for the drain to end."
+            if draining
+            else "Wait for it; what fails is said below, and in its log."
+        )
+        state = said.get("why") or f"status {ready.status_code}"
+        found = [Finding("region", f"{url} answers ({met.words}), but is not ready: {state}.", remedy)]
+    elif not said["admitting"]:
+        told = f"{url} is ready ({met.words}), but refuses new calls: a provider that they need fails."
+        found = [Finding("region", told, "See what is said of its pools.", met.figures)]
+    else:
+        found = [Finding("region", f"{url} is ready ({met.words}).", figures=met.figures)]
+    if metrics.status_code != 200:
+        told = "Its metrics cannot be had at this address, so its pools were not looked at."
+        return [*found, Finding("region", told)]
+    return [*found, *_region_findings(metrics.text, faults)]
+
+
+def _readiness(answer: httpx.Response) -> dict[str, Any]:
+    """The body of a region's /readyz; of one that sends another, what its status says."""
+    said: dict[str, Any] = {"admitting": answer.is_success, "draining": False, "faults": []}
+    with suppress(ValueError):
+        body = answer.json()
+        if isinstance(body, dict):
+            said |= body
+    return said
+
+
+def _region_findings(exposition: str, faults: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    values: dict[str, float] = {}
+    pools: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            if sample.name == "repartee_pool_connections":
+                pools.setdefault(sample.labels["provider"], {})[sample.labels["state"]] = sample.value
+            elif not sample.labels:
+                values[sample.name] = sample.value
+    active, slots = values.get("repartee_calls_active", 0), values.get("repartee_call_slots", 0)
+    full = (
+        "All slots are taken: start another worker, or raise REPARTEE_MAX_CALLS if this one has CPU to spare."
+    )
+    told = f"{active:.0f} of {slots:.0f} call slots are taken."
+    found = [
+        Finding("calls", told, full if slots and active >= slots else "", {"active": active, "slots": slots})
+    ]
+    for name, states in sorted(pools.items()):
+        told = (
+            ", ".join(f"{states.get(state, 0):.0f} {state}" for state in ("idle", "leased", "dialling")) + "."
+        )
+        if fault := faults.get(name):
+            found.append(Finding(f"pool {name}", f"{told} {fault['why']}", fault["do"], states))
+        else:
+            found.append(Finding(f"pool {name}", told, figures=states))
+    return found

@@ -1,0 +1,183 @@
+"""What a whole system on this machine consists of: stand-ins, regional workers and an edge, all on loopback."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from repartee.errors import ConfigurationError
+from repartee.launch.exposure import KNOWN_KEY, check_exposure, is_loopback
+from repartee.launch.processes import Part
+
+STANDINS_PORT_OFFSET = 13
+MOST_REGIONS = 8
+HOSTS = ("127.0.0.1", "0.0.0.0")
+"""Where the edge may listen: for this machine, or on all of its addresses. The regions stay on loopback."""
+
+STANDIN_KEY = "stand-in"
+FRONT_DESK = "repartee.launch.front_desk:agent"
+"""The agent that answers when no other is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider's environment variables, and where its API lives under a stand-in's address."""
+
+    name: str
+    key_variable: str
+    url_variable: str
+    path: str = ""
+
+
+PROVIDERS = (
+    Provider("Deepgram", "DEEPGRAM_API_KEY", "DEEPGRAM_BASE_URL"),
+    Provider("OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL", "/v1"),
+    Provider("Cartesia", "CARTESIA_API_KEY", "CARTESIA_BASE_URL"),
+    Provider("ElevenLabs", "ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
+)
+NEEDED = PROVIDERS[:3]
+"""The providers that a call cannot do without; ElevenLabs is a second voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemOptions:
+    """What `repartee up` was asked for. ``profile`` sets the stand-ins' latencies; ``host`` is the edge's address."""
+
+    port: int = 8787
+    regions: int = 2
+    agent: str | None = None
+    profile: str | None = None
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSystem:
+    """The parts, in the order in which they have to be ready, and how to call them."""
+
+    stages: tuple[tuple[Part, ...], ...]
+    url: str
+    api_key: str
+    region_names: tuple[str, ...]
+    real_providers: tuple[str, ...]
+
+
+def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Path) -> LocalSystem:
+    """Lay out a system; writes its regions file into ``folder``. Raises ConfigurationError."""
+    _check(options)
+    regions = _regions(options)
+    regions_file = folder / "regions.json"
+    regions_file.write_text(json.dumps({"regions": regions}, indent=2))
+    api_key = environ.get("REPARTEE_API_KEY") or KNOWN_KEY
+    real = tuple(provider for provider in PROVIDERS if _is_chosen(provider, environ))
+    standins_port = options.port + STANDINS_PORT_OFFSET
+    shared = {
+        "REPARTEE_TICKET_KEY": secrets.token_urlsafe(32),
+        "REPARTEE_API_KEY": api_key,
+        "REPARTEE_DRAIN_S": "0",
+        # What is tried out here is not kept among the experience of this user's own regions.
+        "REPARTEE_STORE_FILE": environ.get("REPARTEE_STORE_FILE") or ":memory:",
+        **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
+    }
+    check_exposure(options.host, api_key)
+    edge_command = [
+        "edge",
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        "--regions",
+        str(regions_file),
+    ]
+    front = (
+        *(
+            _region_part(str(region["name"]), options.port + 1 + n, options, shared)
+            for n, region in enumerate(regions)
+        ),
+        Part("edge", edge_command, options.port, env=shared),
+    )
+    stages = (front,) if set(NEEDED) <= set(real) else (_standins(standins_port, options.profile), front)
+    return LocalSystem(
+        stages=stages,
+        url=f"http://127.0.0.1:{options.port}",
+        api_key=api_key,
+        region_names=tuple(str(region["name"]) for region in regions),
+        real_providers=tuple(provider.name for provider in real),
+    )
+
+
+def _check(options: SystemOptions) -> None:
+    if options.host not in HOSTS:
+        raise ConfigurationError(f"--host must be {' or '.join(HOSTS)}, not {options.host}.")
+    if not 1 <= options.regions <= MOST_REGIONS:
+        raise ConfigurationError(f"--regions must be from 1 to {MOST_REGIONS}, not {options.regions}.")
+    if not 1 <= options.port <= 65535 - STANDINS_PORT_OFFSET:
+        raise ConfigurationError(
+            f"--port must be from 1 to {65535 - STANDINS_PORT_OFFSET} (the other parts take the ports above it)."
+        )
+
+
+def _regions(options: SystemOptions) -> list[dict[str, object]]:
+    """The first regions of the shipped table, the enabled ones before the others, on this machine's ports."""
+    from repartee_edge.regions_data import REGIONS_JSON
+
+    listed = json.loads(REGIONS_JSON)["regions"]
+    chosen = sorted(listed, key=lambda region: not region["enabled"])[: options.regions]
+    return [
+        {
+            "name": region["name"],
+            "latitude": region["latitude"],
+            "longitude": region["longitude"],
+            "host": f"http://127.0.0.1:{options.port + 1 + n}",
+            "enabled": True,
+        }
+        for n, region in enumerate(chosen)
+    ]
+
+
+def _standins(port: int, profile: str | None) -> tuple[Part, ...]:
+    command = ["standins", "--port", str(port), *(["--profile", profile] if profile else [])]
+    return (Part("stand-ins", command, port, "/standins/profile"),)
+
+
+def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str, str]) -> Part:
+    guard = ["--loopback-only"] if is_loopback(options.host) else []
+    command = [
+        "region",
+        "--workers",
+        "1",
+        *guard,
+        "--port",
+        str(port),
+        "--agent",
+        options.agent or FRONT_DESK,
+    ]
+    if options.agent:
+        command.append("--reload")
+    return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})
+
+
+def _is_chosen(provider: Provider, environ: Mapping[str, str]) -> bool:
+    """Whether the user has a key for a provider, or an address of their own."""
+    return bool(environ.get(provider.key_variable) or environ.get(provider.url_variable))
+
+
+def _provider_env(
+    real: tuple[Provider, ...], standins_url: str, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Point the providers that nobody chose at their stand-ins; the others are left as they are."""
+    env: dict[str, str] = {}
+    for provider in PROVIDERS:
+        if provider not in real:
+            env[provider.key_variable] = STANDIN_KEY
+            env[provider.url_variable] = standins_url + provider.path
+        elif not environ.get(provider.key_variable):
+            # A server of one's own often wants no key, but its client does.
+            env[provider.key_variable] = STANDIN_KEY
+    return env
+
+
+def environment() -> Mapping[str, str]:
+    """This process's environment."""
+    return os.environ

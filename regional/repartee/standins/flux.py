@@ -1,0 +1,232 @@
+"""Flux: the conversation on ``/v2/listen``. Owns its messages; turns are decided in :mod:`standins.turns`."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from repartee.standins.ears import Word, text_of
+from repartee.standins.faults import Fault
+from repartee.standins.link import Link
+from repartee.standins.listening import FINISH_LEAD_MS, AudioFormat, IdleWatch, Listening, Wording
+from repartee.standins.state import State
+from repartee.standins.turns import FluxTurns, TurnEvent
+
+IDLE_S = 60.0
+"""Without audio or a ping for so long, the socket is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FluxSettings:
+    """A Flux stream's parameters, checked. Eager ends of turn are sent only with an ``eager_eot_threshold``."""
+
+    audio: AudioFormat
+    eager_eot_threshold: float | None
+    eot_threshold: float
+    eot_timeout_ms: int
+    keyterms: tuple[str, ...] = ()
+    language_hints: tuple[str, ...] = ()
+
+
+class FluxSession:
+    """One Flux stream from its handshake to its close."""
+
+    def __init__(self, link: Link, state: State, settings: FluxSettings, request_id: str) -> None:
+        self._link = link
+        self._state = state
+        self._settings = settings
+        self._request_id = request_id
+        self._sequence_id = 0
+        self._listening = Listening(link, state, settings.audio)
+        self._turns = FluxTurns(
+            state.turn_times, settings.eager_eot_threshold is not None, settings.eot_timeout_ms
+        )
+        self._idle: IdleWatch | None = None
+        link.error_message = self._fault_message
+
+    async def run(self) -> None:
+        """Carry the stream to its end."""
+        try:
+            await self._link.accept(self._on_message, {"dg-request-id": self._request_id})
+            self._idle = IdleWatch(IDLE_S, self._on_idle)
+            self._link.socket.on_ping = self._idle.active
+            self._link.send(self._message("Connected"))
+            await self._link.closed()
+        finally:
+            if self._idle is not None:
+                self._idle.stop()
+            self._listening.close()
+
+    def _on_message(self, message: str | bytes) -> None:
+        self._state.stats.of("deepgram").messages_in += 1
+        if isinstance(message, str):
+            self._on_control(message)
+            return
+        if self._idle is not None:
+            self._idle.active()
+        if not message:
+            self._close_stream()
+            return
+        self._listening.take_audio(message, self._on_step)
+
+    def _on_step(self) -> None:
+        listening, turns, heard = self._listening, self._turns, self._listening.heard
+        if heard.onset_ms is None:
+            return
+        if turns.speaking:
+            silence_ms = heard.position_ms - heard.last_sound_ms
+            if silence_ms <= 0:
+                if not turns.paused:
+                    listening.speech_goes_on()
+            elif silence_ms >= turns.first_pause_ms - FINISH_LEAD_MS:
+                listening.ask_for_words()
+        for event in turns.step(heard, unfinished=listening.recogniser.unfinished):
+            self._tell(event)
+
+    def _tell(self, event: TurnEvent) -> None:
+        listening = self._listening
+        if event is TurnEvent.RESUMED:
+            listening.speech_goes_on(after_pause=True)
+        ended = event in (TurnEvent.EAGER, TurnEvent.END)
+        wording = listening.ask_for_words() if ended else listening.known_words()
+        extra_ms = self._state.draw("extra", self._state.profile.stt.extra_ms)
+        listening.tell(self._builder(event), wording, extra_ms)
+        if event is TurnEvent.END:
+            self._state.stats.of("deepgram").requests += 1
+            self._turns.over()
+            listening.utterance_over()
+
+    def _builder(self, event: TurnEvent) -> Any:
+        heard, turns = self._listening.heard, self._turns
+        onset_ms = heard.onset_ms if heard.onset_ms is not None else heard.position_ms
+        confidence = self._confidence(event)
+        info = {
+            "event": event.value,
+            "turn_index": turns.turn_index,
+            "audio_window_start": round(onset_ms / 1000, 3),
+            "audio_window_end": round(heard.position_ms / 1000, 3),
+        }
+        trigger = {"trigger": turns.trigger} if event is TurnEvent.END else {}
+
+        def build(words: list[Word]) -> str:
+            return self._message(
+                "TurnInfo",
+                **info,
+                transcript=text_of(words),
+                words=[
+                    {"word": w.text, "confidence": w.confidence, "start": w.start_s, "end": w.end_s}
+                    for w in words
+                ],
+                end_of_turn_confidence=confidence,
+                **trigger,
+            )
+
+        return build
+
+    def _confidence(self, event: TurnEvent) -> float:
+        if event is TurnEvent.END and self._turns.trigger == "model":
+            return round(min(1.0, self._settings.eot_threshold + 0.1), 3)
+        if event is TurnEvent.EAGER:
+            eager = self._settings.eager_eot_threshold or 0.5
+            return round(min(eager + 0.05, self._settings.eot_threshold), 3)
+        return 0.05
+
+    def _on_control(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError:
+            message = None
+        match message.get("type") if isinstance(message, dict) else None:
+            case "CloseStream":
+                self._close_stream()
+            case "ForceEndTurn":
+                for event in self._turns.force_end(self._listening.heard):
+                    self._tell(event)
+            case "Configure":
+                self._configure(message)
+            case _:
+                self._fail("UNPARSABLE_CLIENT_MESSAGE", f"Could not parse the client's message: {text[:100]}")
+
+    def _close_stream(self) -> None:
+        for event in self._turns.force_end(self._listening.heard) if self._turns.speaking else []:
+            self._tell(event)
+
+        def close(words: list[Word]) -> None:
+            self._link.close(1000)
+
+        self._listening.tell(close, Wording([]))
+
+    def _configure(self, message: dict[str, Any]) -> None:
+        thresholds = message.get("thresholds") or {}
+        changed, fault = self._changed(thresholds)
+        if fault is not None:
+            self._link.send(
+                self._message("ConfigureFailure", code="INVALID_CONFIGURATION", description=fault)
+            )
+            return
+        keyterms = message.get("keyterms")
+        if isinstance(keyterms, str):
+            keyterms = [keyterms]
+        if keyterms is not None:
+            changed = replace(changed, keyterms=tuple(keyterms))
+        self._settings = changed
+        self._turns.eager = changed.eager_eot_threshold is not None
+        self._turns.timeout_ms = changed.eot_timeout_ms
+        now = {
+            "eager_eot_threshold": changed.eager_eot_threshold,
+            "eot_threshold": changed.eot_threshold,
+            "eot_timeout_ms": changed.eot_timeout_ms,
+        }
+        self._link.send(
+            self._message(
+                "ConfigureSuccess", thresholds=now, keyterms=list(changed.keyterms), language_hints=None
+            )
+        )
+
+    def _changed(self, thresholds: Any) -> tuple[FluxSettings, str | None]:
+        """The settings with these thresholds, and what is wrong with them, if anything."""
+        limits = {
+            "eager_eot_threshold": (0.3, 0.9),
+            "eot_threshold": (0.5, 1.0),
+            "eot_timeout_ms": (500, 60000),
+        }
+        settings = self._settings
+        if not isinstance(thresholds, dict):
+            return settings, "thresholds must be an object."
+        for key, (low, high) in limits.items():
+            value = thresholds.get(key)
+            if key not in thresholds or (value is None and key != "eager_eot_threshold"):
+                continue
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and low <= value <= high):
+                return settings, f"{key} must be between {low:g} and {high:g}, not {value}."
+            changes: dict[str, Any] = {key: value}
+            settings = replace(settings, **changes)
+        eager = settings.eager_eot_threshold
+        if eager is not None and eager > settings.eot_threshold:
+            return settings, "eager_eot_threshold must not be above eot_threshold."
+        return settings, None
+
+    def _on_idle(self) -> None:
+        self._fail("NET-0001", "Neither audio nor a ping arrived within the timeout.", close=1011)
+
+    def _fail(self, code: str, description: str, close: int = 1008) -> None:
+        self._link.send(self._error(code, description))
+        self._link.close(close, code)
+
+    def _fault_message(self, fault: Fault) -> str:
+        return self._error(fault.reason or "INTERNAL_SERVER_ERROR", "A fault was asked for.")
+
+    def _error(self, code: str, description: str) -> str:
+        message = {
+            "type": "Error",
+            "sequence_id": self._sequence_id,
+            "code": code,
+            "description": description,
+        }
+        self._sequence_id += 1
+        return json.dumps(message)
+
+    def _message(self, kind: str, **fields: Any) -> str:
+        message = {"type": kind, "request_id": self._request_id, "sequence_id": self._sequence_id, **fields}
+        self._sequence_id += 1
+        return json.dumps(message)
