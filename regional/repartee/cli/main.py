@@ -3,6 +3,7 @@ so that help is quick and a part that is not installed breaks nothing else.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ BENCH: Mapping[str, Command] = {
     "endurance": Command("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
     "routing": Command("repartee.bench.routing", "routing", "The world's callers against sets of regions."),
 }
+BENCH_NEEDS = ("espeakng_loader", "pocketsphinx")
+"""The packages of the extra `bench`, as they are imported."""
 
 
 class CommandUnavailable(VoiceError):
@@ -72,11 +75,21 @@ def application(words: Sequence[str]) -> typer.Typer:
     )
     for name, command in COMMANDS.items():
         _register(app, name, command, wanted=name == first)
+    if first == "bench":
+        _check_bench()
     bench = typer.Typer(no_args_is_help=True)
     for name, command in BENCH.items():
         _register(bench, name, command, wanted=(first, second) == ("bench", name))
     app.add_typer(bench, name="bench", help="Measure.")
     return app
+
+
+def _check_bench() -> None:
+    missing = [name for name in BENCH_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CommandUnavailable(
+            f"`repartee bench` needs {' and '.join(missing)}: install the extra with `pip install 'repartee[bench]'`."
+        )
 
 
 def _register(app: typer.Typer, name: str, command: Command, *, wanted: bool) -> None:
