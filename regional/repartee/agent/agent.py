@@ -11,7 +11,7 @@ Owns the declaration and its check. Holds nothing of any call: one Agent serves 
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from repartee.agent.checks import agent_faults, hook_faults, tool_faults
@@ -36,8 +36,11 @@ class Agent:
     ``voice`` and ``model`` are the providers' names (None: the deployment's). ``max_tokens`` bounds a reply; spoken
     ones should be short. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
     ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
-    ``learn`` adds what past calls show. ``notices`` are said when the caller cannot be heard. Nothing is raised here:
-    :meth:`check` tells of all faults at once.
+    ``learn`` adds what past calls show. ``notices`` are said when an answer cannot be had.
+    ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
+    instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
+    they are there (None: for ever).
+    Nothing is raised here: :meth:`check` tells of all faults at once.
     """
 
     def __init__(
@@ -53,6 +56,9 @@ class Agent:
         keyterms: Sequence[str] = (),
         limits: Limits | None = None,
         notices: Notices | None = None,
+        backchannels: Collection[str] | None = None,
+        spoken_style: str | None = None,
+        idle_s: float | None = None,
         predictions: Predictions | None = None,
         learn: bool = True,
     ) -> None:
@@ -66,6 +72,9 @@ class Agent:
         self.keyterms: Sequence[str] = keyterms
         self.limits = limits or Limits()
         self.notices = notices or Notices()
+        self.backchannels = backchannels
+        self.spoken_style = spoken_style
+        self.idle_s = idle_s
         self.predictions: Predictions = predictions or {}
         self.learn = learn
         frame = inspect.currentframe()

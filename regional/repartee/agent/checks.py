@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -30,6 +30,9 @@ class Declared(Protocol):
     keyterms: Sequence[str]
     limits: Limits
     notices: Notices
+    backchannels: Collection[str] | None
+    spoken_style: str | None
+    idle_s: float | None
 
 
 def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
@@ -92,7 +95,22 @@ def agent_faults(agent: Declared) -> list[str]:
     terms = agent.keyterms
     if isinstance(terms, str) or not all(isinstance(term, str) and term.strip() for term in terms):
         faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
+    faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
+
+
+def _manner_faults(backchannels: object, style: object, idle_s: object) -> list[str]:
+    faults = []
+    words = list(backchannels) if isinstance(backchannels, Collection) else [None]
+    if backchannels is not None and (
+        isinstance(backchannels, str) or not all(isinstance(word, str) for word in words)
+    ):
+        faults.append("backchannels must be a list of words, e.g. backchannels=['mhm', 'okay'].")
+    if style is not None and not isinstance(style, str):
+        faults.append(f"spoken_style must be a text or None, not {style!r}.")
+    if idle_s is not None and not (isinstance(idle_s, int | float) and idle_s >= 1):
+        faults.append(f"idle_s must be None or a number of seconds from 1 on, not {idle_s!r}.")
+    return faults
 
 
 def _notice_faults(notices: object) -> list[str]:
@@ -101,7 +119,7 @@ def _notice_faults(notices: object) -> list[str]:
     return [
         f"notices: {name} must be a text of at most {MAX_CHARS} characters, not {value!r}."
         for name, value in asdict(notices).items()
-        if not isinstance(value, str) or len(value) > MAX_CHARS
+        if value is not None and (not isinstance(value, str) or len(value) > MAX_CHARS)
     ]
 
 

@@ -28,6 +28,12 @@ class FillerPolicy:
     slow_after_ms: float = 20.0
     """Time for a result that had been prefetched."""
 
+    chain_ms: float = 3_000.0
+    """Tools that follow each other by no more than this are one wait, and its silence is one."""
+
+    company_after_ms: float = 5_000.0
+    """Silence that no filler of a tool's own has broken ends with a word to the caller, as often as it takes."""
+
 
 @dataclass(slots=True)
 class _Running:
@@ -40,7 +46,8 @@ class Fillers:
     """One call's.
 
     ``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there is
-    another. ``expected_ms`` tells how long a tool tends to take (None: it is not known).
+    another. ``expected_ms`` tells how long a tool tends to take (None: it is not known), ``company``
+    what keeps a caller company where no tool has a phrase left ("": nothing).
     """
 
     def __init__(
@@ -49,10 +56,14 @@ class Fillers:
         policy: FillerPolicy | None = None,
         *,
         expected_ms: Callable[[str], float | None] = lambda tool: None,
+        company: Callable[[], str] = lambda: "",
     ) -> None:
         self._phrases = {tool: tuple(choice) for tool, choice in phrases.items() if choice}
         self._policy = policy or FillerPolicy()
         self._expected_ms = expected_ms
+        self._company = company
+        self._waiting = False
+        self._seen = 0.0
         self._running: dict[str, _Running] = {}
         self._next: dict[str, int] = {}
         self._said: list[str] = []
@@ -64,7 +75,10 @@ class Fillers:
 
     def begin(self, call_id: str, tool: str, now: float) -> None:
         """A tool has begun to run."""
-        if not self._running:
+        over = not self._running and now - self._seen > self._policy.chain_ms / 1000
+        self._seen = now
+        if over or not self._waiting:
+            self._waiting = True
             self._began = now
             self._said.clear()
         policy = self._policy
@@ -79,6 +93,7 @@ class Fillers:
     def cancel(self) -> None:
         """The wait is over: the answer begins, or the caller speaks."""
         self._running.clear()
+        self._waiting = False
 
     def due_at(self, audible_until: float = 0.0) -> float | None:
         """When to ask :meth:`take` (None: there is nothing to say).
@@ -86,22 +101,37 @@ class Fillers:
         ``audible_until`` is when the caller will have heard all that was sent so far, fillers too: what the agent
         says of its own accord is as good as a filler, so the wait begins when that is over.
         """
+        dues = [self._own_due_at(audible_until), self._company_due_at(audible_until)]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _company_due_at(self, audible_until: float) -> float | None:
+        if not self._running or not self._company():
+            return None
+        return max(self._began, audible_until) + self._policy.company_after_ms / 1000
+
+    def _own_due_at(self, audible_until: float) -> float | None:
+        """When a phrase of a tool's own is due. Silence counts from the first tool of the wait: a chain of quick ones
+        is as silent as a slow one."""
         policy = self._policy
         speaking = [run for run in self._running.values() if run.tool in self._phrases]
         if not speaking or len(self._said) >= policy.per_wait or self._choose() is None:
             return None
         if self._said:
             return max(self._began + policy.again_after_ms / 1000, audible_until + policy.after_ms / 1000)
-        first = min(run.since + run.first_after_s for run in speaking)
+        first = min(
+            max(self._began + run.first_after_s, run.since + policy.slow_after_ms / 1000) for run in speaking
+        )
         since = min(run.since for run in speaking)
         return first if audible_until <= since else max(first, audible_until + policy.after_ms / 1000)
 
     def take(self, now: float, audible_until: float = 0.0) -> str | None:
         """What to say now; counts as said."""
-        due = self.due_at(audible_until)
+        self._seen = now
+        due = self._own_due_at(audible_until)
         chosen = self._choose() if due is not None and due <= now else None
         if chosen is None:
-            return None
+            company = self._company_due_at(audible_until)
+            return self._company() if company is not None and company <= now else None
         tool, index = chosen
         phrase = self._phrases[tool][index]
         self._next[tool] = index + 1

@@ -1,6 +1,8 @@
-"""What a caller is told, word for word, when they cannot be heard."""
+"""What a caller is told, word for word, when something keeps the agent from answering."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from repartee.turn.languages import language_of
 
 MAX_CHARS = 200
 """A notice is a sentence or two: the call waits until it has been said."""
@@ -16,7 +18,33 @@ class Notices:
     goodbye: str = "Sorry, I still can't hear you, so I have to end this call. Please call again."
     """The call ends for that reason."""
 
-    @property
-    def phrases(self) -> tuple[str, ...]:
-        """What there is to record."""
-        return tuple(phrase for phrase in (self.unheard, self.goodbye) if phrase)
+    apology: str | None = None
+    """Nothing of an answer can be had. None, here and below: what :mod:`~repartee.turn.languages` has for the call's
+    language."""
+
+    more: str | None = None
+    """An answer has reached its greatest length."""
+
+    company: str | None = None
+    """A tool keeps the caller waiting, and has no filler of its own to say."""
+
+    still_there: str | None = None
+    """The caller has been silent for long. Empty: the model is asked what to say."""
+
+    def in_language(self, tag: str) -> "Notices":
+        """Complete, with the language's own words where none are given."""
+        row = language_of(tag)
+        return replace(
+            self,
+            **{
+                name: getattr(row, name)
+                for name in ("apology", "more", "company", "still_there")
+                if getattr(self, name) is None
+            },
+        )
+
+    def phrases(self, tag: str) -> tuple[str, ...]:
+        """What there is to record for a language."""
+        complete = self.in_language(tag)
+        texts = (complete.unheard, complete.goodbye, complete.apology, complete.company, complete.still_there)
+        return tuple(text for text in texts if text)

@@ -80,7 +80,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """The end of a reply. ``reason``: ``stop``, ``length`` or ``tool_calls``."""
+    """The end of a reply. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``."""
 
     reason: str
 

@@ -102,7 +102,13 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tokens=16)
 """A request such as a call's, where it has to be found out whether one would be answered."""
 
-_REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
 
 
 class _Reply:
@@ -126,7 +132,7 @@ class _Reply:
                     parts.append(TextDelta(text))
                 for piece in delta.tool_calls or ():
                     self._take_call(piece)
-            if choice.finish_reason is not None and not self.finished:
+            if choice.finish_reason and not self.finished:  # some servers send "" with every piece
                 parts += self.finish(_REASONS.get(choice.finish_reason, "stop"))
         return parts
 

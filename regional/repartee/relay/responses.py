@@ -231,7 +231,6 @@ class Responses:
     def _settle(self, now: float) -> list[c.Command]:
         """Have the results spoken about once all that were asked for are there."""
         if self._wait.release() is not None:
-            self._wait.cancel()
             self._wanted = True
             self._turns.tools_answered(now)
         return self._go_on()

@@ -47,6 +47,7 @@ class AgentCall:
         self.fillers = Fillers(
             {name: tool.fillers for name, tool in agent.tools.items()},
             expected_ms=self._toolbox.expected_ms,
+            company=lambda: agent.notices.in_language(self.context.language).company or "",
         )
         self._early: list[str] | None = []
         self._prefetches: set[asyncio.Task[None]] = set()

@@ -4,6 +4,7 @@ Replies run in tasks of their own, deadlines are timers. What all calls have in 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +19,22 @@ from repartee.session.notice import Notices
 from repartee.session.phrases import Phrases
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
+from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.foresight import as_messages
+from repartee.turn.languages import language_of
 from repartee.turn.machine import COMMIT, TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.client_events import ClientEvent, SessionPatch
 from repartee.wire.session_config import SessionConfig
+
+log = logging.getLogger(__name__)
+
+MISSING = frozenset(["no words", "no sound", "content_filter", "length"])
+"""Why an answer was missing, beside the failures that are counted as such."""
 
 NOTICE_LOOK_S = 0.1
 """How often a notice looks whether the agent has finished."""
@@ -177,11 +185,22 @@ class Cascade:
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
+        agent, row = self._call.declared, language_of(self._config.language)
+        notices = agent.notices.in_language(self._config.language)
+        own_words = agent.backchannels
         policy = replace(
             self._resources.policy,
             spoken=self._config.spoken,
             tools=self._agent.tool_names,
+            client_tools=frozenset(tool.name for tool in self._config.tools),
+            tool_calls_per_turn=agent.limits.tool_calls_per_turn,
             playout_reported=self._transport.reports_played,
+            apology=notices.apology or "",
+            more=notices.more or "",
+            still_there=notices.still_there or "",
+            backchannels=row.backchannels if own_words is None else frozenset(own_words),
+            thanks=row.thanks,
+            idle_s=agent.idle_s,
         )
         detection = self._config.turn_detection
         if detection is None:
@@ -216,6 +235,9 @@ class Cascade:
             c.PrepareTool: self._agent.prepare,
             c.LookupUsed: lambda command: self._agent.used(command.result),
             c.SayDropped: self._agent.not_said,
+            c.AnswerMissing: self._note_missing,
+            c.GiveUp: self._give_up,
+            c.HangUp: lambda command: self._call.end(CallEnd.CALLER_SILENT),
             c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
             c.SpeculationEnded: lambda command: self._call.observer.speculation_ended(command.outcome),
@@ -230,6 +252,8 @@ class Cascade:
             agent_tools=self._agent.chat_tools,
             temperature=self._call.declared.temperature,
             follows_tools=command.follows_tools,
+            may_call=command.tools,
+            style=self._call.declared.spoken_style,
         )
         pipeline = self._new_pipeline(command.reply_id)
         pipeline.think(self._brain, request)
@@ -237,6 +261,28 @@ class Cascade:
             self._give_voice(pipeline)
         if foreseen:
             self._shell.deliver(e.LookedUp(command.reply_id, foreseen))
+
+    def _note_missing(self, command: c.AnswerMissing) -> None:
+        done = "the model is asked again" if command.asked_again else "the caller hears an apology"
+        log.warning(
+            "call %s: nothing of the answer to turn %d can be heard (%s): %s",
+            self._call.settings.call_id,
+            command.turn_id,
+            command.reason,
+            done,
+        )
+        if command.reason in MISSING:
+            stage = "tts" if command.reason == "no sound" else "llm"
+            self._call.observer.provider_failed(stage, command.reason)
+
+    def _give_up(self, command: c.GiveUp) -> None:
+        """The caller can be told nothing: a silent line helps nobody."""
+        self._shell.start(self._end_mute(command.reason))
+
+    async def _end_mute(self, reason: str) -> None:
+        self._transport.report_failure(f"The agent cannot speak: {reason}", "tts_failed")
+        await self._transport.flush()
+        self._call.end(CallEnd.PROVIDERS_GONE)
 
     def _new_pipeline(self, reply_id: int) -> Pipeline:
         pipeline = self._pipelines[reply_id] = Pipeline(
@@ -257,7 +303,10 @@ class Cascade:
         pipeline = self._pipelines.get(command.reply_id)
         if pipeline is None:  # the agent's own words: no model was asked
             config = self._config
-            recording = self._resources.phrases.get(command.text, name=config.voice, language=config.language)
+            phrases, language = self._resources.phrases, config.language
+            recording = phrases.get(command.text, name=config.voice, language=language)
+            if recording is None and command.text == self._machine.policy.apology:  # the voice may be away
+                recording = phrases.get_any(command.text, language=language)
             if recording and command.last:
                 self._shell.deliver(e.SpeechWords(command.reply_id, recording.words))
                 self._shell.deliver(e.SpeechAudio(command.reply_id, recording.pcm))

@@ -106,7 +106,8 @@ class Intake:
 def _reply_requested(params: w.ResponseParams) -> e.ReplyRequested:
     modalities = params.output_modalities
     spoken = None if modalities is None else modalities == ["audio"]
-    return e.ReplyRequested(spoken=spoken, options=params)
+    names = None if params.tools is None else frozenset(tool.name for tool in params.tools)
+    return e.ReplyRequested(spoken=spoken, options=params, client_tools=names)
 
 
 def _checked_item(new: w.NewItem, item_id: str) -> Item:

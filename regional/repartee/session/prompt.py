@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repartee.providers.interfaces import ReplyRequest
+from repartee.turn.languages import language_of
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.session_config import (
     MAX_OUTPUT_TOKENS,
@@ -11,12 +12,6 @@ from repartee.wire.session_config import (
     chat_tool_choice,
     chat_tools,
 )
-
-SPOKEN_STYLE = (
-    "You are speaking with a caller. Answer in two or three short sentences of plain spoken language, without lists, "
-    "markup or emoji, unless the caller asks for more. Say the most important thing first."
-)
-"""Added to the instructions of sessions that are spoken."""
 
 
 def reply_request(
@@ -27,16 +22,21 @@ def reply_request(
     agent_tools: Sequence[dict[str, Any]] = (),
     temperature: float | None = None,
     follows_tools: bool = False,
+    may_call: bool = True,
+    style: str | None = None,
 ) -> ReplyRequest:
     """The request for one reply. A response's own settings come before the session's.
 
-    A reply that follows its tools' results is free not to call one again, whatever the first was told.
+    A reply that follows its tools' results is free not to call one again, whatever the first was told; ``may_call``
+    False forbids it. ``style`` is how to speak (None: as the language's row says).
     """
     options = options or ResponseParams()
     spoken = is_spoken(config, options)
     instructions = config.instructions if options.instructions is None else options.instructions
     if spoken:
-        instructions = f"{instructions}\n\n{SPOKEN_STYLE}".strip()
+        instructions = (
+            f"{instructions}\n\n{language_of(config.language).style if style is None else style}".strip()
+        )
     tools = config.tools if options.tools is None else options.tools
     max_tokens = options.max_output_tokens
     if max_tokens is None:
@@ -44,10 +44,14 @@ def reply_request(
     return ReplyRequest(
         messages=[*([{"role": "system", "content": instructions}] if instructions else []), *messages],
         tools=[*agent_tools, *chat_tools(tools)],
-        tool_choice="auto" if follows_tools else chat_tool_choice(options.tool_choice or config.tool_choice),
+        tool_choice=_tool_choice(config, options, follows_tools=follows_tools) if may_call else "none",
         max_tokens=MAX_OUTPUT_TOKENS if max_tokens == "inf" else max_tokens,
         temperature=temperature,
     )
+
+
+def _tool_choice(config: SessionConfig, options: ResponseParams, *, follows_tools: bool) -> str:
+    return "auto" if follows_tools else chat_tool_choice(options.tool_choice or config.tool_choice)
 
 
 def is_spoken(config: SessionConfig, options: ResponseParams | None) -> bool:

@@ -23,12 +23,12 @@ from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide, is_speech_to_speech
 from repartee.session.call import Call, Line, waits_already
 from repartee.session.phrases import Phrases, Recording
-from repartee.session.prompt import SPOKEN_STYLE
 from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
 from repartee.session.relay_audio import RelayAudio
 from repartee.transport.interfaces import CallEnd, RealtimeTransport
 from repartee.turn import commands as c
 from repartee.turn.item_list import HistoryLimits
+from repartee.turn.languages import language_of
 from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent
@@ -74,7 +74,7 @@ class Relay:
             _config_of(call, resources),
             AgentSide(
                 tools=[tool.as_realtime() for tool in call.declared.tools.values()],
-                style=SPOKEN_STYLE,
+                style=call.declared.spoken_style or language_of(call.declared.language).style,
                 transcriber=resources.transcriber,
                 # The voice of an agent that was written for a cascade is none of the model's.
                 own_voice=is_speech_to_speech(call.declared.model),

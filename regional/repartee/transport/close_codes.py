@@ -28,6 +28,7 @@ OF: Final[Mapping[CallEnd, int]] = {
     CallEnd.CLIENT_SLOW: TOO_SLOW,
     CallEnd.PROVIDERS_GONE: INTERNAL,
     CallEnd.TOO_LONG: NORMAL,
+    CallEnd.CALLER_SILENT: NORMAL,
     CallEnd.DRAINED: GOING_AWAY,
     CallEnd.FAILED: INTERNAL,
 }

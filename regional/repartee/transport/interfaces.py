@@ -25,6 +25,7 @@ class CallEnd(Enum):
     CLIENT_SLOW = "the client does not read what it is sent"
     PROVIDERS_GONE = "a provider is gone"
     TOO_LONG = "the call's time limit has come"
+    CALLER_SILENT = "the caller has been silent for too long"
     DRAINED = "the worker is being replaced: connect again"
     FAILED = "internal error"
 

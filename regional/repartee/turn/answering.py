@@ -11,15 +11,17 @@ import msgspec
 
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
+from repartee.turn.chunking import is_question, last_sentence
 from repartee.turn.events import LookedUp, ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
 from repartee.turn.filler import FillerChoice
 from repartee.turn.foresight import as_items
-from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, FunctionOutput, History, Message
+from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, History, Message
 from repartee.turn.outcome import TurnOutcome, when_cut, when_left
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
-from repartee.turn.tool_wait import ToolWait
+from repartee.turn.tool_calls import ToolCalls
+from repartee.turn.turn_effort import TurnEffort
 
 FIRST_AUDIO = "first audio"
 PLAYED_OUT = "played out"
@@ -42,7 +44,8 @@ class Answering:
         fillers: FillerChoice,
     ) -> None:
         self.policy = TurnPolicy()
-        self._tools: ToolWait[Reply] = ToolWait(fillers)
+        self._calls = ToolCalls(history, new_item_id, fillers)
+        self._tools = self._calls.wait
         self._history = history
         self._new_item_id = new_item_id
         self._replies = 0
@@ -52,6 +55,8 @@ class Answering:
         self._client_calling: Reply | None = None
         self._due: int | None = None
         self._finished = -1
+        self._effort = TurnEffort()
+        self._rest = ""
         self.owing = False
         self._trace: TurnTrace | None = None
 
@@ -72,6 +77,11 @@ class Answering:
     def awaiting_tools(self) -> bool:
         """An answer waits for tools that the agent runs."""
         return bool(self._tools)
+
+    @property
+    def untold(self) -> bool:
+        """A tool has given a result that no reply has told the caller of."""
+        return bool(self._calls.untold)
 
     @property
     def awaiting_client(self) -> bool:
@@ -113,6 +123,24 @@ class Answering:
         """When to :meth:`hurry` if nothing happens before; only one reply is being written at a time."""
         return self._active[-1].chunk_due if self._active else None
 
+    def invites_answer(self, now: float) -> bool:
+        """Whether what the caller says now is said in answer to the agent: it has all but finished, or its last
+        sentence, which is being heard, is a question."""
+        if not self._sounding or (not self._tools and self._active):
+            return False
+        message = self._sounding[-1].message
+        last = last_sentence(message.text)
+        left_s = self._speaker.ends_at - now
+        asked_s = message.audio_ms / 1000 * len(last) / max(len(message.text), 1)
+        if is_question(last) and left_s <= asked_s:
+            return True
+        return not message.filler and left_s <= self.policy.answer_window_s
+
+    def take_rest(self) -> str:
+        """What a noise has kept the caller from hearing: once."""
+        rest, self._rest = self._rest, ""
+        return rest
+
     def knows(self, reply_id: int) -> bool:
         """Whether the reply is still being made, and the client knows of it."""
         return any(reply.confirmed and reply.reply_id == reply_id for reply in self._active)
@@ -141,11 +169,34 @@ class Answering:
         if calling and timeline is None and (timeline := calling.time_left()):
             timeline.mark("tool", now)
         reply = self._new_reply(turn_id, timeline, request, speculated=tentative is not None)
-        messages = self._history.messages(*([tentative] if tentative else []))
-        start = c.StartReply(reply.reply_id, turn_id, messages, reply.speculated, reply.options, words)
         if reply.speculated:
-            return [start]
-        return [*self._take_on(turn_id), start, *self._open(reply, now)]
+            return [self._ask(reply, tentative, words=words)]
+        taken = self._take_on(turn_id, timeline.starts_at if timeline else now)
+        return [*taken, self._ask(reply, words=words), *self._open(reply, now)]
+
+    def tell(self, turn_id: int, now: float) -> list[c.Command]:
+        """Have the model speak about results that nobody has told the caller of."""
+        reply = self._new_reply(turn_id, None)
+        reply.follows_tools = True
+        return [*self._take_on(turn_id, now), self._ask(reply), *self._open(reply, now)]
+
+    def _ask(self, reply: Reply, tentative: Message | None = None, *, words: str = "") -> c.Command:
+        """Have the model asked for a reply, by the conversation as it stands."""
+        effort, limit = self._effort, self.policy.tool_calls_per_turn
+        if effort.turn_id == reply.turn_id:
+            reply.may_call = effort.calls < limit and effort.requests <= limit
+            effort.requests += 1
+        reply.tells = self._calls.untold
+        return c.StartReply(
+            reply.reply_id,
+            reply.turn_id,
+            self._history.messages(*([tentative] if tentative else [])),
+            reply.speculated,
+            reply.options,
+            words,
+            follows_tools=reply.follows_tools,
+            tools=reply.may_call,
+        )
 
     def take_lookups(self, event: LookedUp, now: float) -> list[c.Command]:
         """What the model was given with the caller's words."""
@@ -155,9 +206,10 @@ class Answering:
         reply.foreseen = event.results
         return self._adopt(reply) if reply.confirmed else []
 
-    def recite(self, turn_id: int, text: str, now: float) -> list[c.Command]:
+    def recite(self, turn_id: int, text: str, now: float, *, apologises: bool = False) -> list[c.Command]:
         """Say this text, without asking the model."""
         reply = self._new_reply(turn_id, None)
+        reply.apologises = apologises
         commands = self._open(reply, now)
         return commands + self._told(reply, reply.recite(text)) + self._settle(reply, now)
 
@@ -165,7 +217,9 @@ class Answering:
         """The speculation's turn has ended with the words it was made for."""
         reply = self._active[-1]
         released = c.SpeculationEnded(reply.reply_id, "released")
-        return [*self._take_on(reply.turn_id), released, *self._adopt(reply), *self._release(reply, now)]
+        taken = self._take_on(reply.turn_id, reply.timeline.starts_at if reply.timeline else now)
+        self._effort.requests += 1
+        return [*taken, released, *self._adopt(reply), *self._release(reply, now)]
 
     def drop(self, outcome: SpeculationOutcome) -> list[c.Command]:
         """The speculation was wrong: it leaves no trace."""
@@ -180,9 +234,13 @@ class Answering:
         self._client_calling = None
         return self.close_turn(self._left("superseded"))
 
-    def _take_on(self, turn_id: int) -> list[c.Command]:
+    def _take_on(self, turn_id: int, spoken_until: float) -> list[c.Command]:
         """This turn is the one to be answered; the answer to the one before is complete."""
         self.owing = False
+        self._rest = ""
+        if self._effort.turn_id != turn_id:
+            self._effort = TurnEffort(turn_id)
+        self._effort.quiet_since = max(self._effort.quiet_since, spoken_until)
         finished = [] if self._due == turn_id else self.close_turn(self._left("unanswered"))
         self._due = turn_id
         return finished
@@ -231,8 +289,17 @@ class Answering:
         reply.news_at = now
         return [
             c.ReplyStarted(reply.reply_id, reply.turn_id, reply.options),
-            c.SetDeadline(FIRST_AUDIO, now + self.policy.first_audio_s),
+            c.SetDeadline(FIRST_AUDIO, max(self._due_at(reply), now)),
         ]
+
+    def _due_at(self, reply: Reply) -> float:
+        """When the caller has heard nothing for too long. All replies to a turn share its time."""
+        if reply.apologises:
+            return max(reply.news_at, self._speaker.ends_at) + self.policy.apology_s
+        own_time = reply.recited or not reply.message.spoken or self._effort.turn_id != reply.turn_id
+        since = reply.news_at if own_time else self._effort.quiet_since
+        due = max(since, self._speaker.ends_at) + self.policy.first_audio_s
+        return max(due, reply.news_at + self.policy.reply_s)
 
     def _release(self, reply: Reply, now: float) -> list[c.Command]:
         commands = self._open(reply, now)
@@ -256,9 +323,9 @@ class Answering:
     def take_call(self, event: ReplyToolCall, now: float) -> list[c.Command]:
         """A tool is asked for. Asked for by a speculation, it waits for the turn to be confirmed."""
         reply = self._find(event.reply_id)
-        if reply is None or reply.model_reason is not None:
+        if reply is None or reply.model_reason is not None or not reply.may_call:
             return []
-        call = FunctionCall(self._new_item_id(), event.call_id, event.name, event.arguments)
+        call = self._calls.made(event)
         commands = self._told(reply, reply.take_call(call, now))
         if reply.confirmed:
             return commands + self._call(reply, call, now)
@@ -321,22 +388,16 @@ class Answering:
         late = next((reply for reply in self._active if reply.confirmed), None)
         if late is None:
             return []
-        quiet_since = max(late.news_at, self._speaker.ends_at)
-        if now < quiet_since + self.policy.first_audio_s:
-            return [c.SetDeadline(FIRST_AUDIO, quiet_since + self.policy.first_audio_s)]
+        due = self._due_at(late)
+        if now < due:
+            return [c.SetDeadline(FIRST_AUDIO, due)]
         stage = "tts" if late.in_history else "llm"
         return self.fail(late.reply_id, stage, f"Nothing came for {self.policy.first_audio_s:g} s.", now)
 
     def finish_tool(self, event: ToolFinished, now: float) -> list[c.Command]:
         """A tool's result: it goes into the history in any case, and into the answer if that still waits."""
-        awaited = len(self._tools)
-        if not self._tools.end(event):
-            return []
-        output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
-        commands: list[c.Command] = [c.ItemAdded(output, self._history.append(output))]
-        if len(self._tools) == awaited:
-            return commands
-        return commands + self._plan_filler(now) + self._go_on(now)
+        commands, awaited = self._calls.finish(event)
+        return commands + self._plan_filler(now) + self._go_on(now) if awaited else commands
 
     def fill(self, now: float) -> list[c.Command]:
         """A tool keeps the caller waiting: say what was prepared for that, unless something is being said."""
@@ -363,6 +424,7 @@ class Answering:
         """
         commands: list[c.Command] = [c.ClearDeadline(FIRST_AUDIO), c.ClearDeadline(PLAYED_OUT)]
         self._tools.cancel()
+        self._rest = ""
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
         for reply in self._sounding:
             message = reply.message
@@ -374,6 +436,8 @@ class Answering:
                 message.heard_ms = heard_ms
                 commands.append(c.StopPlaying(reply.reply_id))
                 commands.append(c.AnswerCut(message.item_id, heard_ms, message.heard_text))
+                if not message.filler:
+                    self._rest += reply.text[len(message.heard_text) :]
         for reply in self._active:
             if reply.message.spoken and reply not in self._sounding:
                 reply.message.heard_ms = 0.0
@@ -386,6 +450,13 @@ class Answering:
         commands += self._plan_filler(now)
         self._client_calling = None
         return commands + self.close_turn(outcome)
+
+    def cancel(self, now: float) -> list[c.Command]:
+        """The client wants to hear no more of it, nor of what the tools under way will give."""
+        commands = self.cut("client_cancelled", now, "unanswered")
+        self._rest = ""
+        self._calls.hush()
+        return commands
 
     def played_out(self, now: float) -> list[c.Command]:
         """All that was sent has been heard."""
@@ -421,6 +492,8 @@ class Answering:
             self._sounding.append(reply)
         if reply.message.filler and reply.audible_at is not None:
             self._tools.note_filler(reply.audible_at)
+        if reply.audible:
+            self._calls.told(reply.tells)
         if reply.trace and self._trace is None:
             self._trace = msgspec.structs.replace(
                 reply.trace, filler_ms=self._tools.filler_ms, prefetch=self._tools.prefetch
@@ -429,14 +502,8 @@ class Answering:
         return commands
 
     def _call(self, reply: Reply, call: FunctionCall, now: float) -> list[c.Command]:
-        while self._history.holds_call(call.call_id):  # some models number their calls anew in every reply
-            call.call_id += "_again"
-        commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
-        if call.name in self.policy.tools:
-            self._tools.begin(reply, call.call_id, call.name, now, spoken=reply.message.spoken)
-            commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
-            commands += self._plan_filler(now)
-        return commands
+        self._effort.calls += 1
+        return self._calls.begin(reply, call, self.policy, now) + self._plan_filler(now)
 
     def _settle(self, reply: Reply, now: float) -> list[c.Command]:
         """End the reply if all of it is there, and go on with what waited for that."""
@@ -445,7 +512,8 @@ class Answering:
         if not reply.over:
             return self._go_on(now)
         self._active.remove(reply)
-        commands: list[c.Command] = [self._outcome(reply)]
+        self._calls.told(reply.tells)
+        commands = self._outcome(reply)
         if self._sounding:
             commands.append(c.SetDeadline(PLAYED_OUT, max(self._speaker.ends_at, now)))
         if self._active:
@@ -459,18 +527,43 @@ class Answering:
         return commands + self._conclude(reply, now)
 
     def _conclude(self, reply: Reply, now: float) -> list[c.Command]:
-        """Nothing follows the reply, unless it failed unheard: then say so."""
-        if reply.failure and not reply.audible:
-            commands = self.close_turn("unanswered")
-            if self.policy.apology and reply.message.spoken and not reply.recited:
-                commands += self.recite(reply.turn_id, self.policy.apology, now)
-            return commands
-        if reply.calls:
+        """Nothing follows the reply, unless nobody could hear anything of it: then make up for that."""
+        if self._lacks(reply):
+            return self._make_up_for(reply, now)
+        if reply.calls_client:
             self._client_calling = reply
             return []
         if self._sounding:
             return []
         return self.close_turn("answered" if reply.in_history else self._left("unanswered"))
+
+    def _lacks(self, reply: Reply) -> str | None:
+        """Why the reply, which is over, leaves the caller with nothing: no sound, no client's tool to wait for."""
+        if reply.failure:
+            return None if reply.audible else reply.failure
+        return None if reply.calls else reply.missing
+
+    def _asks_again(self, reply: Reply) -> bool:
+        """Whether the model is asked once more. One that failed was already; one that calls tools will not stop."""
+        may = reply.may_call and not (reply.failure or reply.recited or self._effort.asked_again)
+        return may and self._effort.turn_id == reply.turn_id
+
+    def _make_up_for(self, reply: Reply, now: float) -> list[c.Command]:
+        """Ask once more, then apologise; a caller who cannot even be told that is not kept."""
+        reason = self._lacks(reply) or ""
+        again = self._asks_again(reply)
+        missing = c.AnswerMissing(reply.reply_id, reply.turn_id, reason, again)
+        if again:
+            self._effort.asked_again = True
+            another = self._new_reply(reply.turn_id, reply.time_left(), reply.request)
+            another.follows_tools = reply.follows_tools
+            return [missing, self._ask(another), *self._open(another, now)]
+        commands = [missing, *self.close_turn("unanswered")]
+        if reply.apologises:
+            return [*commands, c.GiveUp(reason)]
+        if self.policy.apology and reply.message.spoken and not reply.recited:
+            commands += self.recite(reply.turn_id, self.policy.apology, now, apologises=True)
+        return commands
 
     def _go_on(self, now: float) -> list[c.Command]:
         """Once the tools' results are there, have the model speak about them."""
@@ -482,18 +575,24 @@ class Answering:
             timeline.mark("tool", now)
         held = bool(self._active)
         reply = self._new_reply(calling.turn_id, timeline, calling.request, held=held)
-        messages = self._history.messages()
-        start = c.StartReply(
-            reply.reply_id, reply.turn_id, messages, False, reply.options, follows_tools=True
-        )
-        return [start, *([] if held else self._open(reply, now))]
+        reply.follows_tools = True
+        return [self._ask(reply), *([] if held else self._open(reply, now))]
 
-    def _outcome(self, reply: Reply) -> c.Command:
+    def _outcome(self, reply: Reply) -> list[c.Command]:
+        """How the reply ended. What nobody heard of it is not in the history."""
+        unheard: list[c.Command] = []
+        if reply.message.spoken and reply.in_history and not reply.audible:
+            reply.message.heard_ms = 0.0
+            unheard.append(c.AnswerCut(reply.message.item_id, 0.0, ""))
         if reply.failure:
-            return self._ended(reply, "failed", reply.failure)
+            return [*unheard, self._ended(reply, "failed", reply.failure)]
+        if reply.model_reason == "content_filter":
+            return [*unheard, self._ended(reply, "incomplete", "content_filter")]
         if reply.model_reason == "length":
-            return self._ended(reply, "incomplete", "max_output_tokens")
-        return self._ended(reply, "completed", None)
+            return [*unheard, self._ended(reply, "incomplete", "max_output_tokens")]
+        if not self._asks_again(reply) and not reply.recited and (reason := self._lacks(reply)):
+            return [*unheard, self._ended(reply, "failed", f"There is nothing to hear: {reason}.")]
+        return [*unheard, self._ended(reply, "completed", None)]
 
     def _ended(self, reply: Reply, status: c.ReplyStatus, reason: str | None) -> c.Command:
         message = reply.message if reply.in_history else None

@@ -11,7 +11,8 @@ class CallerTurn:
 
     ``before`` are words that speech recognition has ended already while the client has yet to commit the turn;
     ``announced``: the client knows of it; ``committing``: the client has declared it over and its last words are
-    awaited; ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
+    awaited; ``answers_agent``: it began when the agent had just spoken or asked;
+    ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
     ``timeline``: that of the reply made on its eager end.
     """
 
@@ -21,6 +22,7 @@ class CallerTurn:
     before: str = ""
     announced: bool = False
     committing: bool = False
+    answers_agent: bool = False
     speculations: int = 0
     speculated_text: str = ""
     speech_ended_at: float | None = None

@@ -216,6 +216,26 @@ def has_words(text: str) -> bool:
     return _WORD.search(text) is not None
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]”’»]*\s+|(?<=[。！？؟।])")
+
+
+def last_sentence(text: str) -> str:
+    """The last sentence of a text, or what there is of it."""
+    sentences = [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
+    return sentences[-1] if sentences else ""
+
+
+def whole_sentences(text: str) -> str:
+    """The text as far as its sentences are whole."""
+    ends = [match.start() for match in _SENTENCE_END.finditer(f"{text} ")]
+    return text[: ends[-1]] if ends else ""
+
+
+def is_question(sentence: str) -> bool:
+    """Whether it ends as a question does."""
+    return sentence.rstrip().rstrip("\"')]”’» ").endswith(("?", "？", "؟"))
+
+
 def spoken_length(text: str) -> int:
     """How much there is to say, in characters of a script with spaces: one without them says more with each."""
     text = text.strip()

@@ -29,7 +29,7 @@ class StartReply(Command, frozen=True):
 
     ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model too,
     and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak about the
-    results of tools that were called for the same turn.
+    results of tools that were called for the same turn. ``tools``: it may call tools.
     """
 
     reply_id: int
@@ -39,6 +39,7 @@ class StartReply(Command, frozen=True):
     options: Any = None
     words: str = ""
     follows_tools: bool = False
+    tools: bool = True
 
 
 class Say(Command, frozen=True):
@@ -161,8 +162,8 @@ class ToolRequested(Command, frozen=True):
 class ReplyEnded(Command, frozen=True):
     """The reply is over: ``message`` is what stands in the history of it (None: nothing was said).
 
-    ``reason`` says why it is not ``completed``: ``turn_detected``, ``client_cancelled``, ``max_output_tokens`` or a
-    sentence about a failure.
+    ``reason`` says why it is not ``completed``: ``turn_detected``, ``client_cancelled``, ``max_output_tokens``,
+    ``content_filter`` or a sentence about a failure.
     """
 
     reply_id: int
@@ -178,6 +179,35 @@ class AnswerCut(Command, frozen=True):
     item_id: str
     heard_ms: float
     heard_text: str
+
+
+class AnswerMissing(Command, frozen=True):
+    """Nothing of a reply could be heard, for this reason. ``asked_again``: the model is asked once more; if not, the
+    caller hears an apology."""
+
+    reply_id: int
+    turn_id: int
+    reason: str
+    asked_again: bool
+
+
+class GiveUp(Command, frozen=True):
+    """The caller can be told nothing, not even that something is wrong: the call cannot go on."""
+
+    reason: str
+
+
+class CallerSilent(Command, frozen=True):
+    """The caller has said nothing for long, and is asked whether they are there. The id is that of their turn, in
+    which there are no words."""
+
+    item_id: str
+
+
+class HangUp(Command, frozen=True):
+    """The agent ends the call."""
+
+    reason: str
 
 
 class PrepareTool(Command, frozen=True):

@@ -87,7 +87,7 @@ class ReplyToolCall(Event, frozen=True):
 
 
 class ReplyDone(Event, frozen=True):
-    """The model has finished. ``reason``: ``stop``, ``length`` or ``tool_calls``."""
+    """The model has finished. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``."""
 
     reply_id: int
     reason: str = "stop"
@@ -177,11 +177,13 @@ class ReplyRequested(Event, frozen=True):
     """The client asks for a reply to the conversation as it stands.
 
     ``spoken`` says whether this one reply is to be spoken (None: as the policy says). ``options`` go to the model
-    with this one request and mean nothing here.
+    with this one request and mean nothing here. ``client_tools`` are the names of the tools that the client declares
+    for this reply (None: the session's).
     """
 
     spoken: bool | None = None
     options: Any = None
+    client_tools: frozenset[str] | None = None
 
 
 class ReplyCancelled(Event, frozen=True):

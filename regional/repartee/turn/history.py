@@ -4,9 +4,11 @@ Holds what was said and done, in order, and gives it in a language model's terms
 counts only as far as it was heard. Pure data: no time, no wire format.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from repartee.errors import ClientProtocolError
 from repartee.turn.chunking import is_unspaced
@@ -33,7 +35,7 @@ class Message:
     ``words`` are the times of an answer's words within its audio, where the voice gave them; ``audio_ms`` is the
     length of that audio so far, ``audio_complete`` that this is all of it; ``heard_ms`` how much of it the caller
     heard (None: all of it, or it was not spoken). A ``filler`` was said while a tool ran; models are not told of it,
-    or they would take it for their answer.
+    or they would take it for their answer. What was ``filtered`` by a model's server is not shown to it again.
     """
 
     item_id: str
@@ -45,6 +47,7 @@ class Message:
     audio_complete: bool = False
     heard_ms: float | None = None
     filler: bool = False
+    filtered: bool = False
 
     @property
     def heard_text(self) -> str:
@@ -59,12 +62,27 @@ class Message:
 
 @dataclass(slots=True)
 class FunctionCall:
-    """The model asked for a tool."""
+    """The model asked for a tool, with JSON text that it may have got wrong.
+
+    ``extra`` is what its server wants back with the call, beside its fields; ``reasoning`` the thoughts before it
+    that it wants back, too.
+    """
 
     item_id: str
     call_id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] | None = None
+    reasoning: str | None = None
+
+    @property
+    def object_arguments(self) -> str:
+        """The arguments, or an empty object: some servers refuse a conversation in which there is anything else."""
+        try:
+            msgspec.json.decode(self.arguments, type=dict[str, msgspec.Raw])
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return "{}"
+        return self.arguments
 
 
 @dataclass(slots=True)
@@ -163,7 +181,7 @@ class History:
         messages: list[dict[str, Any]] = []
         for item in items:
             if isinstance(item, Message):
-                if not item.filler and (text := item.heard_text).strip():
+                if not (item.filler or item.filtered) and (text := item.heard_text).strip():
                     messages.append({"role": item.role, "content": text})
             elif isinstance(item, FunctionCall):
                 messages += call_messages(item, outputs.get(item.call_id, STILL_RUNNING))
@@ -215,12 +233,14 @@ def _size(item: Item) -> int:
 def call_messages(call: FunctionCall, output: str) -> list[dict[str, Any]]:
     """A tool call and its result in OpenAI's chat form; the call in an assistant message of its own."""
     entry = {
+        **(call.extra or {}),
         "id": call.call_id,
         "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
+        "function": {"name": call.name, "arguments": call.object_arguments},
     }
+    thoughts = {"reasoning_content": call.reasoning} if call.reasoning is not None else {}
     result = {"role": "tool", "tool_call_id": call.call_id, "content": output}
-    return [{"role": "assistant", "content": None, "tool_calls": [entry]}, result]
+    return [{"role": "assistant", "content": None, **thoughts, "tool_calls": [entry]}, result]
 
 
 def heard_part(text: str, words: Sequence[SpokenWord], audio_ms: float, heard_ms: float) -> str:

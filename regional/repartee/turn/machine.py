@@ -13,7 +13,7 @@ from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, Answering
-from repartee.turn.backchannel import is_backchannel, words_of
+from repartee.turn.backchannel import acknowledges, is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
 from repartee.turn.history import History, Message
@@ -22,6 +22,7 @@ from repartee.turn.state import Cause, State, next_state
 from repartee.turn.tool_wait import FILLER
 
 COMMIT = "commit"
+IDLE = "idle"
 
 _OPEN = (State.HEARING, State.EAGER)
 
@@ -45,6 +46,8 @@ class TurnMachine:
         self._to_say: deque[str] = deque()
         self._commit_awaited = False
         self._unended = False
+        self._ended_words: list[str] | None = None
+        self._asked_idle = 0
         self._over = False
         self._chunk_due: float | None = None
         self._answers = answers = Answering(self.history, self.new_item_id, fillers or NoFillers())
@@ -67,7 +70,7 @@ class TurnMachine:
             e.SpeechAudio: lambda ev, now: self._after(answers.take_audio(ev.reply_id, ev.pcm, now), now),
             e.SpeechWords: answers.take_words,
             e.SpeechDone: lambda ev, now: self._after(answers.finish_speech(ev.reply_id, now), now),
-            e.ToolFinished: lambda ev, now: self._after(answers.finish_tool(ev, now), now),
+            e.ToolFinished: self._on_tool_finished,
             e.SayRequested: self._on_say,
             e.TurnCommitted: self._on_committed,
             e.AudioCleared: self._on_cleared,
@@ -134,9 +137,11 @@ class TurnMachine:
 
     def _on_start(self, event: e.StartOfTurn, now: float) -> list[c.Command]:
         self._unended = False
+        self._ended_words = None
         return self._hear(event.text, now)
 
     def _on_partial(self, event: e.PartialTranscript, now: float) -> list[c.Command]:
+        self._ended_words = None
         return [] if self._is_late(event.text) else self._hear(event.text, now)
 
     def _is_late(self, text: str) -> bool:
@@ -152,10 +157,11 @@ class TurnMachine:
         if self.state is State.OVERLAP:
             self._turn.heard(text)
             return self._barge_in(now) if self._interrupts() else []
-        self._open_turn(text)
+        self._open_turn(text, now)
         if self.state is State.SPEAKING and self._interrupts():
             return self._barge_in(now)
-        if self.state is State.SPEAKING or (self.state is State.THINKING and not self._supersedes):
+        waits = self._answers.awaiting_tools and not self._interrupts()
+        if self.state is State.SPEAKING or (self.state is State.THINKING and (waits or not self._supersedes)):
             self._move(Cause.OVERLAP_STARTED)
             return []
         cut = self._give_way(now)
@@ -178,8 +184,19 @@ class TurnMachine:
         return self.policy.interruptible or self._turn.committing
 
     def _interrupts(self) -> bool:
-        """Whether the caller's speech stops an answer that is being heard."""
-        return self._turn.committing or (self.policy.interruptible and not is_backchannel(self._turn.text))
+        """Whether the caller's speech stops an answer that is being heard, or the wait for a tool.
+
+        A wait is not ended by a cough, nor by thanks for what is being done.
+        """
+        policy, text = self.policy, self._turn.text
+        if self._turn.committing:
+            return True
+        if self._answers.awaiting_tools and not self._answers.audible:
+            return policy.interruptible and bool(text.strip()) and not self._is_acknowledgement(text)
+        return policy.interruptible and not is_backchannel(text, policy.backchannels)
+
+    def _is_acknowledgement(self, text: str) -> bool:
+        return acknowledges(text, self.policy.backchannels, self.policy.thanks)
 
     def _barge_in(self, now: float) -> list[c.Command]:
         cut = self._give_way(now)
@@ -187,10 +204,15 @@ class TurnMachine:
         # The caller's start comes first: it is what makes the client's side fall silent.
         return self._announce_turn() + cut
 
-    def _open_turn(self, text: str) -> None:
+    def _open_turn(self, text: str, now: float) -> None:
         self._turn = CallerTurn(
-            self._turn.turn_id + 1, self.new_item_id(), text, committing=self._commit_awaited
+            self._turn.turn_id + 1,
+            self.new_item_id(),
+            text,
+            committing=self._commit_awaited,
+            answers_agent=self._answers.invites_answer(now),
         )
+        self._asked_idle = 0
         self._commit_awaited = False
 
     def _announce_turn(self) -> list[c.Command]:
@@ -235,8 +257,10 @@ class TurnMachine:
         return self._answers.drop("resumed")
 
     def _on_end(self, event: e.EndOfTurn, now: float) -> list[c.Command]:
-        late = self._is_late(event.text)
+        again = self.state not in (*_OPEN, State.OVERLAP) and self._ended_words == words_of(event.text)
+        late = again or self._is_late(event.text)
         self._unended = False
+        self._ended_words = words_of(event.text)
         if late:
             return self._on_nothing_heard(now)
         commands = self._hear(event.text, now)
@@ -259,9 +283,12 @@ class TurnMachine:
     def _end_overlap(self, now: float) -> list[c.Command]:
         """What was said over the agent did not interrupt it: a backchannel, or words to be answered after."""
         self._move(Cause.OVERLAP_ENDED)
-        turn = self._turn
+        turn, policy = self._turn, self.policy
         commands: list[c.Command] = []
-        if turn.text and not is_backchannel(turn.text):
+        if turn.text and self._answers.awaiting_tools and self._is_acknowledgement(turn.text):
+            if turn.answers_agent:  # the filler asked something
+                commands = [*self._announce_turn(), *self._record_turn()]
+        elif turn.text and (turn.answers_agent or not is_backchannel(turn.text, policy.backchannels)):
             commands = [*self._announce_turn(), *self._record_turn()]
             self._answers.owing = self.policy.reply_to_turns
             turn.speech_ended_at = None  # the wait for the agent to finish is no latency
@@ -276,6 +303,8 @@ class TurnMachine:
         wanted = words and self.policy.automatic and self.policy.reply_to_turns
         own_terms = request is not None and request != e.ReplyRequested()
         same_words = words_of(turn.speculated_text) == words_of(turn.text)
+        if words:
+            self._answers.take_rest()  # the caller wanted to speak
         if not words:
             self._move(Cause.TURN_EMPTY)
         else:
@@ -340,13 +369,64 @@ class TurnMachine:
         return commands + self._say_next(now)
 
     def _catch_up(self, now: float) -> list[c.Command]:
-        """Nobody speaks: answer what had to wait for that."""
+        """Nobody speaks: answer what had to wait for that, or go on with what a noise has stopped."""
         request, self._request = self._request, None
+        rest, answers = self._answers.take_rest(), self._answers
+        if request is None and not answers.owing and rest:
+            self._move(Cause.REPLY_REQUESTED)
+            return self._after(answers.recite(self._turn.turn_id, rest, now), now)
         if request is None and self._answers.owing:
             self._answers.owing = False
             if self.policy.automatic and self.policy.reply_to_turns:
                 request = e.ReplyRequested()
-        return self._on_requested(request, now) if request else self._say_next(now)
+        if request:
+            return self._on_requested(request, now)
+        if answers.untold and self._replies_by_itself:
+            return self._tell(now)
+        return self._say_next(now) or self._await_caller(now)
+
+    @property
+    def _replies_by_itself(self) -> bool:
+        return self.policy.automatic and self.policy.reply_to_turns
+
+    def _tell(self, now: float) -> list[c.Command]:
+        """Speak about what tools have given that nobody awaited any more."""
+        self._move(Cause.REPLY_REQUESTED)
+        self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
+        return self._answers.tell(self._turn.turn_id, now)
+
+    def _on_tool_finished(self, event: e.ToolFinished, now: float) -> list[c.Command]:
+        commands = self._after(self._answers.finish_tool(event, now), now)
+        at_rest = self.state is State.LISTENING and not (self._answers.busy or self._answers.awaiting_client)
+        if at_rest and self._answers.untold and self._replies_by_itself and not self._commit_awaited:
+            return commands + self._tell(now)
+        return commands
+
+    # --- a caller who falls silent -------------------------------------------------------------------------------
+
+    def _await_caller(self, now: float) -> list[c.Command]:
+        idle_s = self.policy.idle_s
+        if idle_s is None or self._answers.awaiting_client or not self._replies_by_itself:
+            return []
+        wait_s = idle_s if self._asked_idle < self.policy.idle_times else self.policy.hang_up_s
+        return [c.SetDeadline(IDLE, now + wait_s)]
+
+    def _on_idle(self, now: float) -> list[c.Command]:
+        """Nobody has said anything for long: ask, and at last hang up."""
+        policy = self.policy
+        if self.state is not State.LISTENING or policy.idle_s is None:
+            return []
+        if self._asked_idle >= policy.idle_times:
+            return [c.HangUp("The caller has been silent for too long.")]
+        self._asked_idle += 1
+        noted: list[c.Command] = [c.CallerSilent(self.new_item_id())]
+        self._move(Cause.REPLY_REQUESTED)
+        self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
+        if policy.still_there:
+            said = self._answers.recite(self._turn.turn_id, policy.still_there, now)
+            return self._after(noted + said, now)
+        timeline = Timeline(now)
+        return noted + self._answers.begin(self._turn.turn_id, now, timeline=timeline)
 
     def _on_say(self, event: e.SayRequested, now: float) -> list[c.Command]:
         """The agent's own words wait, in order, until nothing else is being said."""
@@ -377,6 +457,8 @@ class TurnMachine:
             return self._answers.hurry(now)
         if event.name == FILLER:
             return self._after(self._answers.fill(now), now)
+        if event.name == IDLE:
+            return self._on_idle(now)
         if self.state not in _OPEN:
             return self._on_nothing_heard(now)
         if not self._turn.committing:
@@ -475,7 +557,7 @@ class TurnMachine:
                 "There is no such response in progress.", code="response_cancel_not_active"
             )
         self._move(Cause.REPLY_OVER)
-        commands = answers.cut("client_cancelled", now, "unanswered")
+        commands = answers.cancel(now)
         return commands + (self._announce_turn() if self.state is State.HEARING else self._catch_up(now))
 
     def _on_truncated(self, event: e.Truncated, now: float) -> list[c.Command]:

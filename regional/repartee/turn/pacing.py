@@ -29,6 +29,11 @@ class PacedChunker:
         self._has_stalled = False
         self._spoken_until: float | None = None
 
+    @property
+    def pending(self) -> str:
+        """The text that is in no chunk yet."""
+        return self._chunker.pending
+
     def feed(self, text: str, now: float) -> list[str]:
         """Take tokens; return the chunks to speak, in order."""
         if self._began_at is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
+from repartee.turn.languages import ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,15 @@ class TurnPolicy:
     spoken: bool = True
     """Replies are spoken; if not, they are text only."""
 
-    first_audio_s: float = 8.0
-    """A confirmed reply has failed when the caller has heard nothing for so long: before it, or in its midst."""
+    first_audio_s: float = 7.0
+    """An answer has failed when the caller has heard nothing for so long since their last word, or since the agent's
+    last sound. It leaves a second of the eight for the apology."""
+
+    reply_s: float = 2.0
+    """A reply has at least so long to be heard, however long the caller waited for a tool before it."""
+
+    apology_s: float = 2.0
+    """The apology has failed when nothing of it has been heard for so long."""
 
     texts_to_say: int = 16
     """Texts of the agent's own that may wait to be said; what comes beyond them is dropped, and logged."""
@@ -43,11 +51,42 @@ class TurnPolicy:
     commit_s: float = 1.5
     """How long a committed turn's last words are awaited."""
 
-    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    apology: str = ENGLISH.apology
     """Said when nothing of a reply can be had, from the language model or the voice. Empty: nothing is said."""
 
+    more: str = ENGLISH.more
+    """Said when an answer has reached its greatest length. Empty: nothing is said."""
+
+    backchannels: frozenset[str] = ENGLISH.backchannels
+    """Words that, alone, do not interrupt."""
+
+    thanks: frozenset[str] = ENGLISH.thanks
+    """Words that, with backchannels, do not end the wait for a tool."""
+
+    answer_window_s: float = 1.0
+    """A backchannel's word in the last so many seconds of the agent's speech is an answer to it."""
+
+    still_there: str = ENGLISH.still_there
+    """Said to a caller who has been silent for ``idle_s``. Empty: the model is asked what to say."""
+
+    idle_s: float | None = None
+    """How long a caller may be silent before the agent asks; None: for ever."""
+
+    idle_times: int = 2
+    """So often the agent asks."""
+
+    hang_up_s: float = 10.0
+    """So long after it has asked for the last time it hangs up."""
+
     tools: frozenset[str] = frozenset()
-    """Tools that the agent runs; the client runs all others."""
+    """Tools that the agent runs."""
+
+    client_tools: frozenset[str] | None = None
+    """Tools that the client runs; what is asked for beside those and the agent's is refused. None: the client runs
+    whatever the agent does not."""
+
+    tool_calls_per_turn: int = 8
+    """After so many the model is asked to answer without tools."""
 
     chunks: ChunkPolicy = field(default_factory=ChunkPolicy)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from repartee.audio.speech_end import leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
-from repartee.turn.chunking import has_words, speakable, spoken_length
+from repartee.turn.chunking import has_words, speakable, spoken_length, whole_sentences
 from repartee.turn.commands import Command, Play, ReplyWords, Say
 from repartee.turn.events import ReplyRequested
 from repartee.turn.foresight import Foreseen
@@ -65,9 +65,15 @@ class Reply:
         self.news_at = 0.0
         self.speech_done = not message.spoken
         self.calls: list[FunctionCall] = []
+        self.calls_client = False
+        self.may_call = True
+        self.follows_tools = False
+        self.tells: frozenset[str] = frozenset()
+        self.apologises = False
         self.foreseen: Sequence[Foreseen] = ()
         self.trace: TurnTrace | None = None
         self._chunker = PacedChunker(policy.chunks)
+        self._more = policy.more
         self._speculative_chunks = policy.speculative_chunks
         self._unsaid: list[str] = []
         self._said = 0
@@ -106,6 +112,20 @@ class Reply:
     def said(self) -> bool:
         """Some of it has gone to the voice."""
         return self._said > 0
+
+    @property
+    def text(self) -> str:
+        """All that has been written of it, spoken or not."""
+        return self.message.text + "".join((*self._unannounced, *self._unsaid)) + self._chunker.pending
+
+    @property
+    def missing(self) -> str | None:
+        """Why nobody can hear anything of it now that it is over; None if somebody can."""
+        if self.audible if self.message.spoken else self.message.text.strip():
+            return None
+        if self.model_reason in ("content_filter", "length"):
+            return self.model_reason
+        return "no sound" if self._said else "no words"
 
     def ms_since_speech(self, at: float) -> float | None:
         """How long after the caller's last sample of speech this is; None if that is not known."""
@@ -172,7 +192,20 @@ class Reply:
         if self.model_reason is not None:
             return []
         self.model_reason = reason
+        self.message.filtered = reason == "content_filter"
+        if reason == "length" and self.message.spoken and has_words(self.text):
+            self._end_short()
         return self._flush(now)
+
+    def _end_short(self) -> None:
+        """Too long: end with the last whole sentence, if there is one to end with, and say that there is more."""
+        rest = "".join(self._unsaid) + self._chunker.finish()
+        whole = whole_sentences(rest)
+        if not whole and not self._said:
+            whole = rest
+        self._unsaid = [whole] if has_words(whole) else []
+        if self._more:
+            self._unsaid.append(f" {self._more}")
 
     def break_off(self, now: float) -> list[Command]:
         """The model has failed: the voice gets no more than the pieces that were complete."""

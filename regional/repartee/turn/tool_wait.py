@@ -46,6 +46,11 @@ class ToolWait(Generic[AnyAsker]):
     def __len__(self) -> int:
         return len(self._awaited)
 
+    @property
+    def running(self) -> frozenset[str]:
+        """The calls of the tools that run, awaited or not."""
+        return frozenset(self._running)
+
     def begin(self, asker: AnyAsker, call_id: str, tool: str, now: float, *, spoken: bool) -> None:
         """A reply has asked for a tool, which runs from now on. ``spoken``: fillers may be."""
         self._running.add(call_id)
@@ -73,7 +78,9 @@ class ToolWait(Generic[AnyAsker]):
         self.calling = None
 
     def forget_turn(self) -> None:
-        """What was noted belongs to a turn that is over."""
+        """What was noted belongs to a turn that is over, and so does its wait."""
+        if not self._awaited:
+            self._fillers.cancel()
         self.filler_ms = self.prefetch = None
 
     def release(self) -> AnyAsker | None:

@@ -79,7 +79,7 @@ def test_tools_in_parallel_make_one_wait() -> None:
     fillers.begin("1", "mute", 0.0)
     fillers.begin("2", "book", 0.05)
     fillers.begin("3", "look", 0.06)
-    assert fillers.due_at() == 0.2
+    assert fillers.due_at() == 0.15, "silence counts from the first"
     assert fillers.take(0.2) == "I am booking it."
     fillers.end("2")
     assert fillers.due_at(audible_until=1.5) == 4.0
@@ -94,6 +94,27 @@ def test_a_tool_without_phrases_is_silent_and_so_is_a_wait_that_is_over() -> Non
     fillers.cancel()
     assert fillers.take(9.0) is None
     assert repr(fillers) == "<Fillers: 0 tools awaited, 0 said>"
+
+
+def test_a_chain_of_quick_tools_is_one_silence() -> None:
+    fillers = Fillers(PHRASES)
+    fillers.begin("1", "look", 10.0)
+    fillers.end("1")
+    assert fillers.take(10.15) is None, "the model is being asked"
+    fillers.begin("2", "look", 10.4)
+    assert fillers.due_at() == 10.42
+    assert fillers.take(10.42) == "Let me look."
+
+
+def test_a_long_silence_of_a_tool_without_phrases_ends_with_company_as_often_as_it_takes() -> None:
+    fillers = Fillers(PHRASES, company=lambda: "One moment, please.")
+    fillers.begin("1", "mute", 10.0)
+    assert fillers.due_at() == 15.0
+    assert fillers.take(14.9) is None
+    assert fillers.take(15.0) == "One moment, please."
+    for heard_until in (16.0, 22.0, 28.0):
+        assert fillers.due_at(audible_until=heard_until) == heard_until + 5
+        assert fillers.take(heard_until + 5, audible_until=heard_until) == "One moment, please."
 
 
 def test_fillers_can_be_switched_off_and_delayed() -> None:

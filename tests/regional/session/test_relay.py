@@ -178,7 +178,7 @@ async def on_stage(
         await speech.start()
         phrases = Phrases(RealtimeVoice(speech))
         if recorded:
-            await phrases.record((*agent.phrases, *agent.notices.phrases), name=None, language="en")
+            await phrases.record((*agent.phrases, *agent.notices.phrases("en")), name=None, language="en")
             if silent is not None:
                 providers.state.faults.put(silent)
                 for session in list(providers.state.realtime_sessions):

@@ -1,5 +1,6 @@
 """When a reply's pieces go to the voice, by how fast its model writes: on a virtual clock."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -67,7 +68,7 @@ class Listening(Conversation):
 
 def asked(policy: TurnPolicy | None = None) -> Listening:
     """The caller has asked; the model's first token comes now."""
-    talk = Listening(policy)
+    talk = Listening(replace(policy or TurnPolicy(), first_audio_s=1e6))
     talk.caller_says("Where is my parcel?")
     talk.wait(0.14)
     talk.began = talk.now

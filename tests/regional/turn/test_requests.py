@@ -139,7 +139,10 @@ class TestLength:
         talk.wait(5)
         ended = talk.last(c.ReplyEnded)
         assert (ended.status, ended.reason) == ("incomplete", "max_output_tokens")
-        assert ended.message is not None and len(ended.message.text) == MAX_REPLY_CHARS
+        assert (
+            ended.message is not None
+            and MAX_REPLY_CHARS - 10 < len(ended.message.text) < MAX_REPLY_CHARS + 40
+        )
 
 
 class TestText:

@@ -199,8 +199,14 @@ class TestOfTheAgent:
         talk.wait(1)
         talk.tool_gives("call_1", "ok")
         talk.model_ends()
+        assert len(talk.all(c.StartReply)) == 3, "asked once more"
+        talk.model_ends()
+        assert talk.said() == [TurnPolicy().apology]
+        talk.voice_speaks(1000)
+        talk.voice_ends()
+        talk.wait(1)
         assert talk.state == "LISTENING"
-        assert talk.outcomes == [(1, "answered")]
+        assert talk.outcomes == [(1, "unanswered")]
 
     def test_the_client_cannot_ask_for_a_reply_while_one_waits_for_a_tool(self) -> None:
         talk = asked()

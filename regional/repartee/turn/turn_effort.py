@@ -1,0 +1,19 @@
+"""What has been tried to answer a turn, and since when the caller has heard nothing. Plain data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TurnEffort:
+    """One turn's.
+
+    ``requests`` counts how often the model was asked, ``calls`` the tools it called; ``asked_again``: it has been
+    asked once more because nothing could be heard of its answer. ``quiet_since`` is when the caller's last word was,
+    or the last request to answer (s).
+    """
+
+    turn_id: int = -1
+    requests: int = 0
+    calls: int = 0
+    asked_again: bool = False
+    quiet_since: float = 0.0
