@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from deployment import files
-from deployment.findings import PROVIDER_KEYS, Region, Zone, look
+from deployment.findings import PROVIDER_KEYS, Region, Zone, look, secrets_given
 from deployment.programs import Programs, StoppedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,11 +43,11 @@ class Deployment:
     wait_s: float
 
     @property
-    def secrets(self) -> str:
-        """TF_VAR_secrets: as it was given, or the providers' keys and the ticket key."""
-        given = json.loads(self.programs.env.get("TF_VAR_secrets") or "{}")
-        names = {name: self.programs.env[name] for name in PROVIDER_KEYS if self.programs.env.get(name)}
-        return json.dumps({"REPARTEE_TICKET_KEY": self.keys["REPARTEE_TICKET_KEY"], **names, **given})
+    def secrets(self) -> dict[str, str]:
+        """What the regions are given: the ticket key and the providers' keys, and TF_VAR_secrets above them."""
+        env = self.programs.env
+        names = {name: env[name] for name in PROVIDER_KEYS if env.get(name)}
+        return {files.TICKET_KEY: self.keys[files.TICKET_KEY], **names, **secrets_given(env)}
 
 
 def main() -> int:
@@ -87,12 +87,15 @@ def deploy(programs: Programs, options: argparse.Namespace) -> None:
     found = look(programs, domain=options.domain, image=options.image, worker=files.worker_name(ROOT))
     if found.faults or found.zone is None:
         raise StoppedError("\n✗ ".join(found.faults) + "\nNothing was created.")
-    table = files.hosts_named(ROOT, found.zone)
-    keys = files.keys(ROOT, programs.env, deployed=found.edge_exists or BACKEND.exists())
-    _ask_doctor(programs)
+    try:
+        table = files.hosts_named(ROOT, found.zone)
+        keys = files.keys(ROOT, programs.env, deployed=found.edge_exists or BACKEND.exists())
+    except StoppedError as stopped:
+        raise StoppedError(f"{stopped}\nNothing was created.") from None
     regions = files.enabled_regions(table)
-    _agree(found.aws_account, found.zone, regions, agreed=options.yes)
     run = Deployment(programs, found.zone, regions, keys, options.wait_s)
+    _ask_doctor(run)
+    _agree(found.aws_account, found.zone, regions, agreed=options.yes)
     files.write_hosts(ROOT, table)
     programs.show(sys.executable, "tools/generate_edge.py", "--regions", remedy=AGAIN)
 
@@ -109,13 +112,13 @@ def deploy(programs: Programs, options: argparse.Namespace) -> None:
     _tell(run)
 
 
-def _ask_doctor(programs: Programs) -> None:
-    """Before anything is made: are the keys good, are the settings right?"""
+def _ask_doctor(run: Deployment) -> None:
+    """Before anything is made: are the keys good that the regions will have, are the settings right?"""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     remedy = "Nothing was created: mend what the doctor names, then run the same command again."
-    programs.show("repartee", "doctor", "--port", port, remedy=remedy)
+    run.programs.show("repartee", "doctor", "--port", port, remedy=remedy, **run.secrets)
 
 
 def _agree(aws_account: str, zone: Zone, regions: list[Region], *, agreed: bool) -> None:
@@ -178,7 +181,7 @@ def make_regions(run: Deployment, image: str) -> str:
     """The regions, by Terraform; returns the id of the edge's KV namespace. Refuses a plan that destroys anything."""
     files.write_variables(ROOT, run.zone, image)
     programs, folder = run.programs, "-chdir=terraform"
-    secrets = {"TF_VAR_secrets": run.secrets}
+    secrets = {"TF_VAR_secrets": json.dumps(run.secrets)}
     programs.show("terraform", folder, "init", "-input=false", remedy=AGAIN)
     programs.show("terraform", folder, "plan", "-input=false", "-out=deploy.tfplan", remedy=AGAIN, **secrets)
     shown = json.loads(programs.read("terraform", folder, "show", "-json", "deploy.tfplan", remedy=AGAIN))

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployment.findings import Region, Zone
+from deployment.findings import Region, Zone, secrets_given
 from deployment.programs import StoppedError
 
 REGIONS_FILE = Path("infra") / "regions.json"
@@ -62,14 +62,16 @@ def enabled_regions(text: str) -> list[Region]:
 def keys(root: Path, env: Mapping[str, str], *, deployed: bool) -> dict[str, str]:
     """The edge's API key and the ticket key: the environment's, the last run's, or new ones. They are kept.
 
-    Raises StoppedError if the system was ``deployed`` with keys that are not here, or with another ticket key: the
-    edge would sign what the regions refuse.
+    Raises StoppedError if the system was ``deployed`` with keys that are not here, or with another ticket key, or if
+    TF_VAR_secrets gives the regions another one: the edge would sign what the regions refuse.
     """
+    regional = secrets_given(env)
     path = root / KEYS_FILE
     lines = path.read_text().splitlines() if path.exists() else []
     kept = dict(line.split("=", 1) for line in lines if "=" in line)
     given = {name: env[name] for name in KEY_NAMES if env.get(name)}
-    known = {**kept, **given}
+    of_regions = {TICKET_KEY: regional[TICKET_KEY]} if TICKET_KEY in regional else {}
+    known = {**of_regions, **kept, **given}
     if deployed and set(known) != set(KEY_NAMES):
         raise StoppedError(
             f"This is deployed already, with keys that are not here: copy {KEYS_FILE} from where it was deployed, or "
@@ -82,6 +84,7 @@ def keys(root: Path, env: Mapping[str, str], *, deployed: bool) -> dict[str, str
         )
     new = {KEY_NAMES[0]: f"first:sk-{secrets.token_urlsafe(32)}", TICKET_KEY: secrets.token_urlsafe(48)}
     made = {**new, **known}
+    _agree_with_regions(made[TICKET_KEY], regional, given_by_hand=TICKET_KEY in given)
     if len(made[TICKET_KEY]) < TICKET_KEY_MIN:
         raise StoppedError(
             f"{TICKET_KEY} needs {TICKET_KEY_MIN} characters or more: openssl rand -base64 48."
@@ -91,6 +94,18 @@ def keys(root: Path, env: Mapping[str, str], *, deployed: bool) -> dict[str, str
     path.chmod(0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in made.items()))
     return made
+
+
+def _agree_with_regions(ticket_key: str, regional: Mapping[str, str], *, given_by_hand: bool) -> None:
+    """Raises StoppedError if the regions are to have ticket keys of which none is the edge's."""
+    accepted = [regional[name] for name in (TICKET_KEY, f"{TICKET_KEY}_PREVIOUS") if name in regional]
+    if TICKET_KEY in regional and ticket_key not in accepted:
+        edge = "the environment" if given_by_hand else str(KEYS_FILE)
+        raise StoppedError(
+            f"TF_VAR_secrets gives the regions another {TICKET_KEY} than the edge has from {edge}: they would refuse "
+            f'every call. Take it out of TF_VAR_secrets, or make both the same; "Rotate the ticket key" in '
+            f"docs/operations.md changes one that is in use."
+        )
 
 
 def caller_key(api_keys: str) -> str:

@@ -69,8 +69,11 @@ def look(programs: Programs, *, domain: str, image: str, worker: str) -> Finding
     else:
         found.aws_account = str(json.loads(done.out)["Account"])
     missing = [name for name in PROVIDER_KEYS if not programs.env.get(name)]
-    if missing and not programs.env.get("TF_VAR_secrets"):
-        found.faults.append(f"Set the keys of the providers in the environment: {', '.join(missing)}.")
+    try:
+        if not secrets_given(programs.env) and missing:
+            found.faults.append(f"Set the keys of the providers in the environment: {', '.join(missing)}.")
+    except StoppedError as fault:
+        found.faults.append(str(fault))
     try:
         found.zone = _zone(programs.env, domain)
         _host_is_free(programs.env, found.zone, worker)
@@ -79,6 +82,20 @@ def look(programs: Programs, *, domain: str, image: str, worker: str) -> Finding
     except StoppedError as fault:
         found.faults.append(str(fault))
     return found
+
+
+def secrets_given(env: Mapping[str, str]) -> dict[str, str]:
+    """TF_VAR_secrets as it was set by hand, without what is empty. Raises StoppedError if it can't be read."""
+    try:
+        given = json.loads(env.get("TF_VAR_secrets") or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise StoppedError(
+            'TF_VAR_secrets is no JSON object of strings, such as {"OPENAI_API_KEY": "sk-..."}: correct it, or unset '
+            "it and set the keys in the environment."
+        )
+    return {name: value for name, value in given.items() if value}
 
 
 def _look_for_programs(programs: Programs, found: Findings, *, builds: bool) -> None:

@@ -34,7 +34,12 @@ class Clone:
     env: Mapping[str, str]
 
     def wrangler(
-        self, *arguments: str, account: Account | None = None, token: str = TOKEN, **env: str
+        self,
+        *arguments: str,
+        account: Account | None = None,
+        token: str = TOKEN,
+        stdin: str | None = None,
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run wrangler itself, against a stand-in of Cloudflare's API or against nothing."""
         url = account.url if account else "http://127.0.0.1:1"
@@ -43,6 +48,7 @@ class Clone:
             ["npx", "wrangler", *arguments],
             cwd=self.folder,
             env={**self.env, **about, **env},
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

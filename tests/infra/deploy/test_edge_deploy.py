@@ -61,6 +61,26 @@ def test_without_its_secrets_a_worker_does_not_come_into_being(clone: Clone, acc
     assert done.returncode != 0 and not account.scripts
 
 
+@pytest.mark.parametrize("all_given", [False, True])
+def test_a_secret_put_before_the_first_deploy_makes_an_empty_worker(
+    clone: Clone, account: Account, all_given: bool
+) -> None:
+    """What docs/operations.md warns of: it answers no call, and the deploy after it wants what is missing."""
+    done = clone.wrangler("secret", "put", "REPARTEE_API_KEY", account=account, stdin="shop:sk-of-the-tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    worker = account.scripts[WORKER]
+    assert worker.secrets == {"REPARTEE_API_KEY": "shop:sk-of-the-tests"}
+    assert list(worker.modules.values()) == [b"export default { fetch() {} }"]
+    if all_given:
+        done = clone.wrangler("deploy", "--secrets-file", secrets_file(clone), account=account)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert worker.secrets == SECRETS and "entry.py" in worker.modules
+    else:
+        done = clone.wrangler("deploy", account=account)
+        assert done.returncode != 0 and "REPARTEE_TICKET_KEY" in done.stderr
+        assert "entry.py" not in worker.modules
+
+
 @pytest.mark.parametrize("case", ["token", "namespace", "zone"])
 def test_the_stand_in_refuses_what_cloudflare_refuses(clone: Clone, account: Account, case: str) -> None:
     options = ["--secrets-file", secrets_file(clone)]

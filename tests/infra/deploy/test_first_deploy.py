@@ -168,6 +168,9 @@ async def from_another_machine_what_exists_is_kept(world: World) -> None:
     kept.write_text(keys)
     status, output = await world.bash("make deploy ARGS=--yes", REPARTEE_TICKET_KEY="x" * 48)
     assert status != 0 and "REPARTEE_TICKET_KEY differs from the one in .repartee/deploy.env" in output
+    another = json.dumps({"REPARTEE_TICKET_KEY": "x" * 48})
+    status, output = await world.bash("make deploy ARGS=--yes", TF_VAR_secrets=another)
+    assert status != 0 and "another REPARTEE_TICKET_KEY than the edge has from .repartee/deploy.env" in output
     secrets, before = world.account.scripts[WORKER].secrets, len(world.commands)
     files = {path: path.read_text() for path in changed_files(world)}
     status, output = await world.bash("make deploy ARGS=--yes")
@@ -202,6 +205,11 @@ MISSING = {
     "a wrong token": ({"CLOUDFLARE_API_TOKEN": "x"}, ("Cloudflare refuses", "Invalid API Token")),
     "a newer terraform": ({"FAR_END_TERRAFORM": "1.5.7"}, ("Terraform is 1.5.7", "1.11 or newer")),
     "keys": ({"OPENAI_API_KEY": ""}, ("Set the keys of the providers", "OPENAI_API_KEY")),
+    "secrets that can be read": ({"TF_VAR_secrets": "{'a': 1}"}, ("TF_VAR_secrets is no JSON object",)),
+    "one ticket key": (
+        {"TF_VAR_secrets": json.dumps({"REPARTEE_TICKET_KEY": "a" * 48}), "REPARTEE_TICKET_KEY": "b" * 48},
+        ("TF_VAR_secrets gives the regions another REPARTEE_TICKET_KEY", "make both the same"),
+    ),
     "all of these": (
         {"AWS_ACCESS_KEY_ID": "", "CLOUDFLARE_API_TOKEN": "", "DEEPGRAM_API_KEY": ""},
         ("AWS does not know", "CLOUDFLARE_API_TOKEN", "DEEPGRAM_API_KEY"),
