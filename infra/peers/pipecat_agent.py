@@ -42,6 +42,8 @@ from starlette.websockets import WebSocket
 RATE_HZ = 24_000
 INSTRUCTIONS = "You are a helpful voice assistant."
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
+MODEL, REASONING = "gpt-6-luna", {"reasoning_effort": "none"}
+"""As the worker asks by default: docs/decisions/10-default-models.md."""
 CHUNK_10MS = int(os.environ.get("PEER_CHUNK_10MS", "4"))
 """How much audio goes out at a time. Pipecat's default, 40 ms, is as fast as less and costs the least."""
 
@@ -108,7 +110,7 @@ def pipeline(transport: FastAPIWebsocketTransport) -> Pipeline:
     llm = OpenAILLMService(
         api_key=env["OPENAI_API_KEY"],
         base_url=env["OPENAI_BASE_URL"],
-        settings=OpenAILLMService.Settings(model="gpt-4.1-mini", system_instruction=INSTRUCTIONS),
+        settings=OpenAILLMService.Settings(model=MODEL, system_instruction=INSTRUCTIONS, extra=REASONING),
     )
     tts = CartesiaTTSService(
         api_key=env["CARTESIA_API_KEY"],

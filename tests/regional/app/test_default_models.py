@@ -2,7 +2,9 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,11 @@ ENDS = {
     "gpt-5.4-nano": "2027-04-01",
 }
 """Ends that OpenAI had announced on 26 November 2026."""
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = ("README.md", "docs", "regional", "edge", "infra", "terraform", "tools", "wrangler.toml")
+MAY_NAME_THEM = ("docs/decisions/", "regional/repartee/standins/")
+"""Why others are the defaults now, and servers that serve what their clients ask for."""
 
 
 def default_of(kind: type[Any], name: str) -> str:
@@ -80,3 +87,42 @@ def test_the_sdk_lists_the_ends_that_we_know() -> None:
 def test_the_defaults_in_code_are_those_of_the_settings() -> None:
     assert DEFAULTS["RealtimeConfig"] == DEFAULTS["REPARTEE_REALTIME_MODEL"]
     assert DEFAULTS["RelayResources"] == DEFAULTS["REPARTEE_REALTIME_TRANSCRIBER"]
+
+
+def shipped() -> Iterator[Path]:
+    """The text files that users get, but for those that may name a model that ends."""
+    for name in SHIPPED:
+        for path in [ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*"):
+            where = path.relative_to(ROOT).as_posix()
+            hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+            known = path.suffix in {
+                ".py",
+                ".md",
+                ".json",
+                ".toml",
+                ".yaml",
+                ".yml",
+                ".tf",
+                ".tfvars",
+                ".html",
+                ".js",
+            }
+            if path.is_file() and known and not hidden and not where.startswith(MAY_NAME_THEM):
+                yield path
+
+
+def test_nothing_that_is_shipped_asks_for_a_model_that_ends() -> None:
+    """``gpt-realtime`` alone is the family's name as well, so there only a model that is asked for counts."""
+    names = "|".join(
+        re.escape(name) for name in sorted(ENDS, key=len, reverse=True) if name != "gpt-realtime"
+    )
+    asked = re.compile(rf"""(?<![\w.-])(?:{names})(?![\w.-])|model\W{{1,4}}gpt-realtime(?![\w.-])""")
+    named = {path.relative_to(ROOT).as_posix(): asked.findall(path.read_text()) for path in shipped()}
+    assert {path: models for path, models in named.items() if models} == {}
+    assert {"infra/peers/pipecat_agent.py", "docs/agents.md"} <= named.keys()
+
+
+def test_the_peer_is_asked_what_the_worker_asks() -> None:
+    """`repartee bench peers` compares like with like."""
+    peer = (ROOT / "infra" / "peers" / "pipecat_agent.py").read_text()
+    assert f'MODEL, REASONING = "{DEFAULTS["REPARTEE_LLM_MODEL"]}", {{"reasoning_effort": "none"}}' in peer
