@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -147,6 +148,16 @@ class RegionProcess:
     @property
     def http(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def memory_bytes(self) -> int:
+        """What its processes hold; skips where the system does not tell."""
+        if not Path("/proc/self/statm").exists():
+            pytest.skip("only Linux tells what a process holds")
+        pids = [self.process.pid]
+        for pid in pids:
+            pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
