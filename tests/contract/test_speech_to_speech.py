@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from tests.contract.caller import Caller, calling
-from tests.promptness import DEADLINE_S
+from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import Region, region, speech, until
 from tests.regional.app.running import calling as dial
 from websockets.exceptions import ConnectionClosedError
@@ -57,6 +57,7 @@ async def writes(caller: Caller, text: str) -> None:
 
 async def test_a_conversation_of_two_turns() -> None:
     agent = Agent(instructions="Be kind.", model="gpt-realtime")
+    machine = measured()
     async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
         created = caller.events[0].session
         assert (created.model, created.instructions) == ("gpt-realtime", "Be kind.")
@@ -69,13 +70,15 @@ async def test_a_conversation_of_two_turns() -> None:
             assert latency.providers == {"model": "openai/gpt-realtime"}
             assert set(latency.stages_ms) <= {"end_of_turn", "model", "lead_in", "filler"}
             assert sum(latency.stages_ms.values()) == pytest.approx(latency.voice_to_voice_ms, abs=1)
-            assert 480 < latency.voice_to_voice_ms < 600
+            took_ms = latency.voice_to_voice_ms
+            assert took_ms > 480
             done = await caller.hears("response.done")
             assert done.response.status == "completed"
             assert latency.response_id == done.response.id
             assert len(caller.audio(done.response.id)) > 24_000
             finished = await caller.hears("repartee.turn.finished")
             assert (finished.turn_id, finished.outcome) == (turn, "answered")
+            machine.promise(took_ms < 600, f"the answer came after {took_ms:.0f} ms")
         assert "error" not in caller.types
 
 
@@ -116,6 +119,7 @@ async def test_a_quick_tool_needs_no_filler() -> None:
 
 async def test_a_tools_turn_is_traced_with_its_tool() -> None:
     agent = bank(slow := asyncio.Event())
+    machine = measured()
     async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
         await caller.says_something(pause_ms=300)
         await caller.hears("response.function_call_arguments.done")
@@ -124,11 +128,11 @@ async def test_a_tools_turn_is_traced_with_its_tool() -> None:
         latency = await caller.hears("repartee.turn.latency")
         stages = latency.stages_ms
         assert list(stages)[:3] == ["end_of_turn", "model", "tool"]
-        assert stages["tool"] == pytest.approx(330, abs=80)
-        assert stages["filler"] > 500
-        assert 500 < latency.filler_ms < 700
+        assert stages["tool"] > 250 and stages["filler"] > 500 and latency.filler_ms > 500
         assert latency.prefetch in ("hit", "miss")
         assert sum(stages.values()) == pytest.approx(latency.voice_to_voice_ms, abs=1)
+        machine.promise(stages["tool"] < 410, f"the tool took {stages['tool']:.0f} ms")
+        machine.promise(latency.filler_ms < 700, f"the filler came after {latency.filler_ms:.0f} ms")
 
 
 async def test_speaking_over_a_filler_leaves_the_tool_running() -> None:
@@ -203,13 +207,16 @@ async def test_a_telephones_formats(law: Any) -> None:
     encoder = AudioEncoder(WireFormat(law, 8_000), 24_000)
     audio = {"input": {"format": {"type": law}}, "output": {"format": {"type": law}}}
     agent = Agent(instructions="Be kind.", model="gpt-realtime")
+    machine = measured()
     async with relaying(agent, "budget") as (_, client, _), calling(client, audio=audio) as caller:
         await caller.says_something(encode=lambda pcm: encoder.feed(pcm) + encoder.flush())
         latency = await caller.hears("repartee.turn.latency")
-        assert 480 < latency.voice_to_voice_ms < 620
+        took_ms = latency.voice_to_voice_ms
+        assert took_ms > 480
         done = await caller.hears("response.done")
         text = done.response.output[0].content[0].transcript
         assert len(caller.audio(done.response.id)) == pytest.approx(8 * 62 * len(text), rel=0.02)
+        machine.promise(took_ms < 620, f"the answer came after {took_ms:.0f} ms")
 
 
 async def test_a_greeting_is_said_and_remembered() -> None:

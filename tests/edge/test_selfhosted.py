@@ -16,6 +16,7 @@ import mmdb_writer
 import netaddr  # type: ignore[import-untyped]
 import pytest
 from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartRegion, edge_env, free_port
+from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import connect
 
 from repartee_edge.heartbeats import sign_heartbeat
@@ -45,7 +46,7 @@ async def test_a_client_that_does_not_read_stops_the_region_and_memory_stays_bou
         assert not done, "40 MB went into a client that reads nothing"
         for _ in range(400):
             await ws.recv()
-        await asyncio.wait_for(sending, 5)
+        await asyncio.wait_for(sending, DEADLINE_S)
 
 
 async def _send_many(connection: Any, messages: int) -> None:
@@ -145,7 +146,7 @@ async def test_metrics_count_sessions_faults_and_refusals(
 
 
 async def _until(http: httpx.AsyncClient, line: str) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(DEADLINE_S):
         while line not in (await http.get("/metrics")).text:  # noqa: ASYNC110 (over HTTP there is no event)
             await asyncio.sleep(0.01)
 
@@ -191,7 +192,7 @@ async def test_a_handshake_that_never_ends_or_is_too_large_is_dropped(
     keys = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer dev\r\n"
     writer.write(f"{head}{keys}\r\n".encode() + bytes(200_000))
     with contextlib.suppress(ConnectionError):
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), DEADLINE_S)
         assert answer.startswith(b"HTTP/1.1 400 "), "what came before the answer was kept without bound"
     writer.close()
 
@@ -210,7 +211,7 @@ async def test_a_head_that_is_too_large_is_refused_before_a_region_is_asked(
             b"GET %b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
             % (path, padding)
         )
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), DEADLINE_S)
         writer.close()
         assert answer.startswith(b"HTTP/1.1 431 ")
 
@@ -252,7 +253,7 @@ async def test_the_command_serves_sessions_as_it_is_installed(
     ]
     process = await asyncio.create_subprocess_exec(*command, env={**env, "PATH": os.environ["PATH"]})
     try:
-        async with asyncio.timeout(20), httpx.AsyncClient() as http:
+        async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient() as http:
             while not await _ready(http, port):  # noqa: ASYNC110 (a process tells by its port)
                 await asyncio.sleep(0.05)
             async with connect(f"ws://127.0.0.1:{port}/v1/realtime", additional_headers=BEARER) as ws:
@@ -261,7 +262,7 @@ async def test_the_command_serves_sessions_as_it_is_installed(
                 assert await ws.recv() == bytes(960)
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) in (0, -15)
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) in (0, -15)
 
 
 async def _ready(http: httpx.AsyncClient, port: int) -> bool:

@@ -92,7 +92,7 @@ async def test_a_regions_crash_reaches_the_client_at_once(
         await ws.recv()
         await ws.send("crash")
         with pytest.raises(websockets.ConnectionClosed) as closed:
-            await asyncio.wait_for(ws.recv(), 1)
+            await asyncio.wait_for(ws.recv(), DEADLINE_S)
         assert closed.value.rcvd is None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from tests.promptness import DEADLINE_S
 from tests.regional.app.processes.test_parent import until_ready
 from tests.regional.app.running import TICKET_KEY, region, region_process
 
@@ -28,7 +29,7 @@ async def answer(
     last = UPGRADE if opens else "Connection: close\r\n"
     writer.write(("\r\n".join([*head, last]) + "\r\n").encode())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
             body = b"" if status == 101 else await reader.read()
     finally:

@@ -1,18 +1,22 @@
 """One short call, over a real socket."""
 
 import pytest
+from tests.promptness import measured
 from tests.regional.client.scripted_region import Script, running
 
 from repartee.bench.short_call import Caller, short_call
 
 
 async def test_everything_in_it_is_timed() -> None:
+    machine = measured()
     async with running(Script(quiet_ms=200, answer_ms=[200], greeting="Hello there")) as url:
         called = await short_call(Caller(url, greeted=True, api_key="dev"))
     assert called.fault is None
-    assert called.ready_ms is not None and 0 < called.ready_ms < 2000
-    assert called.greeting_ms is not None and called.greeting_ms < 1000
-    assert called.answer_ms is not None and 150 < called.answer_ms < 1000
+    assert called.ready_ms is not None and called.ready_ms > 0
+    assert called.greeting_ms is not None
+    assert called.answer_ms is not None and called.answer_ms > 150
+    in_time = called.ready_ms < 2000 and called.greeting_ms < 1000 and called.answer_ms < 1000
+    machine.promise(in_time, f"it took long: {called}")
 
 
 @pytest.mark.parametrize("binary", [True, False])

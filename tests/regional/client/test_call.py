@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.promptness import measured
 from tests.regional.client.scripted_region import Script, running, tone
 
 from repartee.client.call import CallOptions, place_call, session_url
@@ -24,6 +25,7 @@ QUESTION = Question("What are your opening hours?", tone(300) + bytes(4800))
 
 @pytest.mark.parametrize("binary", [True, False])
 async def test_a_question_is_answered_and_every_millisecond_has_a_stage(binary: bool) -> None:
+    machine = measured()
     async with (
         running(Script(quiet_ms=420, answer_ms=[200])) as url,
         place_call(options(url, binary_audio=binary)) as call,
@@ -33,16 +35,18 @@ async def test_a_question_is_answered_and_every_millisecond_has_a_stage(binary: 
     told = report["turns"][0]
     assert told["answer"].strip() == "Certainly, I can help with that."
     assert told["heard_as"] == "What are your opening hours?"
-    assert 400 < told["voice_to_voice_ms"] < 600
+    assert told["voice_to_voice_ms"] > 400
     assert sum(told["stages_ms"].values()) == pytest.approx(told["voice_to_voice_ms"], abs=1)
     assert told["stages_ms"]["llm"] == 140.4
     assert told["call_id"] == "call_1"
     assert report["p50_ms"] == report["p90_ms"] == told["voice_to_voice_ms"]
     json.dumps(report)
+    took_ms = told["voice_to_voice_ms"]
+    machine.promise(took_ms < 600, f"the answer was heard after {took_ms:.0f} ms")
 
 
 async def test_an_interruption_stops_playback_and_tells_what_was_heard() -> None:
-    script = Script(answer_ms=[3000, 200])
+    script, machine = Script(answer_ms=[3000, 200]), measured()
     async with running(script) as url, place_call(options(url)) as call:
         first = await call.say(QUESTION)
         assert await call.heard(first, 400)
@@ -54,7 +58,9 @@ async def test_an_interruption_stops_playback_and_tells_what_was_heard() -> None
     assert retrieve["type"] == "conversation.item.retrieve" and retrieve["item_id"] == truncate["item_id"]
     assert first.answer == "Certainly, I"
     assert truncate["item_id"] == "item_resp_1"
-    assert 400 <= truncate["audio_end_ms"] < 700
+    assert 400 <= truncate["audio_end_ms"] < 3000
+    heard_ms = truncate["audio_end_ms"]
+    machine.promise(heard_ms < 700, f"the interruption was noticed after {heard_ms} ms of the answer")
 
 
 async def test_a_turn_with_a_tool_is_over_only_after_the_answer_that_follows_it() -> None:

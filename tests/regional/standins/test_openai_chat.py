@@ -11,6 +11,7 @@ from typing import Any
 import openai as sdk
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from tests.promptness import measured
 
 from repartee.standins.server import Config, Running, serve
 
@@ -92,6 +93,7 @@ def real_brain() -> AbstractAsyncContextManager[Running]:
 
 
 async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> None:
+    machine = measured()
     async with serve(Config(profile="budget", light=True)) as running, openai(running) as client:
         await client.models.list()
         started = time.monotonic()
@@ -99,7 +101,8 @@ async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> 
         times = [time.monotonic() - started async for c in stream if c.choices and c.choices[0].delta.content]
     assert times[0] >= 0.139
     assert times[5] >= 0.139 + 5 / 60
-    assert running.state.stats.lateness_ms[0] < 100
+    late_ms = running.state.stats.lateness_ms[0]
+    machine.promise(late_ms < 100, f"the first token was {late_ms:.0f} ms late")
 
 
 async def test_models(running: Running, openai: Client) -> None:
