@@ -213,7 +213,10 @@ class Call:
 
     async def _finish(self, lines: Sequence[asyncio.Task[None]]) -> None:
         self.transport.stop_receiving()
-        self.shell.deliver(e.HungUp())
+        try:
+            self.shell.deliver(e.HungUp())
+        except Exception as error:
+            self.fail(error)  # the agent's end and the tasks' are still to come
         for task in lines:
             task.cancel()
         try:
