@@ -16,7 +16,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from tests.promptness import DEADLINE_S
 
@@ -40,7 +40,7 @@ from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.cascade import Cascade, CascadeResources
 from repartee.session.hearing import HearingPolicy
 from repartee.session.phrases import Phrases
-from repartee.transport.interfaces import CallEnd
+from repartee.transport.interfaces import CallEnd, Transport
 from repartee.transport.realtime import OUTBOX_BYTES, RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.events import (
@@ -412,7 +412,7 @@ class Stage:
         self._others: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[CallEnd]
 
-    async def __aenter__(self) -> "Stage":
+    async def __aenter__(self) -> Self:
         self._others = asyncio.all_tasks()
         resources = CascadeResources(
             self.ears,
@@ -424,23 +424,35 @@ class Stage:
             learn=self._learn,
             hearing=self._hearing,
         )
-        transport = RealtimeWebSocket(
-            WebSocketLink(AsgiSocket(self.client.receive, self.client.deliver)),
-            call_id="call",
-            region="here",
-            providers=resources.names,
-            binary=self._binary,
-            outbox_bytes=self._outbox_bytes,
-        )
+        transport = self.connect(resources.names)
         parts = CallParts(self._settings, self._agent, resources, self.notes, transport)
         self.call = Call(parts, lambda call: Cascade(call, resources))
         self._running = asyncio.create_task(self.call.run())
         self._running.add_done_callback(lambda _: self.bell.ring())
-        await self.client.hears("session.created")
+        await self.begun()
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
+    def connect(self, names: Mapping[str, str]) -> Transport:
+        """The client's connection: OpenAI's protocol over a WebSocket."""
+        return RealtimeWebSocket(
+            WebSocketLink(AsgiSocket(self.client.receive, self.client.deliver)),
+            call_id="call",
+            region="here",
+            providers=names,
+            binary=self._binary,
+            outbox_bytes=self._outbox_bytes,
+        )
+
+    async def begun(self) -> None:
+        """The client knows of its session."""
+        await self.client.hears("session.created")
+
+    def hang_up(self) -> None:
+        """The client does."""
         self.client.hangs_up()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.hang_up()
         await self.ended()
         assert self.left_behind() == set()
 
