@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.regional.session.actors import Stage
+from tests.regional.session.actors import Stage, caller_audio
 from tests.regional.session.virtual_time import now, run
 
 from repartee.agent.agent import Agent
@@ -346,6 +346,35 @@ async def test_an_authors_oserror_ends_neither_the_call_nor_a_turn(
     assert await stage.ended() is CallEnd.CLIENT_GONE
     assert f"on_call_start failed in call call: {type(error).__name__}" in caplog.text
     assert "Tool look_up failed in call call" in caplog.text
+
+
+async def test_a_fault_in_what_fills_gaps_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    """It runs beside everything, and nobody waits for it."""
+    async with Stage() as stage:
+        ears = await stage.ears.opened()
+        stage.client.sends_audio(caller_audio(100))
+        await stage.bell.until(lambda: ears.fed)
+        break_at(stage, "ears", TimeoutError("filling"))
+        assert await stage.ended() is CallEnd.FAILED  # no more audio comes, so the next to feed is the filler
+    assert "TimeoutError: filling" in caplog.text
+
+
+async def test_a_fault_in_a_transcribers_exchange_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    async with Stage() as stage:
+        ears = await stage.ears.opened()
+        closing = ears.aclose
+        error = FileNotFoundError("closing")
+
+        async def fails_once() -> None:
+            ears.aclose = closing  # type: ignore[method-assign]
+            await closing()
+            raise error
+
+        ears.aclose = fails_once  # type: ignore[method-assign]
+        german = {"type": "realtime", "audio": {"input": {"transcription": {"language": "de"}}}}
+        stage.client.sends("session.update", session=german)
+        assert await stage.ended() is CallEnd.FAILED
+    assert "FileNotFoundError: closing" in caplog.text
 
 
 async def test_only_the_transport_makes_it_a_hanging_up() -> None:
