@@ -193,11 +193,11 @@ class Services:
         self._recording = asyncio.create_task(self._record(agent))
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; returns when none is left."""
         if self._recording:
             self._recording.cancel()
-        for provider in self._all:
-            await provider.aclose()
+            await asyncio.wait([self._recording])
+        await asyncio.gather(*(provider.aclose() for provider in self._all))
 
     async def _record(self, agent: Agent) -> None:
         phrases = (*agent.phrases, *agent.notices.phrases(agent.language)) if self._records else ()

@@ -180,6 +180,8 @@ class Pool(Generic[ConnectionT]):
 
         Raises ProviderError or PoolTimeout.
         """
+        if self._closed:
+            raise self._closing()
         timeout_s = self._settings.acquire_timeout_s
         started = self._now()
         try:
@@ -386,7 +388,8 @@ class Pool(Generic[ConnectionT]):
         self._fail_waiters(error)
 
     def _admit(self, connection: ConnectionT) -> None:
-        if not self._connector.keeps_open and not self._connector.is_open(connection):
+        if self._closed or not (self._connector.keeps_open or self._connector.is_open(connection)):
+            self._connector.close(connection)
             self._policy.answered()
             return
         answered = self._connector.has_answered(connection)

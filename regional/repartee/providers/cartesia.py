@@ -32,6 +32,7 @@ from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
@@ -136,6 +137,7 @@ class _Connector:
 
     def __init__(self, config: CartesiaConfig) -> None:
         self._config = config
+        self._sockets = OpenConnections(config.socket.close_timeout_s)
         self._client = AsyncCartesia(
             api_key=config.api_key,
             base_url=config.base_url.rstrip("/"),
@@ -148,7 +150,7 @@ class _Connector:
         made: list[PushedSocket] = []
 
         def make(protocol: ClientProtocol, **options: Any) -> ClientConnection:
-            made.append(make_socket(config.socket, protocol, **options))
+            made.append(make_socket(config.socket, self._sockets, protocol, **options))
             return made[-1]
 
         options = connection_options(config.base_url, config.socket, make)
@@ -157,7 +159,8 @@ class _Connector:
             websocket_connection_options=cast(WebsocketConnectionOptions, options)
         )
         try:
-            await manager.enter()
+            async with self._sockets.dialling():
+                await manager.enter()
         except DIAL_ERRORS as error:
             raise translate(error, provider="cartesia", stage="tts", base_url=config.base_url) from error
         channel = SharedSocket(made[-1], _DIALECT)
@@ -187,6 +190,8 @@ class _Connector:
         connection.close_soon()
 
     async def aclose(self) -> None:
+        """Returns when no socket is left."""
+        await self._sockets.aclose()
         await self._client.close()
 
 

@@ -41,6 +41,7 @@ from repartee.providers.deepgram_streams import (
     lost,
 )
 from repartee.providers.interfaces import HEARING_HZ
+from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
@@ -155,6 +156,7 @@ class _Connector:
         self,
         request: Callable[[], Awaitable[Request]],
         settings: SocketSettings,
+        sockets: OpenConnections,
         *,
         base_url: str,
         greeted: bool,
@@ -163,6 +165,7 @@ class _Connector:
         self._request = request
         self._noted: Request | None = None
         self._settings = settings
+        self._sockets = sockets
         self._base_url = base_url
         self._greeted = greeted
         self._keepalive = keepalive
@@ -172,7 +175,7 @@ class _Connector:
             self._noted = await self._request()
         url, headers = self._noted
         try:
-            socket = await open_socket(url, headers, self._settings)
+            socket = await open_socket(url, headers, self._settings, self._sockets)
         except DIAL_ERRORS as failure:
             raise translate(
                 failure,
@@ -247,6 +250,8 @@ async def _greeting(socket: PushedSocket, timeout_s: float) -> None:
 class _Ears:
     """A pool of streams with the usual options; unusual ones are dialled for."""
 
+    _sockets: OpenConnections
+
     def __init__(self, name: str, connector: _Connector, pool: PoolSettings) -> None:
         self._pool = Pool(name, connector, pool)
 
@@ -272,6 +277,7 @@ class _Ears:
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
         await self._pool.aclose()
+        await self._sockets.aclose()
 
 
 class FluxEars(_Ears):
@@ -280,6 +286,7 @@ class FluxEars(_Ears):
     def __init__(self, config: FluxConfig) -> None:
         self._config = config
         self._client = _client(config.base_url, config.api_key)
+        self._sockets = OpenConnections(config.socket.close_timeout_s)
         super().__init__("deepgram", self._connector("en"), config.pool)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> FluxTranscriber:
@@ -312,7 +319,9 @@ class FluxEars(_Ears):
 
         config = self._config
         # A KeepAlive kills a Flux stream; protocol pings, which the socket sends anyway, are what it counts.
-        return _Connector(request, config.socket, base_url=config.base_url, greeted=True, keepalive=None)
+        return _Connector(
+            request, config.socket, self._sockets, base_url=config.base_url, greeted=True, keepalive=None
+        )
 
 
 class NovaEars(_Ears):
@@ -321,6 +330,7 @@ class NovaEars(_Ears):
     def __init__(self, config: NovaConfig) -> None:
         self._config = config
         self._client = _client(config.base_url, config.api_key)
+        self._sockets = OpenConnections(config.socket.close_timeout_s)
         super().__init__("deepgram", self._connector("en"), config.pool)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> NovaTranscriber:
@@ -358,7 +368,12 @@ class NovaEars(_Ears):
 
         config = self._config
         return _Connector(
-            request, config.socket, base_url=config.base_url, greeted=False, keepalive=KEEP_ALIVE
+            request,
+            config.socket,
+            self._sockets,
+            base_url=config.base_url,
+            greeted=False,
+            keepalive=KEEP_ALIVE,
         )
 
 

@@ -22,6 +22,7 @@ from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
@@ -133,8 +134,11 @@ _Socket = SharedSocket[_Message]
 class _Connector:
     """Dials sockets of one voice for a pool."""
 
-    def __init__(self, config: ElevenLabsConfig, voice: str, language: str | None) -> None:
+    def __init__(
+        self, config: ElevenLabsConfig, sockets: OpenConnections, voice: str, language: str | None
+    ) -> None:
         self._config = config
+        self._sockets = sockets
         query = {
             "model_id": config.model,
             "output_format": f"pcm_{SPEECH_HZ}",
@@ -151,7 +155,8 @@ class _Connector:
     async def dial(self, *, urgent: bool) -> _Socket:
         config = self._config
         try:
-            socket = await open_socket(self._url, {"xi-api-key": config.api_key}, config.socket)
+            headers = {"xi-api-key": config.api_key}
+            socket = await open_socket(self._url, headers, config.socket, self._sockets)
         except DIAL_ERRORS as error:
             raise translate(error, provider="elevenlabs", stage="tts", base_url=config.base_url) from error
         return SharedSocket(socket, _DIALECT)
@@ -307,7 +312,9 @@ class ElevenLabsVoice:
 
     def __init__(self, config: ElevenLabsConfig) -> None:
         self._config = config
-        self._pool = Pool("elevenlabs", _Connector(config, config.voice, None), config.pool)
+        self._sockets = OpenConnections(config.socket.close_timeout_s)
+        connector = _Connector(config, self._sockets, config.voice, None)
+        self._pool = Pool("elevenlabs", connector, config.pool)
 
     @property
     def warm(self) -> bool:
@@ -336,10 +343,11 @@ class ElevenLabsVoice:
         if voice in (None, self._config.voice) and spoken == "en":
             lease = await self._pool.acquire()
         else:
-            connector = _Connector(self._config, voice or self._config.voice, spoken)
+            connector = _Connector(self._config, self._sockets, voice or self._config.voice, spoken)
             lease = await self._pool.dial_apart(connector)
         return ElevenLabsUtterance(lease, self._config, reply_id)
 
     async def aclose(self) -> None:
         """Close all sockets. Idempotent."""
         await self._pool.aclose()
+        await self._sockets.aclose()

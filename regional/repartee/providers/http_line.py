@@ -16,6 +16,8 @@ from typing import cast
 import httptools
 import httpx2
 
+from repartee.providers.open_connections import OpenConnections
+
 MAX_UNREAD_BYTES = 2**18
 """More than this waiting for the reader, and the peer is made to wait."""
 
@@ -37,7 +39,8 @@ class Origin:
 class HttpLine(asyncio.Protocol):
     """A connection. What :meth:`send` gives must be read to its end, or closed, before the next request."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: OpenConnections) -> None:
+        self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answer: _Answer | None = None
@@ -49,12 +52,14 @@ class HttpLine(asyncio.Protocol):
         """The server has said that it ends the connection after this answer (or its answer ends with it)."""
 
     @classmethod
-    async def open(cls, origin: Origin, timeout_s: float) -> "HttpLine":
+    async def open(cls, origin: Origin, timeout_s: float, owner: OpenConnections) -> "HttpLine":
         """Connect. Raises httpx2.ConnectError or httpx2.ConnectTimeout."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_s):
-                _, line = await loop.create_connection(cls, origin.host, origin.port, ssl=origin.tls)
+            async with owner.dialling(), asyncio.timeout(timeout_s):
+                _, line = await loop.create_connection(
+                    lambda: cls(owner), origin.host, origin.port, ssl=origin.tls
+                )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(f"no connection within {timeout_s:g} s") from error
         except OSError as error:
@@ -77,6 +82,9 @@ class HttpLine(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    close_soon = drop = close
+    """HTTP/1.1 has no goodbyes."""
+
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and wait for the head of its answer. Raises httpx2.TransportError."""
         if self._answer is not None or not self.is_open or self._transport is None:
@@ -96,6 +104,7 @@ class HttpLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
@@ -105,6 +114,7 @@ class HttpLine(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
+        self._owner.ended(self)
         if self._answer is not None:
             self._answer.lost(exc)
         callbacks, self._on_close = self._on_close, []

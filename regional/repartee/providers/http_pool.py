@@ -21,6 +21,7 @@ from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool
 from repartee.providers.http_line import HttpLine, Origin
+from repartee.providers.open_connections import OpenConnections
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class LineConnector:
     def __init__(self, warm_up: WarmUp, tls: Callable[[], ssl.SSLContext]) -> None:
         self._warm_up = warm_up
         self._tls = tls
+        self._lines = OpenConnections(warm_up.timeout_s)
         self._harmless = 0
         """The status with which the cheap request is refused although a call's is not."""
         self.keeps_open = True
@@ -110,7 +112,7 @@ class LineConnector:
 
     async def _open(self) -> HttpLine:
         origin = Origin.of(httpx2.URL(self._warm_up.url), self._tls)
-        return await HttpLine.open(origin, self._warm_up.timeout_s)
+        return await HttpLine.open(origin, self._warm_up.timeout_s, self._lines)
 
     def is_open(self, connection: HttpLine) -> bool:
         return connection.is_open
@@ -131,6 +133,10 @@ class LineConnector:
 
     def close(self, connection: HttpLine) -> None:
         connection.close()
+
+    async def aclose(self) -> None:
+        """Returns when no line is left."""
+        await self._lines.aclose()
 
     async def _check(self, line: HttpLine) -> bool:
         try:
@@ -252,3 +258,4 @@ class PooledTransport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self.pool.aclose()
+        await self._connector.aclose()

@@ -31,6 +31,7 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
@@ -144,6 +145,7 @@ class _Connector:
 
     def __init__(self, config: RealtimeConfig) -> None:
         self._config = config
+        self._sockets = OpenConnections(config.socket.close_timeout_s)
         self._client = AsyncOpenAI(
             api_key=config.api_key,
             base_url=config.base_url,
@@ -156,7 +158,7 @@ class _Connector:
         made: list[PushedSocket] = []
 
         def make(protocol: ClientProtocol, **options: Any) -> ClientConnection:
-            made.append(make_socket(config.socket, protocol, **options))
+            made.append(make_socket(config.socket, self._sockets, protocol, **options))
             return made[-1]
 
         options = connection_options(config.base_url, config.socket, make)
@@ -165,7 +167,8 @@ class _Connector:
         )
         opened_at = time.monotonic()
         try:
-            sdk = await manager.enter()
+            async with self._sockets.dialling():
+                sdk = await manager.enter()
         except DIAL_ERRORS as error:
             raise translate(error, provider=PROVIDER, stage=STAGE, base_url=config.base_url) from error
         socket = made[-1]
@@ -220,6 +223,8 @@ class _Connector:
         connection.socket.close_soon()
 
     async def aclose(self) -> None:
+        """Returns when no socket is left."""
+        await self._sockets.aclose()
         await self._client.close()
 
 

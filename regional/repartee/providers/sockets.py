@@ -18,12 +18,13 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from repartee.errors import ProviderError
 from repartee.providers.masking import apply_mask
+from repartee.providers.open_connections import OpenConnections
 
 Message = bytes
 """A whole message as it came, text not decoded: msgspec reads the bytes."""
@@ -95,11 +96,13 @@ class PushedSocket(ClientConnection):
         self,
         protocol: ClientProtocol,
         *,
+        owner: OpenConnections,
         max_unsent_bytes: int = 2**18,
         room_bytes: int = 2**16,
         **options: Any,
     ) -> None:
         super().__init__(protocol, **options)
+        self._owner = owner
         self._max_unsent_bytes = max_unsent_bytes
         self._room_bytes = room_bytes
         self._on_message: Callable[[Message], None] | None = None
@@ -157,14 +160,23 @@ class PushedSocket(ClientConnection):
         if not self.ended:
             self.loop.call_later(self.close_timeout or 0, self.transport.abort)
 
+    def drop(self) -> None:
+        """End it at once."""
+        self.transport.abort()
+
     def process_event(self, event: Event) -> None:
         if self.response is not None and isinstance(event, Frame) and event.opcode in _DATA:
             self._take_frame(event)
         else:
             super().process_event(event)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._owner.made(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._owner.ended(self)
         self.ended = True
         callbacks, self._on_close = self._on_close, []
         for call in callbacks:
@@ -193,14 +205,12 @@ def tls_context() -> ssl.SSLContext:
 
 
 def connection_options(
-    url: str, settings: SocketSettings, make: Callable[..., ClientConnection] | None = None
+    url: str, settings: SocketSettings, make: Callable[..., ClientConnection]
 ) -> dict[str, Any]:
-    """Keyword arguments for ``websockets``' ``connect`` that make a :class:`PushedSocket`.
-
-    ``make`` replaces the factory, for whoever must get at the connection behind an SDK's back.
-    """
+    """Keyword arguments for ``websockets``' ``connect``; ``make`` is :func:`make_socket` with its first arguments
+    given, or calls it."""
     options: dict[str, Any] = {
-        "create_connection": make or functools.partial(make_socket, settings),
+        "create_connection": make,
         "compression": None,
         "open_timeout": settings.open_timeout_s,
         "ping_interval": settings.ping_interval_s,
@@ -213,25 +223,32 @@ def connection_options(
     return options
 
 
-def make_socket(settings: SocketSettings, protocol: ClientProtocol, **options: Any) -> PushedSocket:
+def make_socket(
+    settings: SocketSettings, owner: OpenConnections, protocol: ClientProtocol, **options: Any
+) -> PushedSocket:
     """The connection factory that ``connect`` is given."""
     return PushedSocket(
         protocol,
+        owner=owner,
         max_unsent_bytes=settings.max_unsent_bytes,
         room_bytes=settings.room_bytes,
         **options,
     )
 
 
-async def open_socket(url: str, headers: Mapping[str, str], settings: SocketSettings) -> PushedSocket:
+async def open_socket(
+    url: str, headers: Mapping[str, str], settings: SocketSettings, owner: OpenConnections
+) -> PushedSocket:
     """Connect. Raises what :func:`translate` understands: OSError, TimeoutError or ``websockets``' exceptions."""
-    socket = await connect(url, additional_headers=dict(headers), **connection_options(url, settings))
+    options = connection_options(url, settings, functools.partial(make_socket, settings, owner))
+    async with owner.dialling():
+        socket = await connect(url, additional_headers=dict(headers), **options)
     assert isinstance(socket, PushedSocket)
     return socket
 
 
-DIAL_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI)
-"""What a failed connection attempt raises."""
+DIAL_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed)
+"""What a failed connection attempt raises; the last if the connection ended before anything was asked on it."""
 
 
 def translate(

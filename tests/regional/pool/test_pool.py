@@ -1,6 +1,7 @@
 """The pool's shell, on connections that a script opens, loses and refuses."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -408,3 +409,27 @@ async def test_a_fault_of_ours_in_a_dial_backs_off_too(caplog: pytest.LogCapture
         await asyncio.sleep(0.02)
         assert pool.figures().dials == 2
     assert "fault of this program" in caplog.text
+
+
+async def test_a_dial_that_comes_about_although_it_was_cancelled_is_closed() -> None:
+    provider = ScriptedProvider()
+    dial = provider.dial
+
+    async def stubborn(*, urgent: bool) -> Connection:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(DEADLINE_S)
+        return await dial(urgent=urgent)
+
+    provider.dial = stubborn  # type: ignore[method-assign]
+    async with running(provider):
+        await asyncio.sleep(0)
+    assert len(provider.closed) == 2
+
+
+async def test_a_closed_pool_dials_nothing_apart() -> None:
+    provider = ScriptedProvider()
+    async with running(provider, started=False) as pool:
+        await pool.aclose()
+        with pytest.raises(PoolTimeout, match="is closing"):
+            await pool.dial_apart(provider)
+    assert provider.dialled == []
