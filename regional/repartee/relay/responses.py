@@ -16,7 +16,8 @@ from repartee.turn.tool_wait import ToolWait
 from repartee.wire import relay_events as wire
 
 ASIDE = "repartee"
-"""The key in a response's metadata that marks it as one of the relay's own, said while a tool runs."""
+"""The key in a response's metadata that marks it as one of the relay's own, said while a tool runs: a ``filler``, or
+the agent's ``words``, which are not given up for an answer."""
 
 TEXTS_TO_SAY = 16
 """Texts of the agent's own that may wait to be said; what comes beyond them is dropped, and logged."""
@@ -24,12 +25,13 @@ TEXTS_TO_SAY = 16
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """A response under way. ``aside``: a filler; ``outside``: the conversation does not hold it. ``written``: it is
-    over, whatever is still to be heard of it."""
+    """A response under way. ``aside``: said while a tool runs, and ``filler`` what fills that time; ``outside``: the
+    conversation does not hold it. ``written``: it is over, whatever is still to be heard of it."""
 
     response_id: str
     outside: bool = False
     aside: bool = False
+    filler: bool = False
     item_id: str | None = None
     sounded: bool = False
     written: bool = False
@@ -42,10 +44,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Recital:
-    """A text to be said word for word: a filler, or the agent's own words."""
+    """A text to be said word for word: a filler, or the agent's own words. ``aside``: while a tool runs."""
 
     text: str
     filler: bool
+    aside: bool = False
 
 
 class Responses:
@@ -112,10 +115,12 @@ class Responses:
 
     def created(self, seen: wire.ResponseSeen) -> None:
         """The provider has begun a response."""
+        aside = (seen.metadata or {}).get(ASIDE)
         self._under_way[seen.id] = Response(
             seen.id,
             outside=seen.conversation_id is None,
-            aside=ASIDE in (seen.metadata or {}),
+            aside=aside is not None,
+            filler=aside == "filler",
             speech_ended_at=self._turns.speech_ended_at,
         )
         self._asked = self._asked_to_say = None
@@ -197,7 +202,7 @@ class Responses:
     def fill(self, now: float) -> list[c.Command]:
         """A tool keeps the caller waiting: say what was prepared for that."""
         phrase = self._wait.take_filler(self._turns.speaker.ends_at, now)
-        return [] if phrase is None else self._recite(Recital(phrase, filler=True))
+        return [] if phrase is None else self._recite(Recital(phrase, filler=True, aside=True))
 
     def take_recital(self, token: int) -> Recital | None:
         """What was to be said, once it is known whether it is recorded; None if it is not wanted any more."""
@@ -205,8 +210,9 @@ class Responses:
 
     def have_it_said(self, recital: Recital) -> list[c.Command]:
         """It is not recorded: the model says it."""
-        words = wire.saying(recital.text, aside=recital.filler)
-        asking = self._ask(words | {"metadata": {ASIDE: "filler"}} if recital.filler else words)
+        words = wire.saying(recital.text, aside=recital.aside)
+        kind = "filler" if recital.filler else "words"
+        asking = self._ask(words | {"metadata": {ASIDE: kind}} if recital.aside else words)
         self._asked_to_say = None if recital.filler else recital.text
         return [asking]
 
@@ -241,13 +247,13 @@ class Responses:
             return []
         asides = [one for one in self._under_way.values() if one.aside]
         if asides:  # one that nobody has heard of need not be waited for
-            return [self._cancel(aside) for aside in asides if not aside.sounded]
+            return [self._cancel(aside) for aside in asides if aside.filler and not aside.sounded]
         if self._wanted:
             self._wanted = False
             return [self._ask(None)]
-        if self._turns.speaking or self.more_to_come:
+        if self._turns.speaking:
             return []
-        return self._recite(Recital(self._to_say.popleft(), filler=False))
+        return self._recite(Recital(self._to_say.popleft(), filler=False, aside=self.more_to_come))
 
     def _ask(self, response: Mapping[str, object] | None) -> c.Command:
         self._asked = self._new_event_id()
