@@ -1,6 +1,9 @@
 """Imports only go down the floors of docs/architecture.md, and never in a circle."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -206,3 +209,12 @@ def test_a_measurement_is_a_file_of_the_benchmarks() -> None:
         name: f"repartee.bench.{name.replace('-', '_')}" for name in BENCH
     }
     assert all(command.module in MODULES for command in BENCH.values())
+
+
+def test_the_older_name_of_the_stand_ins_gives_the_same_modules() -> None:
+    """In a process of its own, as scripts use it: with `infra` on the path."""
+    program = "from standins import sphinx_worker; print(sphinx_worker.__name__)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "infra")}
+    command = [sys.executable, "-W", "error", "-c", program]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.strip() == "repartee.standins.sphinx_worker", ran.stderr

@@ -1,6 +1,6 @@
 """Cartesia's ``/tts/websocket``: several contexts on one socket, text in pieces, audio and word times out.
 
-Owns the wire: validation, messages, idle close. How one context speaks is in :mod:`standins.speaking`.
+Owns the wire: validation, messages, idle close. How one context speaks is in :mod:`repartee.standins.speaking`.
 """
 
 import json

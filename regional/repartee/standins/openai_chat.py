@@ -1,6 +1,6 @@
 """OpenAI's ``/v1/chat/completions`` and ``/v1/models``: streamed and whole, tools, usage, errors.
 
-Owns the wire and the pace; what is answered comes from :mod:`standins.brain`.
+Owns the wire and the pace; what is answered comes from :mod:`repartee.standins.brain`.
 """
 
 import asyncio

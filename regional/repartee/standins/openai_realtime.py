@@ -1,7 +1,7 @@
 """OpenAI's ``/v1/realtime``: speech in, speech out, in the events of the GA protocol.
 
 Owns the session on the wire: its settings, the caller's audio and turns, the conversation, and which responses are
-under way. One response's course is in :mod:`standins.realtime_response`.
+under way. One response's course is in :mod:`repartee.standins.realtime_response`.
 """
 
 import asyncio

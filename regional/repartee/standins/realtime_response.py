@@ -1,6 +1,6 @@
 """One response of a Realtime session: thought of, spoken and sent at the profile's pace, or cut short.
 
-Owns the events of a response and their order. What it says comes from :mod:`standins.brain`.
+Owns the events of a response and their order. What it says comes from :mod:`repartee.standins.brain`.
 """
 
 import asyncio

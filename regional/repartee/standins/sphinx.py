@@ -1,7 +1,7 @@
 """Real recognition: hands each connection's speech to a worker process and brings its words back.
 
 Owns the streams, and what becomes of them when a process dies: another is started, and each stream tells it anew
-what it has not had words for. Knows nothing of turns or of the wire. See :mod:`standins.sphinx_worker`.
+what it has not had words for. Knows nothing of turns or of the wire. See :mod:`repartee.standins.sphinx_worker`.
 """
 
 import asyncio
