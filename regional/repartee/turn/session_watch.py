@@ -52,6 +52,10 @@ class WatchPolicy:
     tell_after_s: float = 6.5
     """So long without a session, and the caller is told; the phrase is heard by 8 s."""
 
+    notices: int = 2
+    """So often is the caller told. A session that is silent after that ends the call, in words, in place of a third
+    notice; one that serves restores them."""
+
     young_s: float = 5.0
     """A connection that is lost sooner counts as one that could not be opened."""
 
@@ -63,8 +67,8 @@ class WatchPolicy:
     def __post_init__(self) -> None:
         if min(self.silent_s, self.exchange_every_s, self.away_s, self.backoff_most_s) <= 0:
             raise ValueError("silent_s, exchange_every_s, away_s and backoff_most_s must be above 0")
-        if self.exchanges < 0 or self.backoff_first_s < 0:
-            raise ValueError("exchanges and backoff_first_s must not be negative")
+        if min(self.exchanges, self.notices, self.backoff_first_s) < 0:
+            raise ValueError("exchanges, notices and backoff_first_s must not be negative")
 
 
 class SessionWatch:
@@ -78,6 +82,7 @@ class SessionWatch:
         self._failed_at = now
         self._told = False
         self._exchanges_left = policy.exchanges
+        self._notices_left = policy.notices
         self._exchanged_at: float | None = None
 
     def __repr__(self) -> str:
@@ -101,6 +106,7 @@ class SessionWatch:
         """The session has done what it is there for."""
         self._trust()
         self._exchanges_left = self._policy.exchanges
+        self._notices_left = self._policy.notices
 
     def lost(self, now: float) -> None:
         """The session's connection has ended, or was closed to be replaced."""
@@ -149,7 +155,7 @@ class SessionWatch:
             # The next one begins with a clean record: what it is owed counts from its own start.
             self._trust()
             return Verdict.EXCHANGE
-        return self._tell()
+        return self._tell(instead=Verdict.END)
 
     def _look_away(self, now: float) -> Verdict:
         if self._away_since is None:
@@ -158,10 +164,15 @@ class SessionWatch:
         last_try = self._policy.away_s + self._policy.last_try_s
         if self._failed_at - self._away_since >= last_try or away_s >= last_try + self._policy.last_try_s:
             return Verdict.END
-        return self._tell() if away_s >= self._policy.tell_after_s else Verdict.KEEP
+        # Who has been told twice already waits for the last attempt, which is near.
+        return self._tell(instead=Verdict.KEEP) if away_s >= self._policy.tell_after_s else Verdict.KEEP
 
-    def _tell(self) -> Verdict:
+    def _tell(self, *, instead: Verdict) -> Verdict:
+        """Tell the caller of this trouble, once; ``instead``, if they have been told too often."""
         if self._told:
             return Verdict.KEEP
+        if not self._notices_left:
+            return instead
+        self._notices_left -= 1
         self._told = True
         return Verdict.TELL

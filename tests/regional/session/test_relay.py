@@ -180,10 +180,12 @@ async def on_stage(
         if recorded:
             await phrases.record((*agent.phrases, *agent.notices.phrases("en")), name=None, language="en")
             if silent is not None:
+                await until(lambda: all(pool.idle and not pool.dialling for pool in speech.pools()))
                 providers.state.faults.put(silent)
                 for session in list(providers.state.realtime_sessions):
                     session.expire()
                 await until(lambda: not any(pool.idle for pool in speech.pools()))
+        speech.in_calls(1)  # as a worker says of a call before it begins: a caller's dials wait for no ceiling
         stage = Stage(providers, speech, agent, phrases, line)
         try:
             yield stage

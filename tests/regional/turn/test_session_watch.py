@@ -1,5 +1,7 @@
 """Whether a session is lost, may be replaced, and when the caller is told: decided on virtual time."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +73,33 @@ def test_without_a_session_the_caller_is_told_once_and_the_call_ends() -> None:
     assert said == [106.5, Verdict.TELL, 111.0, Verdict.END]
 
 
+def test_a_caller_told_twice_hears_no_third_notice_and_the_call_ends_when_it_would_be_due() -> None:
+    watch = SessionWatch(POLICY, 0.0)
+    said = verdicts(watch, owed_since=None, until=7.0)
+    watch.opened(7.0)
+    said += verdicts(watch, owed_since=7.0, begin=7.0, until=200.0)
+    assert said == [
+        *(6.5, Verdict.TELL),
+        *(12.0, Verdict.EXCHANGE, 17.0, Verdict.TELL),
+        *(42.0, Verdict.EXCHANGE, 47.0, Verdict.END),
+    ]
+
+
+def test_a_session_that_has_served_restores_the_notices() -> None:
+    watch = watching()
+    for start in (100.0, 200.0, 300.0, 400.0):
+        assert watch.look(start + 5, start) is Verdict.EXCHANGE
+        watch.lost(start + 5)
+        watch.opened(start + 5)
+        assert watch.look(start + 10, start + 5) is Verdict.TELL
+        watch.served(start + 11)
+
+
+def test_without_a_session_the_last_attempt_is_awaited_however_often_the_caller_was_told() -> None:
+    watch = SessionWatch(replace(POLICY, notices=0), 0.0)
+    assert verdicts(watch, owed_since=None, until=100.0) == [11.0, Verdict.END]
+
+
 def test_the_last_attempt_is_made_after_10_s() -> None:
     watch = watching()
     watch.lost(100.0)
@@ -103,21 +132,25 @@ def test_sessions_that_die_young_do_not_begin_the_wait_anew() -> None:
     assert now <= 112
 
 
-@pytest.mark.parametrize("wrong", [{"silent_s": 0.0}, {"exchanges": -1}, {"away_s": -1.0}])
+@pytest.mark.parametrize("wrong", [{"silent_s": 0.0}, {"exchanges": -1}, {"notices": -1}, {"away_s": -1.0}])
 def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         WatchPolicy(**wrong)  # type: ignore[arg-type]
 
 
 @given(st.lists(st.sampled_from(["opened", "lost", "failed", "served", "look", "owed"]), max_size=200))
-def test_whatever_happens_exchanges_lie_30_s_apart(happens: list[str]) -> None:
-    watch, now, exchanged = SessionWatch(POLICY, 0.0), 0.0, [-100.0]
+def test_whatever_happens_exchanges_lie_30_s_apart_and_nobody_is_told_a_third_time(happens: list[str]) -> None:
+    watch, now, exchanged, told = SessionWatch(POLICY, 0.0), 0.0, [-100.0], 0
     for what in happens:
         now += 1.7
         if what in ("look", "owed"):
-            if watch.look(now, now - 6 if what == "owed" else None) is Verdict.EXCHANGE:
+            verdict = watch.look(now, now - 6 if what == "owed" else None)
+            told += verdict is Verdict.TELL
+            assert told <= 2
+            if verdict is Verdict.EXCHANGE:
                 assert now - exchanged[-1] >= 30
                 exchanged.append(now)
                 watch.lost(now)
         else:
+            told = 0 if what == "served" else told
             getattr(watch, what)(now)
