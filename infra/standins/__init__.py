@@ -1,4 +1,4 @@
-"""The name by which older scripts know the providers' stand-ins, with this folder on their path: ``repartee.standins``.
+"""What older scripts, with `infra` on their path, know the providers' stand-ins by: ``repartee.standins``.
 
 Not in the wheel, and nothing here uses it.
 """

@@ -1,7 +1,7 @@
 """The dialogue model: from a conversation and the tools on offer to the next answer. Pure, by rules.
 
 It knows the front desk of one small company and says so when asked for more. What is asked is found by keywords, so
-that a misheard word does little harm. How tools are chosen and their results worded is in :mod:`repartee.standins.errands`.
+that a misheard word does little harm. How tools are chosen and their results worded is in :mod:`.errands`.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Deepgram's streaming recognition: the handshakes of ``/v1/listen`` and ``/v2/listen``.
 
-Owns keys, query parameters, refusals and request ids. The conversations that follow are in :mod:`repartee.standins.flux` and
-:mod:`repartee.standins.nova`.
+Owns keys, query parameters, refusals and request ids. The conversations that follow are in :mod:`.flux` and
+:mod:`.nova`.
 """
 
 import uuid

@@ -1,4 +1,4 @@
-"""What was said: recognisers, one per connection. Scripted ones live here; real ones in :mod:`repartee.standins.sphinx`.
+"""What was said: recognisers, one per connection. Scripted ones live here; real ones in :mod:`.sphinx`.
 
 A recogniser hears one utterance at a time. It knows nothing of turns, of the wire, or of latency profiles.
 """

@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong, where, how often and when. Decides only; :mod:`repartee.standins.link` carries it out.
+"""Faults on request: what goes wrong, where, how often and when. Decides only; :mod:`.link` carries it out.
 
 A fault is put on the board (``POST /standins/faults``), or asked for by one connection or request alone with the
 header ``x-standins-fault`` or the query key ``standins_fault``: ``close; after_messages=3; code=1011``.

@@ -1,4 +1,4 @@
-"""Flux: the conversation on ``/v2/listen``. Owns its messages; turns are decided in :mod:`repartee.standins.turns`."""
+"""Flux: the conversation on ``/v2/listen``. Owns its messages; turns are decided in :mod:`.turns`."""
 
 import json
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Nova: the conversation on ``/v1/listen``. Owns its messages; :mod:`repartee.standins.turns` decides when they are due."""
+"""Nova: the conversation on ``/v1/listen``. Owns its messages; :mod:`.turns` decides when they are due."""
 
 import json
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""One run of the process in which speech is recognised, and the pipe to it. See :mod:`repartee.standins.sphinx_worker`.
+"""One run of the process in which speech is recognised, and the pipe to it. See :mod:`.sphinx_worker`.
 
 Owns the process, the pipe and the thread that writes to it, so that a process that does not read holds nobody up.
-Knows nothing of streams; whether to start another is :mod:`repartee.standins.sphinx`'s to decide.
+Knows nothing of streams; whether to start another is :mod:`.sphinx`'s to decide.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The process in which speech is recognised: pocketsphinx decoders, fed over a pipe.
 
-Recognition holds the interpreter lock, so it has a process of its own. Started by :mod:`repartee.standins.sphinx`; knows
+Recognition holds the interpreter lock, so it has a process of its own. Started by :mod:`.sphinx`; knows
 nothing of turns or of the wire.
 
 Both directions carry pickled tuples. In: (op, stream, *rest); out: (kind, stream, ticket, words), a word being

@@ -185,7 +185,7 @@ async def on_stage(
                 for session in list(providers.state.realtime_sessions):
                     session.expire()
                 await until(lambda: not any(pool.idle for pool in speech.pools()))
-        speech.in_calls(1)  # as a worker says of a call before it begins: a caller's dials wait for no ceiling
+        speech.in_calls(1)  # as a worker says before the call begins: its dials are under the higher ceiling
         stage = Stage(providers, speech, agent, phrases, line)
         try:
             yield stage

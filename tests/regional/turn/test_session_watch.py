@@ -139,7 +139,9 @@ def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
 
 
 @given(st.lists(st.sampled_from(["opened", "lost", "failed", "served", "look", "owed"]), max_size=200))
-def test_whatever_happens_exchanges_lie_30_s_apart_and_nobody_is_told_a_third_time(happens: list[str]) -> None:
+def test_whatever_happens_exchanges_lie_30_s_apart_and_nobody_is_told_a_third_time(
+    happens: list[str],
+) -> None:
     watch, now, exchanged, told = SessionWatch(POLICY, 0.0), 0.0, [-100.0], 0
     for what in happens:
         now += 1.7
