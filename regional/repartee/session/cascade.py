@@ -218,7 +218,10 @@ class Cascade:
         carrier = self._carriers.get(type(command))
         if carrier:
             carrier(command)
-        self._transport.tell(command, round(self._hearing.received_ms))
+        begins = isinstance(command, c.TurnStarted)
+        self._transport.tell(
+            command, round(self._hearing.turn_began_ms if begins else self._hearing.passed_ms)
+        )
 
     def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
         return {

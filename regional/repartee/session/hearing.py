@@ -132,6 +132,7 @@ class Hearing:
         self._watch: SessionWatch | None = None
         self._error: ProviderError | PoolTimeout | None = None
         self._received_bytes = 0
+        self._turn_began_ms = 0.0
         self._speech_ended_at: float | None = None
         self._seeking: asyncio.TimerHandle | None = None
         self._last_audio_at = 0.0
@@ -142,6 +143,16 @@ class Hearing:
     def received_ms(self) -> float:
         """How much audio the client has sent."""
         return duration_ms(self._received_bytes, HEARING_HZ)
+
+    @property
+    def passed_ms(self) -> float:
+        """How much of that has gone to recognition."""
+        return min(self._sent_ms, self.received_ms)
+
+    @property
+    def turn_began_ms(self) -> float:
+        """Where in what the client has sent the latest turn begins."""
+        return self._turn_began_ms
 
     @property
     def behind(self) -> bool:
@@ -251,6 +262,8 @@ class Hearing:
         try:
             async for event in transcriber.events():
                 self._talker.answered()
+                if not self._turn.is_open:
+                    self._turn_began_ms = min(self._sent_ms - self._turn.spoken_ms(), self.received_ms)
                 self._turn.take(event)
                 if isinstance(event, EndOfTurn) and event.text:
                     watch.served(self._now())
@@ -332,6 +345,12 @@ class Hearing:
             self._seeking = None
 
     # --- audio ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _sent_ms(self) -> float:
+        """How much has gone to recognition, with the silence of the client's latest pause."""
+        filled_ms = (self._filled_until - self._last_audio_at) * 1000
+        return self.received_ms + filled_ms - self._queue.waiting_ms
 
     def _pass_on(self, pcm: bytes) -> None:
         # Nearly all goes this way, fifty times a second.

@@ -4,8 +4,9 @@ Bounded: of a turn that is longer, the words stand for what was sent. While no t
 may have begun that recognition has not told of yet, and more if somebody may have spoken to whom it says nothing.
 """
 
-from repartee.audio.pcm import bytes_for_ms
+from repartee.audio.pcm import SAMPLE_BYTES, bytes_for_ms, duration_ms
 from repartee.audio.recent import RecentAudio
+from repartee.audio.speech_end import speech_span
 from repartee.providers.interfaces import HEARING_HZ, Hearing
 from repartee.turn.events import EndOfTurn, TurnResumed
 
@@ -46,6 +47,14 @@ class OpenTurn:
         self.is_open = True
         if not isinstance(event, TurnResumed):
             self.words = event.text or self.words
+
+    def spoken_ms(self) -> float:
+        """How long ago, in what was sent, the caller began to speak, as the turn's first word of recognition comes.
+
+        It is looked for in what is kept since the last turn: that much is all of it, if nothing there is audible.
+        """
+        span = speech_span(b"".join(self._audio.pieces()), HEARING_HZ)
+        return duration_ms(len(self._audio) - (span[0] * SAMPLE_BYTES if span else 0), HEARING_HZ)
 
     def close(self) -> None:
         """The turn is over."""

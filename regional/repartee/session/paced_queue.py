@@ -60,6 +60,11 @@ class PacedQueue(Generic[ItemT]):
         """When the last of what waited was sent (s, the loop's time); None: something waits."""
         return None if self._queue else self._drained_at
 
+    @property
+    def waiting_ms(self) -> float:
+        """How much audio waits."""
+        return sum(waiting.ms for waiting in self._queue)
+
     def items(self) -> Iterator[ItemT]:
         """What waits, in order."""
         return (waiting.item for waiting in self._queue)

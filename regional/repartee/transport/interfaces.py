@@ -84,8 +84,9 @@ class Transport(Protocol):
     def configured(self, config: SessionConfig) -> None:
         """The session's settings are these now."""
 
-    def tell(self, command: Command, received_ms: int) -> None:
-        """Pass on a command, if the client needs to know of it. ``received_ms`` is how much audio it has sent."""
+    def tell(self, command: Command, audio_ms: int) -> None:
+        """Pass on a command, if the client needs to know of it. ``audio_ms`` is where it belongs in the audio that
+        the client has sent: where a turn begins, or how much has been listened to."""
 
     def play(self, reply_id: int, audio: bytes) -> None:
         """Audio of a reply that :meth:`tell` has begun, in the client's format."""

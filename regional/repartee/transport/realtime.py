@@ -99,9 +99,9 @@ class RealtimeWebSocket:
         """session.updated"""
         self._put(self._announcer.session("session.updated", config))
 
-    def tell(self, command: Command, received_ms: int) -> None:
+    def tell(self, command: Command, audio_ms: int) -> None:
         """The command's events, in OpenAI's order."""
-        for event in self._announcer.tell(command, received_ms):
+        for event in self._announcer.tell(command, audio_ms):
             self._put(event)
 
     def play(self, reply_id: int, audio: bytes) -> None:

@@ -81,8 +81,8 @@ class Announcer:
         return {"type": type_, "event_id": f"event_{self.call_id}_{next(self._event_ids)}", **fields}
 
     def tell(self, command: c.Command, audio_ms: int) -> list[ServerEvent]:
-        """The events for a command (none for one the client need not know of). ``audio_ms`` is how much audio the
-        client has sent so far."""
+        """The events for a command (none for one the client need not know of). ``audio_ms`` is where it
+        belongs in the audio that the client has sent."""
         teller = self._tellers.get(type(command))
         return teller(command, audio_ms) if teller else []
 

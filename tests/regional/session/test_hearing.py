@@ -143,3 +143,53 @@ async def test_the_end_of_speech_is_told_with_the_end_of_the_turn() -> None:
         ended = stage.delivered[-1]
         assert isinstance(ended, EndOfTurn)
         assert ended.speech_ended_at is not None
+
+
+SPOKEN = bytes(48 * 400) + caller_audio(300) + bytes(48 * 200)
+"""Silence, 0.3 s of speech, and silence again; 0.9 s."""
+
+
+@pytest.mark.parametrize("events", [(StartOfTurn(), EndOfTurn("Hello?")), (EndOfTurn("Hello?"),)])
+@pytest.mark.parametrize("gap_ms", [20, 10_000])
+async def test_a_turn_is_as_long_as_its_audio_however_late_it_is_heard(
+    events: tuple[StartOfTurn | EndOfTurn, ...], gap_ms: float
+) -> None:
+    """All at once, after the last of the audio: on a busy machine, and of words that were said over the agent."""
+    async with listening(replace(QUICK, gap_ms=gap_ms)).at_work() as stage:
+        ears = await stage.ears.opened()
+        for turn in (1, 2):
+            stage.hearing.feed(SPOKEN)
+            # With silence for the client's pause, or without.
+            passed_ms = 900 * turn + (60 if gap_ms == 20 else -10)
+            await stage.bell.until(lambda passed_ms=passed_ms: heard_ms(ears) >= passed_ms)  # type: ignore[misc]
+            ears.hears(*events)
+            await stage.bell.until(lambda turn=turn: len(stage.delivered) == turn * len(events))  # type: ignore[misc]
+            assert stage.hearing.turn_began_ms == pytest.approx(900 * turn - 500, abs=15)
+            assert stage.hearing.passed_ms == pytest.approx(900 * turn, abs=2)
+
+
+async def test_a_turn_that_waited_for_ears_is_as_long_as_its_audio() -> None:
+    stage = listening(replace(QUICK, gap_ms=10_000))
+    stage.hearing.feed(SPOKEN * 3)
+    assert stage.hearing.passed_ms == 0
+    async with stage.at_work():
+        ears = await stage.ears.opened()
+        await stage.bell.until(lambda: heard_ms(ears) >= 700)
+        ears.hears(StartOfTurn())
+        await stage.bell.until(lambda: len(stage.delivered) == 1)
+        assert stage.hearing.turn_began_ms == pytest.approx(400, abs=15)
+
+
+async def test_a_turn_keeps_its_beginning_when_other_ears_hear_it_again() -> None:
+    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+        first = await stage.ears.opened()
+        stage.hearing.feed(SPOKEN)
+        await stage.bell.until(lambda: heard_ms(first) >= 890)
+        first.hears(StartOfTurn("Hello"))
+        first.is_lost()
+        second = await stage.ears.opened(2)
+        await stage.bell.until(lambda: heard_ms(second) >= 890)
+        second.hears(StartOfTurn("Hello"), EndOfTurn("Hello?"))
+        await stage.bell.until(lambda: isinstance(stage.delivered[-1], EndOfTurn))
+        assert stage.hearing.turn_began_ms == pytest.approx(400, abs=15)
+        assert stage.hearing.passed_ms == pytest.approx(900, abs=2)
