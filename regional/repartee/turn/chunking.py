@@ -11,16 +11,14 @@ A piece that ends at the last token is not held back to see what follows, unless
 import re
 from dataclasses import dataclass
 
+from repartee.turn.abbreviations import goes_on
+
 _SENTENCE_MARKS = ".!?:;…。！？：；؟؛।"
 _CLAUSE_MARKS = ",，、،"
 _BOUNDARY = re.compile(rf"[{_SENTENCE_MARKS}{_CLAUSE_MARKS}]+|(?<=\S)[^\S\n][-–—]+(?=\s)|—")
 _UNSPACED_MARKS = frozenset("。！？：；，、")
 _CLOSING = frozenset("\"')]}”’»」』）")
 
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|jr|sr|st|vs|etc|approx|apt|ext|dept|e\.g|i\.e|a\.m|p\.m|[a-z])$",
-    re.IGNORECASE,
-)
 _NUMBER_SIGN = re.compile(r"(?:^|[\s(\"'])no$", re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*\d+$")
 
@@ -187,8 +185,10 @@ def _sounds_clipped(text: str, place: int) -> bool:
     before = text[:place].rstrip()
     if not text[place].isspace() or before.count("[") > before.count("]"):
         return True
+    if _in_tag(before):
+        return True
     if before.endswith("."):
-        return bool(_ABBREVIATION.search(before[:-1]) or _NUMBER_SIGN.search(before[:-1]))
+        return goes_on(before[:-1], text[place:]) or _NUMBER_SIGN.search(before[:-1]) is not None
     return _LEADS_ON.search(before) is not None
 
 
@@ -200,6 +200,8 @@ def _is_boundary(text: str, start: int, end: int) -> bool:
     if end < len(text) and not text[end].isspace() and text[end] not in _CLOSING:
         return False
     before = text[:start]
+    if _in_tag(before):
+        return False
     if end == len(text) and before[-1:].isdigit():
         return False  # "3." may become "3.5", "1," may become "1,000": wait for the next token
     if marks != ".":
@@ -208,7 +210,25 @@ def _is_boundary(text: str, start: int, end: int) -> bool:
         # "No. 5" is a number, "No." an answer; within a sentence its capital tells before the digit does.
         following = text[end:].lstrip()[:1]
         return not following.isdigit() if following else before.endswith("no") or before.strip() == "No"
-    return not (_ABBREVIATION.search(before) or _LIST_NUMBER.search(before))
+    return not (goes_on(before, text[end:]) or _LIST_NUMBER.search(before))
+
+
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)([^<>]*)(>?)")
+
+
+def _in_tag(text: str) -> bool:
+    """Whether a tag of the voice's, or what it encloses, is not complete at the end of the text."""
+    if "<" not in text:
+        return False
+    open_tags: list[str] = []
+    for closes, name, inside, end in _TAG.findall(text):
+        if not end:
+            return True
+        if closes and name in open_tags:
+            open_tags.remove(name)
+        elif not closes and not inside.endswith("/"):
+            open_tags.append(name)
+    return bool(open_tags) or text.rstrip().endswith("<")
 
 
 def has_words(text: str) -> bool:

@@ -13,6 +13,7 @@ from repartee.turn.chunking import has_words, speakable, spoken_length, whole_se
 from repartee.turn.commands import Command, Play, ReplyWords, Say
 from repartee.turn.events import ReplyRequested
 from repartee.turn.foresight import Foreseen
+from repartee.turn.hidden_text import HiddenText
 from repartee.turn.history import FunctionCall, Message
 from repartee.turn.pacing import PacedChunker
 from repartee.turn.policy import TurnPolicy
@@ -74,6 +75,7 @@ class Reply:
         self.trace: TurnTrace | None = None
         self._chunker = PacedChunker(policy.chunks)
         self._more = policy.more
+        self._hidden = HiddenText()
         self._speculative_chunks = policy.speculative_chunks
         self._unsaid: list[str] = []
         self._said = 0
@@ -139,6 +141,9 @@ class Reply:
         """Tokens from the model. What comes after its end is dropped; one that is too long ends by its length."""
         if self.model_reason is not None:
             return []
+        text = self._hidden.feed(text)
+        if not text:
+            return []
         room = MAX_REPLY_CHARS - self._written
         self._written += len(text)
         commands = self._take_text(text[:room], now)
@@ -191,11 +196,13 @@ class Reply:
         """The model has finished."""
         if self.model_reason is not None:
             return []
+        held = self._hidden.finish()
+        commands = self._take_text(held, now) if held else []
         self.model_reason = reason
         self.message.filtered = reason == "content_filter"
         if reason == "length" and self.message.spoken and has_words(self.text):
             self._end_short()
-        return self._flush(now)
+        return commands + self._flush(now)
 
     def _end_short(self) -> None:
         """Too long: end with the last whole sentence, if there is one to end with, and say that there is more."""
