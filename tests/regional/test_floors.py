@@ -22,6 +22,7 @@ FLOORS = [
     {"app"},
     {"session"},
     {"transport"},
+    {"telemetry"},
     {"agent"},
     {"providers"},
     {"pool", "store"},

@@ -24,11 +24,31 @@ def load(spec: str, *, fresh: bool = False) -> Agent:
     Raises ConfigurationError.
     """
     target, name = _split(spec)
-    is_file = target.endswith(".py") or "/" in target
-    module = _run_file(Path(target)) if is_file else _import(target, fresh=fresh)
-    agent = _named(module, target, name)
+    agent = _agent_in(_module(target, fresh=fresh), target, name)
     agent.check()
     return agent
+
+
+def load_object(spec: str, what: str) -> object:
+    """What ``module:name`` or ``path/to/file.py:name`` names; ``what``: what it should be, for a fault's text.
+
+    Raises ConfigurationError.
+    """
+    target, colon, name = spec.rpartition(":")
+    if not colon or not target or not name.isidentifier():
+        raise ConfigurationError(
+            f"{spec!r} does not name {what}. Write module:name or path/to/file.py:name, e.g. my_module:Name."
+        )
+    module = _module(target)
+    if not hasattr(module, name):
+        raise ConfigurationError(f"{target} has no {name!r}, which should be {what}.")
+    found: object = getattr(module, name)
+    return found
+
+
+def _module(target: str, *, fresh: bool = False) -> ModuleType:
+    is_file = target.endswith(".py") or "/" in target
+    return _run_file(Path(target)) if is_file else _import(target, fresh=fresh)
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -112,7 +132,7 @@ def _failure(error: BaseException, file: str) -> ConfigurationError:
     return ConfigurationError(f"{Place(last.filename, last.lineno or 0)}: {said}")
 
 
-def _named(module: ModuleType, target: str, name: str) -> Agent:
+def _agent_in(module: ModuleType, target: str, name: str) -> Agent:
     found = getattr(module, name, None)
     if isinstance(found, Agent):
         return found

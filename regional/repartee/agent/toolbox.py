@@ -165,8 +165,8 @@ class Toolbox:
                 found.append(Foreseen(*key, outcome.output))
         return found
 
-    def used(self, result: Foreseen) -> None:
-        """The turn is confirmed, and its answer was made with this result."""
+    def used(self, turn_id: int, result: Foreseen) -> Run | None:
+        """The turn is confirmed, and its answer was made with this result. Returns how it came about."""
         key = (result.name, result.arguments)
         self._cache.take(key, self._clock())
         flight = self._offered.pop(key, None)
@@ -175,6 +175,8 @@ class Toolbox:
             self._used(flight, outcome)
             self._path.append(result.name)
             self._predictor.enter(result.name)
+            return Run(result.name, turn_id, outcome.ok, "hit", saved_ms=outcome.took_ms)
+        return None
 
     # --- running --------------------------------------------------------------------------------------------------
 

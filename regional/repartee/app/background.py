@@ -15,8 +15,8 @@ from repartee.app.aws.task_protection import TaskProtection
 from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatConfig
 from repartee.app.reload import AgentWatch
 from repartee.app.settings import Settings
-from repartee.app.turn_tally import TurnTally
 from repartee.app.worker import Worker, WorkerConfig, WorkerState, ticket_keys
+from repartee.telemetry.tally import TurnTally
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Reported:
 
 def one_worker(worker: Worker) -> Reported:
     """A worker that is one process."""
-    return Reported(worker.state, worker.watch, worker.telemetry.tally)
+    return Reported(worker.state, worker.watch, worker.new_tally)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
+from repartee.app.exporting import exporting
 from repartee.app.keeping import Lessons, keeping
 from repartee.app.own_machine import OwnMachine
 from repartee.app.processes.arrivals import Settling
@@ -28,9 +29,10 @@ from repartee.app.processes.membership import Membership
 from repartee.app.processes.shared_metrics import whole_region
 from repartee.app.services import Services
 from repartee.app.subjects import Subjects
-from repartee.app.telemetry import Telemetry, open_latency_log
 from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
+from repartee.telemetry.prometheus import Metrics
+from repartee.telemetry.stream import Stream
 from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 
 log = logging.getLogger(__name__)
@@ -69,15 +71,19 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         first = membership is None or membership.is_first
         kept = keeping(config.settings, config.agent_name, expires=first)
-        async with kept as lessons, serving(app, lessons) as state:
+        async with (
+            kept as lessons,
+            exporting(config.settings) as stream,
+            serving(app, lessons, stream) as state,
+        ):
             yield state
 
     @asynccontextmanager
-    async def serving(app: Starlette, lessons: Lessons) -> AsyncIterator[State]:
+    async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[State]:
         services = Services(config.settings, config.agent, lessons)
-        latency_log = open_latency_log(config.settings.latency_log)
-        telemetry = Telemetry(config.settings.region, services.resources.names, latency_log)
-        worker = Worker(config, services, telemetry)
+        metrics = Metrics(services.resources.names)
+        stream.count(metrics)
+        worker = Worker(config, services, metrics, stream)
         if membership:
             worker.slots = Slots(config.settings.max_calls, membership)
             worker.subjects = Subjects(membership)
@@ -89,8 +95,6 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
                 yield {"worker": worker, "membership": membership}
         finally:
             await services.aclose()
-            if config.settings.latency_log:
-                latency_log.close()
 
     routes = [
         Route("/", page),
@@ -167,7 +171,7 @@ async def metrics(request: Request) -> Response:
     if request.state.membership:
         body = await run_in_threadpool(whole_region)
     else:
-        body = generate_latest(_worker(request).telemetry.registry)
+        body = generate_latest(_worker(request).metrics.registry)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -186,13 +190,13 @@ async def session(websocket: WebSocket) -> None:
             await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
             await worker.hold_call(websocket, ticket, slot.pop_all())
     except AdmissionRefused as refusal:
-        worker.telemetry.calls.labels("refused").inc()
+        worker.metrics.calls.labels("refused").inc()
         headers = {"Retry-After": str(refusal.retry_after_s)}
         is_callers = isinstance(refusal, TooManyCalls)
         status, code = (429, "too_many_calls") if is_callers else (503, "server_busy")
         await websocket.send_denial_response(error(status, code, str(refusal), headers))
     except TicketError as refusal:
-        worker.telemetry.tickets_refused.labels(refusal.reason).inc()
+        worker.metrics.tickets_refused.labels(refusal.reason).inc()
         await websocket.send_denial_response(error(401, f"ticket_{refusal.reason}", str(refusal)))
 
 

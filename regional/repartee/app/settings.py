@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 
 from repartee.app.client_settings import ClientSettings
 from repartee.app.store_settings import StoreSettings
+from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
@@ -23,7 +24,7 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(ClientSettings, StoreSettings):
+class Settings(ClientSettings, StoreSettings, TelemetrySettings):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -275,11 +276,6 @@ class Settings(ClientSettings, StoreSettings):
         le=7_200,
         validation_alias=_named("REPARTEE_DRAIN_S"),
         description="How long calls may go on after the worker is told to stop, in seconds.",
-    )
-    latency_log: str = Field(
-        default="",
-        validation_alias=_named("REPARTEE_LATENCY_LOG"),
-        description="File for one JSON line a turn; empty: standard output.",
     )
     edge_url: str = Field(
         default="",

@@ -18,12 +18,14 @@ from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
 from repartee.app.settings import Settings
 from repartee.app.subjects import Subjects
-from repartee.app.telemetry import Telemetry
 from repartee.errors import ClientProtocolError
 from repartee.pool.faults import PoolFault
 from repartee.session.call import Call, CallParts, CallSettings, ClientLimits
 from repartee.session.cascade import Cascade
 from repartee.session.relay import Relay
+from repartee.telemetry.prometheus import Metrics
+from repartee.telemetry.stream import Stream
+from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
@@ -33,14 +35,8 @@ from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = {
-    CallEnd.CLIENT_GONE: "ended",
-    CallEnd.CLIENT_SLOW: "client_slow",
-    CallEnd.PROVIDERS_GONE: "providers_gone",
-    CallEnd.TOO_LONG: "too_long",
-    CallEnd.DRAINED: "drained",
-    CallEnd.FAILED: "failed",
-}
+PLAIN = "plain"
+"""What the agent is called that a worker serves if none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +72,23 @@ class WorkerState:
 class Worker:
     """One regional worker."""
 
-    def __init__(self, config: WorkerConfig, services: Services, telemetry: Telemetry) -> None:
+    def __init__(self, config: WorkerConfig, services: Services, metrics: Metrics, stream: Stream) -> None:
         settings = config.settings
         self.settings = settings
         self.services = services
-        self.telemetry = telemetry
+        self.metrics = metrics
+        self.stream = stream
         self.slots = Slots(settings.max_calls)
         self.subjects = Subjects()
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
+        self._agent_name = config.agent_name or PLAIN
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._watchers: list[Callable[[], None]] = []
-        telemetry.call_slots.set(settings.max_calls)
-        telemetry.watch(services)
+        metrics.call_slots.set(settings.max_calls)
+        metrics.watch(services)
 
     def serve(self, agent: Agent) -> None:
         """New calls get this agent; those in progress keep theirs."""
@@ -115,6 +113,12 @@ class Worker:
             self.services.faults(),
         )
 
+    def new_tally(self) -> TurnTally:
+        """A count of the turns from now on."""
+        tally = TurnTally()
+        self.stream.count(tally)
+        return tally
+
     def watch(self, call: Callable[[], None]) -> None:
         """Arrange for ``call`` whenever a call has begun or ended, and when the drain begins. It must not wait."""
         self._watchers.append(call)
@@ -132,12 +136,12 @@ class Worker:
             metadata=dict(ticket.metadata) if ticket else {},
             session=initial_session(ticket.session if ticket else None),
             limits=client_limits(self.settings),
+            agent=self._agent_name,
         )
         with slot:
             call, transport = self._new_call(settings, websocket)
             with self._counted(call):
                 end = await call.run()
-                self.telemetry.calls.labels(OUTCOMES[end]).inc()
                 await transport.close(end)
 
     def _new_call(self, settings: CallSettings, websocket: WebSocket) -> tuple[Call, Transport]:
@@ -154,7 +158,7 @@ class Worker:
             binary=websocket.query_params.get("audio") == "binary",
             event_bytes=settings.limits.other_bytes,
         )
-        parts = CallParts(settings, self._agent, shared, self.telemetry, transport)
+        parts = CallParts(settings, self._agent, shared, self.stream.emit, transport)
         if relay is not None:
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
         return Call(parts, lambda call: Cascade(call, self.services.resources)), transport
@@ -164,13 +168,13 @@ class Worker:
         """The call is one of those in progress."""
         self._calls.add(call)
         self._idle.clear()
-        self.telemetry.calls_active.inc()
+        self.metrics.calls_active.inc()
         self.services.expect(len(self._calls))
         self._tell_watchers()
         try:
             yield
         finally:
-            self.telemetry.calls_active.dec()
+            self.metrics.calls_active.dec()
             self._calls.discard(call)
             self.services.expect(len(self._calls))
             if not self._calls:
@@ -180,7 +184,7 @@ class Worker:
     async def drain(self) -> None:
         """Take no new calls; let those in progress end by themselves, or end them when the limit comes."""
         self.slots.draining = True
-        self.telemetry.draining.set(1)
+        self.metrics.draining.set(1)
         self._tell_watchers()
         log.info("draining: %d calls in progress", len(self._calls))
         started = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from repartee.app.exporting import check_exporters
 from repartee.app.keeping import check_store
 from repartee.app.main import create_app
 from repartee.app.processes.parent import Descriptors, Processes
@@ -58,6 +59,7 @@ def region(
     _check_access(settings, host, allow_anonymous)
     set_up_logging(settings)
     uvloop.run(check_store(settings))
+    check_exporters(settings)
     listener = _listen(host, port)
     address = listener.getsockname()
     started = f"region {settings.region} on http://{address[0]}:{address[1]}"

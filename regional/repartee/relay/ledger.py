@@ -41,7 +41,12 @@ class TurnLedger:
 
     def started(self, now: float) -> list[c.Command]:
         """The caller has begun to speak. The turn before ends here, and playing stops."""
-        commands = self.ended("interrupted" if self.speaker.ends_at > now else "superseded", now)
+        sounding = self.speaker.sounding(now)
+        cut: list[c.Command] = []
+        if sounding is not None:
+            answered = self._turn.turn_id if self._turn else 0
+            cut = [c.SpeechCut(answered, self.speaker.heard_ms(sounding, now))]
+        commands = cut + self.ended("superseded" if sounding is None else "interrupted", now)
         self.speaker.stop(now)
         self.turn_id += 1
         self.speaking = True

@@ -14,9 +14,9 @@ from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience, Transition
 from repartee.agent.fillers import Fillers
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
-from repartee.agent.toolbox import Toolbox
+from repartee.agent.toolbox import Run, Toolbox
 from repartee.providers.interfaces import Brain
-from repartee.turn.commands import PrepareTool, RunTool, SayDropped
+from repartee.turn.commands import LookupUsed, PrepareTool, RunTool, SayDropped
 from repartee.turn.events import Event, SayRequested, ToolFinished
 from repartee.turn.foresight import Foreseen
 
@@ -27,7 +27,8 @@ EARLY_TEXTS = 16
 
 
 class AgentCall:
-    """One agent, one call. ``start`` starts a task of the call's; ``deliver`` takes events to the turn core."""
+    """One agent, one call. ``start`` starts a task of the call's; ``deliver`` takes events to the core; ``tool_ran``
+    hears of every tool that has answered."""
 
     def __init__(
         self,
@@ -38,10 +39,12 @@ class AgentCall:
         *,
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         deliver: Callable[[Event], None],
+        tool_ran: Callable[[Run], None],
     ) -> None:
         self._agent = agent
         self._start = start
         self._deliver = deliver
+        self._tool_ran = tool_ran
         self.context: CallContext = agent.new_call(call_id, metadata, say=self._say)
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
@@ -88,9 +91,10 @@ class AgentCall:
         """What has been looked up before it was asked for, and belongs to these words of the caller's."""
         return self._toolbox.foreseen(turn_id, words) if words else ()
 
-    def used(self, result: Foreseen) -> None:
+    def used(self, command: LookupUsed) -> None:
         """The turn is confirmed, and its answer was made with this result."""
-        self._toolbox.used(result)
+        if run := self._toolbox.used(command.turn_id, command.result):
+            self._tool_ran(run)
 
     def not_said(self, command: SayDropped) -> None:
         """Too much waits to be said."""
@@ -131,6 +135,8 @@ class AgentCall:
     async def _run(self, command: RunTool) -> None:
         output = await self._toolbox.run(command.turn_id, command.call_id, command.name, command.arguments)
         run = self._toolbox.ran(command.call_id)
+        if run:
+            self._tool_ran(run)
         self._deliver(ToolFinished(command.call_id, output, run.prefetch if run else None))
         self._guess(self._toolbox.answered(command.call_id))
 

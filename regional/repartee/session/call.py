@@ -16,8 +16,9 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
-from repartee.session.observer import Observer
 from repartee.session.shell import Core, Shell
+from repartee.telemetry.events import CallOutcome
+from repartee.telemetry.report import CallLabels, CallReport, Emit
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.turn import events as e
 from repartee.turn.commands import Command
@@ -69,6 +70,18 @@ class CallSettings:
     session: SessionPatch | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: ClientLimits = field(default_factory=ClientLimits)
+    agent: str = ""
+    """The agent's name, for those who watch calls."""
+
+
+OUTCOMES: Mapping[CallEnd, CallOutcome] = {
+    CallEnd.CLIENT_GONE: "ended",
+    CallEnd.CLIENT_SLOW: "client_slow",
+    CallEnd.PROVIDERS_GONE: "providers_gone",
+    CallEnd.TOO_LONG: "too_long",
+    CallEnd.DRAINED: "drained",
+    CallEnd.FAILED: "failed",
+}
 
 
 class Shared(Protocol):
@@ -130,12 +143,12 @@ def waits_already() -> ClientProtocolError:
 
 @dataclass(frozen=True, slots=True)
 class CallParts:
-    """What a call is put together from, beside its :class:`Kind`."""
+    """What a call is put together from, beside its :class:`Kind`. ``emit`` takes what there is to know of it."""
 
     settings: CallSettings
     agent: Agent
     shared: Shared
-    observer: Observer
+    emit: Emit
     transport: Transport
 
 
@@ -146,7 +159,8 @@ class Call:
         settings, agent = parts.settings, parts.agent
         self.settings = settings
         self.declared = agent
-        self.observer = parts.observer
+        labels = CallLabels(settings.call_id, settings.region, settings.agent, parts.shared.names)
+        self.report = CallReport(labels, parts.emit)
         self.transport = parts.transport
         self.shell = Shell(settings.call_id, self.fail)
         self.agent = AgentCall(
@@ -156,6 +170,7 @@ class Call:
             parts.shared.experience,
             start=self.shell.start,
             deliver=self.shell.deliver,
+            tool_ran=self.report.tool_ran,
         )
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn
@@ -171,6 +186,7 @@ class Call:
         """Hold the conversation until it ends."""
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
+        self.report.began()
         limit = loop.call_later(self.declared.limits.call_s, self.end, CallEnd.TOO_LONG)
         lines: list[asyncio.Task[None]] = []
         try:
@@ -194,7 +210,7 @@ class Call:
         try:
             await run()
         except (ProviderError, PoolTimeout) as error:
-            self.observer.provider_failed(stage, error)
+            self.report.provider_failed(stage, error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._kind.take_leave()
@@ -220,11 +236,17 @@ class Call:
         for task in lines:
             task.cancel()
         try:
-            taught = await self.agent.end()
-            self.observer.call_ended(self.agent.prefetched)
+            try:
+                taught = await self.agent.end()
+            finally:
+                self.report.ended(self._outcome(), self.agent.prefetched)
             await self._learn(taught)
         finally:
             await self.shell.stop()
+
+    def _outcome(self) -> CallOutcome:
+        ended = self._ended
+        return OUTCOMES[ended.result()] if ended and ended.done() and not ended.cancelled() else "cancelled"
 
     # --- what the transport hands over ----------------------------------------------------------------------------
 

@@ -236,14 +236,15 @@ class Cascade:
             c.EndHearing: lambda command: self._hearing.finish_turn(),
             c.RunTool: self._agent.run,
             c.PrepareTool: self._agent.prepare,
-            c.LookupUsed: lambda command: self._agent.used(command.result),
+            c.LookupUsed: self._agent.used,
             c.SayDropped: self._agent.not_said,
             c.AnswerMissing: self._note_missing,
             c.GiveUp: self._give_up,
             c.HangUp: lambda command: self._call.end(CallEnd.CALLER_SILENT),
             c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
-            c.SpeculationEnded: lambda command: self._call.observer.speculation_ended(command.outcome),
+            c.SpeechCut: lambda command: self._call.report.interrupted(command.turn_id, command.heard_ms),
+            c.SpeculationEnded: lambda command: self._call.report.speculation_ended(command.outcome),
         }
 
     def _start_reply(self, command: c.StartReply) -> None:
@@ -295,7 +296,7 @@ class Cascade:
 
     def _take_from_providers(self, event: e.Event) -> None:
         if isinstance(event, e.ReplyFailed):
-            self._call.observer.provider_failed(event.stage, event.message)
+            self._call.report.provider_failed(event.stage, event.message)
         self._shell.deliver(event)
 
     def _give_voice(self, pipeline: Pipeline) -> None:
@@ -345,9 +346,7 @@ class Cascade:
         return self._machine.policy.commit_s if self._hearing.behind else 0.0
 
     def _turn_finished(self, command: c.TurnFinished) -> None:
-        self._call.observer.turn_finished(
-            self._call.settings.call_id, command.turn_id, command.outcome, command.trace
-        )
+        self._call.report.turn_finished(command.turn_id, command.outcome, command.trace)
 
 
 def _config_of(call: Call) -> SessionConfig:

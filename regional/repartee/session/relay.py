@@ -189,9 +189,7 @@ class Relay:
         try:
             event = self._event_in(message)
         except (msgspec.MsgspecError, ValueError) as error:
-            self._call.observer.provider_failed(
-                "model", f"OpenAI sent a message that cannot be read: {error}"
-            )
+            self._call.report.provider_failed("model", f"OpenAI sent a message that cannot be read: {error}")
             return
         try:
             self._shell.deliver(event)
@@ -249,6 +247,7 @@ class Relay:
             c.SetDeadline: self._shell.set_deadline,
             c.ClearDeadline: self._shell.clear_deadline,
             c.TurnFinished: self._turn_finished,
+            c.SpeechCut: lambda command: self._call.report.interrupted(command.turn_id, command.heard_ms),
         }
 
     def _find_recording(self, command: r.FindRecording) -> None:
@@ -279,7 +278,7 @@ class Relay:
         )
 
     def _give_up(self, command: r.GiveUp) -> None:
-        self._call.observer.provider_failed("model", refusal(command.error))
+        self._call.report.provider_failed("model", refusal(command.error))
         self._transport.report_failure(str(refusal(command.error)), "model_failed")
         self._call.end(CallEnd.PROVIDERS_GONE)
 
@@ -289,9 +288,7 @@ class Relay:
 
     def _turn_finished(self, command: c.TurnFinished) -> None:
         self._transport.tell(command, round(self._audio.received_ms))
-        self._call.observer.turn_finished(
-            self._call.settings.call_id, command.turn_id, command.outcome, command.trace
-        )
+        self._call.report.turn_finished(command.turn_id, command.outcome, command.trace)
 
 
 def _lengths(recording: Recording) -> tuple[float, float]:

@@ -5,7 +5,6 @@ begins, is confirmed or is cut. Methods return commands; what concerns a reply t
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
@@ -16,7 +15,7 @@ from repartee.turn.events import LookedUp, ReplyRequested, ReplyToolCall, Speech
 from repartee.turn.filler import FillerChoice
 from repartee.turn.foresight import as_items
 from repartee.turn.history import HEARD_SLACK_MS, FunctionCall, History, Message
-from repartee.turn.outcome import TurnOutcome, when_cut, when_left
+from repartee.turn.outcome import SpeculationOutcome, TurnOutcome, when_cut, when_left
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
@@ -27,7 +26,8 @@ FIRST_AUDIO = "first audio"
 PLAYED_OUT = "played out"
 CHUNK = "chunk"
 
-SpeculationOutcome = Literal["released", "resumed", "reworded"]
+TURN_DETECTED = "turn_detected"
+"""Why a reply was cut: the caller speaks."""
 
 
 class Answering:
@@ -250,7 +250,7 @@ class Answering:
         commands: list[c.Command] = []
         for result in reply.foreseen:
             self._tools.prefetch = self._tools.prefetch or "hit"
-            commands.append(c.LookupUsed(result))
+            commands.append(c.LookupUsed(reply.turn_id, result))
             commands += [
                 c.ItemAdded(item, self._history.append(item))
                 for item in as_items(result, self._new_item_id())
@@ -426,6 +426,7 @@ class Answering:
         self._tools.cancel()
         self._rest = ""
         commands += [c.StopReply(reply.reply_id) for reply in self._active]
+        barged_in = reason == TURN_DETECTED
         for reply in self._sounding:
             message = reply.message
             reckoned_ms = self._speaker.heard_ms(reply.reply_id, now)
@@ -434,6 +435,9 @@ class Answering:
                 heard_ms = min(heard_ms, message.heard_ms)  # the client has told already where it stopped
             if reply in self._active or heard_ms < message.audio_ms - HEARD_SLACK_MS:
                 message.heard_ms = heard_ms
+                if barged_in:  # what sounds now is the first; what follows it had not begun
+                    commands.append(c.SpeechCut(reply.turn_id, heard_ms))
+                    barged_in = False
                 commands.append(c.StopPlaying(reply.reply_id))
                 commands.append(c.AnswerCut(message.item_id, heard_ms, message.heard_text))
                 if not message.filler:

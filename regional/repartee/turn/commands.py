@@ -12,7 +12,7 @@ import msgspec
 from repartee.latency.timeline import TurnTrace
 from repartee.turn.foresight import Foreseen
 from repartee.turn.history import FunctionCall, Item, Message
-from repartee.turn.outcome import TurnOutcome
+from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
 ReplyStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -210,6 +210,14 @@ class HangUp(Command, frozen=True):
     reason: str
 
 
+class SpeechCut(Command, frozen=True):
+    """The caller spoke over the agent, which stops. ``turn_id`` is the turn that was being answered (0: none);
+    ``heard_ms`` is how much of what was being said had been heard."""
+
+    turn_id: int
+    heard_ms: float
+
+
 class PrepareTool(Command, frozen=True):
     """A speculative reply asks for this tool. It is not to be run for that; it may be looked up on a guess."""
 
@@ -243,6 +251,7 @@ class InputCleared(Command, frozen=True):
 class LookupUsed(Command, frozen=True):
     """The turn is confirmed, and its answer was made with this result."""
 
+    turn_id: int
     result: Foreseen
 
 
@@ -273,4 +282,4 @@ class SpeculationEnded(Command, frozen=True):
     ``reworded`` (the turn ended with other words)."""
 
     reply_id: int
-    outcome: Literal["released", "resumed", "reworded"]
+    outcome: SpeculationOutcome

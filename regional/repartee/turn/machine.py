@@ -12,7 +12,7 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, Answering
+from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, TURN_DETECTED, Answering
 from repartee.turn.backchannel import acknowledges, is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.filler import FillerChoice, NoFillers
@@ -174,7 +174,7 @@ class TurnMachine:
             return self._answers.abandon()
         lost = self._answers.due if self.state is State.THINKING else self._answers.unheard
         owing = self._answers.owing or lost
-        commands = self._answers.cut("turn_detected", now)
+        commands = self._answers.cut(TURN_DETECTED, now)
         self._answers.owing = owing
         return commands
 

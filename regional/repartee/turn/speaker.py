@@ -56,6 +56,10 @@ class Speaker:
             if stretch.reply_id == reply_id
         )
 
+    def sounding(self, now: float) -> int | None:
+        """The reply that is being played."""
+        return next((s.reply_id for s in self._stretches if s.starts_at <= now < s.ends_at), None)
+
     def stop(self, now: float) -> None:
         """Playing stops: what has not been played never will be."""
         kept = [stretch for stretch in self._stretches if stretch.starts_at < now]

@@ -1,6 +1,5 @@
 """Dashboards and alert rules: they ask for metrics and labels that exist, and the rules fire when they should."""
 
-import io
 import json
 import re
 import subprocess
@@ -10,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from repartee.app.telemetry import Telemetry
 from repartee.latency.hedging import HedgePolicy
 from repartee.pool.pool import PoolFigures
+from repartee.telemetry.prometheus import Metrics
 
 from .conftest import INFRA, program
 
@@ -99,11 +98,11 @@ class NoServices:
 
 
 def test_the_list_is_what_the_code_exposes() -> None:
-    telemetry = Telemetry("us-east", {}, io.StringIO())
-    telemetry.watch(NoServices())
+    metrics = Metrics({})
+    metrics.watch(NoServices())
     exposed = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in telemetry.registry.collect()
+        for family in metrics.registry.collect()
     }
     listed = METRICS.keys() | HISTOGRAMS.keys()
     assert exposed == listed

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from repartee.app.aws.cloudwatch import metrics_document
-from repartee.app.turn_tally import TurnFigures
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures
 
 from .conftest import TERRAFORM, Resource
 

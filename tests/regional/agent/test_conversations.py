@@ -143,7 +143,7 @@ class Session:
                 if foreseen := self.toolbox.foreseen(command.turn_id, command.words):
                     self.receive(e.LookedUp(command.reply_id, foreseen))
             case c.LookupUsed():
-                self.toolbox.used(command.result)
+                self.toolbox.used(command.turn_id, command.result)
             case c.StopReply():
                 self.replies.pop(command.reply_id, None)
             case c.Say():

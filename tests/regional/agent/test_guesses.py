@@ -313,7 +313,7 @@ async def test_what_the_words_ask_for_is_offered_before_the_model_asks() -> None
     assert toolbox.foreseen(1, "what is on my savings") == offered
     assert (desk.context.state, toolbox.figures.hits) == ({}, 0)
     for result in offered:
-        toolbox.used(result)
+        toolbox.used(1, result)
     assert (desk.context.state, toolbox.figures.hits) == ({"customer": "C-1"}, 2)
     assert toolbox.foreseen(2, "and my savings again") == []
     assert toolbox.close() == [("greeting", "lookup"), ("lookup", "balance"), ("balance", "")]
@@ -330,7 +330,7 @@ async def test_what_was_offered_is_not_after_a_change_or_half_a_minute() -> None
     [offered] = toolbox.foreseen(1, "who am i")
     desk.now = 31.0
     assert toolbox.foreseen(1, "who am i") == []
-    toolbox.used(offered)
+    toolbox.used(1, offered)
     assert desk.context.state == {"customer": "C-1"}
-    toolbox.used(offered)
+    toolbox.used(1, offered)
     assert toolbox.close() == [("greeting", "lookup"), ("lookup", "")]

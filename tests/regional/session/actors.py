@@ -40,6 +40,7 @@ from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.cascade import Cascade, CascadeResources
 from repartee.session.hearing import HearingPolicy
 from repartee.session.phrases import Phrases
+from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.transport.realtime import OUTBOX_BYTES, RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
@@ -53,6 +54,7 @@ from repartee.turn.events import (
 )
 
 _Found = TypeVar("_Found")
+_Kind = TypeVar("_Kind", bound=t.CallEvent)
 
 
 class Bell:
@@ -356,24 +358,29 @@ class ScriptedClient:
 
 @dataclass
 class Notes:
-    """An observer that keeps what it is told."""
+    """Keeps a call's events."""
 
-    turns: list[tuple[int, str, TurnTrace | None]] = field(default_factory=list)
-    speculations: list[str] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    prefetched: PrefetchFigures | None = None
+    events: list[t.CallEvent] = field(default_factory=list)
 
-    def turn_finished(self, call_id: str, turn_id: int, outcome: str, trace: TurnTrace | None) -> None:
-        self.turns.append((turn_id, outcome, trace))
+    def all(self, kind: type[_Kind]) -> list[_Kind]:
+        """The events of this kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
 
-    def speculation_ended(self, outcome: str) -> None:
-        self.speculations.append(outcome)
+    @property
+    def turns(self) -> list[tuple[int, str, TurnTrace | None]]:
+        return [(turn.turn_id, turn.outcome, turn.trace) for turn in self.all(t.TurnOver)]
 
-    def call_ended(self, prefetched: PrefetchFigures) -> None:
-        self.prefetched = prefetched
+    @property
+    def speculations(self) -> list[str]:
+        return [settled.outcome for settled in self.all(t.SpeculationSettled)]
 
-    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
-        self.failures.append((stage, str(error)))
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        return [(failed.stage, failed.message) for failed in self.all(t.ProviderFailed)]
+
+    @property
+    def prefetched(self) -> PrefetchFigures | None:
+        return next((ended.prefetched for ended in self.all(t.CallEnded)), None)
 
 
 class LooseTasks:
@@ -425,7 +432,7 @@ class Stage:
             hearing=self._hearing,
         )
         transport = self.connect(resources.names)
-        parts = CallParts(self._settings, self._agent, resources, self.notes, transport)
+        parts = CallParts(self._settings, self._agent, resources, self.notes.events.append, transport)
         self.call = Call(parts, lambda call: Cascade(call, resources))
         self._running = asyncio.create_task(self.call.run())
         self._running.add_done_callback(lambda _: self.bell.ring())

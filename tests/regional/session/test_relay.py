@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
+from tests.regional.session.actors import Notes
 
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
 from repartee.agent.notices import Notices
-from repartee.agent.prefetch import PrefetchFigures
-from repartee.errors import VoiceError
-from repartee.latency.timeline import TurnTrace
 from repartee.pool.policy import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.session.call import Call, CallParts, CallSettings
@@ -37,27 +35,6 @@ from repartee.turn.session_watch import WatchPolicy
 QUICK = LinePolicy(watch=WatchPolicy(away_s=1.0, tell_after_s=0.6), look_s=0.02, watch_s=0.02, quiet_s=0.3)
 
 
-class Watcher:
-    """Counts what the call tells of itself."""
-
-    def __init__(self) -> None:
-        self.turns: list[tuple[int, str]] = []
-        self.failures: list[str] = []
-        self.prefetched: PrefetchFigures | None = None
-
-    def turn_finished(self, call_id: str, turn_id: int, outcome: str, trace: TurnTrace | None) -> None:
-        self.turns.append((turn_id, outcome))
-
-    def speculation_ended(self, outcome: str) -> None:
-        raise AssertionError("nothing is speculated here")
-
-    def call_ended(self, prefetched: PrefetchFigures) -> None:
-        self.prefetched = prefetched
-
-    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
-        self.failures.append(f"{stage}: {error}")
-
-
 class Stage:
     """One relayed call."""
 
@@ -69,7 +46,7 @@ class Stage:
         phrases: Phrases,
         line: LinePolicy = QUICK,
     ) -> None:
-        self.providers, self.watcher = providers, Watcher()
+        self.providers, self.notes = providers, Notes()
         self.events: list[dict[str, Any]] = []
         self._read = 0
         self._came = asyncio.Event()
@@ -82,7 +59,7 @@ class Stage:
             region="here",
             providers=resources.names,
         )
-        parts = CallParts(settings, agent, resources, self.watcher, transport)
+        parts = CallParts(settings, agent, resources, self.notes.events.append, transport)
         self.relay = Call(parts, lambda call: Relay(call, resources, transport))
         self.running = asyncio.create_task(self.relay.run())
 
@@ -381,7 +358,7 @@ async def test_a_provider_that_cannot_be_had_ends_the_call_with_words() -> None:
         error = await stage.hears("error", lambda e: e["error"]["type"] == "server_error")
         assert error["error"]["code"] == "model_failed"
         assert await asyncio.wait_for(stage.running, DEADLINE_S) is CallEnd.PROVIDERS_GONE
-        assert stage.watcher.failures
+        assert stage.notes.failures
 
 
 async def test_messages_that_cannot_be_read_are_left_out() -> None:
@@ -391,8 +368,8 @@ async def test_messages_that_cannot_be_read_are_left_out() -> None:
         stage.providers.state.faults.put(Fault("malformed", "openai-realtime", after_messages=8, count=10))
         stage.lose_sessions()
         stage.asks("Where are you?")
-        await until(lambda: stage.watcher.failures)
-        assert "cannot be read" in stage.watcher.failures[0]
+        await until(lambda: stage.notes.failures)
+        assert "cannot be read" in stage.notes.failures[0][1]
 
 
 async def test_hanging_up_tells_of_the_turn_and_leaves_nothing() -> None:
@@ -400,8 +377,8 @@ async def test_hanging_up_tells_of_the_turn_and_leaves_nothing() -> None:
     async with on_stage(agent, profile="budget") as stage:
         await stage.speaks()
         assert await stage.hangs_up() is CallEnd.CLIENT_GONE
-        assert stage.watcher.turns == [(1, "unanswered")]
-        assert stage.watcher.prefetched is not None
+        assert [turn[:2] for turn in stage.notes.turns] == [(1, "unanswered")]
+        assert stage.notes.prefetched is not None
 
 
 @pytest.mark.parametrize("ask", ["response", "clear"])

@@ -42,6 +42,7 @@ def test_the_agent_stops_and_the_caller_is_heard() -> None:
         c.ClearDeadline,
         c.ClearDeadline,
         c.StopReply,
+        c.SpeechCut,
         c.StopPlaying,
         c.AnswerCut,
         c.ReplyEnded,

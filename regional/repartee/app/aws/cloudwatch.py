@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import msgspec
 
-from repartee.app.turn_tally import TurnFigures, TurnTally, p90_ms
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures, TurnTally, p90_ms
 
 NAMESPACE = "Repartee"
 SERVICE = "worker"

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from repartee.app.turn_tally import TurnFigures, TurnTally, p90_ms
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures, TurnTally, p90_ms
 from repartee_edge.heartbeats import sign_heartbeat
 from repartee_edge.tickets import TicketKeys
 

@@ -13,8 +13,9 @@ from enum import IntEnum
 
 from repartee.app.processes.shared_metrics import Mirror
 from repartee.app.processes.shared_table import Column, SharedTable
-from repartee.app.turn_tally import TurnWatcher
 from repartee.app.worker import Worker, WorkerState
+from repartee.telemetry.events import CallEvent, TurnOver
+from repartee.telemetry.tally import TurnTally
 from repartee.turn.outcome import TurnOutcome
 from repartee_edge.tickets import Ticket
 
@@ -82,10 +83,11 @@ class Membership:
         """Mark a verified ticket as used. Raises TicketReplayed."""
         self._table.use_ticket(ticket, now)
 
-    def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
-        """A turn has finished."""
-        word = Word.UNANSWERED if outcome == "unanswered" else Word.ANSWERED
-        self._tell(word, math.nan if voice_to_voice_ms is None else voice_to_voice_ms)
+    def export(self, event: CallEvent) -> None:
+        """Tell the parent of a turn. Implements :class:`~repartee.telemetry.stream.Counts`."""
+        if isinstance(event, TurnOver):
+            word = Word.UNANSWERED if event.outcome == "unanswered" else Word.ANSWERED
+            self._tell(word, event.trace.voice_to_voice_ms if event.trace else math.nan)
 
     def takes_connections(self, does: bool) -> None:
         """Whether the parent may give this process connections."""
@@ -108,7 +110,7 @@ class Membership:
     @asynccontextmanager
     async def publishing(self, worker: Worker) -> AsyncIterator[None]:
         """Keep this process's row as the worker is, for as long as the block lasts."""
-        worker.telemetry.watch_turns(self)
+        worker.stream.count(self)
         worker.watch(lambda: self._publish(worker))
         task = asyncio.create_task(self._keep_publishing(worker))
         try:
@@ -119,7 +121,7 @@ class Membership:
                 await task
 
     async def _keep_publishing(self, worker: Worker) -> None:
-        mirror = Mirror(worker.telemetry.services_figures)
+        mirror = Mirror(worker.metrics.services_figures)
         while True:
             mirror.update()
             for _ in range(round(MIRROR_S / LOOK_S)):
@@ -140,8 +142,8 @@ class Membership:
             os.write(self._reports, RECORD.pack(word, figure))
 
 
-def hear(reports: int, watchers: Sequence[TurnWatcher]) -> bool | None:
-    """Read what a process has said, and tell of its turns. None: it has said nothing; False: it never will again."""
+def hear(reports: int, tallies: Sequence[TurnTally]) -> bool | None:
+    """Read what a process has said, and count its turns. None: it has said nothing; False: it never will again."""
     try:
         said = os.read(reports, RECORDS_AT_ONCE * RECORD.size)
     except BlockingIOError:
@@ -150,6 +152,6 @@ def hear(reports: int, watchers: Sequence[TurnWatcher]) -> bool | None:
         if word == Word.CHANGED:
             continue
         outcome: TurnOutcome = "unanswered" if word == Word.UNANSWERED else "answered"
-        for watcher in watchers:
-            watcher.add(outcome, None if math.isnan(latency_ms) else latency_ms)
+        for tally in tallies:
+            tally.add(outcome, None if math.isnan(latency_ms) else latency_ms)
     return bool(said)

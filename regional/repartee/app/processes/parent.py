@@ -22,7 +22,7 @@ from repartee.app.processes.membership import hear
 from repartee.app.processes.shared_metrics import FOLDER_VARIABLE, process_gone
 from repartee.app.processes.shared_table import SharedTable
 from repartee.app.settings import Settings
-from repartee.app.turn_tally import TurnTally, TurnWatcher
+from repartee.telemetry.tally import TurnTally
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Processes:
         self._table = SharedTable.create(count, settings.max_calls)
         self._children: dict[int, _Child] = {}
         self._watchers: list[Callable[[], None]] = []
-        self._turn_watchers: list[TurnWatcher] = []
+        self._tallies: list[TurnTally] = []
         self._ending = asyncio.Event()
         self._at_once = False
         self._status = 0
@@ -111,7 +111,7 @@ class Processes:
 
     def _tally(self) -> TurnTally:
         tally = TurnTally()
-        self._turn_watchers.append(tally)
+        self._tallies.append(tally)
         return tally
 
     def _changed(self) -> None:
@@ -196,7 +196,7 @@ class Processes:
 
     def _hear(self, child: _Child) -> bool:
         """What a process reports; False when nothing is left to hear for now."""
-        heard = hear(child.reports, self._turn_watchers)
+        heard = hear(child.reports, self._tallies)
         if heard is False:
             asyncio.get_running_loop().remove_reader(child.reports)
         if self._table.row(child.index).started:

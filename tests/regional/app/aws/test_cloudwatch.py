@@ -9,8 +9,8 @@ import pytest
 from tests.regional.app.running import calling, region, speech, until
 
 from repartee.app.aws.cloudwatch import CloudWatch, metrics_document
-from repartee.app.turn_tally import TurnFigures, TurnTally, p90_ms
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures, TurnTally, p90_ms
 
 BUSY = WorkerState(active=30, slots=40, ready=True, draining=False)
 DRAINING = WorkerState(active=30, slots=40, ready=False, draining=True)

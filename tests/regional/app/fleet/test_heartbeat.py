@@ -16,8 +16,8 @@ from tests.regional.app.running import TICKET_KEY, calling, region, until
 from repartee.app.background import one_worker, reporting
 from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatConfig, RecentLatency
 from repartee.app.settings import read_settings as read_region_settings
-from repartee.app.turn_tally import TurnFigures, TurnTally
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures, TurnTally
 from repartee_edge.selfhosted.server import server_config
 from repartee_edge.settings import read_settings
 from repartee_edge.tickets import TicketKeys

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from tests.promptness import measured
+from tests.regional.telemetry.samples import turn_over
 
 from repartee.app.processes.membership import RECORD, Membership, Word, hear
 from repartee.app.processes.shared_table import TICKET_PLACES, Column, Row, SharedTable
-from repartee.app.turn_tally import TurnFigures, TurnTally
 from repartee.app.worker import WorkerState
+from repartee.telemetry.tally import TurnFigures, TurnTally
 from repartee_edge.tickets import Ticket, TicketReplayed
 
 NOW = 1_800_000_000.0
@@ -125,10 +126,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_turns_reach_the_parent(tables: tuple[SharedTable, SharedTable], pipe: tuple[int, int]) -> None:
     member, tally = Membership(tables[1], 1, pipe[1]), TurnTally()
     assert hear(pipe[0], [tally]) is None
-    member.add("answered", 443.5)
-    member.add("unanswered", None)
+    member.export(turn_over("answered", 443.5))
+    member.export(turn_over("unanswered"))
     assert member.take()
-    member.add("interrupted", None)
+    member.export(turn_over("interrupted"))
     assert hear(pipe[0], [tally]) is True
     assert tally.take() == TurnFigures((443.5,), 1)
     assert hear(pipe[0], [tally]) is None
@@ -139,14 +140,15 @@ def test_a_parent_that_does_not_read_holds_up_nobody(
 ) -> None:
     member, tally = Membership(tables[0], 0, pipe[1]), TurnTally()
     started, machine = time.monotonic(), measured()
+    answered = turn_over("answered", 1.0)
     for _ in range(20_000):
-        member.add("answered", 1.0)
+        member.export(answered)
     took_s = time.monotonic() - started
     while hear(pipe[0], [tally]):
         pass
     assert set(tally.take().latencies_ms) == {1.0}
     machine.promise(took_s < 5, f"20,000 figures took {took_s:.1f} s")
-    member.add("answered", 2.0)
+    member.export(turn_over("answered", 2.0))
     hear(pipe[0], [tally])
     assert tally.take().latencies_ms == (2.0,)
 

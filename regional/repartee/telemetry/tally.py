@@ -1,11 +1,14 @@
-"""How the latest turns went, for those who report it every so often. Pure; must not know who reads it or when."""
+"""How the latest turns went, for those who report it every so often: heartbeats and CloudWatch. Pure.
+
+Must not know who reads it or when.
+"""
 
 import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from repartee.telemetry.events import CallEvent, TurnOver
 from repartee.turn.outcome import TurnOutcome
 
 MOST_TURNS = 10_000
@@ -20,19 +23,17 @@ class TurnFigures:
     unanswered: int = 0
 
 
-class TurnWatcher(Protocol):
-    """Is told of every turn."""
-
-    def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
-        """A turn has finished."""
-
-
 class TurnTally:
-    """Counts turns until they are taken."""
+    """Counts turns until they are taken. Implements :class:`~repartee.telemetry.stream.Counts`."""
 
     def __init__(self) -> None:
         self._latencies_ms: deque[float] = deque(maxlen=MOST_TURNS)
         self._unanswered = 0
+
+    def export(self, event: CallEvent) -> None:
+        """Count the turn, if it is one."""
+        if isinstance(event, TurnOver):
+            self.add(event.outcome, event.trace.voice_to_voice_ms if event.trace else None)
 
     def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
         """A turn has finished."""

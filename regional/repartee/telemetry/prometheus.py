@@ -1,29 +1,20 @@
-"""What the worker reports of itself: Prometheus metrics, and one JSON line for every turn.
+"""The worker's Prometheus metrics: what its calls do, from the stream of call events, and how it is loaded.
 
-No transcript and no key ever gets here.
+What providers' pools report is read when metrics are (:class:`ServicesCollector`). No transcript and no key ever gets
+here.
 """
 
-import logging
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Protocol, TextIO, get_args
+from typing import Protocol, get_args
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from repartee.agent.prefetch import PrefetchFigures
-from repartee.app.turn_tally import TurnTally, TurnWatcher
-from repartee.errors import ProviderError, VoiceError
 from repartee.latency.hedging import HedgePolicy
-from repartee.latency.timeline import TurnTrace
 from repartee.pool.pool import PoolFigures
-from repartee.session.observer import SpeculationOutcome
-from repartee.turn.outcome import TurnOutcome
-
-log = logging.getLogger(__name__)
+from repartee.telemetry import events as t
+from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
 LATENCY_BUCKETS_S = (
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 1.0, 1.3, 1.7, 2.5, 5.0
@@ -48,16 +39,13 @@ class ServiceFigures(Protocol):
         """Each pool's figures at this moment."""
 
 
-class Telemetry:
-    """The metrics of one worker; an Observer of its calls."""
+class Metrics:
+    """The metrics of one worker. ``providers`` are their names by stage. Implements
+    :class:`~repartee.telemetry.stream.Counts`."""
 
-    def __init__(self, region: str, providers: Mapping[str, str], latency_log: TextIO) -> None:
+    def __init__(self, providers: Mapping[str, str]) -> None:
         self.registry = CollectorRegistry()
         self.services_figures: Collector = CollectorRegistry()
-        self._region = region
-        self._providers = dict(providers)
-        self._log = latency_log
-        self._turn_watchers: list[TurnWatcher] = []
         registry = self.registry
         self.calls_active = Gauge(
             "repartee_calls_active", "Calls in progress.", registry=registry, multiprocess_mode="livesum"
@@ -122,67 +110,41 @@ class Telemetry:
             self._turns.labels(outcome)
         for outcome in get_args(SpeculationOutcome):
             self._speculations.labels(outcome)
-        for stage, provider in self._providers.items():
+        for stage, provider in providers.items():
             self._provider_errors.labels(provider, stage)
 
     def watch(self, services: ServiceFigures) -> None:
         """Report these figures whenever metrics are read."""
-        self.services_figures = _ServicesCollector(services)
+        self.services_figures = ServicesCollector(services)
         self.registry.register(self.services_figures)
 
-    def tally(self) -> TurnTally:
-        """A new count of the turns from now on."""
-        tally = TurnTally()
-        self.watch_turns(tally)
-        return tally
+    def export(self, event: t.CallEvent) -> None:
+        """Count what has happened."""
+        match event:
+            case t.TurnOver():
+                self._turn_over(event)
+            case t.SpeculationSettled(outcome=outcome):
+                self._speculations.labels(outcome).inc()
+            case t.ProviderFailed(provider=provider, stage=stage):
+                self._provider_errors.labels(provider, stage).inc()
+            case t.CallEnded():
+                self._call_ended(event)
 
-    def watch_turns(self, watcher: TurnWatcher) -> None:
-        """Tell ``watcher`` of every turn from now on."""
-        self._turn_watchers.append(watcher)
-
-    def turn_finished(
-        self, call_id: str, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None
-    ) -> None:
-        """Count the turn, and write its line."""
-        self._turns.labels(outcome).inc()
-        for watcher in self._turn_watchers:
-            watcher.add(outcome, trace.voice_to_voice_ms if trace else None)
-        line: dict[str, object] = {"call_id": call_id, "turn_id": turn_id, "region": self._region}
-        line |= {"providers": self._providers, "outcome": outcome}
-        if trace:
-            self._voice_to_voice.observe(trace.voice_to_voice_ms / 1000)
-            for stage, ms in trace.stages_ms.items():
+    def _turn_over(self, turn: t.TurnOver) -> None:
+        self._turns.labels(turn.outcome).inc()
+        if turn.trace:
+            self._voice_to_voice.observe(turn.trace.voice_to_voice_ms / 1000)
+            for stage, ms in turn.trace.stages_ms.items():
                 self._stages.labels(stage).observe(ms / 1000)
-            line |= {
-                "voice_to_voice_ms": trace.voice_to_voice_ms,
-                "stages_ms": trace.stages_ms,
-                "speculative": trace.speculative,
-                "filler_ms": trace.filler_ms,
-                "prefetch": trace.prefetch,
-            }
-        self._log.write(msgspec.json.encode(line).decode() + "\n")
-        self._log.flush()
 
-    def speculation_ended(self, outcome: SpeculationOutcome) -> None:
-        """Count it."""
-        self._speculations.labels(outcome).inc()
-
-    def call_ended(self, prefetched: PrefetchFigures) -> None:
-        """Count what prefetching did in the call."""
+    def _call_ended(self, call: t.CallEnded) -> None:
+        self.calls.labels(call.outcome).inc()
         for outcome in ("hits", "misses", "wasted"):
-            self._prefetches.labels(outcome.removesuffix("s")).inc(getattr(prefetched, outcome))
-        self._prefetch_saved.inc(prefetched.saved_ms / 1000)
-
-    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
-        """Count it, and log why."""
-        provider = (
-            error.provider if isinstance(error, ProviderError) else self._providers.get(stage, "unknown")
-        )
-        self._provider_errors.labels(provider, stage).inc()
-        log.warning("%s failed (%s): %s", stage, provider, error)
+            self._prefetches.labels(outcome.removesuffix("s")).inc(getattr(call.prefetched, outcome))
+        self._prefetch_saved.inc(call.prefetched.saved_ms / 1000)
 
 
-class _ServicesCollector(Collector):
+class ServicesCollector(Collector):
     """The services' figures as Prometheus metrics."""
 
     def __init__(self, source: ServiceFigures) -> None:
@@ -238,8 +200,3 @@ class _ServicesCollector(Collector):
         }
         for name, count in counts.items():
             yield CounterMetricFamily(f"repartee_llm_{name}", told[name], value=count)
-
-
-def open_latency_log(path: str) -> TextIO:
-    """The file for turns' lines, appended to; standard output if no path is given. Raises OSError."""
-    return Path(path).open("a", encoding="utf-8") if path else sys.stdout

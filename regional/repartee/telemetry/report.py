@@ -1,0 +1,112 @@
+"""One call's end of the stream: says what happens in the call, with the fields that all its events share."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from repartee.agent.prefetch import PrefetchFigures
+from repartee.agent.toolbox import Run
+from repartee.errors import ProviderError, VoiceError
+from repartee.latency.timeline import TurnTrace
+from repartee.telemetry import events as t
+from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[t.CallEvent], None]
+"""Takes an event; does not raise, and waits for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLabels:
+    """What is the same in all events of a call; ``providers`` are their names by stage."""
+
+    call_id: str
+    region: str
+    agent: str
+    providers: Mapping[str, str]
+
+
+class _Shared(TypedDict):
+    call_id: str
+    at_s: float
+    region: str
+    agent: str
+
+
+class CallReport:
+    """Emits the events of one call. ``wall_clock`` is seconds since 1970, ``clock`` seconds on a monotonic clock."""
+
+    def __init__(
+        self,
+        labels: CallLabels,
+        emit: Emit,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._labels = labels
+        self._emit = emit
+        self._clock, self._wall_clock = clock, wall_clock
+        self._began_at = clock()
+
+    def began(self) -> None:
+        """The call was taken."""
+        self._began_at = self._clock()
+        self._emit(t.CallBegan(**self._shared(), providers=self._labels.providers))
+
+    def turn_finished(self, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None) -> None:
+        """A turn that wanted an answer is over."""
+        over = t.TurnOver(
+            **self._shared(),
+            turn_id=turn_id,
+            outcome=outcome,
+            trace=trace,
+            providers=self._labels.providers,
+        )
+        self._emit(over)
+
+    def speculation_ended(self, outcome: SpeculationOutcome) -> None:
+        """A reply begun before its turn was confirmed was used or thrown away."""
+        self._emit(t.SpeculationSettled(**self._shared(), outcome=outcome))
+
+    def tool_ran(self, run: Run) -> None:
+        """A tool of the agent's has answered."""
+        ran = t.ToolRan(
+            **self._shared(),
+            turn_id=run.turn_id,
+            tool=run.tool,
+            ok=run.ok,
+            prefetch=run.prefetch,
+            waited_ms=run.waited_ms,
+            saved_ms=run.saved_ms,
+        )
+        self._emit(ran)
+
+    def interrupted(self, turn_id: int, heard_ms: float) -> None:
+        """The caller spoke over the agent, and the agent stopped."""
+        self._emit(t.Interrupted(**self._shared(), turn_id=turn_id, heard_ms=heard_ms))
+
+    def provider_failed(self, stage: str, error: VoiceError | str) -> None:
+        """A provider failed in a way that cost the caller something."""
+        named = self._labels.providers.get(stage, "unknown")
+        provider = error.provider if isinstance(error, ProviderError) else named
+        log.warning("%s failed (%s): %s", stage, provider, error)
+        failed = t.ProviderFailed(**self._shared(), stage=stage, provider=provider, message=str(error))
+        self._emit(failed)
+
+    def ended(self, outcome: t.CallOutcome, prefetched: PrefetchFigures) -> None:
+        """The call is over."""
+        length_s = self._clock() - self._began_at
+        self._emit(t.CallEnded(**self._shared(), outcome=outcome, length_s=length_s, prefetched=prefetched))
+
+    def _shared(self) -> _Shared:
+        labels = self._labels
+        return {
+            "call_id": labels.call_id,
+            "at_s": self._wall_clock(),
+            "region": labels.region,
+            "agent": labels.agent,
+        }

@@ -1,0 +1,175 @@
+"""The stream of call events, from all calls of a worker to any number of exporters.
+
+No exporter can hurt a call, or another exporter: each has a bounded queue and a thread of its own, so that one that
+blocks holds up nobody, and what it raises stays with it. Those that only count in memory are spared the thread.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Protocol
+
+from repartee.telemetry.events import CallEvent
+
+log = logging.getLogger(__name__)
+
+
+class Exporter(Protocol):
+    """Takes call events to where they are read. Both methods run in one thread, which is the exporter's own.
+
+    What they raise is logged once, and costs nothing but the event.
+    """
+
+    def export(self, event: CallEvent) -> None:
+        """The next event. May block; while it does, events wait in a bounded queue."""
+
+    def close(self) -> None:
+        """No more events come: write out what is kept back, and give up what is held."""
+
+
+class Counts(Protocol):
+    """An exporter that only counts in memory: in microseconds, on the event loop, exact at once."""
+
+    def export(self, event: CallEvent) -> None:
+        """The next event. Must not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """``queue``: how many events may wait for one exporter; what is more is dropped, and counted. ``close_s``: how
+    long the exporters may take, at the end, for what waits."""
+
+    queue: int = 10_000
+    close_s: float = 2.0
+
+
+@dataclass(slots=True)
+class Lost:
+    """Events that an exporter has not taken: it raised, or too many waited."""
+
+    failed: int = 0
+    dropped: int = 0
+
+
+class Stream:
+    """Every call of a worker emits into it, from the event loop."""
+
+    def __init__(self, limits: StreamLimits | None = None) -> None:
+        self._limits = limits or StreamLimits()
+        self._counts: list[_Guard] = []
+        self._queued: list[_Queued] = []
+
+    def __repr__(self) -> str:
+        return f"<Stream: {len(self._counts)} counts, {len(self._queued)} exporters>"
+
+    def add(self, exporter: Exporter) -> None:
+        """Have this exporter take every event from now on, in a thread of its own."""
+        self._queued.append(_Queued(exporter, self._limits.queue))
+
+    def count(self, counts: Counts) -> None:
+        """Have this count every event from now on."""
+        self._counts.append(_Guard(counts))
+
+    def emit(self, event: CallEvent) -> None:
+        """Something has happened in a call. Raises nothing, and waits for nothing."""
+        for counts in self._counts:
+            counts.take(event)
+        for queued in self._queued:
+            queued.take(event)
+
+    def lost(self) -> Mapping[str, Lost]:
+        """What each exporter has lost so far, by its name."""
+        return {one.name: one.lost for one in (*self._counts, *(q.guard for q in self._queued))}
+
+    async def aclose(self) -> None:
+        """No more events come. Waits until all that were emitted have been exported, or the time is up."""
+        queued, self._queued = self._queued, []
+        for one in queued:
+            one.finish()
+        if queued:
+            await asyncio.to_thread(self._join, queued)
+
+    def _join(self, queued: list["_Queued"]) -> None:
+        until = time.monotonic() + self._limits.close_s
+        for one in queued:
+            one.join(max(until - time.monotonic(), 0.0))
+
+
+class _Guard:
+    """Keeps what an exporter raises from everybody else."""
+
+    def __init__(self, exporter: Counts) -> None:
+        self.name = type(exporter).__name__
+        self.lost = Lost()
+        self._exporter = exporter
+
+    def take(self, event: CallEvent) -> None:
+        try:
+            self._exporter.export(event)
+        except Exception:
+            self.lost.failed += 1
+            if self.lost.failed == 1:
+                log.exception(
+                    "the exporter %s failed; the event is lost to it, and later failures are only counted",
+                    self.name,
+                )
+
+
+class _Queued:
+    """An exporter in a thread of its own."""
+
+    def __init__(self, exporter: Exporter, limit: int) -> None:
+        self.guard = _Guard(exporter)
+        self._exporter = exporter
+        self._limit = limit
+        self._events: SimpleQueue[CallEvent | None] = SimpleQueue()
+        # A daemon: a process must end though an exporter hangs.
+        self._thread = threading.Thread(target=self._run, name=f"exporter {self.guard.name}", daemon=True)
+        self._thread.start()
+
+    def take(self, event: CallEvent) -> None:
+        if self._events.qsize() < self._limit:
+            self._events.put(event)
+            return
+        lost = self.guard.lost
+        lost.dropped += 1
+        if lost.dropped == 1:
+            log.warning(
+                "the exporter %s is slow: %d events wait for it; further ones are dropped until it catches up",
+                self.guard.name,
+                self._limit,
+            )
+
+    def finish(self) -> None:
+        """End the thread once what waits has been exported."""
+        self._events.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread's end, and say what has been lost."""
+        self._thread.join(timeout_s)
+        lost = self.guard.lost
+        if self._thread.is_alive():
+            log.warning(
+                "the exporter %s has not finished in time: some %d events are lost to it",
+                self.guard.name,
+                self._events.qsize(),
+            )
+        if lost.failed or lost.dropped:
+            log.warning(
+                "the exporter %s failed on %d events and missed %d",
+                self.guard.name,
+                lost.failed,
+                lost.dropped,
+            )
+
+    def _run(self) -> None:
+        while (event := self._events.get()) is not None:
+            self.guard.take(event)
+        try:
+            self._exporter.close()
+        except Exception:
+            log.exception("the exporter %s could not be closed", self.guard.name)
