@@ -139,9 +139,10 @@ class Metrics:
 
     def _call_ended(self, call: t.CallEnded) -> None:
         self.calls.labels(call.outcome).inc()
-        for outcome in ("hits", "misses", "wasted"):
-            self._prefetches.labels(outcome.removesuffix("s")).inc(getattr(call.prefetched, outcome))
-        self._prefetch_saved.inc(call.prefetched.saved_ms / 1000)
+        figures = call.prefetched
+        for outcome, count in (("hit", figures.hits), ("miss", figures.misses), ("wasted", figures.wasted)):
+            self._prefetches.labels(outcome).inc(count)
+        self._prefetch_saved.inc(figures.saved_ms / 1000)
 
 
 class ServicesCollector(Collector):

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
@@ -47,14 +46,6 @@ class StreamLimits:
     close_s: float = 2.0
 
 
-@dataclass(slots=True)
-class Lost:
-    """Events that an exporter has not taken: it raised, or too many waited."""
-
-    failed: int = 0
-    dropped: int = 0
-
-
 class Stream:
     """Every call of a worker emits into it, from the event loop."""
 
@@ -81,10 +72,6 @@ class Stream:
         for queued in self._queued:
             queued.take(event)
 
-    def lost(self) -> Mapping[str, Lost]:
-        """What each exporter has lost so far, by its name."""
-        return {one.name: one.lost for one in (*self._counts, *(q.guard for q in self._queued))}
-
     async def aclose(self) -> None:
         """No more events come. Waits until all that were emitted have been exported, or the time is up."""
         queued, self._queued = self._queued, []
@@ -104,15 +91,15 @@ class _Guard:
 
     def __init__(self, exporter: Counts) -> None:
         self.name = type(exporter).__name__
-        self.lost = Lost()
+        self.failed = 0
         self._exporter = exporter
 
     def take(self, event: CallEvent) -> None:
         try:
             self._exporter.export(event)
         except Exception:
-            self.lost.failed += 1
-            if self.lost.failed == 1:
+            self.failed += 1
+            if self.failed == 1:
                 log.exception(
                     "the exporter %s failed; the event is lost to it, and later failures are only counted",
                     self.name,
@@ -126,6 +113,7 @@ class _Queued:
         self.guard = _Guard(exporter)
         self._exporter = exporter
         self._limit = limit
+        self._dropped = 0
         self._events: SimpleQueue[CallEvent | None] = SimpleQueue()
         # A daemon: a process must end though an exporter hangs.
         self._thread = threading.Thread(target=self._run, name=f"exporter {self.guard.name}", daemon=True)
@@ -135,9 +123,8 @@ class _Queued:
         if self._events.qsize() < self._limit:
             self._events.put(event)
             return
-        lost = self.guard.lost
-        lost.dropped += 1
-        if lost.dropped == 1:
+        self._dropped += 1
+        if self._dropped == 1:
             log.warning(
                 "the exporter %s is slow: %d events wait for it; further ones are dropped until it catches up",
                 self.guard.name,
@@ -151,19 +138,19 @@ class _Queued:
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end, and say what has been lost."""
         self._thread.join(timeout_s)
-        lost = self.guard.lost
+        failed, dropped = self.guard.failed, self._dropped
         if self._thread.is_alive():
             log.warning(
                 "the exporter %s has not finished in time: some %d events are lost to it",
                 self.guard.name,
                 self._events.qsize(),
             )
-        if lost.failed or lost.dropped:
+        if failed or dropped:
             log.warning(
                 "the exporter %s failed on %d events and missed %d",
                 self.guard.name,
-                lost.failed,
-                lost.dropped,
+                failed,
+                dropped,
             )
 
     def _run(self) -> None:

@@ -414,7 +414,7 @@ class Stage:
         self._agent = agent or Agent(instructions="Be kind.")
         self._hearing = hearing or HearingPolicy()
         self.phrases = Phrases(self.voice)
-        self._settings = CallSettings("call", "here", **settings)
+        self._settings = CallSettings("call", "here", agent="bank:agent", **settings)
         self._binary, self._outbox_bytes = binary, outbox_bytes
         self._others: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[CallEnd]

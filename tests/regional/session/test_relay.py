@@ -52,7 +52,7 @@ class Stage:
         self._came = asyncio.Event()
         self._sent: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         resources = RelayResources(speech, phrases, Experience(), self._learn, line=line)
-        settings = CallSettings("call", "here", metadata={"account": "savings"})
+        settings = CallSettings("call", "here", agent="bank:agent", metadata={"account": "savings"})
         transport = RealtimeWebSocket(
             WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
             call_id="call",
