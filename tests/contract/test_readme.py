@@ -9,6 +9,7 @@ from openai import AsyncOpenAI
 from tests.contract.caller import Caller, calling
 from tests.regional.app.running import region, stand_ins
 
+from repartee.agent.agent import worker_side
 from repartee.agent.loader import load
 from repartee.client.call import CallOptions
 from repartee.client.calling import Line, converse
@@ -83,7 +84,7 @@ async def test_the_agent_books_what_a_caller_says(
     speaking: dict[str, str], tmp_path: Path, said: list[str], day: str, time: str
 ) -> None:
     agent = load(f"{pasted(tmp_path)}:agent")
-    free = agent.tools["check_availability"].function.__globals__["FREE"]
+    free = worker_side(agent).tools["check_availability"].function.__globals__["FREE"]
     assert time in free[day]
     async with region(speaking, agent=agent) as running:
         options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)
@@ -97,7 +98,7 @@ async def test_the_agent_books_what_a_caller_says(
 
 async def test_the_agent_says_what_else_is_free(speaking: dict[str, str], tmp_path: Path) -> None:
     agent = load(f"{pasted(tmp_path)}:agent")
-    free = agent.tools["check_availability"].function.__globals__["FREE"]
+    free = worker_side(agent).tools["check_availability"].function.__globals__["FREE"]
     before = {day: list(times) for day, times in free.items()}
     async with region(speaking, agent=agent) as running:
         options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)

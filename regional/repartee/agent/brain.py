@@ -1,13 +1,13 @@
 """An agent's own way to reply, as the language model of its calls."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
 
-from repartee.agent.agent import ReplyFunction
 from repartee.agent.context import CallContext, ReplyContext, ToolCall
+from repartee.agent.declaration import ReplyFunction
 from repartee.errors import ProviderError
 from repartee.providers import interfaces as p
 
@@ -32,7 +32,7 @@ class OwnBrain:
         )
         reason = "stop"
         try:
-            async with aclosing(self._function(context)) as parts:
+            async with aclosing(_generated(self._function(context))) as parts:
                 async for part in parts:
                     if isinstance(part, ToolCall):
                         reason = "tool_calls"
@@ -58,3 +58,9 @@ class OwnBrain:
         self._calls += 1
         arguments = msgspec.json.encode(dict(call.arguments)).decode()
         return p.ToolCall(f"call_{self._context.call_id}_{self._calls}", call.name, arguments)
+
+
+def _generated(parts: AsyncIterator[str | ToolCall]) -> AsyncGenerator[str | ToolCall, None]:
+    """An agent's check lets only generators through, whatever their authors have written as their type."""
+    assert isinstance(parts, AsyncGenerator)
+    return parts

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext, facts_in
 from repartee.agent.experience import END, GREETING, Experience, Transition
 from repartee.agent.predictions import Predictor
@@ -87,15 +87,17 @@ class Toolbox:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._context = context
-        self._tools = agent.tools
+        self._tools = worker_side(agent).tools
         self._limits = agent.limits
         self._learn = agent.learn
         self._experience = experience or Experience()
         self._policy = policy or PrefetchPolicy()
         self._clock, self._wall_clock = clock, wall_clock
         self._cache: PrefetchCache[_Flight] = PrefetchCache(self._policy)
-        signatures = {name: tool.signature for name, tool in agent.tools.items() if tool.read_only}
-        self._predictor = Predictor(agent.rules, signatures, context, self._learnt)
+        signatures = {
+            name: tool.signature for name, tool in worker_side(agent).tools.items() if tool.read_only
+        }
+        self._predictor = Predictor(worker_side(agent).rules, signatures, context, self._learnt)
         self._reading: dict[Key, _Flight] = {}
         self._once: dict[Key, _Flight] = {}
         self._writing = 0

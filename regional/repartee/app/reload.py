@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.loader import load
 from repartee.errors import ConfigurationError
 
@@ -31,7 +31,7 @@ class AgentWatch:
         self, spec: str, agent: Agent, serve: Callable[[Agent], None], out: TextIO | None = None
     ) -> None:
         self._spec = spec
-        self._file = Path(agent.place.file)
+        self._file = Path(worker_side(agent).place.file)
         self._serve = serve
         self._out = out or sys.stdout
         self._seen = self._stamp()

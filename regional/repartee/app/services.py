@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.experience import Experience
 from repartee.app.keeping import Lessons
 from repartee.app.readiness import Readiness
@@ -65,7 +65,7 @@ class Services:
     def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
         check_keys(settings, relayed=relayed)
-        if relayed and agent.reply_function:
+        if relayed and worker_side(agent).reply_function:
             raise ConfigurationError(
                 f"{agent!r}: {agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
                 "the two."
@@ -200,7 +200,9 @@ class Services:
         await asyncio.gather(*(provider.aclose() for provider in self._all))
 
     async def _record(self, agent: Agent) -> None:
-        phrases = (*agent.phrases, *agent.notices.phrases(agent.language)) if self._records else ()
+        phrases = (
+            (*worker_side(agent).phrases, *agent.notices.phrases(agent.language)) if self._records else ()
+        )
         await self._phrases.record(phrases, name=agent.voice, language=agent.language)
         if self.relay and self.relay.phrases is not self._phrases:
             await self.relay.phrases.record(phrases, name=None, language=agent.language)

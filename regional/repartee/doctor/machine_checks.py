@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.loader import load
 from repartee.app.settings import Settings, read_settings, variable_of
 from repartee.doctor.findings import Finding
@@ -112,7 +112,7 @@ def check_agent(settings: Settings, wanted: str = "") -> tuple[Agent, Finding]:
             f"Correct the file, or {source}. Meanwhile keys and providers are looked at as for a plain agent."
         )
         return plain, Finding("agent", str(error), remedy)
-    tools = len(agent.tools)
+    tools = len(worker_side(agent).tools)
     told = f"{name}, which {source} names, is loaded, with {tools} tool{'s' * (tools != 1)}."
     if is_speech_to_speech(agent.model):
         told = f"{told} It is {agent.model} that hears and speaks, so OpenAI alone is needed."

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.brain import OwnBrain
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience, Transition
@@ -45,10 +45,10 @@ class AgentCall:
         self._start = start
         self._deliver = deliver
         self._tool_ran = tool_ran
-        self.context: CallContext = agent.new_call(call_id, metadata, say=self._say)
+        self.context: CallContext = worker_side(agent).new_call(call_id, metadata, say=self._say)
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
-            {name: tool.fillers for name, tool in agent.tools.items()},
+            {name: tool.fillers for name, tool in worker_side(agent).tools.items()},
             expected_ms=self._toolbox.expected_ms,
             company=lambda: agent.notices.in_language(self.context.language).company or "",
         )
@@ -59,12 +59,12 @@ class AgentCall:
     @property
     def chat_tools(self) -> Sequence[dict[str, Any]]:
         """The agent's tools, in the form of OpenAI's chat API."""
-        return [tool.as_chat() for tool in self._agent.tools.values()]
+        return [tool.as_chat() for tool in worker_side(self._agent).tools.values()]
 
     @property
     def tool_names(self) -> frozenset[str]:
         """The tools that the agent runs; the client runs all others."""
-        return frozenset(self._agent.tools)
+        return frozenset(worker_side(self._agent).tools)
 
     @property
     def prefetched(self) -> PrefetchFigures:
@@ -73,12 +73,12 @@ class AgentCall:
 
     def brain(self, deployed: Brain) -> Brain:
         """What replies are made by: the agent itself, if it does that, or the deployment's model."""
-        own = self._agent.reply_function
+        own = worker_side(self._agent).reply_function
         return deployed if own is None else OwnBrain(own, self.context)
 
     async def begin(self) -> None:
         """Before the greeting: the agent's own beginning. Raises nothing."""
-        await self._agent.call_started(self.context)
+        await worker_side(self._agent).call_started(self.context)
         self._guess(self._toolbox.call_started())
 
     def speak_up(self) -> None:
@@ -129,7 +129,7 @@ class AgentCall:
             task.cancel()
         if self._must_finish:
             await asyncio.wait(self._must_finish)
-        await self._agent.call_ended(self.context)
+        await worker_side(self._agent).call_ended(self.context)
         return self._toolbox.close()
 
     async def _run(self, command: RunTool) -> None:

@@ -277,7 +277,7 @@ class Cascade:
         )
         if command.reason in MISSING:
             stage = "tts" if command.reason == "no sound" else "llm"
-            self._call.observer.provider_failed(stage, command.reason)
+            self._call.report.provider_failed(stage, command.reason)
 
     def _give_up(self, command: c.GiveUp) -> None:
         """The caller can be told nothing: a silent line helps nobody."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from repartee.agent.agent import worker_side
 from repartee.agent.experience import Experience, Transition
 from repartee.audio.speech_end import leading_silence_ms
 from repartee.errors import ClientProtocolError
@@ -73,7 +74,7 @@ class Relay:
             call.settings.call_id,
             _config_of(call, resources),
             AgentSide(
-                tools=[tool.as_realtime() for tool in call.declared.tools.values()],
+                tools=[tool.as_realtime() for tool in worker_side(call.declared).tools.values()],
                 style=call.declared.spoken_style or language_of(call.declared.language).style,
                 transcriber=resources.transcriber,
                 # The voice of an agent that was written for a cascade is none of the model's.

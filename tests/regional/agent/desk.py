@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, Literal
 
 from repartee import Agent, CallContext
+from repartee.agent.agent import worker_side
 from repartee.agent.experience import Experience
 from repartee.agent.prefetch import PrefetchPolicy
 from repartee.agent.toolbox import Toolbox
@@ -51,7 +52,7 @@ class Desk:
 
     def toolbox(self, policy: PrefetchPolicy | None = None) -> Toolbox:
         self.said: list[str] = []
-        self.context = self.agent.new_call("c1", {"phone": "+1"}, say=self.said.append)
+        self.context = worker_side(self.agent).new_call("c1", {"phone": "+1"}, say=self.said.append)
         return Toolbox(
             self.agent, self.context, self.experience, policy, clock=lambda: self.now, wall_clock=lambda: 0.0
         )

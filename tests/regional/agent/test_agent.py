@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from repartee import Agent, CallContext, Limits, ReplyContext, ToolCall
+from repartee.agent.agent import worker_side
 from repartee.errors import ConfigurationError
 
 
@@ -33,7 +34,7 @@ def test_a_good_agent_has_its_tools_in_openais_forms() -> None:
         return day
 
     agent.check()
-    assert list(agent.tools) == ["look", "book"]
+    assert list(worker_side(agent).tools) == ["look", "book"]
     described = {
         "name": "look",
         "description": "Look at a day.",
@@ -44,10 +45,10 @@ def test_a_good_agent_has_its_tools_in_openais_forms() -> None:
             "additionalProperties": False,
         },
     }
-    assert agent.tools["look"].as_realtime() == {"type": "function", **described}
-    assert agent.tools["look"].as_chat() == {"type": "function", "function": described}
-    assert agent.phrases == ("Hello.", "One moment.", "Let me see.")
-    assert not agent.tools["book"].read_only
+    assert worker_side(agent).tools["look"].as_realtime() == {"type": "function", **described}
+    assert worker_side(agent).tools["look"].as_chat() == {"type": "function", "function": described}
+    assert worker_side(agent).phrases == ("Hello.", "One moment.", "Let me see.")
+    assert not worker_side(agent).tools["book"].read_only
 
 
 def test_all_faults_are_told_at_once_with_their_lines() -> None:
@@ -65,9 +66,9 @@ def test_all_faults_are_told_at_once_with_their_lines() -> None:
             "?!": "reads",
         },
     )
-    first = agent.place.line
+    first = worker_side(agent).place.line
 
-    @agent.tool
+    @agent.tool  # type: ignore[type-var]
     def blocks(day: str) -> str:
         """Block."""
         return day
@@ -133,16 +134,16 @@ def test_a_broken_tool_does_not_make_its_predictions_look_wrong() -> None:
 def test_hooks_and_reply_are_checked() -> None:
     agent = Agent("Hi.")
 
-    @agent.on_call_start
+    @agent.on_call_start  # type: ignore[type-var]
     def blocking(ctx: CallContext) -> None: ...
 
-    @agent.on_call_end
+    @agent.on_call_end  # type: ignore[type-var]
     async def two(ctx: CallContext, more: int) -> None: ...
 
     @agent.on_call_end
     async def again(ctx: CallContext) -> None: ...
 
-    @agent.reply
+    @agent.reply  # type: ignore[type-var]
     async def reply(ctx: ReplyContext) -> str:
         return "no generator"
 
@@ -155,7 +156,7 @@ def test_hooks_and_reply_are_checked() -> None:
 
 def test_something_that_is_no_function_is_refused() -> None:
     agent = Agent("Hi.")
-    agent.tool(name="thing")(print)
+    agent.tool(name="thing")(print)  # type: ignore[type-var]
     assert "tool 'thing' is not an async function" in faults_of(agent)[0]
 
 
@@ -172,9 +173,12 @@ async def test_a_call_may_be_changed_by_the_start_hook_and_the_agent_is_not() ->
     async def bye(ctx: CallContext) -> None:
         ended.append(ctx.call_id)
 
-    first, second = agent.new_call("1", {"name": "Anna", "tags": ["x"]}), agent.new_call("2", {"name": "Tom"})
-    await agent.call_started(first)
-    await agent.call_ended(first)
+    first, second = (
+        worker_side(agent).new_call("1", {"name": "Anna", "tags": ["x"]}),
+        worker_side(agent).new_call("2", {"name": "Tom"}),
+    )
+    await worker_side(agent).call_started(first)
+    await worker_side(agent).call_ended(first)
     assert (first.greeting, second.greeting, agent.greeting) == ("Hello Anna.", "Hello.", "Hello.")
     assert (first.instructions, first.voice, first.language) == ("Be kind.", "amber", "de")
     assert (first.state, second.state) == ({"seen": True}, {})
@@ -197,10 +201,10 @@ async def test_a_failing_or_hanging_hook_is_logged_and_the_call_goes_on(
 
         await asyncio.Event().wait()
 
-    context = agent.new_call("c1")
+    context = worker_side(agent).new_call("c1")
     with caplog.at_level(logging.INFO):
-        await agent.call_started(context)
-        await agent.call_ended(context)
+        await worker_side(agent).call_started(context)
+        await worker_side(agent).call_ended(context)
     assert "on_call_start failed in call c1: ValueError" in caplog.text
     assert "on_call_end failed in call c1: TimeoutError" in caplog.text
     assert "secret" not in caplog.text
@@ -208,7 +212,7 @@ async def test_a_failing_or_hanging_hook_is_logged_and_the_call_goes_on(
 
 def test_what_is_said_reaches_the_session_but_not_from_a_guess() -> None:
     said: list[str] = []
-    context = Agent("Hi.").new_call("1", {"phone": "+1"}, say=said.append)
+    context = worker_side(Agent("Hi.")).new_call("1", {"phone": "+1"}, say=said.append)
     context.say("One moment.")
     context.say("  ")
     twin = context.fork()
@@ -220,13 +224,13 @@ def test_what_is_said_reaches_the_session_but_not_from_a_guess() -> None:
 
 
 def test_metadata_cannot_be_changed() -> None:
-    metadata: Any = Agent("Hi.").new_call("1", {"phone": "+1"}).metadata
+    metadata: Any = worker_side(Agent("Hi.")).new_call("1", {"phone": "+1"}).metadata
     with pytest.raises(TypeError):
         metadata["phone"] = "+2"
 
 
 def test_what_the_client_tells_cannot_replace_what_is_verified() -> None:
-    context = Agent("Hi.").new_call("1", {"phone": "+1"})
+    context = worker_side(Agent("Hi.")).new_call("1", {"phone": "+1"})
     context.tell({"phone": "+2", "name": "Anna", "tags": ["x"]})
     assert context.metadata == {"phone": "+1", "name": "Anna", "tags": ["x"]}
     assert context.verified == {"phone": "+1"}

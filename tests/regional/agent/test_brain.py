@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from repartee import Agent, ReplyContext, ToolCall
+from repartee.agent.agent import worker_side
 from repartee.agent.brain import OwnBrain
 from repartee.errors import ProviderError
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
@@ -16,9 +17,9 @@ REQUEST = ReplyRequest([{"role": "user", "content": "hours?"}], max_tokens=50)
 
 def brain(agent: Agent) -> OwnBrain:
     agent.check()
-    function = agent.reply_function
+    function = worker_side(agent).reply_function
     assert function is not None
-    return OwnBrain(function, agent.new_call("c7"))
+    return OwnBrain(function, worker_side(agent).new_call("c7"))
 
 
 async def parts(own: OwnBrain) -> list[ReplyPart]:
@@ -82,7 +83,7 @@ async def test_what_fails_is_a_providers_error_without_the_callers_words(
 async def test_yielding_something_else_is_told() -> None:
     agent = Agent("Hi.")
 
-    @agent.reply
+    @agent.reply  # type: ignore[type-var]
     async def reply(ctx: ReplyContext) -> AsyncIterator[int]:
         yield 7
 

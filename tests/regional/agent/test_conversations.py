@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repartee import Agent
+from repartee.agent.agent import worker_side
 from repartee.agent.fillers import Fillers
 from repartee.agent.prefetch import Prefetch
 from repartee.agent.toolbox import Toolbox
@@ -113,9 +114,9 @@ class Session:
             await self._wait()
             return what
 
-        self.toolbox = Toolbox(agent, agent.new_call("c1"), clock=lambda: self.now)
+        self.toolbox = Toolbox(agent, worker_side(agent).new_call("c1"), clock=lambda: self.now)
         fillers = Fillers({"read": ["Let me read that."], "write": ["I am writing.", "Nearly there."]})
-        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(agent.tools)), fillers)
+        self.machine = TurnMachine("c1", TurnPolicy(tools=frozenset(worker_side(agent).tools)), fillers)
 
     async def _wait(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()

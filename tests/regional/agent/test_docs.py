@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import repartee
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext
 from repartee.agent.fillers import FillerPolicy
 from repartee.agent.limits import Limits
@@ -26,7 +26,7 @@ async def test_the_first_agent_works_as_pasted(tmp_path: Path) -> None:
     assert len(BLOCKS[0].splitlines()) <= 25
     (tmp_path / "bakery.py").write_text(BLOCKS[0])
     agent = load(f"{tmp_path}/bakery.py")
-    toolbox = Toolbox(agent, agent.new_call("call_0042"))
+    toolbox = Toolbox(agent, worker_side(agent).new_call("call_0042"))
     [predicted] = toolbox.heard(1, "do you have any rye bread left")
     await toolbox.prefetch(predicted)
     assert await toolbox.run(1, "1", "loaves_left", '{"bread": "rye"}') == "12"

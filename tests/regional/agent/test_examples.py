@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from repartee import Agent
+from repartee.agent.agent import worker_side
 from repartee.agent.loader import load
 from repartee.agent.toolbox import Toolbox
 
@@ -17,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 @pytest.fixture
 def example(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
     agent = load(f"{EXAMPLES / request.param}.py")
-    tool = next(iter(agent.tools.values()))
+    tool = next(iter(worker_side(agent).tools.values()))
     monkeypatch.setitem(tool.function.__globals__, "DATABASE", tmp_path / "example.sqlite3")
     return agent
 
@@ -26,7 +27,7 @@ class Caller:
     """A call to an agent, without a session."""
 
     def __init__(self, agent: Agent, **metadata: Any) -> None:
-        self.context = agent.new_call("c1", metadata)
+        self.context = worker_side(agent).new_call("c1", metadata)
         self.toolbox = Toolbox(agent, self.context)
         self._calls = 0
 
@@ -104,13 +105,13 @@ async def test_the_clinic_understands_spoken_times_and_days(example: Agent) -> N
     assert weekend["free"] == []
     today, _ = await caller.asks("check_availability", day="today")
     assert today["day"].endswith("day")
-    await example.call_started(caller.context)
+    await worker_side(example).call_started(caller.context)
     assert (caller.context.greeting or "").startswith("Hello Anna")
 
 
 @pytest.mark.parametrize("example", ["bank", "clinic"], indirect=True)
 async def test_several_processes_may_make_the_database_at_once(example: Agent) -> None:
-    name = next(iter(example.tools))
+    name = next(iter(worker_side(example).tools))
     arguments = {"day": "monday"} if name == "check_availability" else {}
     answers = await asyncio.gather(*[Caller(example).asks(name, **arguments) for _ in range(8)])
     assert all(answer == answers[0] for answer in answers)

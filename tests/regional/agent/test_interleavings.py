@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repartee import Agent, ToolError
+from repartee.agent.agent import worker_side
 from repartee.agent.prefetch import Prefetch, PrefetchPolicy
 from repartee.agent.toolbox import Toolbox
 
@@ -81,7 +82,7 @@ class World:
 
         self.toolbox = Toolbox(
             agent,
-            agent.new_call("c1"),
+            worker_side(agent).new_call("c1"),
             policy=PrefetchPolicy(limit_s=limit_s, per_call=1000, give_up_after=1000),
             clock=lambda: self.now,
         )

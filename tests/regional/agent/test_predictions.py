@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from repartee import Agent, CallContext, ToolCall
+from repartee.agent.agent import worker_side
 from repartee.agent.predictions import Predictor, holds, words_of
 from repartee.agent.prefetch import Prefetch
 
@@ -38,10 +39,12 @@ def predictor(
     async def book(day: str) -> None:
         """Book."""
 
-    context = agent.new_call("1", metadata)
-    signatures = {name: tool.signature for name, tool in agent.tools.items() if tool.read_only}
+    context = worker_side(agent).new_call("1", metadata)
+    signatures = {name: tool.signature for name, tool in worker_side(agent).tools.items() if tool.read_only}
     learnt = learnt or {}
-    return Predictor(agent.rules, signatures, context, lambda state: learnt.get(state, ())), context
+    return Predictor(
+        worker_side(agent).rules, signatures, context, lambda state: learnt.get(state, ())
+    ), context
 
 
 def keys(prefetches: Sequence[Prefetch]) -> list[tuple[str, str]]:

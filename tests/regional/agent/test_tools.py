@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from repartee import Agent, Limits
+from repartee.agent.agent import worker_side
 from repartee.agent.toolbox import Toolbox
 
 
@@ -17,7 +18,9 @@ async def run_with(function: Callable[..., Any], arguments: str = "{}", **option
     """Run one tool of an agent that has only this one; what the model is told."""
     agent = Agent("Hi.", limits=Limits(result_chars=60))
     agent.tool(name="tool", **options)(function)
-    return json.loads(await Toolbox(agent, agent.new_call("c1")).run(1, "call_1", "tool", arguments))
+    return json.loads(
+        await Toolbox(agent, worker_side(agent).new_call("c1")).run(1, "call_1", "tool", arguments)
+    )
 
 
 async def test_results_are_json() -> None:

@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
 from tests.regional.session.actors import Notes
 
-from repartee.agent.agent import Agent
+from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
 from repartee.agent.notices import Notices
@@ -155,7 +155,9 @@ async def on_stage(
         await speech.start()
         phrases = Phrases(RealtimeVoice(speech))
         if recorded:
-            await phrases.record((*agent.phrases, *agent.notices.phrases("en")), name=None, language="en")
+            await phrases.record(
+                (*worker_side(agent).phrases, *agent.notices.phrases("en")), name=None, language="en"
+            )
             if silent is not None:
                 await until(lambda: all(pool.idle and not pool.dialling for pool in speech.pools()))
                 providers.state.faults.put(silent)

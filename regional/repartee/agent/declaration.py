@@ -1,0 +1,159 @@
+"""What an agent has declared, as the worker reads it: its tools, hooks, predictions and what is said word for word.
+
+The worker's side of :class:`~repartee.agent.agent.Agent`, which is the author's. Holds nothing of any call.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
+from repartee.agent.context import CallContext, ReplyContext, ToolCall
+from repartee.agent.faults import Fault, Place, place_of, refuse
+from repartee.agent.predictions import Predictions, Rule, compile_predictions
+from repartee.agent.signature import read_signature
+from repartee.agent.tools import Tool
+
+Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
+ReplyFunction = Callable[[ReplyContext], AsyncIterator[str | ToolCall]]
+
+_log = logging.getLogger(__name__)
+
+
+class Stated(Declared, Protocol):
+    """What an agent's author has stated of it."""
+
+    predictions: Predictions
+
+
+class Declaration:
+    """What was declared with an agent's decorators, and what follows from it."""
+
+    def __init__(self, agent: Stated, place: Place) -> None:
+        self.place = place
+        self._agent = agent
+        self._tools: dict[str, Tool] = {}
+        self._declared: dict[str, Place] = {}
+        self._faults: list[Fault] = []
+        self._hooks: dict[str, Hook] = {}
+        self._reply: ReplyFunction | None = None
+        self._rules: tuple[Rule, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"at {self.place}: {', '.join(self._tools) or 'no tools'}"
+
+    # --- declaring -----------------------------------------------------------------------------------------------
+
+    def add_tool(self, function: Callable[..., Any], name: str, options: Mapping[str, Any]) -> None:
+        """A tool of this name; ``options`` are those of :class:`~repartee.agent.tools.Tool`."""
+        place = place_of(function)
+        self._fault(place, *tool_faults(name, function, options))
+        if name in self._declared:
+            self._fault(place, f"there are two tools named {name!r}; the other is at {self._declared[name]}.")
+            return
+        self._declared[name] = place
+        if not inspect.isfunction(function):
+            return
+        signature, faults = read_signature(function, name)
+        self._fault(place, *faults)
+        if signature is not None:
+            self._tools[name] = Tool(signature, function, **options)
+
+    def add_hook(self, kind: str, function: Hook) -> None:
+        """What is to be called at this moment of a call."""
+        place = place_of(function)
+        if kind in self._hooks:
+            self._fault(place, f"@agent.{kind} is used twice. Call one function from the other.")
+        self._fault(place, *hook_faults(kind, function, generator=False))
+        self._hooks[kind] = function
+
+    def set_reply(self, function: ReplyFunction) -> None:
+        """The agent's own way to reply."""
+        place = place_of(function)
+        if self._reply is not None:
+            self._fault(place, "@agent.reply is used twice. An agent has one way to reply.")
+        self._fault(place, *hook_faults("reply", function, generator=True))
+        self._reply = function
+
+    def _fault(self, place: Place, *reasons: str) -> None:
+        self._rules = None
+        self._faults += [Fault(place, reason) for reason in reasons]
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """By name, in the order of declaration."""
+        return self._tools
+
+    @property
+    def reply_function(self) -> ReplyFunction | None:
+        """The agent's own way to reply, if it has one."""
+        return self._reply
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The predictions, compiled. Raises ConfigurationError as :meth:`check` does."""
+        if self._rules is None:
+            self.check()
+        return self._rules or ()
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """What is said word for word, each once: worth synthesising before the first call."""
+        spoken = [
+            self._agent.greeting or "",
+            *(filler for tool in self._tools.values() for filler in tool.fillers),
+        ]
+        return tuple(dict.fromkeys(phrase for phrase in spoken if phrase))
+
+    def check(self) -> None:
+        """Raises ConfigurationError that names every fault with its file and line."""
+        signatures = {name: tool.signature for name, tool in self._tools.items()}
+        read_only = [name for name, tool in self._tools.items() if tool.read_only]
+        broken = self._declared.keys() - self._tools.keys()
+        rules, reasons = compile_predictions(self._agent.predictions, signatures, read_only, broken)
+        refuse(
+            [*self._faults, *(Fault(self.place, reason) for reason in [*agent_faults(self._agent), *reasons])]
+        )
+        self._rules = rules
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def new_call(
+        self,
+        call_id: str,
+        verified: Mapping[str, Any] | None = None,
+        *,
+        say: Callable[[str], None] | None = None,
+    ) -> CallContext:
+        """The context of a new call, with the agent's instructions, greeting, voice and language.
+
+        ``verified`` is what the session's ticket says of the caller.
+        """
+        context = CallContext(call_id, verified, say=say)
+        agent = self._agent
+        context.instructions, context.greeting = agent.instructions, agent.greeting
+        context.voice, context.language = agent.voice, agent.language
+        return context
+
+    async def call_started(self, context: CallContext) -> None:
+        """Run the hook, if there is one. What it raises is logged: the call goes on."""
+        await self._run_hook("on_call_start", context)
+
+    async def call_ended(self, context: CallContext) -> None:
+        """Run the hook, if there is one. What it raises is logged."""
+        await self._run_hook("on_call_end", context)
+
+    async def _run_hook(self, kind: str, context: CallContext) -> None:
+        hook = self._hooks.get(kind)
+        if hook is None:
+            return
+        try:
+            async with asyncio.timeout(self._agent.limits.hook_s):
+                await hook(context)
+        except Exception as error:
+            _log.warning("%s failed in call %s: %s", kind, context.call_id, type(error).__name__)
+            _log.debug("%s failed", kind, exc_info=True)
