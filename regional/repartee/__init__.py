@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from repartee.agent.notices import Notices
     from repartee.agent.tools import ToolError
     from repartee.errors import ConfigurationError
-    from repartee.providers.interfaces import Brain as LLM
-    from repartee.providers.interfaces import Ears as STT
-    from repartee.providers.interfaces import Voice as TTS
+    from repartee.providers.interfaces import LLM, STT, TTS
 
 __all__ = [
     "LLM",
@@ -33,19 +31,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LLM": ("repartee.providers.interfaces", "Brain"),
-    "STT": ("repartee.providers.interfaces", "Ears"),
-    "TTS": ("repartee.providers.interfaces", "Voice"),
-    "Agent": ("repartee.agent.agent", "Agent"),
-    "CallContext": ("repartee.agent.context", "CallContext"),
-    "ConfigurationError": ("repartee.errors", "ConfigurationError"),
-    "Limits": ("repartee.agent.limits", "Limits"),
-    "Notices": ("repartee.agent.notices", "Notices"),
-    "ReplyContext": ("repartee.agent.context", "ReplyContext"),
-    "ToolCall": ("repartee.agent.context", "ToolCall"),
-    "ToolError": ("repartee.agent.tools", "ToolError"),
+    "LLM": "repartee.providers.interfaces",
+    "STT": "repartee.providers.interfaces",
+    "TTS": "repartee.providers.interfaces",
+    "Agent": "repartee.agent.agent",
+    "CallContext": "repartee.agent.context",
+    "ConfigurationError": "repartee.errors",
+    "Limits": "repartee.agent.limits",
+    "Notices": "repartee.agent.notices",
+    "ReplyContext": "repartee.agent.context",
+    "ToolCall": "repartee.agent.context",
+    "ToolError": "repartee.agent.tools",
 }
-"""Each name's module, and what it is called there."""
 
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of these
@@ -53,5 +50,4 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of these
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module, there = _HOMES[name]
-        return getattr(importlib.import_module(module), there)
+        return getattr(importlib.import_module(_HOMES[name]), name)

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class OwnBrain:
-    """Implements :class:`repartee.providers.interfaces.Brain` for one call by the agent's ``@agent.reply``."""
+    """Implements :class:`repartee.providers.interfaces.LLM` for one call by the agent's ``@agent.reply``."""
 
     def __init__(self, function: ReplyFunction, context: CallContext) -> None:
         self._function = function

@@ -58,7 +58,7 @@ class Transcriber(Protocol):
         """Give the connection back. Idempotent; never raises."""
 
 
-class Ears(Protocol):
+class STT(Protocol):
     """Opens transcribers, from warm connections where there are any."""
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
@@ -103,7 +103,7 @@ class ReplyRequest:
     temperature: float | None = None
 
 
-class Brain(Protocol):
+class LLM(Protocol):
     """A language model."""
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
@@ -126,7 +126,7 @@ class Utterance(Protocol):
         """Stop at once and free what it holds. Idempotent; never raises; also the way to end a finished one."""
 
 
-class Voice(Protocol):
+class TTS(Protocol):
     """Speech synthesis."""
 
     async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> Utterance:

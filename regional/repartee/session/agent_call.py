@@ -15,7 +15,7 @@ from repartee.agent.experience import Experience, Transition
 from repartee.agent.fillers import Fillers
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Run, Toolbox
-from repartee.providers.interfaces import Brain
+from repartee.providers.interfaces import LLM
 from repartee.turn.commands import LookupUsed, PrepareTool, RunTool, SayDropped
 from repartee.turn.events import Event, SayRequested, ToolFinished
 from repartee.turn.foresight import Foreseen
@@ -71,7 +71,7 @@ class AgentCall:
         """What prefetching did in this call."""
         return self._toolbox.figures
 
-    def brain(self, deployed: Brain) -> Brain:
+    def brain(self, deployed: LLM) -> LLM:
         """What replies are made by: the agent itself, if it does that, or the deployment's model."""
         own = worker_side(self._agent).reply_function
         return deployed if own is None else OwnBrain(own, self.context)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repartee.agent.experience import Experience, Transition
-from repartee.providers.interfaces import SPEECH_HZ, Brain, Ears, Voice
+from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
 from repartee.session.call import Call, Line
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.intake import Intake
@@ -48,9 +48,9 @@ async def forget(taught: Iterable[Transition]) -> None:
 class CascadeResources:
     """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
 
-    ears: Ears
-    brain: Brain
-    voice: Voice
+    ears: STT
+    brain: LLM
+    voice: TTS
     names: Mapping[str, str]
     phrases: Phrases
     experience: Experience

@@ -19,7 +19,7 @@ from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import CallerAudio
 from repartee.audio.talker import Talker
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.providers.interfaces import HEARING_HZ, Ears, Transcriber
+from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
 from repartee.providers.interfaces import Hearing as Heard
 from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
@@ -97,7 +97,7 @@ class HearingUser:
     deliver: Callable[[Event], None]
     tasks: Tasks
     tell: Callable[[], None] = lambda: None
-    another: Callable[[], Ears | None] = lambda: None
+    another: Callable[[], STT | None] = lambda: None
 
 
 class Hearing:
@@ -105,7 +105,7 @@ class Hearing:
 
     def __init__(
         self,
-        ears: Ears,
+        ears: STT,
         user: HearingUser,
         *,
         source: WireFormat,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.latency.hedging import HedgePolicy
-from repartee.providers.interfaces import Brain, ReplyPart, ReplyRequest
+from repartee.providers.interfaces import LLM, ReplyPart, ReplyRequest
 
 _Parts: TypeAlias = AsyncGenerator[ReplyPart, None]
 _Race: TypeAlias = dict[asyncio.Task[ReplyPart], _Parts]
@@ -22,9 +22,9 @@ LOOK_AGAIN_S = 0.05
 
 
 class HedgedBrain:
-    """Implements :class:`~repartee.providers.interfaces.Brain` over another; ``second`` is asked when it is late."""
+    """Implements :class:`~repartee.providers.interfaces.LLM` over another; ``second`` is asked when it is late."""
 
-    def __init__(self, first: Brain, second: Brain | None = None, policy: HedgePolicy | None = None) -> None:
+    def __init__(self, first: LLM, second: LLM | None = None, policy: HedgePolicy | None = None) -> None:
         self._first = first
         self._second = second or first
         self.policy = policy or HedgePolicy()

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.providers.interfaces import Voice
+from repartee.providers.interfaces import TTS
 from repartee.turn.events import SpeechAudio, SpokenWord
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Recording:
 class Phrases:
     """The recordings of one worker."""
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: TTS) -> None:
         self._voice = voice
         self._recordings: dict[tuple[str, str | None, str], Recording] = {}
 

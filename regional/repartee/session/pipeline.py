@@ -12,14 +12,14 @@ from typing import Any
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import (
-    Brain,
+    LLM,
+    TTS,
     Finished,
     ReplyPart,
     ReplyRequest,
     TextDelta,
     ToolCall,
     Utterance,
-    Voice,
 )
 from repartee.turn.events import (
     Event,
@@ -54,11 +54,11 @@ class Pipeline:
         self._stopped = False
         self._unsaid: list[tuple[str, bool]] = []
 
-    def think(self, brain: Brain, request: ReplyRequest) -> None:
+    def think(self, brain: LLM, request: ReplyRequest) -> None:
         """Ask the model."""
         self._tasks.append(self._start(self._think(brain, request)))
 
-    def speak(self, voice: Voice, *, name: str | None, language: str) -> None:
+    def speak(self, voice: TTS, *, name: str | None, language: str) -> None:
         """Get a voice ready; what is said before it is waits for it. A model that has been asked comes first."""
         wait_s = MODEL_FIRST_S if self._tasks else 0.0
         self._tasks.append(self._start(self._speak(voice, name, language, wait_s)))
@@ -83,7 +83,7 @@ class Pipeline:
         if not self._stopped:
             self._deliver(event)
 
-    async def _think(self, brain: Brain, request: ReplyRequest) -> None:
+    async def _think(self, brain: LLM, request: ReplyRequest) -> None:
         for attempt in range(1, LLM_ATTEMPTS + 1):
             try:
                 await self._read(brain, request)
@@ -98,7 +98,7 @@ class Pipeline:
                 self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
                 return
 
-    async def _read(self, brain: Brain, request: ReplyRequest) -> None:
+    async def _read(self, brain: LLM, request: ReplyRequest) -> None:
         begun = False
         try:
             async with aclosing(brain.reply(request)) as parts:
@@ -121,7 +121,7 @@ class Pipeline:
             case Finished(reason):
                 return ReplyDone(self._reply_id, reason)
 
-    async def _speak(self, voice: Voice, name: str | None, language: str, wait_s: float) -> None:
+    async def _speak(self, voice: TTS, name: str | None, language: str, wait_s: float) -> None:
         try:
             await asyncio.sleep(wait_s)
             utterance = await voice.speak(self._reply_id, voice=name, language=language)

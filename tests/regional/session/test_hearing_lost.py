@@ -19,7 +19,7 @@ from tests.regional.session.virtual_time import now, run
 
 from repartee.audio.pcm import bytes_for_ms, silence
 from repartee.errors import ProviderError
-from repartee.providers.interfaces import HEARING_HZ, Ears
+from repartee.providers.interfaces import HEARING_HZ, STT
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.standins.voice import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
@@ -37,7 +37,7 @@ class Caller:
         self.ears = ScriptedEars(Bell())
         self.delivered: list[Event] = []
         self.told_at: list[float] = []
-        self.others: list[Ears] = []
+        self.others: list[STT] = []
         self.began = now()
         self.hearing = Hearing(
             self.ears,
