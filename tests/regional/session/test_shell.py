@@ -12,10 +12,10 @@ from tests.regional.session.actors import Stage, caller_audio
 from tests.regional.session.virtual_time import now, run
 
 from repartee.agent.agent import Agent
-from repartee.app.worker import OUTCOMES
 from repartee.errors import ClientProtocolError
 from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide
+from repartee.session.call import OUTCOMES
 from repartee.session.shell import Core, Shell
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.commands import ClearDeadline, Command, ItemRemoved, SetDeadline
