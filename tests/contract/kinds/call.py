@@ -21,7 +21,7 @@ from tests.contract.caller import Caller, calling
 from tests.regional.app.running import Region, region, until
 
 from repartee.agent.agent import Agent
-from repartee.providers.interfaces import Brain, Ears, ReplyRequest, Voice
+from repartee.providers.interfaces import LLM, STT, TTS, ReplyRequest
 from repartee.standins.server import Config, Running, serve
 
 CASCADE = "cascade"
@@ -164,9 +164,9 @@ def spied(worker: Region) -> Wire:
     """Note what a cascade's providers are asked for, and have them do it."""
     wire = Wire()
     resources = worker.worker.services.resources
-    ears: Ears = resources.ears
-    brain: Brain = resources.brain
-    voice: Voice = resources.voice
+    ears: STT = resources.ears
+    brain: LLM = resources.brain
+    voice: TTS = resources.voice
     listen, reply, speak = ears.listen, brain.reply, voice.speak
 
     def listens(*, language: str = "en", keyterms: Sequence[str] = ()) -> Any:
