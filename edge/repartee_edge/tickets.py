@@ -227,6 +227,8 @@ def verified_claims(
         claims = bounded_json.read(payload, max_bytes=max_chars)
     except jwt.InvalidSignatureError:
         raise TicketForged(f"this {noun} was not signed by a key of ours") from None
+    except bounded_json.BadJson as fault:
+        raise TicketMalformed(f"{malformed}: {fault}") from None
     except (jwt.PyJWTError, ValueError):
         raise TicketMalformed(malformed) from None
     if not isinstance(claims, dict):

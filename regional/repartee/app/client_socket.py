@@ -250,6 +250,8 @@ class ClientSocket(WebSocketsSansIOProtocol):
         if self._ended:
             raise ClientDisconnected()
         await super().send(message)
+        if self.close_sent and self.initial_response:
+            self.handshake_complete = True  # by a refusal: uvicorn would log an error for each
         if self._unread:  # it came before the connection was accepted
             self._resume_soon()
 

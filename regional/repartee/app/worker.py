@@ -29,6 +29,7 @@ from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
+from repartee.wire import outside_json
 from repartee.wire.client_events import SessionPatch
 from repartee.wire.session_config import SessionConfig
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
@@ -216,9 +217,9 @@ def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:
     if not session:
         return None
     try:
-        patch = msgspec.json.decode(msgspec.json.encode(session), type=SessionPatch)
+        patch = outside_json.decode(msgspec.json.encode(session), SessionPatch)
         SessionConfig().updated(patch)
         return patch
-    except (msgspec.ValidationError, ClientProtocolError) as error:
+    except (msgspec.DecodeError, ClientProtocolError) as error:
         log.warning("a ticket's session settings were not used: %s", error)
         return None

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from repartee.errors import ClientProtocolError
+from repartee.wire import outside_json
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The longest client event: a minute of PCM at 48 kHz, in base64."""
@@ -219,12 +220,12 @@ class _Envelope(msgspec.Struct):
     event_id: Raw = Raw()
 
 
-_decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_decoder: outside_json.Decoder[ClientEvent] = outside_json.Decoder(ClientEvent)
+_envelope_decoder: outside_json.Decoder[_Envelope] = outside_json.Decoder(_Envelope)
 EVENT_TYPES = frozenset(str(struct.__struct_config__.tag) for struct in ClientEvent.__args__)
 """The ``type`` of every client event there is."""
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeError)
 _MISSING = "Object missing required field `"
 
 
@@ -262,7 +263,7 @@ def _text(raw: Raw) -> str | None:
     """A JSON value as text, if it is text."""
     value = bytes(raw)
     try:
-        return msgspec.json.decode(value, type=str) if value.startswith(b'"') else None
+        return outside_json.decode(value, str) if value.startswith(b'"') else None
     except _UNREADABLE:
         return "?"
 
@@ -276,6 +277,8 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
     """Why a frame is not an event we know, as precisely as can be told."""
     try:
         envelope = _envelope_decoder.decode(frame)
+    except outside_json.TooDeep as error:
+        return ClientProtocolError(f"{error}.", code="event_too_deep")
     except _UNREADABLE:
         return ClientProtocolError("Each text frame must be one JSON object.", code="invalid_json")
     event_id = _event_id(envelope)

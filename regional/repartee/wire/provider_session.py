@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from repartee.errors import ClientProtocolError
+from repartee.wire import outside_json
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.relay_events import merged
 from repartee.wire.session_config import SessionConfig
@@ -32,7 +33,7 @@ def provider_format(wanted: WireFormat) -> WireFormat:
 
 def own_settings(text: str) -> dict[str, Any]:
     """What of a client's session.update is for the provider alone. Raises ClientProtocolError if that is too much."""
-    session = msgspec.json.decode(text, type=_Update).session
+    session: dict[str, msgspec.Raw] = outside_json.decode(text, _Update).session
     found = {key: _read(session[key], key) for key in PASSED_ON if key in session}
     audio: Any = _read(session["audio"], "audio") if "audio" in session else None
     parts = {"input": PASSED_ON_INPUT, "output": PASSED_ON_OUTPUT} if isinstance(audio, Mapping) else {}
@@ -52,7 +53,7 @@ def _read(setting: msgspec.Raw, name: str) -> Any:
         raise ClientProtocolError(
             f"{name!r} may be {MAX_PASSED_ON_BYTES} bytes long.", param=f"session.{name}"
         )
-    return msgspec.json.decode(setting)
+    return outside_json.decode(setting)
 
 
 def provider_session(

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from repartee.wire import outside_json
+
 _TYPE = b'"type"'
 _AUDIO_TYPE = b'"type":"response.output_audio.delta"'
 _HEAD_BYTES = 400
@@ -107,8 +109,8 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     audio_end_ms: float | None = None
 
 
-_audio_decoder = msgspec.json.Decoder(AudioDelta)
-_event_decoder = msgspec.json.Decoder(ProviderEvent)
+_audio_decoder: outside_json.Decoder[AudioDelta] = outside_json.Decoder(AudioDelta)
+_event_decoder: outside_json.Decoder[ProviderEvent] = outside_json.Decoder(ProviderEvent)
 _encoder = msgspec.json.Encoder()
 
 

@@ -11,6 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
+import msgspec
+
+from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +128,9 @@ class TaskProtection:
 def _check(answer: httpx.Response, protect: bool) -> None:
     """Raises ProtectionRefused unless ECS says that the task is now as it was asked to be."""
     try:
-        said = answer.json()
+        said = outside_json.decode(answer.content)
         done = answer.is_success and said["protection"]["ProtectionEnabled"] is protect
-    except (ValueError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeError, KeyError, TypeError):
         done = False
     if not done:
         raise ProtectionRefused(f"ECS answered {answer.status_code}: {' '.join(answer.text.split())[:300]}")
