@@ -217,7 +217,7 @@ def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:
     if not session:
         return None
     try:
-        patch = outside_json.decode(msgspec.json.encode(session), SessionPatch)
+        patch: SessionPatch = outside_json.decode(msgspec.json.encode(session), SessionPatch)
         SessionConfig().updated(patch)
         return patch
     except (msgspec.DecodeError, ClientProtocolError) as error:

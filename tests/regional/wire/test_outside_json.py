@@ -16,6 +16,7 @@ from repartee.wire import client_events, outside_json, provider_session, relay_e
 from repartee_edge import bounded_json
 
 PACKAGE = Path(client_events.__file__).parents[1]
+LONG_AUDIO = "A" * 1_200_000
 READER = "wire/outside_json.py"
 PARSERS = {"json.loads", "json.load", "msgspec.json.decode", "msgspec.json.Decoder", "jwt.decode"}
 PARSING_NAMES = {"loads", "JSONDecoder", "decode_complete", "raw_decode", "PyJWS", "PyJWT"}
@@ -27,7 +28,7 @@ BEHIND_THE_BOUND = {
     ("wire/provider_session.py", "outside_json.decode"),
     ("wire/relay_events.py", "outside_json.Decoder"),
 }
-"""Every place in ``app`` and ``wire`` where JSON is parsed. All of it is from outside; tickets are read at the edge."""
+"""Every place in ``app`` and ``wire`` where JSON is parsed. Tickets are parsed by ``repartee_edge.tickets``."""
 
 
 def nested(levels: int, inner: str = "1") -> str:
@@ -127,7 +128,7 @@ def test_a_client_event_may_be_64_levels_deep() -> None:
         with pytest.raises(ClientProtocolError, match="64 levels") as refused:
             client_events.decode(frame % nested(levels))
         assert refused.value.code == "event_too_deep"
-    audio = '{"type":"input_audio_buffer.append","audio":"%s","later":%s}' % ("A" * 1_200_000, nested(64))
+    audio = f'{{"type":"input_audio_buffer.append","audio":"{LONG_AUDIO}","later":{nested(64)}}}'
     with pytest.raises(ClientProtocolError, match="64 levels"):
         client_events.decode(audio)
 
