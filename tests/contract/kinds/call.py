@@ -22,6 +22,7 @@ from tests.regional.app.running import Region, region, until
 
 from repartee.agent.agent import Agent
 from repartee.providers.interfaces import LLM, STT, TTS, ReplyRequest
+from repartee.standins.faults import Fault
 from repartee.standins.server import Config, Running, serve
 
 CASCADE = "cascade"
@@ -124,6 +125,11 @@ class BothKinds:
     def errors(self) -> list[Any]:
         return [event.error for event in self.caller.events if event.type == "error"]
 
+    @property
+    def worker_call_id(self) -> str:
+        """The call's id, as logs have it."""
+        return str(self.caller.events[0].session.id).removeprefix("sess_")
+
     # --- what the far end gets -----------------------------------------------------------------------------------
 
     @property
@@ -152,6 +158,12 @@ class BothKinds:
         if self.kind == CASCADE:
             return self.wire.languages[-1]
         return str(self.sessions[-1]["audio"]["input"]["transcription"]["language"])
+
+    def silences(self, name: str) -> None:
+        """This provider takes no connection any more, and those that there are end."""
+        self.provider.state.faults.put(Fault("refuse", name, count=10_000))
+        for session in list(self.provider.state.realtime_sessions):
+            session.expire()
 
 
 def said_in(done: Any) -> list[str]:
