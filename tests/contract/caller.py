@@ -22,11 +22,14 @@ class Caller:
         self.events: list[Any] = []
         self._read = 0
         self._came = asyncio.Event()
+        self.hung_up = asyncio.Event()
+        """The worker has closed the connection."""
 
     async def listen(self) -> None:
         async for event in self.connection:
             self.events.append(event)
             self._came.set()
+        self.hung_up.set()
 
     @property
     def types(self) -> list[str]:

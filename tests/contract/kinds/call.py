@@ -22,7 +22,6 @@ from tests.regional.app.running import Region, region, until
 
 from repartee.agent.agent import Agent
 from repartee.providers.interfaces import LLM, STT, TTS, ReplyRequest
-from repartee.standins.faults import Fault
 from repartee.standins.server import Config, Running, serve
 
 CASCADE = "cascade"
@@ -159,9 +158,8 @@ class BothKinds:
             return self.wire.languages[-1]
         return str(self.sessions[-1]["audio"]["input"]["transcription"]["language"])
 
-    def silences(self, name: str) -> None:
-        """This provider takes no connection any more, and those that there are end."""
-        self.provider.state.faults.put(Fault("refuse", name, count=10_000))
+    def lose_sessions(self) -> None:
+        """Every session with a speech-to-speech model ends, as after 60 minutes."""
         for session in list(self.provider.state.realtime_sessions):
             session.expire()
 
