@@ -122,6 +122,20 @@ def test_an_old_connection_is_better_than_none_but_a_fresh_one_is_better() -> No
     assert policy.acquire(90.0) == fresh
 
 
+def test_the_youngest_of_equals_is_leased() -> None:
+    """The rest of its life and the provider's patience are longest; whichever was opened first."""
+    policy = PoolPolicy(PoolSettings(spare=3, slots=2, max_age_s=100, young_s=0.0))
+    assert policy.plan(0.0).dial == 2
+    old, young = policy.opened(0.0, 0.0), policy.opened(5.0, 0.0)
+    assert policy.acquire(10.0) == young
+    assert policy.acquire(10.0) == old, "the least loaded comes first"
+    assert policy.acquire(10.0) == young
+    assert policy.acquire(10.0) == old
+    policy.release(young, 11.0)
+    policy.release(old, 11.0)
+    assert policy.acquire(12.0) == young, "given back first, or last, is the same"
+
+
 def test_lives_differ_so_that_not_all_end_at_once() -> None:
     policy = PoolPolicy(PoolSettings(spare=2, max_age_s=100, keepalive_s=None, young_s=0.0))
     policy.plan(0.0)

@@ -165,6 +165,30 @@ def test_words_of_an_ended_turn_do_not_open_the_next() -> None:
     assert call.outputs(EndOfTurn) == [EndOfTurn("hello there"), EndOfTurn("bye")]
 
 
+def test_words_that_come_after_their_turn_was_answered_are_dropped() -> None:
+    """All that was known was final, so nothing is being flushed: late words for audio of that turn are still its."""
+    call = Call().starts().say("hello there", 800).words("hello there", final=True).pause(400)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("hello there")]
+    ended = call.outputs()
+    call.pause(200).words("there", end_s=1.1)
+    call.words("there", end_s=1.1, final=True, speech_final=True)
+    assert call.outputs() == ended
+    call.starts().say("bye", 400).words("bye", final=True).pause(400)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("hello there"), EndOfTurn("bye")]
+
+
+def test_until_the_flush_is_answered_words_that_began_in_the_ended_turn_are_dropped() -> None:
+    call = Call().starts().say("hello there", 800).words("hello there").pause(400)
+    assert call.outputs(EndOfTurn) == [EndOfTurn("hello there")]
+    ended = call.outputs()
+    call.pause(200).words("hello")  # reaches past the end of the turn, as recognisers cut their stretches
+    call.words("hello there")
+    call.words("hello there", final=True, finalized=True)
+    assert call.outputs() == ended
+    call.say("bye", 400).words("bye")
+    assert call.outputs(StartOfTurn) == [StartOfTurn(""), StartOfTurn("bye")]
+
+
 def test_noise_without_words_ends_as_an_empty_turn() -> None:
     call = Call().starts().say("", 200).pause(1600)
     assert call.outputs() == [StartOfTurn(""), EndOfTurn("")]
