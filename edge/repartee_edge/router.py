@@ -1,15 +1,15 @@
 """What the edge does with a request: a decision, which the shells (Worker and self-hosted) carry out.
 
-Owns paths, authorisation, which regions are tried, and the edge's own answers. Pure but for the ids of tokens: clocks
-are arguments, ``now`` in seconds since the epoch and ``tick`` in seconds on a monotonic clock.
+Owns paths, authorisation, which regions are tried, and the edge's own answers. Pure but for ids
+(``identifiers``): clocks are arguments, ``now`` in seconds since the epoch and ``tick`` in seconds on a monotonic
+clock.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from repartee_edge import credentials, heartbeats, origins, tickets
+from repartee_edge import credentials, heartbeats, identifiers, origins, tickets
 from repartee_edge import request as incoming
 from repartee_edge.credentials import Identity, Unauthorised
 from repartee_edge.failover import Fault
@@ -238,7 +238,7 @@ class Router:
         shown: dict[str, Any] = {
             "type": "realtime",
             "object": "realtime.session",
-            "id": f"sess_{secrets.token_hex(12)}",
+            "id": identifiers.session_id(),
             "model": DEFAULT_MODEL,
             **(wishes.session or {}),
         }

@@ -2,20 +2,20 @@
 
 A ticket lets one session into one region and ages out in a minute; a client secret lets a browser ask the edge for
 one. Both are JSON Web Tokens (HS256). Keys rotate: what the previous key signed is accepted beside the current one.
-Pure: time is an argument, in seconds since the epoch. No error here holds a token or a key.
+Pure but for tickets' ids (``identifiers``): time is an argument, in seconds since the epoch. No error here holds a
+token or a key.
 """
 
 import base64
 import hashlib
 import heapq
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 
-from repartee_edge import bounded_json
+from repartee_edge import bounded_json, identifiers
 
 ISSUER = "repartee-edge"
 CLIENT_AUDIENCE = "repartee-edge:client"
@@ -126,7 +126,7 @@ def sign(
         "iss": ISSUER,
         "aud": region,
         "sub": subject,
-        "jti": secrets.token_urlsafe(16),
+        "jti": identifiers.ticket_id(),
         "iat": int(now),
         "exp": int(now) + ttl_s,
     }

@@ -6,11 +6,13 @@ answered and spoken to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from repartee.errors import AdmissionRefused
 from repartee.pool.faults import PoolFault
-from repartee.pool.pool import PoolFigures
+
+if TYPE_CHECKING:
+    from repartee.pool.pool import PoolFigures
 
 RETRY_AFTER_S = 2
 
@@ -29,7 +31,7 @@ class Vendor(Protocol):
     def warm(self) -> bool:
         """Its pools were full once, and a new call need not fail now."""
 
-    def pools(self) -> tuple[PoolFigures, ...]:
+    def pools(self) -> "tuple[PoolFigures, ...]":
         """Its pools' figures at this moment."""
 
 

@@ -19,12 +19,12 @@ from repartee.pool.pool import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.providers.hedged_brain import HedgedBrain
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.relay.settings import is_speech_to_speech
 from repartee.session.cascade import CascadeResources
 from repartee.session.hearing import HearingPolicy
-from repartee.session.hedged_brain import HedgedBrain
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources

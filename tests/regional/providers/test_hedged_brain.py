@@ -8,8 +8,8 @@ from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
+from repartee.providers.hedged_brain import HedgedBrain
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
-from repartee.session.hedged_brain import HedgedBrain
 
 REQUEST = ReplyRequest(messages=[{"role": "user", "content": "Hello?"}])
 AT_ONCE = HedgeSettings(first_deadline_ms=0.0)
