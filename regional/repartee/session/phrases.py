@@ -42,10 +42,9 @@ class Phrases:
         return self._recordings.get((text, name, language))
 
     def get_any(self, text: str, *, language: str) -> Recording | None:
-        """The phrase in whichever voice it has been recorded: better than not being said."""
-        voices = (key for key in self._recordings if key[0] == text and key[2] == language)
-        key = next(voices, None)
-        return None if key is None else self._recordings[key]
+        """The phrase in whichever voice, and if need be language, it is recorded in: better than not being said."""
+        found = {key[2]: recording for key, recording in self._recordings.items() if key[0] == text}
+        return found.get(language) or next(iter(found.values()), None)
 
     async def record(self, texts: Iterable[str], *, name: str | None, language: str) -> None:
         """Have these phrases synthesised. Raises nothing: what cannot be had is left out, and logged."""

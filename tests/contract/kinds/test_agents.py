@@ -247,8 +247,9 @@ async def test_tool_calls_in_one_turn_are_bounded(kind: str) -> None:
     async with on(kind, agent) as call:
         await call.asks()
         assert await call.gives() == {"customer_id": 7}
-        assert await call.gives(2) == {"error": "Too many tool calls. Answer the caller with what is known."}
-        assert runs == ["lookup_customer"]
+        await until(lambda: bool(call.said))
+        await call.is_idle()
+        assert runs == ["lookup_customer"], "the model goes no further, and answers with what it has"
         assert call.errors == []
 
 
