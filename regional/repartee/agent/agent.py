@@ -17,6 +17,7 @@ from repartee.agent.faults import place_of_call
 from repartee.agent.limits import Limits
 from repartee.agent.notices import Notices
 from repartee.agent.predictions import Predictions
+from repartee.providers.interfaces import LLM, STT, TTS
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
 HookFunction = TypeVar("HookFunction", bound=Hook)
@@ -33,6 +34,7 @@ class Agent:
     ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
     instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
     they are there (None: for ever).
+    ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
     Nothing is raised here: :meth:`check` tells of all faults at once.
     """
 
@@ -54,6 +56,9 @@ class Agent:
         idle_s: float | None = None,
         predictions: Predictions | None = None,
         learn: bool = True,
+        stt: Callable[[], STT] | None = None,
+        llm: Callable[[], LLM] | None = None,
+        tts: Callable[[], TTS] | None = None,
     ) -> None:
         self.instructions = instructions
         self.voice = voice
@@ -70,6 +75,7 @@ class Agent:
         self.idle_s = idle_s
         self.predictions: Predictions = predictions or {}
         self.learn = learn
+        self.stt, self.llm, self.tts = stt, llm, tts
         frame = inspect.currentframe()
         self._declaration = Declaration(self, place_of_call(frame.f_back if frame else None))
 

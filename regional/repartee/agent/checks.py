@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from repartee.agent.limits import Limits
 from repartee.agent.notices import MAX_CHARS, Notices
+from repartee.providers.interfaces import LLM, STT, TTS
+from repartee.relay.settings import is_speech_to_speech
 
 FILLER_CHARS = 120
 """A filler is a phrase, not a speech: the answer waits until it has been said."""
@@ -33,6 +35,9 @@ class Declared(Protocol):
     backchannels: Collection[str] | None
     spoken_style: str | None
     idle_s: float | None
+    stt: Callable[[], STT] | None
+    llm: Callable[[], LLM] | None
+    tts: Callable[[], TTS] | None
 
 
 def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
@@ -95,8 +100,22 @@ def agent_faults(agent: Declared) -> list[str]:
     terms = agent.keyterms
     if isinstance(terms, str) or not all(isinstance(term, str) and term.strip() for term in terms):
         faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
+    faults += _own_faults(agent)
     faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
+
+
+def _own_faults(agent: Declared) -> list[str]:
+    faults = []
+    for stage in ("stt", "llm", "tts"):
+        own = getattr(agent, stage)
+        if own is not None and not callable(own):
+            faults.append(f"{stage} must be what makes one, e.g. its class, not {type(own).__name__}.")
+        elif own is not None and is_speech_to_speech(agent.model):
+            faults.append(
+                f"{stage} would never be used: {agent.model} hears and speaks itself. Use one of the two."
+            )
+    return faults
 
 
 def _manner_faults(backchannels: object, style: object, idle_s: object) -> list[str]:

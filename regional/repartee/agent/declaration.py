@@ -115,6 +115,11 @@ class Declaration:
         read_only = [name for name, tool in self._tools.items() if tool.read_only]
         broken = self._declared.keys() - self._tools.keys()
         rules, reasons = compile_predictions(self._agent.predictions, signatures, read_only, broken)
+        if self._reply is not None and self._agent.llm is not None:
+            reasons = [
+                *reasons,
+                "llm would never be used: @agent.reply makes the replies. Use one of the two.",
+            ]
         refuse(
             [*self._faults, *(Fault(self.place, reason) for reason in [*agent_faults(self._agent), *reasons])]
         )

@@ -2,9 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
+
+from pydantic import SecretStr
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.experience import Experience
@@ -22,6 +24,7 @@ from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.hedged_brain import HedgedBrain
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
+from repartee.providers.own import own_llm, own_stages, own_stt, own_tts
 from repartee.relay.settings import is_speech_to_speech
 from repartee.session.cascade import CascadeResources
 from repartee.session.hearing import HearingPolicy
@@ -64,21 +67,22 @@ class Services:
 
     def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
-        check_keys(settings, relayed=relayed)
+        check_keys(settings, relayed=relayed, own=own_stages(agent))
         if relayed and worker_side(agent).reply_function:
             raise ConfigurationError(
                 f"{agent!r}: {agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
                 "the two."
             )
-        ears = _ears(settings)
+        own = (own_stt(agent), own_llm(agent), own_tts(agent))
+        ears = own[0] or _ears(settings)
         chat = ChatConfig(
             settings.openai_base_url,
             settings.openai_api_key.get_secret_value(),
             (None if relayed else agent.model) or settings.llm_model,
         )
-        brain = ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
+        brain = own[1] or ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
         self._brain = None if relayed else brain
-        voice = _voice(settings, agent)
+        voice = own[2] or _voice(settings, agent)
         lessons = lessons or Lessons(Experience())
         realtime = _realtime(settings, agent)
         self._many_calls: tuple[_Shared, ...] = () if relayed else (brain, voice)
@@ -92,6 +96,7 @@ class Services:
         self._readiness = Readiness(self._kinds)
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
         names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
+        names |= {stage: one.name for stage, one in zip(names, own, strict=True) if one}
         if relayed:
             names = {"model": f"openai/{agent.model}"}
         self._agent = agent
@@ -208,17 +213,15 @@ class Services:
             await self.relay.phrases.record(phrases, name=None, language=agent.language)
 
 
-def check_keys(settings: Settings, *, relayed: bool = False) -> None:
+def check_keys(settings: Settings, *, relayed: bool = False, own: Collection[str] = ()) -> None:
     """Raises ConfigurationError that names every provider's key that is needed and missing. ``relayed``: all calls
-    are with a speech-to-speech model."""
-    needed = {"OPENAI_API_KEY": settings.openai_api_key}
-    if not relayed:
-        needed = {"DEEPGRAM_API_KEY": settings.deepgram_api_key} | needed
-        needed |= (
-            {"CARTESIA_API_KEY": settings.cartesia_api_key}
-            if settings.tts == "cartesia"
-            else {"ELEVENLABS_API_KEY": settings.elevenlabs_api_key}
-        )
+    are with a speech-to-speech model; ``own``: the stages for which the agent brings a provider of its own."""
+    voice = "CARTESIA_API_KEY" if settings.tts == "cartesia" else "ELEVENLABS_API_KEY"
+    by_stage = {"stt": "DEEPGRAM_API_KEY", "llm": "OPENAI_API_KEY", "tts": voice}
+    names = ["OPENAI_API_KEY"] if relayed else [name for stage, name in by_stage.items() if stage not in own]
+    if settings.speech_to_speech == "on" and "OPENAI_API_KEY" not in names:
+        names.append("OPENAI_API_KEY")
+    needed: dict[str, SecretStr] = {name: getattr(settings, name.lower()) for name in names}
     missing = [name for name, key in needed.items() if not key.get_secret_value()]
     if missing:
         raise ConfigurationError(

@@ -19,6 +19,7 @@ from repartee.errors import ConfigurationError
 from repartee.launch.exposure import check_exposure, is_loopback
 from repartee.launch.region_process import RegionProcess
 from repartee.launch.region_setup import served_agent, set_up_logging
+from repartee.providers.own import own_stages
 from repartee.relay.settings import is_speech_to_speech
 
 
@@ -55,7 +56,7 @@ def region(
     settings = read_settings()
     count = (settings.workers if workers is None else workers) or usable_cores()
     name, served = served_agent(settings, agent)
-    check_keys(settings, relayed=is_speech_to_speech(served.model))
+    check_keys(settings, relayed=is_speech_to_speech(served.model), own=own_stages(served))
     _check_access(settings, host, allow_anonymous)
     set_up_logging(settings)
     uvloop.run(check_store(settings))

@@ -12,6 +12,7 @@ from repartee.app.settings import Settings, read_settings, variable_of
 from repartee.doctor.findings import Finding
 from repartee.errors import ConfigurationError
 from repartee.launch.local_system import PROVIDERS, Provider
+from repartee.providers.own import own_stages
 from repartee.relay.settings import is_speech_to_speech
 from repartee_edge.settings import SettingsError
 from repartee_edge.settings import read_settings as read_edge_settings
@@ -64,7 +65,10 @@ def _edge_faults(environment: Mapping[str, str], told_already: set[str]) -> list
 def needed_providers(settings: Settings, agent: Agent) -> tuple[Provider, ...]:
     """The providers that a region with these settings calls for this agent."""
     voice = "Cartesia" if settings.tts == "cartesia" else "ElevenLabs"
-    needed = ("OpenAI",) if is_speech_to_speech(agent.model) else ("Deepgram", "OpenAI", voice)
+    by_stage = {"stt": "Deepgram", "llm": "OpenAI", "tts": voice}
+    needed = {name for stage, name in by_stage.items() if stage not in own_stages(agent)}
+    if is_speech_to_speech(agent.model) or settings.speech_to_speech == "on":
+        needed = {"OpenAI"} if is_speech_to_speech(agent.model) else needed | {"OpenAI"}
     return tuple(provider for provider in PROVIDERS if provider.name in needed)
 
 

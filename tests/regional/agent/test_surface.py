@@ -47,12 +47,15 @@ def test_an_agent_has_its_authors_side_only() -> None:
         "language",
         "learn",
         "limits",
+        "llm",
         "max_tokens",
         "model",
         "notices",
         "predictions",
         "spoken_style",
+        "stt",
         "temperature",
+        "tts",
         "voice",
     }
     assert {name for name in vars(Agent("Hi.")) if not name.startswith("_")} == stated
@@ -71,9 +74,10 @@ def test_what_the_package_offers_costs_nothing_until_it_is_used() -> None:
 
 
 HEAD = """
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from repartee import Agent, CallContext, ConfigurationError, ReplyContext, ToolCall, ToolError
+from repartee import LLM, STT, TTS, Agent, CallContext, ConfigurationError, ReplyContext, ToolCall, ToolError
+from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, Transcriber, Utterance
 
 agent = Agent("Be kind.")
 """
@@ -100,6 +104,26 @@ async def reply(ctx: ReplyContext) -> AsyncIterator[str | ToolCall]:
     yield "Hello."
     yield ToolCall("bare", {"day": "Monday"})
 
+class Ears:
+    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
+        raise NotImplementedError
+
+class Parrot:
+    async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        yield TextDelta(str(request.messages[-1]["content"]))
+        yield Finished("stop")
+
+class Whistle:
+    async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> Utterance:
+        raise NotImplementedError
+
+def an_stt() -> STT:
+    return Ears()
+
+an_llm: LLM = Parrot()
+a_tts: TTS = Whistle()
+own = Agent("Be kind.", stt=an_stt, llm=Parrot, tts=Whistle)
+
 async def as_it_was() -> str:
     try:
         agent.check()
@@ -123,6 +147,17 @@ WRONG = {
     "a reply that returns": "@agent.reply\nasync def wrong(ctx: ReplyContext) -> str:\n    return 'Hello.'",
     "a reply of numbers": "@agent.reply\nasync def wrong(ctx: ReplyContext) -> AsyncIterator[int]:\n    yield 1",
     "a reply of a call": "@agent.reply\nasync def wrong(ctx: CallContext) -> AsyncIterator[str]:\n    yield ''",
+}
+
+
+WRONG |= {
+    "an STT that cannot listen": "class Mine: ...\nAgent('Hi.', stt=Mine)",
+    "an LLM that returns": "class Mine:\n    async def reply(self, request: ReplyRequest) -> str:\n"
+    "        return ''\nAgent('Hi.', llm=Mine)",
+    "a TTS that wants more": "class Mine:\n    async def speak(self, reply_id: int, pitch: int) -> Utterance:\n"
+    "        raise NotImplementedError\nmine: TTS = Mine()",
+    "a TTS, not what makes one": "class Mine:\n    async def speak(self, reply_id: int, *, voice: str | None = None,"
+    " language: str = 'en') -> Utterance:\n        raise NotImplementedError\nAgent('Hi.', tts=Mine())",
 }
 
 
