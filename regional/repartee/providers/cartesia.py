@@ -44,6 +44,7 @@ from repartee.providers.sockets import (
 )
 from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+from repartee.wire import outside_json
 
 CONTEXT_EXPIRES_S = 1.0
 """Cartesia ends a context so long after its last audio, unless more text has come."""
@@ -94,7 +95,7 @@ class _Message(msgspec.Struct):
     error_code: str | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGE = outside_json.Decoder[_Message](_Message)
 
 
 def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:

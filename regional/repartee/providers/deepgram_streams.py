@@ -27,6 +27,7 @@ from repartee.turn.events import (
     StartOfTurn,
     TurnResumed,
 )
+from repartee.wire import outside_json
 
 PRIMING_MS = 100.0
 """Silence sent on a new connection, so that a call's first word does not meet a cold recogniser."""
@@ -170,7 +171,7 @@ class _FluxMessage(msgspec.Struct):
     description: str = ""
 
 
-FLUX_MESSAGES = msgspec.json.Decoder(_FluxMessage)
+FLUX_MESSAGES = outside_json.Decoder[_FluxMessage](_FluxMessage)
 
 
 class FluxTranscriber(_Transcriber):
@@ -236,8 +237,8 @@ class _NovaResults(msgspec.Struct):
     from_finalize: bool | None = False
 
 
-_NOVA = msgspec.json.Decoder(_NovaType)
-_NOVA_RESULTS = msgspec.json.Decoder(_NovaResults)
+_NOVA = outside_json.Decoder[_NovaType](_NovaType)
+_NOVA_RESULTS = outside_json.Decoder[_NovaResults](_NovaResults)
 
 
 class NovaTranscriber(_Transcriber):

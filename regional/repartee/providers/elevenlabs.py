@@ -33,6 +33,7 @@ from repartee.providers.sockets import (
 )
 from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+from repartee.wire import outside_json
 
 CONTEXTS_A_SOCKET = 5
 """ElevenLabs closes a socket (1008) on which a sixth is opened."""
@@ -90,7 +91,7 @@ class _Message(msgspec.Struct):
     code: int | str | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGE = outside_json.Decoder[_Message](_Message)
 
 
 def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:

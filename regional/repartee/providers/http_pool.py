@@ -22,6 +22,7 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool
 from repartee.providers.http_line import HttpLine, Origin
 from repartee.providers.open_connections import OpenConnections
+from repartee.wire import outside_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class _Refusal(msgspec.Struct):
     error: _Fault
 
 
-_REFUSAL = msgspec.json.Decoder(_Refusal)
+_REFUSAL = outside_json.Decoder[_Refusal](_Refusal)
 
 
 class _LeasedStream(httpx2.AsyncByteStream):

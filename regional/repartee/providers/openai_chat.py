@@ -31,6 +31,7 @@ from repartee.providers.http_pool import PooledTransport, WarmUp
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
 from repartee.providers.openai_models import asking, limit_field
 from repartee.providers.sockets import tls_context
+from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class _Chunk(msgspec.Struct):
     error: _Fault | None = None
 
 
-_CHUNK = msgspec.json.Decoder(_Chunk)
+_CHUNK = outside_json.Decoder[_Chunk](_Chunk)
 
 PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tokens=16)
 """A request such as a call's, where it has to be found out whether one would be answered."""

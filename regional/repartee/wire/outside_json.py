@@ -1,4 +1,4 @@
-"""The one reader of JSON from outside in ``wire`` and ``app``: nesting is bounded before anything parses.
+"""The one reader of JSON that comes from outside: its nesting is bounded before anything parses it.
 
 A parser descends with the document, and on CPython a deep one is a RecursionError. The edge's bound, measured in
 another way: a region reads documents of megabytes, between two frames of other callers' audio. Pure.

@@ -242,6 +242,11 @@ BROKEN: list[tuple[str, Script, str]] = [
         "broke off .* overloaded",
     ),
     ("not JSON", [HEAD, piece(b"data: {oops\n\n")], "cannot be read"),
+    (
+        "too deep",
+        [HEAD, piece(b'data: {"x":' + b"[" * 8000 + b"]" * 8000 + b"}\n\n")],
+        "cannot be read .*64 levels",
+    ),
     ("not HTTP", [b"SSH-2.0-OpenSSH_9.2\r\n"], "could not be reached"),
     ("no answer", [None], "could not be reached"),
     ("silence", [asyncio.Event()], "did not answer in time"),

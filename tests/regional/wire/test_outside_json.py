@@ -20,15 +20,18 @@ LONG_AUDIO = "A" * 1_200_000
 READER = "wire/outside_json.py"
 PARSERS = {"json.loads", "json.load", "msgspec.json.decode", "msgspec.json.Decoder", "jwt.decode"}
 PARSING_NAMES = {"loads", "JSONDecoder", "decode_complete", "raw_decode", "PyJWS", "PyJWT"}
+BOUNDED = {"outside_json.decode", "outside_json.Decoder"}
+PROVIDERS = ("cartesia", "deepgram_streams", "elevenlabs", "http_pool", "openai_chat")
 BEHIND_THE_BOUND = {
     ("app/aws/task_protection.py", "outside_json.decode"),
     ("app/worker.py", "outside_json.decode"),
+    *((f"providers/{name}.py", "outside_json.Decoder") for name in PROVIDERS),
     ("wire/client_events.py", "outside_json.Decoder"),
     ("wire/client_events.py", "outside_json.decode"),
     ("wire/provider_session.py", "outside_json.decode"),
     ("wire/relay_events.py", "outside_json.Decoder"),
 }
-"""Every place in ``app`` and ``wire`` where JSON is parsed. Tickets are parsed by ``repartee_edge.tickets``."""
+"""Every place in these folders where JSON is parsed. Tickets are parsed by ``repartee_edge.tickets``."""
 
 
 def nested(levels: int, inner: str = "1") -> str:
@@ -40,7 +43,8 @@ def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
     """What a module calls, by its dotted name as it stands there."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+            called = node.func
+            yield ast.unparse(called.value if isinstance(called, ast.Subscript) else called), node
 
 
 def parses(source: str) -> Iterator[str]:
@@ -59,12 +63,12 @@ def parses(source: str) -> Iterator[str]:
 
 def test_nothing_from_outside_is_parsed_beside_the_bounded_reader() -> None:
     around, behind = {}, set()
-    for path in [*(PACKAGE / "app").rglob("*.py"), *(PACKAGE / "wire").rglob("*.py")]:
+    folders = ("app", "providers", "wire")
+    for path in (path for folder in folders for path in (PACKAGE / folder).rglob("*.py")):
         name, source = path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
         if name != READER and (found := list(parses(source))):
             around[name] = found
-        behind |= {(name, called) for called, _ in calls(source) if called.startswith("outside_json.de")}
-        behind |= {(name, called) for called, _ in calls(source) if called == "outside_json.Decoder"}
+        behind |= {(name, called) for called, _ in calls(source) if called in BOUNDED}
     assert around == {}, "parse it with repartee.wire.outside_json"
     assert behind == BEHIND_THE_BOUND
 
@@ -75,6 +79,7 @@ def test_nothing_from_outside_is_parsed_beside_the_bounded_reader() -> None:
         "import json\njson.loads(a)",
         "msgspec.json.decode(a)",
         "D = msgspec.json.Decoder(A)",
+        "D = msgspec.json.Decoder[A](A)",
         "answer.json()",
         "(await request.json())",
         "from json import loads",
