@@ -72,11 +72,14 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
-    """A complete tool call; ``arguments`` is JSON text as the model wrote it."""
+    """A complete tool call; ``arguments`` is JSON text as the model wrote it. ``extra`` is what the server sent along
+    and wants back with the call, ``reasoning`` the thoughts before it that it wants back."""
 
     call_id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] | None = None
+    reasoning: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):

@@ -28,9 +28,10 @@ from repartee.errors import ProviderError, VoiceError
 from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import PoolFigures
 from repartee.providers.http_pool import PooledTransport, WarmUp
-from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
+from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
 from repartee.providers.openai_models import asking, limit_field
 from repartee.providers.sockets import tls_context
+from repartee.providers.tool_call_pieces import ToolCallPieces
 from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
@@ -67,20 +68,29 @@ class ChatConfig:
 
 
 class _Function(msgspec.Struct):
+    """``arguments`` is an object where a server does not write JSON within JSON."""
+
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class _ToolDelta(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    extra_content: dict[str, Any] | None = None
+
+
+class _Part(msgspec.Struct):
+    text: str | None = None
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[_ToolDelta] | None = None
+    function_call: _Function | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -94,7 +104,7 @@ class _Fault(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     error: _Fault | None = None
 
 
@@ -116,7 +126,7 @@ class _Reply:
     """One answer being put together from its stream."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
+        self._calls = ToolCallPieces()
         self.finished = False
 
     def take(self, data: bytes) -> list[ReplyPart]:
@@ -125,14 +135,12 @@ class _Reply:
         if chunk.error is not None:
             raise _Broken(chunk.error.message or str(chunk.error.code))
         parts: list[ReplyPart] = []
-        for choice in chunk.choices[:1]:
+        for choice in (chunk.choices or ())[:1]:
             delta = choice.delta
             if delta is not None:
-                text = delta.content or delta.refusal
-                if text:
+                if text := _text_of(delta):
                     parts.append(TextDelta(text))
-                for piece in delta.tool_calls or ():
-                    self._take_call(piece)
+                self._take_calls(delta)
             if choice.finish_reason and not self.finished:  # some servers send "" with every piece
                 parts += self.finish(_REASONS.get(choice.finish_reason, "stop"))
         return parts
@@ -140,21 +148,26 @@ class _Reply:
     def finish(self, reason: str) -> list[ReplyPart]:
         """The tool calls, now that they are complete, and the end."""
         self.finished = True
-        calls: list[ReplyPart] = [
-            ToolCall("".join(ids) or f"call_{index}", "".join(names), "".join(arguments) or "{}")
-            for index, (ids, names, arguments) in sorted(self._calls.items())
-        ]
+        calls = self._calls.complete()
         return [*calls, Finished("tool_calls" if calls else reason)]
 
-    def _take_call(self, piece: _ToolDelta) -> None:
-        index = piece.index if piece.index is not None else max(self._calls, default=0)
-        ids, names, arguments = self._calls.setdefault(index, ([], [], []))
-        if piece.id and not ids:
-            ids.append(piece.id)
-        if piece.function is not None:
-            if piece.function.name and not names:
-                names.append(piece.function.name)
-            arguments.append(piece.function.arguments or "")
+    def _take_calls(self, delta: _Delta) -> None:
+        if delta.reasoning_content:
+            self._calls.think(delta.reasoning_content)
+        if delta.function_call is not None:
+            function = delta.function_call
+            self._calls.take(0, None, function.name, function.arguments, None)
+        for piece in delta.tool_calls or ():
+            function = piece.function or _Function()
+            extra = {"extra_content": piece.extra_content} if piece.extra_content else None
+            self._calls.take(piece.index, piece.id, function.name, function.arguments, extra)
+
+
+def _text_of(delta: _Delta) -> str:
+    content = delta.content
+    if isinstance(content, list):
+        content = "".join(part.text or "" for part in content)
+    return content or delta.refusal or ""
 
 
 class _ServerSentEvents:

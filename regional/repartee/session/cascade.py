@@ -22,6 +22,7 @@ from repartee.session.prompt import is_spoken, reply_request
 from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.context_window import CONTEXT_TOKENS, ContextWindow
 from repartee.turn.foresight import as_messages
 from repartee.turn.languages import language_of
 from repartee.turn.machine import COMMIT, TurnMachine
@@ -60,6 +61,8 @@ class CascadeResources:
     """How turns are taken, but for what a session says of it."""
     hearing: HearingPolicy = field(default_factory=HearingPolicy)
     """How speech recognition is kept, and when the caller is told that it is away."""
+    context_tokens: int = CONTEXT_TOKENS
+    """How much of a conversation the model is shown (estimated)."""
 
 
 class Cascade:
@@ -92,6 +95,7 @@ class Cascade:
             hear=self._hearing.feed,
             configure=self._configure,
         )
+        self._window = ContextWindow(resources.context_tokens)
         self._pipelines: dict[int, Pipeline] = {}
         self._encoders: dict[int, AudioEncoder] = {}
         self._carriers = self._make_carriers()
@@ -251,7 +255,7 @@ class Cascade:
         foreseen = self._agent.foreseen(command.turn_id, command.words)
         request = reply_request(
             self._config,
-            [*command.messages, *as_messages(foreseen, command.reply_id)],
+            self._window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
             options=command.options,
             agent_tools=self._agent.chat_tools,
             temperature=self._call.declared.temperature,
@@ -260,7 +264,7 @@ class Cascade:
             style=self._call.declared.spoken_style,
         )
         pipeline = self._new_pipeline(command.reply_id)
-        pipeline.think(self._brain, request)
+        pipeline.think(self._brain, request, self._window)
         if is_spoken(self._config, command.options):
             self._give_voice(pipeline)
         if foreseen:

@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from repartee.errors import PoolTimeout, ProviderError
@@ -21,6 +23,7 @@ from repartee.providers.interfaces import (
     ToolCall,
     Utterance,
 )
+from repartee.turn.context_window import ContextWindow
 from repartee.turn.events import (
     Event,
     ReplyDone,
@@ -54,9 +57,9 @@ class Pipeline:
         self._stopped = False
         self._unsaid: list[tuple[str, bool]] = []
 
-    def think(self, brain: LLM, request: ReplyRequest) -> None:
-        """Ask the model."""
-        self._tasks.append(self._start(self._think(brain, request)))
+    def think(self, brain: LLM, request: ReplyRequest, window: ContextWindow) -> None:
+        """Ask the model; with a mended conversation if its server refuses this one."""
+        self._tasks.append(self._start(self._think(brain, request, window)))
 
     def speak(self, voice: TTS, *, name: str | None, language: str) -> None:
         """Get a voice ready; what is said before it is waits for it. A model that has been asked comes first."""
@@ -83,12 +86,18 @@ class Pipeline:
         if not self._stopped:
             self._deliver(event)
 
-    async def _think(self, brain: LLM, request: ReplyRequest) -> None:
+    async def _think(self, brain: LLM, request: ReplyRequest, window: ContextWindow) -> None:
         for attempt in range(1, LLM_ATTEMPTS + 1):
             try:
                 await self._read(brain, request)
                 return
             except ProviderError as error:
+                refused = error.status == HTTPStatus.BAD_REQUEST and attempt < LLM_ATTEMPTS
+                mended = window.mended(request.messages, str(error)) if refused else None
+                if mended is not None:
+                    log.info("the language model is asked with a mended conversation: %s", error)
+                    request = replace(request, messages=mended)
+                    continue
                 if error.retryable and attempt < LLM_ATTEMPTS:
                     log.info("the language model is asked again: %s", error)
                     continue
@@ -116,8 +125,10 @@ class Pipeline:
         match part:
             case TextDelta(text):
                 return ReplyText(self._reply_id, text)
-            case ToolCall(call_id, name, arguments):
-                return ReplyToolCall(self._reply_id, call_id, name, arguments)
+            case ToolCall():
+                return ReplyToolCall(
+                    self._reply_id, part.call_id, part.name, part.arguments, part.extra, part.reasoning
+                )
             case Finished(reason):
                 return ReplyDone(self._reply_id, reason)
 

@@ -4,7 +4,7 @@ Providers, clients and timers are translated into these before they reach the co
 carries a time: ``TurnMachine.receive(event, now)`` is told the time beside the event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,12 +78,15 @@ class ReplyText(Event, frozen=True):
 
 
 class ReplyToolCall(Event, frozen=True):
-    """The model asks for a tool; the arguments (JSON text) are complete."""
+    """The model asks for a tool; the arguments (JSON text) are complete. ``extra`` and ``reasoning`` go back to its
+    server with the call."""
 
     reply_id: int
     call_id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] | None = None
+    reasoning: str | None = None
 
 
 class ReplyDone(Event, frozen=True):

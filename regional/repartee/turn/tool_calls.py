@@ -57,6 +57,8 @@ class ToolCalls:
             _short_id(event.call_id or f"call_{self._new_item_id()}"),
             _NO_NAME_CHARACTER.sub("_", event.name)[:MAX_NAME_CHARS] or "unnamed",
             event.arguments,
+            event.extra,
+            event.reasoning,
         )
 
     def begin(self, reply: Reply, call: FunctionCall, policy: TurnPolicy, now: float) -> list[c.Command]:

@@ -1,0 +1,161 @@
+"""What of a conversation a model is shown: no more than it can hold, and nothing that its server refuses.
+
+Works on messages in OpenAI's chat form, as :meth:`~repartee.turn.history.History.messages` gives them; the history
+itself keeps everything. What one refusal has taught holds for the rest of the call. Pure.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Messages = list[dict[str, Any]]
+
+CONTEXT_TOKENS = 32_000
+"""How much of a conversation a model is shown, in estimated tokens: models hold more, and answer later for it."""
+
+KEPT_TURNS = 2
+"""The newest turns are never left out."""
+
+CHARS_PER_TOKEN = 4
+"""Of a script with an alphabet; one of any other is a token."""
+
+LEFT_OUT = "(left out)"
+"""What stands for a text that is too long or that a server refuses."""
+
+BEGINNING = "(The call begins.)"
+"""What a caller is made to have said where a conversation must begin with them."""
+
+_PARAMETER = re.compile(
+    r"(?:unsupported|unrecogni[sz]ed|unknown|invalid|unexpected|extra)[\w ]* (?:parameter|argument|field|input)|"
+    r"unsupported value|max_(?:completion_)?tokens.{0,40}(?:instead|support|too large)|temperature|reasoning_effort|"
+    r"service_tier|model .*(?:not exist|not found)",
+    re.IGNORECASE,
+)
+_LENGTH = re.compile(
+    r"context.{0,20}(?:length|window|size)|too long|too many tokens|maximum.{0,30}tokens|exceed",
+    re.IGNORECASE,
+)
+_ROLES = re.compile(r"alternat|roles must|first message|last message|consecutive|system role", re.IGNORECASE)
+_FILTER = re.compile(r"content.?filter|content management policy|safety|flagged", re.IGNORECASE)
+_PLACE = re.compile(r"messages?[\[.\s]+(\d+)")
+
+
+class ContextWindow:
+    """One call's. ``tokens`` is how much a model is shown of it at most."""
+
+    def __init__(self, tokens: int = CONTEXT_TOKENS) -> None:
+        self._tokens = tokens
+        self._alternate = False
+        self._no_system = False
+
+    def fit(self, messages: Sequence[Mapping[str, Any]]) -> Messages:
+        """What to ask with. The oldest tools' results go first, then the oldest turns; the instructions never."""
+        fitted = [dict(message) for message in messages]
+        if sum(map(_tokens_of, fitted)) > self._tokens:
+            fitted = self._shortened(fitted)
+        return self._alternating(fitted) if self._alternate else fitted
+
+    def mended(self, messages: Sequence[Mapping[str, Any]], refusal: str) -> Messages | None:
+        """What to ask with instead of ``messages``, which a server refused with 400 in these words.
+
+        None: the refusal is not of the history, or there is nothing to mend.
+        """
+        if _PARAMETER.search(refusal) and not _LENGTH.search(refusal) and not _ROLES.search(refusal):
+            return None
+        asked = [dict(message) for message in messages]
+        if _LENGTH.search(refusal):
+            shown = sum(map(_tokens_of, asked))
+            fixed = sum(_tokens_of(message) for message in asked if message["role"] == "system")
+            self._tokens = max((shown - fixed) * 2 // 3 + fixed, 1)
+            mended = self.fit(asked)
+        elif place := _PLACE.search(refusal):
+            mended = _blanked(asked, int(place[1]))
+        elif _FILTER.search(refusal):
+            users = [place for place, message in enumerate(asked) if message["role"] == "user"]
+            mended = _blanked(asked, users[-1]) if users else asked
+        elif _ROLES.search(refusal) or not self._alternate:
+            self._alternate = True
+            self._no_system = "system" in refusal.lower()
+            mended = self._alternating(asked)
+        else:
+            mended = _without_oldest(asked)
+        return mended if mended != asked else None
+
+    def _shortened(self, messages: Messages) -> Messages:
+        kept_from = _start_of_turns(messages, KEPT_TURNS)
+        size = sum(map(_tokens_of, messages))
+        for message in messages[:kept_from]:
+            if size > self._tokens and message["role"] == "tool" and message["content"] != LEFT_OUT:
+                size -= _tokens_of(message)
+                message["content"] = LEFT_OUT
+                size += _tokens_of(message)
+        while size > self._tokens and (shorter := _without_oldest(messages)) != messages:
+            messages = shorter
+            size = sum(map(_tokens_of, messages))
+        return messages
+
+    def _alternating(self, messages: Messages) -> Messages:
+        """Neighbours of one role joined, the caller first: as Gemma's and Mistral's templates want it."""
+        joined: Messages = []
+        for message in messages:
+            last = joined[-1] if joined else None
+            plain = "tool_calls" not in message and message["role"] in ("user", "assistant")
+            if last and plain and last["role"] == message["role"] and "tool_calls" not in last:
+                joined[-1] = {**last, "content": f"{last['content']}\n{message['content']}"}
+                continue
+            joined.append(message)
+        first = next((place for place, message in enumerate(joined) if message["role"] != "system"), None)
+        if first is not None and joined[first]["role"] == "assistant":
+            joined.insert(first, {"role": "user", "content": BEGINNING})
+        return _system_folded(joined) if self._no_system else joined
+
+
+def _system_folded(messages: Messages) -> Messages:
+    """The instructions as part of the caller's first words, for templates that know no system role."""
+    told = "\n".join(message["content"] for message in messages if message["role"] == "system")
+    rest = [message for message in messages if message["role"] != "system"]
+    if rest and rest[0]["role"] == "user" and told:
+        rest[0] = {**rest[0], "content": f"{told}\n\n{rest[0]['content']}"}
+    return rest
+
+
+def _tokens_of(message: Mapping[str, Any]) -> int:
+    text = f"{message.get('content') or ''}{message.get('tool_calls') or ''}"
+    if text.isascii():
+        return len(text) // CHARS_PER_TOKEN + 4
+    wide = sum(character >= "\u0900" for character in text)
+    return (len(text) - wide) // CHARS_PER_TOKEN + wide + 4
+
+
+def _start_of_turns(messages: Messages, turns: int) -> int:
+    """Where the last so many turns begin."""
+    starts = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    return starts[-turns] if len(starts) >= turns else 0
+
+
+def _without_oldest(messages: Messages) -> Messages:
+    """Without the oldest turn that may go: from what follows the instructions to the next words of the caller."""
+    first = next((place for place, message in enumerate(messages) if message["role"] != "system"), None)
+    limit = _start_of_turns(messages, KEPT_TURNS)
+    if first is None or first >= limit:
+        return messages
+    users = [place for place, message in enumerate(messages) if message["role"] == "user" and place > first]
+    return messages[:first] + messages[users[0] :]
+
+
+def _blanked(messages: Messages, place: int) -> Messages:
+    """With the message at this place blanked; a tool's call goes with its result."""
+    if not 0 <= place < len(messages):
+        return _without_oldest(messages)
+    message = messages[place]
+    if message["role"] == "system":
+        return messages
+    ids = {call["id"] for call in message.get("tool_calls", [])} | {message.get("tool_call_id")} - {None}
+    if not ids:
+        return [*messages[:place], {**message, "content": LEFT_OUT}, *messages[place + 1 :]]
+    return [
+        other
+        for other in messages
+        if other.get("tool_call_id") not in ids
+        and not ids & {call["id"] for call in other.get("tool_calls", [])}
+    ]

@@ -1,0 +1,64 @@
+"""Tool calls as the servers stream them: each piece is (index, id, name, arguments)."""
+
+from typing import Any
+
+import pytest
+
+from repartee.providers.interfaces import ToolCall
+from repartee.providers.tool_call_pieces import ToolCallPieces
+
+Piece = tuple[int | None, str | None, str | None, Any]
+
+PARIS, LONDON = '{"city": "Paris"}', '{"city": "London"}'
+
+STREAMS: dict[str, list[Piece]] = {
+    "OpenAI": [
+        (0, "a", "weather", ""),
+        (0, None, None, '{"city": '),
+        (0, None, None, '"Paris"}'),
+        (1, "b", "weather", ""),
+        (1, None, None, LONDON),
+    ],
+    "Gemini: index 0 for all, whole at once": [(0, "a", "weather", PARIS), (0, "b", "weather", LONDON)],
+    "Gemini: and no ids": [(0, None, "weather", PARIS), (0, None, "weather", LONDON)],
+    "Ollama: no index": [(None, "a", "weather", PARIS), (None, "b", "weather", LONDON)],
+    "Ollama: an object": [(0, "a", "weather", {"city": "Paris"}), (1, "b", "weather", {"city": "London"})],
+    "vLLM: the name first, then pieces, ids repeated": [
+        (0, "a", "weather", None),
+        (0, "a", None, '{"city": '),
+        (0, "a", None, '"Paris"}'),
+        (1, "b", "weather", None),
+        (1, "b", None, LONDON),
+    ],
+    "Groq: whole at once": [(0, "a", "weather", PARIS), (1, "b", "weather", LONDON)],
+    "Mistral: whole at once, in one number": [(0, "a", "weather", PARIS), (0, "b", "weather", LONDON)],
+    "pieces without an index": [
+        (None, "a", "weather", '{"city": '),
+        (None, None, None, '"Paris"}'),
+        (None, "b", "weather", '{"city": '),
+        (None, None, None, '"London"}'),
+    ],
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_both_calls_are_whole(stream: list[Piece]) -> None:
+    pieces = ToolCallPieces()
+    for index, call_id, name, arguments in stream:
+        pieces.take(index, call_id, name, arguments, None)
+    calls = [call for call in pieces.complete() if isinstance(call, ToolCall)]
+    assert [(call.name, call.arguments.replace(" ", "")) for call in calls] == [
+        ("weather", PARIS.replace(" ", "")),
+        ("weather", LONDON.replace(" ", "")),
+    ]
+    assert len({call.call_id for call in calls}) == 2
+
+
+def test_what_must_come_back_is_kept() -> None:
+    pieces = ToolCallPieces()
+    pieces.think("The caller ")
+    pieces.think("asks.")
+    signature = {"extra_content": {"google": {"thought_signature": "x"}}}
+    pieces.take(0, "a", "weather", PARIS, signature)
+    (call,) = pieces.complete()
+    assert call == ToolCall("a", "weather", PARIS, signature, "The caller asks.")
