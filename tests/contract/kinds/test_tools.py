@@ -8,7 +8,7 @@ import pytest
 from tests.contract.kinds.call import BALANCE, agent_for, on
 from tests.regional.app.running import until
 
-from repartee import CallContext, ToolError
+from repartee import CallContext, Notices, ToolError
 
 
 async def test_a_result_is_spoken_about(kind: str) -> None:
@@ -208,6 +208,24 @@ async def test_a_slow_tool_has_its_fillers_said_in_turn_and_before_the_answer(ki
         fillers = [said for said in call.said if said in phrases]
         assert fillers == phrases
         assert call.said.index(phrases[1]) < next(n for n, said in enumerate(call.said) if "1240" in said)
+        assert call.errors == []
+
+
+async def test_a_slow_tool_without_a_filler_has_the_callers_company(kind: str) -> None:
+    agent = agent_for(kind, notices=Notices(company="I am still with you."))
+    released = asyncio.Event()
+
+    @agent.tool
+    async def get_balance() -> dict[str, int]:
+        """See how much money is in the account."""
+        await released.wait()
+        return {"balance": 1240}
+
+    async with on(kind, agent) as call:
+        await call.asks()
+        await call.hears_said("I am still with you.")
+        released.set()
+        await call.hears_said("1240")
         assert call.errors == []
 
 
