@@ -50,12 +50,13 @@ class Part:
 
 @dataclass(slots=True)
 class RunningPart:
-    """A started part; ``output`` holds its latest lines."""
+    """A started part; ``output`` holds its latest lines, ``stage`` counts those that were started before it."""
 
     part: Part
     process: asyncio.subprocess.Process
     output: deque[str]
     reader: asyncio.Task[None]
+    stage: int
 
 
 def require_free(parts: Sequence[Part]) -> None:
@@ -83,6 +84,7 @@ class Parts:
         self._show = show
         self._launcher = launcher
         self._running: list[RunningPart] = []
+        self._stages = 0
         # Nobody writes to this pipe. Its writing end is only in this process: it closes when this process is gone.
         self._lifeline, self._held = os.pipe()
 
@@ -94,7 +96,8 @@ class Parts:
         raise KeyError(name)
 
     async def start(self, parts: Sequence[Part]) -> None:
-        """Start parts and wait until all are ready. Raises PartFailed."""
+        """Start parts, as a stage of their own, and wait until all are ready. Raises PartFailed."""
+        self._stages += 1
         for part in parts:
             self._running.append(await self._start(part))
         ready: asyncio.Future[Any] = asyncio.gather(*(self._ready(part) for part in parts))
@@ -120,15 +123,12 @@ class Parts:
                 task.cancel()
 
     async def end(self) -> None:
-        """Ask every part to end, the last started first, and make those that do not."""
-        for each in reversed(self._running):
-            _signal(each, signal.SIGTERM)
-        waits = [asyncio.create_task(each.process.wait()) for each in self._running]
-        if waits:
-            await asyncio.wait(waits, timeout=END_TIMEOUT_S)
-        for each in self._running:
-            _signal(each, signal.SIGKILL)
-        await asyncio.gather(*waits)
+        """Ask every part to end, and make those that do not.
+
+        Those of the last stage end first: whom a part depends on is there until it has ended.
+        """
+        for stage in sorted({each.stage for each in self._running}, reverse=True):
+            await _end([each for each in self._running if each.stage == stage])
         for each in self._running:
             each.reader.cancel()
         await asyncio.gather(*(each.reader for each in self._running), return_exceptions=True)
@@ -148,7 +148,7 @@ class Parts:
             )
         output: deque[str] = deque(maxlen=OUTPUT_LINES)
         reader = asyncio.create_task(self._read(part.name, process, output))
-        return RunningPart(part, process, output, reader)
+        return RunningPart(part, process, output, reader, self._stages)
 
     async def _read(self, name: str, process: asyncio.subprocess.Process, output: deque[str]) -> None:
         assert process.stdout is not None
@@ -205,6 +205,17 @@ def on_cores(cores: frozenset[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+async def _end(parts: Sequence[RunningPart]) -> None:
+    """Ask these to end, and make those that do not within the time they have."""
+    for each in parts:
+        _signal(each, signal.SIGTERM)
+    waits = [asyncio.create_task(each.process.wait()) for each in parts]
+    await asyncio.wait(waits, timeout=END_TIMEOUT_S)
+    for each in parts:
+        _signal(each, signal.SIGKILL)
+    await asyncio.gather(*waits)
 
 
 def _signal(each: RunningPart, number: signal.Signals) -> None:

@@ -15,13 +15,19 @@ from tests.promptness import DEADLINE_S
 from repartee.launch.processes import Part, PartFailed, running
 
 PART = """
-import http.server, os, subprocess, sys
+import http.server, os, signal, socket, subprocess, sys
 from repartee.launch.tied import tie
 tie(int(sys.argv[1]))
 port, what = int(sys.argv[2]), sys.argv[3]
 if what == "child":
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print("child", child.pid, flush=True)
+if what == "leans":
+    def leave(*args):
+        with socket.create_connection(("127.0.0.1", int(sys.argv[4]))):
+            print("it is still there", flush=True)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, leave)
 if what == "fall":
     sys.exit("the key is missing")
 class Ready(http.server.BaseHTTPRequestHandler):
@@ -74,6 +80,17 @@ async def test_parts_are_ready_inside_the_block_and_gone_after_it(
         pids += [int(text.split()[1]) for _, text in lines]
         assert len(pids) == 4 and all(alive(pid) for pid in pids)
     assert await eventually(lambda: not any(alive(pid) for pid in pids))
+
+
+async def test_what_a_part_depends_on_is_there_until_it_has_ended(
+    launcher: list[str], unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    below, above = unused_tcp_port_factory(), unused_tcp_port_factory()
+    said: list[tuple[str, str]] = []
+    stages = [[part("below", below)], [Part("above", [str(above), "leans", str(below)], above)]]
+    async with running(stages, lambda name, line: said.append((name, line)), launcher):
+        pass
+    assert said == [("above", "it is still there")]
 
 
 async def test_a_part_that_does_not_start_is_named_with_its_last_words(
