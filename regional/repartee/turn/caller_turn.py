@@ -12,6 +12,7 @@ class CallerTurn:
     ``before`` are words that speech recognition has ended already while the client has yet to commit the turn;
     ``announced``: the client knows of it; ``committing``: the client has declared it over and its last words are
     awaited; ``answers_agent``: it began when the agent had just spoken or asked;
+    ``over_agent``: it began, at ``began_at`` (s), while the agent was heard;
     ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
     ``timeline``: that of the reply made on its eager end.
     """
@@ -23,6 +24,8 @@ class CallerTurn:
     announced: bool = False
     committing: bool = False
     answers_agent: bool = False
+    began_at: float = 0.0
+    over_agent: bool = False
     speculations: int = 0
     speculated_text: str = ""
     speech_ended_at: float | None = None

@@ -15,6 +15,7 @@ from repartee.turn import events as e
 from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, TURN_DETECTED, Answering
 from repartee.turn.backchannel import acknowledges, is_backchannel, words_of
 from repartee.turn.caller_turn import CallerTurn
+from repartee.turn.echo import BEFORE_S, is_echo
 from repartee.turn.filler import FillerChoice, NoFillers
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
@@ -156,11 +157,11 @@ class TurnMachine:
             return self._note_words(text)
         if self.state is State.OVERLAP:
             self._turn.heard(text)
-            return self._barge_in(now) if self._interrupts() else []
+            return self._barge_in(now) if self._interrupts(now) else []
         self._open_turn(text, now)
-        if self.state is State.SPEAKING and self._interrupts():
+        if self.state is State.SPEAKING and self._interrupts(now):
             return self._barge_in(now)
-        waits = self._answers.awaiting_tools and not self._interrupts()
+        waits = self._answers.awaiting_tools and not self._interrupts(now)
         if self.state is State.SPEAKING or (self.state is State.THINKING and (waits or not self._supersedes)):
             self._move(Cause.OVERLAP_STARTED)
             return []
@@ -183,7 +184,12 @@ class TurnMachine:
         """Whether the caller's speech stops an answer that is not heard yet."""
         return self.policy.interruptible or self._turn.committing
 
-    def _interrupts(self) -> bool:
+    def _is_echo(self, now: float) -> bool:
+        """Whether the turn's words are the agent's own, come back."""
+        turn = self._turn
+        return turn.over_agent and is_echo(turn.text, self._answers.said_since(turn.began_at - BEFORE_S, now))
+
+    def _interrupts(self, now: float) -> bool:
         """Whether the caller's speech stops an answer that is being heard, or the wait for a tool.
 
         A wait is not ended by a cough, nor by thanks for what is being done.
@@ -191,6 +197,8 @@ class TurnMachine:
         policy, text = self.policy, self._turn.text
         if self._turn.committing:
             return True
+        if self._is_echo(now):
+            return False
         if self._answers.awaiting_tools and not self._answers.audible:
             return policy.interruptible and bool(text.strip()) and not self._is_acknowledgement(text)
         return policy.interruptible and not is_backchannel(text, policy.backchannels)
@@ -211,6 +219,8 @@ class TurnMachine:
             text,
             committing=self._commit_awaited,
             answers_agent=self._answers.invites_answer(now),
+            began_at=now,
+            over_agent=self._answers.heard_lately(now),
         )
         self._asked_idle = 0
         self._commit_awaited = False
@@ -288,7 +298,11 @@ class TurnMachine:
         if turn.text and self._answers.awaiting_tools and self._is_acknowledgement(turn.text):
             if turn.answers_agent:  # the filler asked something
                 commands = [*self._announce_turn(), *self._record_turn()]
-        elif turn.text and (turn.answers_agent or not is_backchannel(turn.text, policy.backchannels)):
+        elif (
+            turn.text
+            and not self._is_echo(now)
+            and (turn.answers_agent or not is_backchannel(turn.text, policy.backchannels))
+        ):
             commands = [*self._announce_turn(), *self._record_turn()]
             self._answers.owing = self.policy.reply_to_turns
             turn.speech_ended_at = None  # the wait for the agent to finish is no latency
@@ -299,6 +313,8 @@ class TurnMachine:
 
     def _end_turn(self, now: float) -> list[c.Command]:
         turn, request = self._turn, self._request
+        if not turn.committing and self._is_echo(now):
+            turn.text = ""
         words = bool(turn.text.strip())
         wanted = words and self.policy.automatic and self.policy.reply_to_turns
         own_terms = request is not None and request != e.ReplyRequested()

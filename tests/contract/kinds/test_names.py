@@ -17,6 +17,9 @@ ELSEWHERE = {
     "LLM": "tests/regional/agent",
     "STT": "tests/regional/agent",
     "TTS": "tests/regional/agent",
+    "llm": "tests/regional/app",
+    "stt": "tests/regional/app",
+    "tts": "tests/regional/app",
 }
 """Protocols for a provider of one's own: a speech-to-speech model has none of the three."""
 

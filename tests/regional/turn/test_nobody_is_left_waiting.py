@@ -327,6 +327,54 @@ class TestNoise:
         assert requests(talk) == 1
 
 
+class TestEcho:
+    """The agent's own words, from a loudspeaker."""
+
+    TEXT = "I can book you in for Monday at nine o'clock in the morning."
+
+    def speaking(self) -> Conversation:
+        talk = asked()
+        talk.agent_says(self.TEXT, ms=3600)
+        talk.wait(1.8)
+        return talk
+
+    @pytest.mark.parametrize(
+        "words", ["for Monday", "you in for Monday at", "book you in four Monday", "Monday"]
+    )
+    def test_it_neither_interrupts_nor_is_answered(self, words: str) -> None:
+        talk = self.speaking()
+        talk.caller_starts(words.partition(" ")[0] if words.startswith("for") else words)
+        talk.wait(0.3)
+        talk.caller_goes_on(words)
+        assert talk.state == "OVERLAP"
+        talk.caller_ends(words)
+        talk.wait(5)
+        assert requests(talk) == 1
+        assert talk.state == "LISTENING"
+        assert talk.told[-1] == f"assistant: {self.TEXT}"
+
+    def test_the_end_of_it_may_come_when_the_agent_has_finished(self) -> None:
+        talk = self.speaking()
+        talk.wait(1.7)
+        talk.caller_starts("in the")
+        talk.wait(0.5)
+        talk.caller_ends("in the morning")
+        talk.wait(5)
+        assert requests(talk) == 1
+
+    def test_a_caller_who_says_something_else_interrupts(self) -> None:
+        talk = self.speaking()
+        talk.caller_starts("for Monday")
+        talk.caller_goes_on("for Monday no Tuesday please")
+        assert talk.state == "HEARING"
+
+    def test_a_caller_who_repeats_the_agents_words_afterwards_is_answered(self) -> None:
+        talk = self.speaking()
+        talk.wait(2.5)
+        talk.caller_says("Monday at nine o'clock in the morning?")
+        assert requests(talk) == 2
+
+
 class TestSilence:
     def test_the_agent_asks_twice_and_hangs_up(self) -> None:
         talk = asked(TurnPolicy(idle_s=20))

@@ -1,0 +1,39 @@
+"""Telling the agent's own words, which come back from a loudspeaker, from the caller's.
+
+By their text and their time: an echo begins while the agent is heard, and says what is being heard. A caller who
+repeats the agent's words waits until they are over. Pure.
+"""
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from repartee.turn.backchannel import words_of
+
+LAG_S = 0.3
+"""What begins so long after the agent's last sound may still be its echo: recognition lags behind."""
+
+BEFORE_S = 1.5
+"""An echo may hold words that were heard so long before it was noticed."""
+
+MIN_LIKENESS = 0.75
+"""A longer echo may be misheard by so much."""
+
+FUZZY_WORDS = 4
+"""A shorter one must be heard word for word."""
+
+
+def is_echo(text: str, said: str) -> bool:
+    """Whether these words are those that the agent was saying meanwhile."""
+    heard, spoken = words_of(text), words_of(said)
+    if not heard or len(heard) > len(spoken):
+        return False
+    windows = [spoken[at : at + len(heard)] for at in range(len(spoken) - len(heard) + 1)]
+    if heard in windows:
+        return True
+    if len(heard) < FUZZY_WORDS:
+        return False
+    return any(_likeness(heard, window) >= MIN_LIKENESS for window in windows)
+
+
+def _likeness(one: Sequence[str], other: Sequence[str]) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
