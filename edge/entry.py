@@ -16,8 +16,8 @@ import js
 from workers import Response, WorkerEntrypoint, fetch
 
 import repartee_edge.lean_jwt  # noqa: F401
-from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
-from repartee_edge.failover import Fault, is_callers
+from repartee_edge.connecting import CallerAtFault, DialFailed, NoRegion, RegionConnector
+from repartee_edge.failover import RegionFault, is_callers
 from repartee_edge.health import (
     Report,
     report_from_words,
@@ -96,7 +96,7 @@ class Default(WorkerEntrypoint):
             if is_callers(answer.status):
                 raise CallerAtFault(region.name, answer)
             if answer.status != 101:
-                fault = Fault(region.name, "status", answer.status, _retry_after_s(answer))
+                fault = RegionFault(region.name, "status", answer.status, _retry_after_s(answer))
                 await _drop(answer)
                 raise DialFailed(fault)
             return answer
@@ -113,13 +113,13 @@ class Default(WorkerEntrypoint):
             answer = await _ask(region, path, headers, method)
             if answer.status >= 500 or (300 <= answer.status < 400 and answer.status != NOT_MODIFIED):
                 await _drop(answer)
-                raise DialFailed(Fault(region.name, "status", answer.status))
+                raise DialFailed(RegionFault(region.name, "status", answer.status))
             return answer
 
         return await self._connect(router, action.placement, dial, lambda _late: None)
 
     async def _connect(self, router, placement, dial, discard):
-        connector = Connector(dial, discard, router.breaker, router.settings.failover)
+        connector = RegionConnector(dial, discard, router.breaker, router.settings.failover)
         try:
             _, answer, faults = await connector.connect(placement.ranked)
         except NoRegion as refused:
@@ -225,7 +225,7 @@ async def _ask(region, target, headers, method="GET"):
             region.origin + target, method=method, headers=made, redirect="manual", signal=controller.signal
         )
     except OSError:
-        raise DialFailed(Fault(region.name, "unreachable")) from None
+        raise DialFailed(RegionFault(region.name, "unreachable")) from None
     except asyncio.CancelledError:
         controller.abort()
         raise

@@ -8,7 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from repartee_edge.failover import DEFAULT_POLICY, FULL_STATUSES, Attempt, Attempts, FailoverPolicy, Fault
+from repartee_edge.failover import (
+    DEFAULT_POLICY,
+    FULL_STATUSES,
+    Attempt,
+    Attempts,
+    FailoverPolicy,
+    RegionFault,
+)
 from repartee_edge.health import Breaker
 from repartee_edge.placement import Ranked
 
@@ -19,7 +26,7 @@ Clock = Callable[[], float]
 class DialFailed(Exception):
     """What a dial raises when a region did not take the session."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: RegionFault) -> None:
         super().__init__(fault.words())
         self.fault = fault
 
@@ -38,7 +45,7 @@ class CallerAtFault(Exception):
 class NoRegion(Exception):
     """No region took the session; ``faults`` says why, in the order they happened."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[RegionFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(fault.words() for fault in faults) or "no region may take this call")
 
@@ -49,7 +56,7 @@ class NoRegion(Exception):
         return int(min(60.0, max(1.0, min(asked, default=3.0))))
 
 
-class Connector(Generic[Connection]):
+class RegionConnector(Generic[Connection]):
     """Connects a caller to the first of its regions that answers.
 
     A region that answers with a server error is left alone afterwards only if another one takes the same request:
@@ -73,7 +80,7 @@ class Connector(Generic[Connection]):
         self._policy = policy
         self._clock = clock
 
-    async def connect(self, ranked: Sequence[Ranked]) -> tuple[Ranked, Connection, tuple[Fault, ...]]:
+    async def connect(self, ranked: Sequence[Ranked]) -> tuple[Ranked, Connection, tuple[RegionFault, ...]]:
         """The region, the connection to it, and what failed before. Raises NoRegion, CallerAtFault."""
         attempts = Attempts(ranked, self._clock(), self._policy)
         tasks: dict[asyncio.Task[Connection], Attempt] = {}
@@ -121,9 +128,9 @@ class Connector(Generic[Connection]):
             async with asyncio.timeout(attempt.timeout_s):
                 return await self._dial(attempt)
         except TimeoutError:
-            raise DialFailed(Fault(attempt.ranked.region.name, "timeout")) from None
+            raise DialFailed(RegionFault(attempt.ranked.region.name, "timeout")) from None
 
-    def _outrun(self, winner: Attempt, others: Iterable[Attempt]) -> list[Fault]:
+    def _outrun(self, winner: Attempt, others: Iterable[Attempt]) -> list[RegionFault]:
         """The attempts that began before the winner and are still open: their regions are slow, maybe hanging.
 
         They count as failed, so that the next caller does not wait for them again.
@@ -132,13 +139,13 @@ class Connector(Generic[Connection]):
         for other in others:
             name = other.ranked.region.name
             if other.number < winner.number:
-                faults.append(Fault(name, "slow"))
+                faults.append(RegionFault(name, "slow"))
                 self._breaker.failed(name, self._clock())
             else:
                 self._breaker.abandoned(name)
         return faults
 
-    def _record(self, fault: Fault) -> None:
+    def _record(self, fault: RegionFault) -> None:
         if fault.status in FULL_STATUSES:
             self._breaker.full(fault.region, self._clock(), fault.retry_after_s)
         else:

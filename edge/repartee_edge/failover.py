@@ -62,7 +62,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RegionFault:
     """Why a region did not take the session: a kind of FAULT_WORDS, or the HTTP ``status`` it answered."""
 
     region: str
@@ -91,7 +91,7 @@ class Attempts:
         self._hedge_at = now
         self._running: set[str] = set()
         self._started = 0
-        self.faults: list[Fault] = []
+        self.faults: list[RegionFault] = []
 
     def due(self, now: float) -> Attempt | None:
         """The attempt to start now, if any."""
@@ -106,7 +106,7 @@ class Attempts:
         self._started += 1
         return Attempt(ranked, timeout_s, self._started)
 
-    def failed(self, fault: Fault) -> None:
+    def failed(self, fault: RegionFault) -> None:
         """A running attempt came to nothing; the next is due at once. Raises KeyError if it was not running."""
         self._running.remove(fault.region)
         self.faults.append(fault)

@@ -11,7 +11,7 @@ CORS_MAX_AGE_S = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EdgeReply:
     """A finished HTTP answer; ``body`` is JSON, or None for an empty one."""
 
     status: int
@@ -21,7 +21,7 @@ class Reply:
     def content(self) -> bytes:
         return b"" if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
 
-    def with_headers(self, extra: Mapping[str, str]) -> "Reply":
+    def with_headers(self, extra: Mapping[str, str]) -> "EdgeReply":
         return replace(self, headers={**self.headers, **extra})
 
     def all_headers(self) -> dict[str, str]:
@@ -33,11 +33,11 @@ class Reply:
 
 def error(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: Any
-) -> Reply:
+) -> EdgeReply:
     """An error as the OpenAI SDKs read it; ``more`` stands beside the error in the body."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     body = {"error": {"message": message, "type": kind, "code": code, "param": None}, **more}
-    return Reply(status, body, dict(headers or {}))
+    return EdgeReply(status, body, dict(headers or {}))
 
 
 def cors_headers(origin: str | None, allowed: frozenset[str]) -> dict[str, str]:
@@ -51,7 +51,7 @@ def cors_headers(origin: str | None, allowed: frozenset[str]) -> dict[str, str]:
     }
 
 
-def preflight(origin: str | None, allowed: frozenset[str]) -> Reply:
+def preflight(origin: str | None, allowed: frozenset[str]) -> EdgeReply:
     """The answer to a browser's OPTIONS request."""
     headers = cors_headers(origin, allowed)
     if headers:
@@ -60,4 +60,4 @@ def preflight(origin: str | None, allowed: frozenset[str]) -> Reply:
             "access-control-allow-headers": CORS_HEADERS,
             "access-control-max-age": str(CORS_MAX_AGE_S),
         }
-    return Reply(204, None, headers)
+    return EdgeReply(204, None, headers)

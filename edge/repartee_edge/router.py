@@ -12,11 +12,11 @@ from typing import Any
 from repartee_edge import credentials, heartbeats, identifiers, origins, tickets
 from repartee_edge import request as incoming
 from repartee_edge.credentials import Identity, Unauthorised
-from repartee_edge.failover import Fault
+from repartee_edge.failover import RegionFault
 from repartee_edge.health import Breaker, RegionStatus, Report, effective
 from repartee_edge.placement import Placement, Ranked, place
 from repartee_edge.regions import Region
-from repartee_edge.replies import Reply, cors_headers, error, preflight
+from repartee_edge.replies import EdgeReply, cors_headers, error, preflight
 from repartee_edge.request import BadBody, EdgeRequest
 from repartee_edge.settings import EdgeSettings
 
@@ -48,10 +48,10 @@ class StoreReport:
 
     instance: str
     report: Report
-    reply: Reply
+    reply: EdgeReply
 
 
-Action = Reply | ProxySession | ProxyPage | StoreReport
+Action = EdgeReply | ProxySession | ProxyPage | StoreReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Router:
         """What to do with a request. Never raises on what a client can send."""
         decision = self._decide(request, now, tick)
         cors = cors_headers(request.origin, self.settings.allowed_origins)
-        if cors and isinstance(decision.action, Reply):
+        if cors and isinstance(decision.action, EdgeReply):
             return Decision(decision.action.with_headers(cors), decision.charged)
         return decision
 
@@ -87,7 +87,7 @@ class Router:
         if refusal := self._refusal(request):
             return Decision(refusal, _charged_ip(request))
         if path == "/healthz":
-            return Decision(Reply(200, {"status": "ok"}))
+            return Decision(EdgeReply(200, {"status": "ok"}))
         if path == "/readyz":
             return Decision(self._ready(tick))
         if incoming.is_page(path):
@@ -112,7 +112,7 @@ class Router:
             return Decision(_not_allowed(f"{allowed[path]}, OPTIONS"))
         return self._authorised(request, now, tick)
 
-    def _refusal(self, request: EdgeRequest) -> Reply | None:
+    def _refusal(self, request: EdgeRequest) -> EdgeReply | None:
         """The answer to a request that no region is asked about, whoever sends it."""
         if name := incoming.too_long(request.headers):
             most = incoming.MAX_HEADER_LINE_CHARS
@@ -122,7 +122,7 @@ class Router:
             return None
         return self.foreign(request.headers)
 
-    def foreign(self, headers: Mapping[str, str]) -> Reply | None:
+    def foreign(self, headers: Mapping[str, str]) -> EdgeReply | None:
         """The answer to a page or a name of elsewhere, where only this machine's own are served."""
         if not self.settings.own_machine_only:
             return None
@@ -166,7 +166,9 @@ class Router:
             limit=self.settings.calls_at_once(identity),
         )
 
-    def no_region(self, placement: Placement, faults: tuple[Fault, ...], retry_after_s: int) -> Reply:
+    def no_region(
+        self, placement: Placement, faults: tuple[RegionFault, ...], retry_after_s: int
+    ) -> EdgeReply:
         """The answer when no region took the session: why, and when to come back."""
         why = [fault.words() for fault in faults] or ["no region may take this call"]
         if placement.excluded:
@@ -187,7 +189,7 @@ class Router:
         statuses = effective(names, self.statuses, self.breaker, tick)
         return place(request.caller, self.settings.table, statuses, key=key)
 
-    def _ready(self, tick: float) -> Reply:
+    def _ready(self, tick: float) -> EdgeReply:
         """Ready is an edge that has a region to send a call to, be it full at the moment."""
         names = [region.name for region in self.settings.table.enabled if not region.draining]
         up = [
@@ -197,9 +199,9 @@ class Router:
             if not self._asks_regions or status.reported_at is not None
         ]
         words = "ready" if up else "no region takes calls"
-        return Reply(200 if up else 503, {"status": words, "regions_up": up})
+        return EdgeReply(200 if up else 503, {"status": words, "regions_up": up})
 
-    def _regions(self, tick: float) -> Reply:
+    def _regions(self, tick: float) -> EdgeReply:
         table = self.settings.table
         statuses = effective([region.name for region in table.enabled], self.statuses, self.breaker, tick)
         listed = [
@@ -217,9 +219,9 @@ class Router:
             }
             for region in table.enabled
         ]
-        return Reply(200, {"regions": listed})
+        return EdgeReply(200, {"regions": listed})
 
-    def _client_secret(self, request: EdgeRequest, identity: Identity, now: float) -> Reply:
+    def _client_secret(self, request: EdgeRequest, identity: Identity, now: float) -> EdgeReply:
         if identity.by_client_secret:
             return error(
                 403, "forbidden", "a client secret can't make another: use the API key, on your server"
@@ -242,16 +244,18 @@ class Router:
             "model": DEFAULT_MODEL,
             **(wishes.session or {}),
         }
-        return Reply(200, {"value": value, "expires_at": int(now) + ttl_s, "session": shown})
+        return EdgeReply(200, {"value": value, "expires_at": int(now) + ttl_s, "session": shown})
 
-    def _direct(self, request: EdgeRequest, identity: Identity, placement: Placement, now: float) -> Reply:
+    def _direct(
+        self, request: EdgeRequest, identity: Identity, placement: Placement, now: float
+    ) -> EdgeReply:
         wishes = incoming.read_wishes(request.body)
         ranked = next(iter(placement.ranked), None)
         if ranked is None or ranked.tier > 0:
             faults = tuple(_as_fault(item) for item in placement.ranked)
             return self.no_region(placement, faults, 3)
         region = ranked.region
-        return Reply(
+        return EdgeReply(
             200,
             {
                 "url": f"{region.websocket_origin}{SESSION_PATHS[0]}",
@@ -277,27 +281,27 @@ class Router:
             )
         except tickets.TicketError as refused:
             return Decision(error(401, "invalid_heartbeat", str(refused)), _charged_ip(request))
-        return Decision(StoreReport(instance, report, Reply(204)))
+        return Decision(StoreReport(instance, report, EdgeReply(204)))
 
 
-def _as_fault(ranked: Ranked) -> Fault:
-    return Fault(ranked.region.name, ("unreachable", "full", "draining", "unreachable")[ranked.tier])
+def _as_fault(ranked: Ranked) -> RegionFault:
+    return RegionFault(ranked.region.name, ("unreachable", "full", "draining", "unreachable")[ranked.tier])
 
 
 def _charged_ip(request: EdgeRequest) -> tuple[str, ...]:
     return (f"ip:{request.client_ip}",) if request.client_ip else ()
 
 
-def _not_allowed(allowed: str) -> Reply:
+def _not_allowed(allowed: str) -> EdgeReply:
     return error(405, "method_not_allowed", f"use {allowed} here", {"allow": allowed})
 
 
-def _upgrade_required(path: str) -> Reply:
+def _upgrade_required(path: str) -> EdgeReply:
     message = f"{path} is a WebSocket: connect with ws:// or wss://"
     return error(426, "upgrade_required", message, {"upgrade": "websocket", "connection": "upgrade"})
 
 
-def too_many_requests(retry_after_s: int) -> Reply:
+def too_many_requests(retry_after_s: int) -> EdgeReply:
     """The answer when the rate limit is used up."""
     message = f"too many requests: try again in {retry_after_s} s"
     return error(429, "rate_limit_exceeded", message, {"retry-after": str(retry_after_s)})

@@ -12,7 +12,7 @@ from tests.regional.app.running import region, stand_ins
 from repartee.agent.agent import worker_side
 from repartee.agent.loader import load
 from repartee.client.call import CallOptions
-from repartee.client.calling import Line, converse
+from repartee.client.calling import AskedLine, converse
 from repartee.client.speech import spoken
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -88,7 +88,7 @@ async def test_the_agent_books_what_a_caller_says(
     assert time in free[day]
     async with region(speaking, agent=agent) as running:
         options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)
-        call = await converse(options, [Line(spoken(text, options.rate_hz)) for text in said])
+        call = await converse(options, [AskedLine(spoken(text, options.rate_hz)) for text in said])
 
     told = [turn.answer for turn in call.turns]
     assert time not in free[day], [(turn.heard_as, turn.answer) for turn in call.turns]
@@ -102,7 +102,7 @@ async def test_the_agent_says_what_else_is_free(speaking: dict[str, str], tmp_pa
     before = {day: list(times) for day, times in free.items()}
     async with region(speaking, agent=agent) as running:
         options = CallOptions(url=f"ws://127.0.0.1:{running.port}", api_key="dev", rate_hz=24_000)
-        call = await converse(options, [Line(spoken("Book Monday at ten o'clock.", options.rate_hz))])
+        call = await converse(options, [AskedLine(spoken("Book Monday at ten o'clock.", options.rate_hz))])
 
     [turn] = call.turns
     assert "9:00 or 11:30" in turn.answer

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.edge.test_failover import ranked
 
-from repartee_edge.connecting import Connector, DialFailed, NoRegion
-from repartee_edge.failover import Attempt, FailoverPolicy, Fault
+from repartee_edge.connecting import DialFailed, NoRegion, RegionConnector
+from repartee_edge.failover import Attempt, FailoverPolicy, RegionFault
 from repartee_edge.health import Breaker
 
 QUICK = FailoverPolicy(attempt_ms=80, attempt_longest_ms=80, region_ms=10, hedge_ms=20, total_ms=400)
@@ -37,7 +37,7 @@ class Dials:
             self.cancelled.append(name)
             raise
         if behaviour.isdigit():
-            raise DialFailed(Fault(name, "status", int(behaviour), 2.0 if behaviour == "503" else None))
+            raise DialFailed(RegionFault(name, "status", int(behaviour), 2.0 if behaviour == "503" else None))
         return name
 
     async def _stubborn(self) -> None:
@@ -47,8 +47,8 @@ class Dials:
         except asyncio.CancelledError:
             return
 
-    def connector(self, policy: FailoverPolicy = QUICK) -> Connector[str]:
-        return Connector(self, self.discarded.append, self.breaker, policy)
+    def connector(self, policy: FailoverPolicy = QUICK) -> RegionConnector[str]:
+        return RegionConnector(self, self.discarded.append, self.breaker, policy)
 
 
 async def cancellations() -> None:

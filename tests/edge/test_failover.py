@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repartee_edge.failover import Attempts, FailoverPolicy, Fault, is_callers
+from repartee_edge.failover import Attempts, FailoverPolicy, RegionFault, is_callers
 from repartee_edge.geo import Point
 from repartee_edge.placement import Ranked
 from repartee_edge.regions import Region
@@ -20,7 +20,7 @@ def test_a_refusal_starts_the_next_at_once() -> None:
     first = attempts.due(0)
     assert first is not None and first.ranked.region.name == "r0"
     assert attempts.due(0.01) is None
-    attempts.failed(Fault("r0", "status", 503))
+    attempts.failed(RegionFault("r0", "status", 503))
     second = attempts.due(0.01)
     assert second is not None and (second.ranked.region.name, second.number) == ("r1", 2)
 
@@ -49,7 +49,7 @@ def test_the_whole_search_has_an_end() -> None:
     attempts = Attempts(ranked(*[10] * 50), now=0, policy=FailoverPolicy(total_ms=1000))
     late = attempts.due(0.9)
     assert late is not None and late.timeout_s == pytest.approx(0.1)
-    attempts.failed(Fault("r0", "timeout"))
+    attempts.failed(RegionFault("r0", "timeout"))
     assert attempts.due(1.0) is None
 
 
@@ -66,7 +66,7 @@ def test_every_region_is_tried_at_most_once_in_order_and_never_more_than_two_at_
             running.append(attempt.ranked.region.name)
             assert 0 < attempt.timeout_s <= 2
         elif running:
-            attempts.failed(Fault(running.pop(0), "timeout"))
+            attempts.failed(RegionFault(running.pop(0), "timeout"))
         assert attempts.running == len(running) <= 2
     assert tried == [f"r{i}" for i in range(len(tried))]
 
@@ -77,6 +77,6 @@ def test_a_client_error_is_the_callers_unless_no_client_has_a_part_in_it() -> No
 
 
 def test_every_server_error_is_doubtful() -> None:
-    doubtful = {status for status in range(100, 600) if Fault("a", "status", status).is_doubtful}
+    doubtful = {status for status in range(100, 600) if RegionFault("a", "status", status).is_doubtful}
     assert doubtful == set(range(500, 600))
-    assert not Fault("a", "timeout").is_doubtful
+    assert not RegionFault("a", "timeout").is_doubtful

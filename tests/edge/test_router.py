@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repartee_edge import tickets
-from repartee_edge.failover import Fault
+from repartee_edge.failover import RegionFault
 from repartee_edge.health import RegionStatus
 from repartee_edge.heartbeats import sign_heartbeat
 from repartee_edge.placement import Caller
-from repartee_edge.replies import Reply
+from repartee_edge.replies import EdgeReply
 from repartee_edge.request import EdgeRequest, forwarded
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport
 from repartee_edge.settings import read_settings
@@ -37,9 +37,9 @@ def router() -> Router:
     return Router(read_settings(ENV))
 
 
-def reply(router: Router, *parts: Any) -> Reply:
+def reply(router: Router, *parts: Any) -> EdgeReply:
     action = router.decide(request(*parts), NOW, 0.0).action
-    assert isinstance(action, Reply)
+    assert isinstance(action, EdgeReply)
     return action
 
 
@@ -155,13 +155,13 @@ def test_what_failed_before_is_tried_last_and_listed_as_down(router: Router) -> 
     assert isinstance(action, ProxySession)
     assert [item.region.name for item in action.placement.ranked] == ["us-east", "eu-west"]
     listed = router.decide(request("GET", "/v1/regions", AUTH), NOW, 1.0).action
-    assert isinstance(listed, Reply) and listed.body is not None
+    assert isinstance(listed, EdgeReply) and listed.body is not None
     assert {entry["region"]: entry["up"] for entry in listed.body["regions"]} == {
         "us-east": True,
         "eu-west": False,
     }
     router.breaker.failed("us-east", 1.0)
-    assert router.decide(request("GET", "/readyz"), NOW, 1.5).action == Reply(
+    assert router.decide(request("GET", "/readyz"), NOW, 1.5).action == EdgeReply(
         503, {"status": "no region takes calls", "regions_up": []}
     )
 
@@ -185,7 +185,7 @@ def test_a_heartbeat_is_stored_under_its_workers_name(router: Router) -> None:
 def test_no_region_says_why_in_words_and_in_fields(router: Router) -> None:
     action = router.decide(request("GET", "/v1/realtime", UPGRADE), NOW, 0.0).action
     assert isinstance(action, ProxySession)
-    faults = (Fault("eu-west", "status", 503, 9.0), Fault("us-east", "timeout"))
+    faults = (RegionFault("eu-west", "status", 503, 9.0), RegionFault("us-east", "timeout"))
     found = router.no_region(action.placement, faults, 9)
     assert found.status == 503 and found.headers["retry-after"] == "9" and found.body is not None
     assert "eu-west answered 503; us-east did not answer in time" in found.body["error"]["message"]
@@ -224,7 +224,7 @@ def test_only_the_clients_own_harmless_headers_go_on() -> None:
 )
 def test_a_decision_never_raises(method: str, path: str, headers: dict[str, str], body: bytes) -> None:
     decision = ROUTER.decide(request(method, path, headers, body), NOW, 0.0)
-    if isinstance(decision.action, Reply):
+    if isinstance(decision.action, EdgeReply):
         assert decision.action.status in range(200, 600) and isinstance(decision.action.content(), bytes)
 
 

@@ -20,12 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from repartee_edge.connecting import CallerAtFault, Connector, DialFailed, NoRegion
-from repartee_edge.failover import Attempt, FailoverPolicy, Fault
+from repartee_edge.connecting import CallerAtFault, DialFailed, NoRegion, RegionConnector
+from repartee_edge.failover import Attempt, FailoverPolicy, RegionFault
 from repartee_edge.health import UNKNOWN, Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
-from repartee_edge.replies import Reply, error
+from repartee_edge.replies import EdgeReply, error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.selfhosted.clients import Locator, client_address
@@ -118,7 +118,7 @@ class Edge:
         if isinstance(decision, StoreReport):
             self._store(decision)
             return _response(decision.reply)
-        assert isinstance(decision, Reply)
+        assert isinstance(decision, EdgeReply)
         return _response(decision)
 
     async def websocket(self, websocket: WebSocket) -> None:
@@ -127,7 +127,7 @@ class Edge:
         await websocket.receive()
         decision = self._decide(self._incoming(websocket, "GET", b""))
         if not isinstance(decision, ProxySession):
-            reply = decision if isinstance(decision, Reply) else Reply(404)
+            reply = decision if isinstance(decision, EdgeReply) else EdgeReply(404)
             await websocket.send_denial_response(_response(reply))
             return
         calls, most = decision.identity.caller, self._settings.calls_at_once(decision.identity)
@@ -163,7 +163,7 @@ class Edge:
 
     async def _connect(
         self, websocket: WebSocket, decision: ProxySession
-    ) -> tuple[Ranked, Upstream, tuple[Fault, ...]]:
+    ) -> tuple[Ranked, Upstream, tuple[RegionFault, ...]]:
         headers = forwarded(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in websocket.headers.raw
         )
@@ -177,7 +177,7 @@ class Edge:
                 attempt.ranked.region, target, [*headers, (TICKET_HEADER, ticket)]
             )
 
-        connector = Connector(dial, Upstream.discard, self._router.breaker, self._settings.failover)
+        connector = RegionConnector(dial, Upstream.discard, self._router.breaker, self._settings.failover)
         return await connector.connect(decision.placement.ranked)
 
     async def _page(self, placement: Placement, request: Request) -> Response:
@@ -194,12 +194,12 @@ class Edge:
                     request.method, region.origin + request.url.path, headers=headers
                 )
             except httpx.HTTPError:
-                raise DialFailed(Fault(region.name, "unreachable")) from None
+                raise DialFailed(RegionFault(region.name, "unreachable")) from None
             if answer.status_code >= 500 or answer.has_redirect_location:
-                raise DialFailed(Fault(region.name, "status", answer.status_code))
+                raise DialFailed(RegionFault(region.name, "status", answer.status_code))
             return answer
 
-        connector = Connector(fetch, lambda _late: None, self._page_breaker, PAGE_POLICY)
+        connector = RegionConnector(fetch, lambda _late: None, self._page_breaker, PAGE_POLICY)
         try:
             _, answer, _ = await connector.connect(placement.ranked)
         except NoRegion as refused:
@@ -214,7 +214,7 @@ class Edge:
         caller = self._locator.locate(address, direct=method == "POST")
         return EdgeRequest(method, connection.url.path, headers, caller, address, body)
 
-    def _decide(self, incoming: EdgeRequest) -> Reply | ProxySession | ProxyPage | StoreReport:
+    def _decide(self, incoming: EdgeRequest) -> EdgeReply | ProxySession | ProxyPage | StoreReport:
         tick = time.monotonic()
         if tick - self._summarised_at > SUMMARY_S:
             self._summarise(tick)
@@ -269,10 +269,10 @@ async def _body(request: Request) -> bytes:
     return bytes(chunks[: MAX_BODY_BYTES + 1])
 
 
-def _too_many_calls(most: int) -> Reply:
+def _too_many_calls(most: int) -> EdgeReply:
     message = f"{most} calls at once are all that this token or key may have: end one, or ask for more"
     return error(429, "too_many_calls", message, {"retry-after": "2"})
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: EdgeReply) -> Response:
     return Response(reply.content(), reply.status, reply.all_headers())

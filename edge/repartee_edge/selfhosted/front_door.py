@@ -15,7 +15,7 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from repartee_edge.selfhosted.heads import DoorLimits, Fault, HeadMeter, HeadTooLarge
+from repartee_edge.selfhosted.heads import DoorLimits, HeadFault, HeadMeter, HeadTooLarge
 from repartee_edge.selfhosted.refusals import Refusals
 
 LINGER_S = 2.0
@@ -24,9 +24,9 @@ LINGER_S = 2.0
 HELD_BYTES = 64 * 1024
 """Bytes that may wait behind a request under way before reading pauses."""
 
-MALFORMED = Fault(400, "malformed_request", "This is not a well-formed HTTP request.")
-TOO_SLOW = Fault(408, "request_timeout", "The request took too long to come.")
-BAD_HANDSHAKE = Fault(
+MALFORMED = HeadFault(400, "malformed_request", "This is not a well-formed HTTP request.")
+TOO_SLOW = HeadFault(408, "request_timeout", "The request took too long to come.")
+BAD_HANDSHAKE = HeadFault(
     400,
     "bad_handshake",
     "This is not a WebSocket handshake: it must be a GET, and nothing may follow its head.",
@@ -87,7 +87,7 @@ class _CheckedConnection(h11.Connection):
         try:
             event = super().next_event()
         except h11.RemoteProtocolError as error:
-            self.fault = Fault(error.error_status_hint, MALFORMED.code, MALFORMED.message)
+            self.fault = HeadFault(error.error_status_hint, MALFORMED.code, MALFORMED.message)
             raise
         if isinstance(event, h11.Request):
             self._expect_body(dict(event.headers))
@@ -101,9 +101,9 @@ class _CheckedConnection(h11.Connection):
             raise h11.RemoteProtocolError(self.fault.message, error_status_hint=self.fault.status)
 
 
-def body_too_large(most_bytes: int) -> Fault:
+def body_too_large(most_bytes: int) -> HeadFault:
     """The fault of a request whose body is over the limit."""
-    return Fault(413, "body_too_large", f"The request's body is over {most_bytes} bytes.")
+    return HeadFault(413, "body_too_large", f"The request's body is over {most_bytes} bytes.")
 
 
 class FrontDoor(H11Protocol):
@@ -247,7 +247,7 @@ class FrontDoor(H11Protocol):
         """Called by uvicorn for what h11 does not take for a request."""
         self._refuse(self.conn.fault)
 
-    def _refuse(self, fault: Fault) -> None:
+    def _refuse(self, fault: HeadFault) -> None:
         """Say why and close, in a way that lets a client that is still sending read it."""
         self._room.refusals.add(fault.code, self.loop)
         self._is_done = True
@@ -290,7 +290,7 @@ class FrontDoor(H11Protocol):
             self.transport.close()
 
 
-def _answer(fault: Fault) -> bytes:
+def _answer(fault: HeadFault) -> bytes:
     error = {"type": "invalid_request_error", "code": fault.code, "message": fault.message}
     body = json.dumps({"error": error}).encode()
     head = (

@@ -28,7 +28,7 @@ class DoorLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class HeadFault:
     """Why a request is refused: the status, a short code for programs, and a sentence."""
 
     status: int
@@ -39,7 +39,7 @@ class Fault:
 class HeadTooLarge(Exception):
     """The head that is being read is over a limit."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: HeadFault) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
@@ -91,7 +91,9 @@ class HeadMeter:
         if self._line_bytes > limits.line_bytes:
             if not self._lines:
                 raise HeadTooLarge(
-                    Fault(414, "uri_too_long", f"The request's first line is over {limits.line_bytes} bytes.")
+                    HeadFault(
+                        414, "uri_too_long", f"The request's first line is over {limits.line_bytes} bytes."
+                    )
                 )
             raise _fields_too_large(f"a line of them is over {limits.line_bytes} bytes")
         if self._bytes > limits.head_bytes:
@@ -99,4 +101,4 @@ class HeadMeter:
 
 
 def _fields_too_large(why: str) -> HeadTooLarge:
-    return HeadTooLarge(Fault(431, "headers_too_large", f"The request's headers are too large: {why}."))
+    return HeadTooLarge(HeadFault(431, "headers_too_large", f"The request's headers are too large: {why}."))

@@ -12,7 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from repartee_edge.failover import Fault
+from repartee_edge.failover import RegionFault
 
 CONNECT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.5, 3.0, 6.0)
 
@@ -51,7 +51,7 @@ class EdgeMetrics:
         return generate_latest(self._registry)
 
     @contextlib.contextmanager
-    def session(self, region: str, faults: Sequence[Fault], connect_s: float) -> Iterator[None]:
+    def session(self, region: str, faults: Sequence[RegionFault], connect_s: float) -> Iterator[None]:
         """Counts one session from its acceptance to its end."""
         self._count(faults)
         self._connect.labels(region).observe(connect_s)
@@ -61,13 +61,13 @@ class EdgeMetrics:
         finally:
             self._active.labels(region).dec()
 
-    def refused(self, faults: Sequence[Fault]) -> None:
+    def refused(self, faults: Sequence[RegionFault]) -> None:
         self._count(faults)
         self._refused.inc()
 
     def limited(self, kind: str) -> None:
         self._limited.labels(kind).inc()
 
-    def _count(self, faults: Sequence[Fault]) -> None:
+    def _count(self, faults: Sequence[RegionFault]) -> None:
         for fault in faults:
             self._faults.labels(fault.region, str(fault.status or fault.kind)).inc()

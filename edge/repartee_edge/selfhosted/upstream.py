@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import h11
 
 from repartee_edge.connecting import CallerAtFault, DialFailed
-from repartee_edge.failover import Fault, is_callers
+from repartee_edge.failover import RegionFault, is_callers
 from repartee_edge.regions import Region
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -75,7 +75,7 @@ class _Handshake(asyncio.Protocol):
                     return
                 self._receive(event)
         except h11.RemoteProtocolError:
-            self._fail(Fault(self._region, "unreachable"))
+            self._fail(RegionFault(self._region, "unreachable"))
 
     def _receive(self, event: object) -> None:
         match event:
@@ -84,7 +84,7 @@ class _Handshake(asyncio.Protocol):
             case h11.Response() if is_callers(event.status_code):
                 self._refusal = event
             case h11.Response():
-                self._fail(Fault(self._region, "status", event.status_code, _retry_after_s(event)))
+                self._fail(RegionFault(self._region, "status", event.status_code, _retry_after_s(event)))
             case h11.Data() if len(self._refusal_body) < MAX_REFUSAL_BYTES:
                 self._refusal_body += event.data
             case h11.EndOfMessage():
@@ -102,7 +102,7 @@ class _Handshake(asyncio.Protocol):
         headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
         key = next(value for name, value in self._request.headers if name == b"sec-websocket-key")
         if dict(headers).get("sec-websocket-accept") != accept_value(key):
-            self._fail(Fault(self._region, "unreachable"))
+            self._fail(RegionFault(self._region, "unreachable"))
             return
         self._transport.pause_reading()
         self.answer.set_result(Upstream(self._transport, headers, self._connection.trailing_data[0]))
@@ -110,9 +110,9 @@ class _Handshake(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._refusal is not None:
             self._refused()
-        self._fail(Fault(self._region, "unreachable"))
+        self._fail(RegionFault(self._region, "unreachable"))
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: RegionFault) -> None:
         self._end(DialFailed(fault))
 
     def _end(self, why: Exception) -> None:
@@ -152,7 +152,7 @@ class Dialler:
             )
             return await handshake.answer
         except OSError:
-            raise DialFailed(Fault(region.name, "unreachable")) from None
+            raise DialFailed(RegionFault(region.name, "unreachable")) from None
         except asyncio.CancelledError:
             if transport is not None:
                 transport.abort()

@@ -54,10 +54,10 @@ class OwnBrain:
             ) from error
         yield p.Finished(reason)
 
-    def _call(self, call: ToolCall) -> p.ToolCall:
+    def _call(self, call: ToolCall) -> p.CalledTool:
         self._calls += 1
         arguments = msgspec.json.encode(dict(call.arguments)).decode()
-        return p.ToolCall(f"call_{self._context.call_id}_{self._calls}", call.name, arguments)
+        return p.CalledTool(f"call_{self._context.call_id}_{self._calls}", call.name, arguments)
 
 
 def _generated(parts: AsyncIterator[str | ToolCall]) -> AsyncGenerator[str | ToolCall, None]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
 from repartee.agent.context import CallContext, ReplyContext, ToolCall
-from repartee.agent.faults import Fault, Place, place_of, refuse
+from repartee.agent.faults import AgentFault, Place, place_of, refuse
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
@@ -36,7 +36,7 @@ class Declaration:
         self._agent = agent
         self._tools: dict[str, Tool] = {}
         self._declared: dict[str, Place] = {}
-        self._faults: list[Fault] = []
+        self._faults: list[AgentFault] = []
         self._hooks: dict[str, Hook] = {}
         self._reply: ReplyFunction | None = None
         self._rules: tuple[Rule, ...] | None = None
@@ -79,7 +79,7 @@ class Declaration:
 
     def _fault(self, place: Place, *reasons: str) -> None:
         self._rules = None
-        self._faults += [Fault(place, reason) for reason in reasons]
+        self._faults += [AgentFault(place, reason) for reason in reasons]
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,10 @@ class Declaration:
                 "llm would never be used: @agent.reply makes the replies. Use one of the two.",
             ]
         refuse(
-            [*self._faults, *(Fault(self.place, reason) for reason in [*agent_faults(self._agent), *reasons])]
+            [
+                *self._faults,
+                *(AgentFault(self.place, reason) for reason in [*agent_faults(self._agent), *reasons]),
+            ]
         )
         self._rules = rules
 

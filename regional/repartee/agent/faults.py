@@ -25,7 +25,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class AgentFault:
     """One thing to mend: where it is, and a sentence that says what to do."""
 
     place: Place
@@ -46,7 +46,7 @@ def place_of_call(frame: FrameType | None) -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno) if frame else Place("<unknown>", 0)
 
 
-def refuse(faults: Sequence[Fault]) -> None:
+def refuse(faults: Sequence[AgentFault]) -> None:
     """Raises ConfigurationError that names all faults, if there are any."""
     if not faults:
         return

@@ -53,7 +53,7 @@ class _PageFiles(StaticFiles):
         return response
 
 
-class State(TypedDict):
+class Lasting(TypedDict):
     """What lives as long as the application does."""
 
     worker: Worker
@@ -68,7 +68,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(app: Starlette) -> AsyncIterator[Lasting]:
         first = membership is None or membership.is_first
         kept = keeping(config.settings, config.agent_name, expires=first)
         async with (
@@ -79,7 +79,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
             yield state
 
     @asynccontextmanager
-    async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[State]:
+    async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[Lasting]:
         services = Services(config.settings, config.agent, lessons)
         metrics = Metrics(services.resources.names)
         stream.count(metrics)

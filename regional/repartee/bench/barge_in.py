@@ -8,7 +8,7 @@ import uvloop
 from rich.console import Console
 
 from repartee.bench.interruption import InterruptingCall, Interruptions
-from repartee.bench.latency import Audio
+from repartee.bench.latency import AudioForm
 from repartee.bench.load import Load, Measured, placed, run_load, scripted
 from repartee.bench.rig import Setup, no_pauses, percentiles, rig
 from repartee.client.report import write_report
@@ -24,12 +24,12 @@ def barge_in(
     times: Annotated[int, typer.Option(min=1, help="Interruptions in each call.")] = 20,
     calls: Annotated[int, typer.Option(min=1, help="Calls at once.")] = 1,
     profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
-    audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
+    audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8896,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
 ) -> None:
     """Interrupt the agent again and again, and time its silence from the caller's first sound."""
-    load = Load(f"http://127.0.0.1:{port}", calls, times + 1, binary_audio=audio is Audio.binary)
+    load = Load(f"http://127.0.0.1:{port}", calls, times + 1, binary_audio=audio is AudioForm.binary)
     told = uvloop.run(_measure(Setup(port, profile, LONG_REPLIES), load, times))
     report = {"profile": profile, "audio": audio.value, "calls": calls, **told}
     write_report(report, json_path)

@@ -11,9 +11,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from repartee.bench.latency import ROOM, Audio
+from repartee.bench.latency import ROOM, AudioForm
 from repartee.bench.load import Load
-from repartee.bench.plot import COLOURS, Chart, Line, write_plot
+from repartee.bench.plot import COLOURS, Chart, PlotLine, write_plot
 from repartee.bench.rig import REPARTEE, Contender, LateGenerator, Setup, step_that_counts
 from repartee.bench.search import LIMIT_MS, Search, held
 from repartee.client.report import write_report
@@ -23,7 +23,7 @@ LEAST_TURNS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DensityPlan:
     """What is asked of each step."""
 
     profile: str
@@ -51,7 +51,7 @@ def density(
     stride: Annotated[int, typer.Option(min=1, help="How many more each further step has.")] = 20,
     resolution: Annotated[int, typer.Option(min=1, help="How exactly the limit is wanted, in calls.")] = 5,
     most: Annotated[int, typer.Option(min=1, help="No more calls than these are tried.")] = 400,
-    audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
+    audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8870,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
     plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the steps here as SVG.")] = None,
@@ -62,7 +62,7 @@ def density(
     is repeated once; if it is late again, nothing beyond the step before is known.
     """
     search = Search(start, stride, resolution, max(most, start))
-    plan = Plan(profile, turns, turns_per_minute, audio is Audio.binary, port)
+    plan = DensityPlan(profile, turns, turns_per_minute, audio is AudioForm.binary, port)
     console = Console(highlight=False)
     report: dict[str, Any] = {"profile": profile, "audio": audio.value, "limit_ms": LIMIT_MS, "steps": []}
     climb(search, plan, report["steps"], console)
@@ -84,7 +84,7 @@ def density(
         console.print(f"More could not be measured: {search.stopped}", style="yellow")
 
 
-def climb(search: Search, plan: Plan, steps: list[dict[str, Any]], console: Console) -> None:
+def climb(search: Search, plan: DensityPlan, steps: list[dict[str, Any]], console: Console) -> None:
     """Take all steps of a search, or those up to one that cannot be measured."""
     while (calls := search.next()) is not None:
         console.print(f"{calls} calls …", style="dim")
@@ -92,7 +92,7 @@ def climb(search: Search, plan: Plan, steps: list[dict[str, Any]], console: Cons
 
 
 def take_step(
-    search: Search, plan: Plan, contender: Contender, calls: int, steps: list[dict[str, Any]]
+    search: Search, plan: DensityPlan, contender: Contender, calls: int, steps: list[dict[str, Any]]
 ) -> None:
     """Measure so many calls, and tell the search."""
     try:
@@ -104,7 +104,7 @@ def take_step(
     search.tell(calls, held(told))
 
 
-def fair_step(plan: Plan, contender: Contender, calls: int) -> dict[str, Any]:
+def fair_step(plan: DensityPlan, contender: Contender, calls: int) -> dict[str, Any]:
     """A step's figures; one that is not held gets a second chance, as this machine may have been at fault.
 
     Raises LateGenerator.
@@ -156,7 +156,7 @@ def chart(steps: Sequence[dict[str, Any]]) -> Chart:
 
 def line(
     label: str, steps: Sequence[dict[str, Any]], percentile: str, colour: str, *, dashed: bool = False
-) -> Line:
+) -> PlotLine:
     """One percentile of some steps; steps with unanswered or early turns, or faults, are crossed out."""
     told = sorted(
         (step for step in steps if step["v2v_ms"][percentile] is not None), key=lambda step: step["calls"]
@@ -167,4 +167,4 @@ def line(
         for point, step in zip(points, told, strict=True)
         if step["unanswered"] or step["early"] or step["faults"]
     ]
-    return Line(label, points, colour, dashed, crossed=wrong)
+    return PlotLine(label, points, colour, dashed, crossed=wrong)

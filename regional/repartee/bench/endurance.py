@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from repartee.agent.agent import Agent
-from repartee.bench.latency import Audio
+from repartee.bench.latency import AudioForm
 from repartee.bench.rig import Contender, Rig, Setup, percentiles, rig, sockets, usage
-from repartee.bench.short_call import Caller, ShortCall, short_call
+from repartee.bench.short_call import CallerHabits, ShortCall, short_call
 from repartee.bench.techniques import Technique, without_env
 from repartee.client.report import write_report
 
@@ -40,7 +40,7 @@ def endurance(
     burst: Annotated[
         bool, typer.Option(help="Send each question at once instead of as it is spoken: no latencies then.")
     ] = True,
-    audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
+    audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
     without: Annotated[
         list[Technique] | None, typer.Option(help="Switch a technique off; may be repeated.")
     ] = None,
@@ -57,7 +57,7 @@ def endurance(
     is a call's first turn.
     """
     setup = Setup(port, profile, env=without_env(without or []), connect_ms=connect_ms)
-    caller = Caller(f"http://127.0.0.1:{port}", audio is Audio.binary, greeted=True, burst=burst)
+    caller = CallerHabits(f"http://127.0.0.1:{port}", audio is AudioForm.binary, greeted=True, burst=burst)
     console = Console(highlight=False)
     report = {"profile": profile, "audio": audio.value, "without": [each.value for each in without or []]}
     report |= uvloop.run(_measure(setup, caller, calls, every, console))
@@ -66,7 +66,9 @@ def endurance(
     console.print(_conclusion(report))
 
 
-async def _measure(setup: Setup, caller: Caller, calls: int, every: int, console: Console) -> dict[str, Any]:
+async def _measure(
+    setup: Setup, caller: CallerHabits, calls: int, every: int, console: Console
+) -> dict[str, Any]:
     async with rig(setup, Contender("worker", _command)) as bench:
         done: list[ShortCall] = []
         samples = [_sample(bench, 0)]

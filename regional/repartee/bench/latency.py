@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from repartee.bench.load import Load
-from repartee.bench.plot import Chart, Line, write_plot
+from repartee.bench.plot import Chart, PlotLine, write_plot
 from repartee.bench.rig import (
     REPLIES,
     LateGenerator,
@@ -38,7 +38,7 @@ ROOM = 10
 """A worker is given call slots for some more calls than are placed."""
 
 
-class Audio(StrEnum):
+class AudioForm(StrEnum):
     """How audio travels."""
 
     base64 = "base64"
@@ -60,7 +60,7 @@ class Replies(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LatencyPlan:
     """What is to be measured."""
 
     setup: Setup
@@ -73,7 +73,7 @@ def latency(
     turns: Annotated[int, typer.Option(min=1, help="Turns of each call.")] = 20,
     turns_per_minute: Annotated[float, typer.Option(min=1, max=30, help="How often each call asks.")] = 24,
     profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
-    audio: Annotated[Audio, typer.Option(help="How audio travels to the worker.")] = Audio.base64,
+    audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
     stt: Annotated[Stt, typer.Option(help="Which recognition the worker uses.")] = Stt.flux,
     replies: Annotated[
         Replies, typer.Option(help="Answers of one sentence, or of a clause and some words.")
@@ -100,8 +100,8 @@ def latency(
         **without_env(off),
     }
     said = REPLIES if replies is Replies.sentences else CLAUSE_REPLIES
-    load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is Audio.binary)
-    done, counted = uvloop.run(_measure(Plan(Setup(port, profile, said, env, connect_ms), load, stt)))
+    load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is AudioForm.binary)
+    done, counted = uvloop.run(_measure(LatencyPlan(Setup(port, profile, said, env, connect_ms), load, stt)))
     report = {
         **figures(done, stt.value),
         "profile": profile,
@@ -120,7 +120,7 @@ def latency(
         raise LateGenerator(late)
 
 
-async def _measure(plan: Plan) -> tuple[Step, dict[str, float]]:
+async def _measure(plan: LatencyPlan) -> tuple[Step, dict[str, float]]:
     async with rig(plan.setup) as bench:
         before = await counters(bench.url)
         done = await step(bench, plan.load)
@@ -183,7 +183,7 @@ def _chart(latencies: Sequence[float], report: dict[str, Any]) -> Chart:
         title=f"Turns answered within a time: {report['calls']} calls, profile {report['profile']}",
         x_label="voice-to-voice latency, ms",
         y_label="% of turns",
-        lines=[Line("turns", points, dots=False)],
+        lines=[PlotLine("turns", points, dots=False)],
         x_from=max(0.0, floor_ms // 50 * 50 - 50),
         y_most=100,
         limit=floor_ms,

@@ -107,7 +107,7 @@ def _message(piece: bytes, *, binary_audio: bool) -> bytes:
     return laid_out(json.dumps(event).encode(), text=True)
 
 
-class Caller(Protocol):
+class LoadCaller(Protocol):
     """A call as :func:`run_load` sees it; ``over`` is looked at after each frame."""
 
     socket: LeanSocket | None
@@ -122,7 +122,7 @@ class Caller(Protocol):
         """Take a message from the server."""
 
 
-AnyCaller = TypeVar("AnyCaller", bound=Caller)
+AnyCaller = TypeVar("AnyCaller", bound=LoadCaller)
 
 
 class LoadCall:
@@ -232,7 +232,7 @@ async def placed(load: Load, calls: list[AnyCaller]) -> AsyncIterator[list[AnyCa
         await asyncio.sleep(0.1)
 
 
-async def run_load(load: Load, measured: Measured, calls: Sequence[Caller]) -> None:
+async def run_load(load: Load, measured: Measured, calls: Sequence[LoadCaller]) -> None:
     """Ask all turns; adds to ``measured``."""
     # uvloop's own clock stands still within a round of its loop, and counts whole milliseconds.
     started_s = time.monotonic() + 0.1

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from repartee.bench.density import Plan, line, table, take_step
+from repartee.bench.density import DensityPlan, line, table, take_step
 from repartee.bench.peer_environment import cache_folder, install_into, installed
 from repartee.bench.plot import COLOURS, Chart, write_plot
 from repartee.bench.rig import REPARTEE, Contender, LateGenerator
@@ -57,7 +57,7 @@ def peers(
     if install:
         install_into(where, console)
     pipecat = installed(where, stripped=stripped)
-    plan = Plan(profile, turns, 24.0, binary_audio=True, port=port)
+    plan = DensityPlan(profile, turns, 24.0, binary_audio=True, port=port)
     races = [
         Race(REPARTEE, Search(1, 20, 5, most)),
         Race(pipecat, Search(1, 4, 1, most)),
@@ -75,7 +75,7 @@ def peers(
     _conclude(report, console)
 
 
-def run(races: list[Race], plan: Plan, console: Console) -> None:
+def run(races: list[Race], plan: DensityPlan, console: Console) -> None:
     """Take the steps of all searches in turn, each up to a step that cannot be measured."""
     while any(race.search.next() is not None for race in races):
         for race in races:

@@ -16,7 +16,7 @@ TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlotLine:
     """A line's points, from left to right; ``crossed`` are those where something went wrong."""
 
     label: str
@@ -36,7 +36,7 @@ class Chart:
     title: str
     x_label: str
     y_label: str
-    lines: Sequence[Line]
+    lines: Sequence[PlotLine]
     x_from: float = 0.0
     x_most: float = 0.0
     y_from: float = 0.0
@@ -142,7 +142,7 @@ def _limit(chart: Chart, area: _Area) -> list[str]:
     ]
 
 
-def _line(line: Line, area: _Area) -> list[str]:
+def _line(line: PlotLine, area: _Area) -> list[str]:
     dash = ' stroke-dasharray="6 4"' if line.dashed else ""
     drawn = " ".join(f"{area.x(x):.1f},{area.y(y):.1f}" for x, y in line.points)
     parts = [f'<polyline points="{drawn}" fill="none" stroke="{line.colour}" stroke-width="2"{dash}/>']
@@ -160,7 +160,7 @@ def _line(line: Line, area: _Area) -> list[str]:
     return parts
 
 
-def _legend(line: Line, number: int) -> list[str]:
+def _legend(line: PlotLine, number: int) -> list[str]:
     y = TOP + 16 + 18 * number
     dash = ' stroke-dasharray="6 4"' if line.dashed else ""
     return [

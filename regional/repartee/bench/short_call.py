@@ -23,7 +23,7 @@ ANSWER_FRAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class CallerHabits:
     """How to call. ``greeted``: a greeting is awaited. ``burst``: the question is sent at once, not as it is spoken;
     its answer then has no latency worth telling. ``hasty``: the line is hung up as soon as the answer begins.
     """
@@ -94,7 +94,7 @@ class _Line:
         return True
 
 
-async def short_call(caller: Caller) -> ShortCall:
+async def short_call(caller: CallerHabits) -> ShortCall:
     """Place one call. What goes wrong is told in ``fault``; nothing is raised."""
     result = ShortCall()
     line = _Line()
@@ -121,7 +121,7 @@ async def short_call(caller: Caller) -> ShortCall:
     return result
 
 
-async def _hear_greeting(line: _Line, caller: Caller, result: ShortCall) -> None:
+async def _hear_greeting(line: _Line, caller: CallerHabits, result: ShortCall) -> None:
     if not (
         await line.until("heard_at_s", caller.patience_s) and await line.until("done", caller.patience_s)
     ):
@@ -130,7 +130,9 @@ async def _hear_greeting(line: _Line, caller: Caller, result: ShortCall) -> None
     result.greeting_ms = (line.heard_at_s - line.ready_at_s) * 1000
 
 
-async def _ask(socket: LeanSocket, script: Script, line: _Line, caller: Caller, result: ShortCall) -> None:
+async def _ask(
+    socket: LeanSocket, script: Script, line: _Line, caller: CallerHabits, result: ShortCall
+) -> None:
     line.listen_anew()
     speaking = asyncio.create_task(_speak(socket, script, line, burst=caller.burst))
     try:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from repartee.client.call import CallOptions
-from repartee.client.calling import Line, converse
+from repartee.client.calling import AskedLine, converse
 from repartee.client.dialogue import Turn
 from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import Question, recorded, spoken
@@ -46,7 +46,7 @@ def call(
         number = next(numbered)
         console.print(turn_view(turn_report(turn, number, call_id), number, plain=not console.is_terminal))
 
-    lines = [Line(question) for question in questions]
+    lines = [AskedLine(question) for question in questions]
     over = asyncio.run(converse(options, lines, on_turn=show, out=out))
     report = call_report(over.turns, over.call_id)
     console.print(summary_view(report))

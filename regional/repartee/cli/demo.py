@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from repartee.client.call import CallOptions
-from repartee.client.calling import Line, converse
+from repartee.client.calling import AskedLine, converse
 from repartee.client.dialogue import Turn
 from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import spoken
@@ -73,7 +73,7 @@ async def _demo(
 async def _spoken_call(system: LocalSystem, console: Console, out: Path | None) -> dict[str, Any]:
     """Place the call through the edge and print each turn as it ends."""
     options = CallOptions(url=system.url, api_key=system.api_key)
-    lines = [Line(spoken(text, options.rate_hz), interrupt) for text, interrupt in QUESTIONS]
+    lines = [AskedLine(spoken(text, options.rate_hz), interrupt) for text, interrupt in QUESTIONS]
     console.print(Text(f"Calling {system.url} ...\n", "dim"))
     shown = 0
 

@@ -16,7 +16,7 @@ from repartee.errors import VoiceError
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Subcommand:
     """A command: where its function is, and its line in the list of commands."""
 
     module: str
@@ -24,25 +24,33 @@ class Command:
     help: str
 
 
-COMMANDS: Mapping[str, Command] = {
-    "up": Command("repartee.cli.up", "up", "Run the whole system on this machine."),
-    "demo": Command("repartee.cli.demo", "demo", "Run the whole system and place a spoken call through it."),
-    "call": Command("repartee.cli.call", "call", "Place a call from the terminal."),
-    "region": Command("repartee.cli.region", "region", "Run one regional worker."),
-    "standins": Command("repartee.cli.standins", "standins", "Run the providers' stand-ins."),
-    "edge": Command("repartee.cli.edge", "edge", "Run the router, self-hosted."),
-    "route": Command("repartee.cli.route", "route", "Tell which region a caller is sent to, and why."),
-    "doctor": Command("repartee.cli.doctor", "doctor", "Check keys, providers and settings; say what to do."),
+COMMANDS: Mapping[str, Subcommand] = {
+    "up": Subcommand("repartee.cli.up", "up", "Run the whole system on this machine."),
+    "demo": Subcommand(
+        "repartee.cli.demo", "demo", "Run the whole system and place a spoken call through it."
+    ),
+    "call": Subcommand("repartee.cli.call", "call", "Place a call from the terminal."),
+    "region": Subcommand("repartee.cli.region", "region", "Run one regional worker."),
+    "standins": Subcommand("repartee.cli.standins", "standins", "Run the providers' stand-ins."),
+    "edge": Subcommand("repartee.cli.edge", "edge", "Run the router, self-hosted."),
+    "route": Subcommand("repartee.cli.route", "route", "Tell which region a caller is sent to, and why."),
+    "doctor": Subcommand(
+        "repartee.cli.doctor", "doctor", "Check keys, providers and settings; say what to do."
+    ),
 }
-BENCH: Mapping[str, Command] = {
-    "latency": Command(
+BENCH: Mapping[str, Subcommand] = {
+    "latency": Subcommand(
         "repartee.bench.latency", "latency", "Voice-to-voice latency of one worker under calls."
     ),
-    "density": Command("repartee.bench.density", "density", "How many calls one core holds within 500 ms."),
-    "peers": Command("repartee.bench.peers", "peers", "The same calls through Pipecat."),
-    "barge-in": Command("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
-    "endurance": Command("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
-    "routing": Command("repartee.bench.routing", "routing", "The world's callers against sets of regions."),
+    "density": Subcommand(
+        "repartee.bench.density", "density", "How many calls one core holds within 500 ms."
+    ),
+    "peers": Subcommand("repartee.bench.peers", "peers", "The same calls through Pipecat."),
+    "barge-in": Subcommand("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
+    "endurance": Subcommand("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
+    "routing": Subcommand(
+        "repartee.bench.routing", "routing", "The world's callers against sets of regions."
+    ),
 }
 BENCH_NEEDS = ("espeakng_loader", "pocketsphinx")
 """The packages of the extra `bench`, as they are imported."""
@@ -92,14 +100,14 @@ def _check_bench() -> None:
         )
 
 
-def _register(app: typer.Typer, name: str, command: Command, *, wanted: bool) -> None:
+def _register(app: typer.Typer, name: str, command: Subcommand, *, wanted: bool) -> None:
     if wanted:
         app.command(name)(_imported(name, command))
     else:
         app.command(name, help=command.help)(lambda: None)
 
 
-def _imported(name: str, command: Command) -> Callable[..., object]:
+def _imported(name: str, command: Subcommand) -> Callable[..., object]:
     try:
         function: Callable[..., object] = getattr(importlib.import_module(command.module), command.function)
     except ImportError as error:

@@ -55,7 +55,7 @@ def session_url(url: str, *, binary_audio: bool) -> str:
     return urlunsplit((scheme, parts.netloc, path, query, ""))
 
 
-class Call:
+class PlacedCall:
     """A call that is under way; made by :func:`place_call`."""
 
     def __init__(self, socket: ClientConnection, options: CallOptions, now: Callable[[], float]) -> None:
@@ -214,13 +214,13 @@ class Call:
 
 
 @asynccontextmanager
-async def place_call(options: CallOptions) -> AsyncIterator[Call]:
+async def place_call(options: CallOptions) -> AsyncIterator[PlacedCall]:
     """Place a call; hangs up at the end of the block. Raises CallFailed."""
     loop = asyncio.get_running_loop()
     socket = await _connected(options)
     running: asyncio.Task[None] | None = None
     try:
-        call = Call(socket, options, loop.time)
+        call = PlacedCall(socket, options, loop.time)
         await _opened(socket, call, options)
         running = asyncio.create_task(call.run())
         yield call
@@ -252,7 +252,7 @@ async def _connected(options: CallOptions) -> ClientConnection:
         raise unreachable(url, error) from None
 
 
-async def _opened(socket: ClientConnection, call: Call, options: CallOptions) -> None:
+async def _opened(socket: ClientConnection, call: PlacedCall, options: CallOptions) -> None:
     """Wait for the server to open the session."""
     try:
         message = await asyncio.wait_for(socket.recv(), options.open_timeout_s)

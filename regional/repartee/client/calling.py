@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repartee.client.call import Call, CallOptions, place_call
+from repartee.client.call import CallOptions, PlacedCall, place_call
 from repartee.client.dialogue import Turn
 from repartee.client.recording import write_wav
 from repartee.client.speech import Question
@@ -15,7 +15,7 @@ PAUSE_MS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AskedLine:
     """A question, and how much of the answer to listen to before going on (None: all of it)."""
 
     question: Question
@@ -23,7 +23,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class FinishedCall:
     """A call that is over."""
 
     turns: Sequence[Turn]
@@ -33,11 +33,11 @@ class Conversation:
 
 async def converse(
     options: CallOptions,
-    lines: Sequence[Line],
+    lines: Sequence[AskedLine],
     *,
     on_turn: Callable[[Turn, str | None], None] | None = None,
     out: Path | None = None,
-) -> Conversation:
+) -> FinishedCall:
     """Ask everything; the last line must not be one to interrupt. ``on_turn`` is told of each turn when it is over.
 
     Raises CallFailed and VoiceError.
@@ -54,10 +54,10 @@ async def converse(
         await call.pause(PAUSE_MS)
         if out is not None:
             await asyncio.to_thread(_record, call, out)
-        return Conversation(call.dialogue.turns, call.dialogue.call_id, call.dialogue.greeting)
+        return FinishedCall(call.dialogue.turns, call.dialogue.call_id, call.dialogue.greeting)
 
 
-async def _ask(call: Call, line: Line) -> bool:
+async def _ask(call: PlacedCall, line: AskedLine) -> bool:
     """Ask; returns whether the answer is being spoken still, for the next question to interrupt."""
     turn = await call.say(line.question)
     if line.interrupt_after_ms is not None and await call.heard(turn, line.interrupt_after_ms):
@@ -67,7 +67,7 @@ async def _ask(call: Call, line: Line) -> bool:
     return False
 
 
-def _record(call: Call, out: Path) -> None:
+def _record(call: PlacedCall, out: Path) -> None:
     try:
         write_wav(out, bytes(call.sent), call.playback.stretches, call.started_at_s, call.options.rate_hz)
     except OSError as error:

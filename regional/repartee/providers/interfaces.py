@@ -71,7 +71,7 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, gc=False):
+class CalledTool(msgspec.Struct, frozen=True, gc=False):
     """A complete tool call; ``arguments`` is JSON text as the model wrote it. ``extra`` is what the server sent along
     and wants back with the call, ``reasoning`` the thoughts before it that it wants back."""
 
@@ -88,7 +88,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-ReplyPart = TextDelta | ToolCall | Finished
+ReplyPart = TextDelta | CalledTool | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from repartee.providers.interfaces import ReplyPart, ToolCall
+from repartee.providers.interfaces import CalledTool, ReplyPart
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class ToolCallPieces:
     def complete(self) -> list[ReplyPart]:
         """The calls, now that there are no more pieces."""
         return [
-            ToolCall(
+            CalledTool(
                 call.call_id or f"call_{number}",
                 call.name,
                 call.arguments or "{}",

@@ -88,7 +88,7 @@ class RefuseClient(Command, frozen=True):
     event_id: str | None
 
 
-class GiveUp(Command, frozen=True):
+class RefuseAgent(Command, frozen=True):
     """The provider refused the agent's own settings: no call can be held."""
 
     error: ErrorSeen

@@ -233,7 +233,7 @@ class RelayMachine:
         if update is not None and update.before is not None:
             return [self._settings_changed(), r.RefuseClient(error, update.event_id)]
         if update is not None:
-            return [r.GiveUp(error)]
+            return [r.RefuseAgent(error)]
         if error.event_id and error.event_id.startswith(OWN_EVENT):
             self._responses.refused(error.event_id)
             return [r.NoteRefusal(error.message)]

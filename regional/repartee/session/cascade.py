@@ -15,7 +15,7 @@ from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
 from repartee.session.call import Call, Line
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.intake import Intake
-from repartee.session.notice import Notices
+from repartee.session.notice import NoticePlayer
 from repartee.session.phrases import Phrases
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
@@ -86,7 +86,7 @@ class Cascade:
             keyterms=tuple(call.declared.keyterms),
             policy=resources.hearing,
         )
-        self._notices = Notices(
+        self._notices = NoticePlayer(
             call.settings.call_id, self._transport, resources.phrases, self._machine.history
         )
         self._intake = Intake(

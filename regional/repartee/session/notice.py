@@ -22,7 +22,7 @@ FIRST_NUMBER = 1_000_000
 """Notices are numbered from here, beyond all replies of the turn core's."""
 
 
-class Notices:
+class NoticePlayer:
     """Says notices in one call."""
 
     def __init__(self, call_id: str, transport: Transport, phrases: Phrases, history: History) -> None:

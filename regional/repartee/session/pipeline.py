@@ -16,11 +16,11 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import (
     LLM,
     TTS,
+    CalledTool,
     Finished,
     ReplyPart,
     ReplyRequest,
     TextDelta,
-    ToolCall,
     Utterance,
 )
 from repartee.turn.context_window import ContextWindow
@@ -125,7 +125,7 @@ class Pipeline:
         match part:
             case TextDelta(text):
                 return ReplyText(self._reply_id, text)
-            case ToolCall():
+            case CalledTool():
                 return ReplyToolCall(
                     self._reply_id, part.call_id, part.name, part.arguments, part.extra, part.reasoning
                 )

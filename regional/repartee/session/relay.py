@@ -241,7 +241,7 @@ class Relay:
             r.HearWords: lambda command: self._agent.heard(command.turn_id, command.text),
             r.SettingsChanged: self._settings_changed,
             r.RefuseClient: self._refuse_client,
-            r.GiveUp: self._give_up,
+            r.RefuseAgent: self._give_up,
             r.NoteRefusal: self._note_refusal,
             c.RunTool: self._agent.run,
             c.SayDropped: self._agent.not_said,
@@ -278,7 +278,7 @@ class Relay:
             )
         )
 
-    def _give_up(self, command: r.GiveUp) -> None:
+    def _give_up(self, command: r.RefuseAgent) -> None:
         self._call.report.provider_failed("model", refusal(command.error))
         self._transport.report_failure(str(refusal(command.error)), "model_failed")
         self._call.end(CallEnd.PROVIDERS_GONE)

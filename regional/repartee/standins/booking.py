@@ -24,7 +24,7 @@ _PLACES = (
 )
 
 
-class Conversation(Protocol):
+class BookingTalk(Protocol):
     """What is remembered of it (see ``standins.brain.Memory``)."""
 
     said: list[str]
@@ -36,7 +36,7 @@ class Conversation(Protocol):
         """The latest thing the caller said."""
 
 
-def next_step(memory: Conversation, *, can_check: bool) -> str | None:
+def next_step(memory: BookingTalk, *, can_check: bool) -> str | None:
     """The tool that brings the booking on; None if there is nothing free to book.
 
     A time that no result has shown yet is looked up first, where that can be done.
@@ -50,7 +50,7 @@ def next_step(memory: Conversation, *, can_check: bool) -> str | None:
     return SCHEDULE if not known or (free and is_free) or _unreadable(memory) else None
 
 
-def wanted_time(memory: Conversation) -> Spoken | None:
+def wanted_time(memory: BookingTalk) -> Spoken | None:
     """The time that the caller chose, by its name or its place among those on offer."""
     for text in reversed(memory.said):
         times = times_in(text)
@@ -66,7 +66,7 @@ def wanted_time(memory: Conversation) -> Spoken | None:
     return None
 
 
-def wanted_day(memory: Conversation) -> str | None:
+def wanted_day(memory: BookingTalk) -> str | None:
     """The day that the caller named last."""
     for text in reversed(memory.said):
         if days := _DAY.findall(text.lower()):
@@ -74,7 +74,7 @@ def wanted_day(memory: Conversation) -> str | None:
     return None
 
 
-def free_times(memory: Conversation) -> list[Spoken]:
+def free_times(memory: BookingTalk) -> list[Spoken]:
     """The times that the latest look into the calendar showed, for the day that is wanted."""
     latest = next((result for name, result in reversed(memory.seen) if name == CHECK), None)
     day = wanted_day(memory)
@@ -97,7 +97,7 @@ def of_day(result: object, day: str | None) -> object:
     return result
 
 
-def time_argument(memory: Conversation, spec: Mapping[str, Any]) -> str | None:
+def time_argument(memory: BookingTalk, spec: Mapping[str, Any]) -> str | None:
     """The time that the caller chose, as the tools write it."""
     wanted = wanted_time(memory)
     if wanted is None:
@@ -145,7 +145,7 @@ def _whole(time: Spoken, text: str) -> bool:
     return time.certain or time.text == text.strip()
 
 
-def _unreadable(memory: Conversation) -> bool:
+def _unreadable(memory: BookingTalk) -> bool:
     """Whether the calendar has been looked into, but shows its times in no way that can be read here."""
     latest = next((result for name, result in reversed(memory.seen) if name == CHECK), None)
     return not free_times(memory) and any(True for _ in _texts(of_day(latest, wanted_day(memory))))

@@ -12,7 +12,7 @@ from repartee.standins.link import Link, Scope
 from repartee.standins.listening import IdleWatch
 from repartee.standins.pcm import RAW_ENCODINGS
 from repartee.standins.speaking import Context, OutputFormat
-from repartee.standins.state import State, key_is_good
+from repartee.standins.state import StandInState, key_is_good
 
 IDLE_S = 300.0
 """A socket on which nothing was asked for so long is closed."""
@@ -33,7 +33,7 @@ class RequestFault(ValueError):
     """A message cannot be carried out; ``str`` says why."""
 
 
-async def tts_websocket(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def tts_websocket(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``/tts/websocket``."""
     link = Link(scope, receive, send, lambda: state.stats.of("cartesia"), state.faults)
     if not await link.admit("cartesia"):
@@ -79,7 +79,7 @@ def _error(
 class SpeakingSession:
     """One socket and its contexts."""
 
-    def __init__(self, link: Link, state: State, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, request_id: str) -> None:
         self._link = link
         self._state = state
         self._request_id = request_id

@@ -7,15 +7,15 @@ from typing import Any
 from repartee.standins.chat_request import BadRequest
 from repartee.standins.faults import KINDS, FaultError, parse_fault
 from repartee.standins.link import Scope
-from repartee.standins.openai_chat import ClientGone, Exchange
+from repartee.standins.openai_chat import Exchange, RequesterGone
 from repartee.standins.profiles import floor_ms, sequential_floor_ms
-from repartee.standins.state import State
+from repartee.standins.state import StandInState
 
 CLAUSE_TOKENS = 6
 """The floors that are shown are for a first clause of so many tokens, as the default script's replies have it."""
 
 
-async def control(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def control(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of everything under ``/standins/``."""
     exchange = Exchange(scope, receive, send)
     match scope["method"], scope["path"]:
@@ -40,7 +40,7 @@ async def control(scope: Scope, receive: Any, send: Any, state: State) -> None:
             )
 
 
-async def _put_faults(exchange: Exchange, state: State) -> None:
+async def _put_faults(exchange: Exchange, state: StandInState) -> None:
     try:
         document = json.loads(await exchange.body())
         faults = [parse_fault(entry) for entry in (document if isinstance(document, list) else [document])]
@@ -48,7 +48,7 @@ async def _put_faults(exchange: Exchange, state: State) -> None:
         await exchange.json(400, {"error": str(error)})
     except ValueError:
         await exchange.json(400, {"error": "The body is not JSON."})
-    except ClientGone:
+    except RequesterGone:
         pass
     else:
         for fault in faults:
@@ -56,7 +56,7 @@ async def _put_faults(exchange: Exchange, state: State) -> None:
         await exchange.json(200, {"waiting": [asdict(fault) for fault in state.faults.waiting]})
 
 
-def _profile(state: State) -> dict[str, Any]:
+def _profile(state: StandInState) -> dict[str, Any]:
     profile = state.profile
     return {
         "name": profile.name,

@@ -11,10 +11,10 @@ from typing import Any
 
 from repartee.standins.flux import FluxSession, FluxSettings
 from repartee.standins.link import Link, Scope
-from repartee.standins.listening import AudioFormat
+from repartee.standins.listening import HeardFormat
 from repartee.standins.nova import NovaSession, NovaSettings
 from repartee.standins.pcm import SAMPLE_BYTES
-from repartee.standins.state import State, key_is_good
+from repartee.standins.state import StandInState, key_is_good
 
 FLUX_MODELS = ("flux-general-en", "flux-general-multi")
 NOVA_FAMILIES = ("nova-3", "nova-2", "nova", "enhanced", "base")
@@ -63,7 +63,7 @@ class Query:
             self.faults.append(f"{key} must be true or false, not '{raw}'")
         return default if raw is None else raw == "true"
 
-    def audio(self) -> AudioFormat:
+    def audio(self) -> HeardFormat:
         """Encoding and sample rate; audio in a container is not taken by the stand-in."""
         encoding = self.text("encoding")
         if encoding not in SAMPLE_BYTES:
@@ -71,7 +71,7 @@ class Query:
         if self.text("sample_rate") is None:
             self.faults.append("sample_rate is required with an encoding")
         rate = self.number("sample_rate", 8000, 48000)
-        return AudioFormat(encoding or "linear16", int(rate or 16000))
+        return HeardFormat(encoding or "linear16", int(rate or 16000))
 
 
 def read_flux(query: Query) -> FluxSettings:
@@ -126,7 +126,7 @@ def read_nova(query: Query) -> NovaSettings:
     )
 
 
-async def listen_v1(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def listen_v1(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``/v1/listen``."""
 
     async def run(link: Link, query: Query, request_id: str) -> Callable[[], Any] | None:
@@ -136,7 +136,7 @@ async def listen_v1(scope: Scope, receive: Any, send: Any, state: State) -> None
     await _listen(scope, receive, send, state, run)
 
 
-async def listen_v2(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def listen_v2(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``/v2/listen``."""
 
     async def run(link: Link, query: Query, request_id: str) -> Callable[[], Any] | None:
@@ -146,7 +146,7 @@ async def listen_v2(scope: Scope, receive: Any, send: Any, state: State) -> None
     await _listen(scope, receive, send, state, run)
 
 
-async def _listen(scope: Scope, receive: Any, send: Any, state: State, read: Any) -> None:
+async def _listen(scope: Scope, receive: Any, send: Any, state: StandInState, read: Any) -> None:
     link = Link(scope, receive, send, lambda: state.stats.of("deepgram"), state.faults)
     request_id = str(uuid.uuid4())
     if not await link.admit("deepgram"):

@@ -7,8 +7,8 @@ from typing import Any
 from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link
-from repartee.standins.listening import FINISH_LEAD_MS, AudioFormat, IdleWatch, Listening, Wording
-from repartee.standins.state import State
+from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.state import StandInState
 from repartee.standins.turns import FluxTurns, TurnEvent
 
 IDLE_S = 60.0
@@ -19,7 +19,7 @@ IDLE_S = 60.0
 class FluxSettings:
     """A Flux stream's parameters, checked. Eager ends of turn are sent only with an ``eager_eot_threshold``."""
 
-    audio: AudioFormat
+    audio: HeardFormat
     eager_eot_threshold: float | None
     eot_threshold: float
     eot_timeout_ms: int
@@ -30,7 +30,7 @@ class FluxSettings:
 class FluxSession:
     """One Flux stream from its handshake to its close."""
 
-    def __init__(self, link: Link, state: State, settings: FluxSettings, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, settings: FluxSettings, request_id: str) -> None:
         self._link = link
         self._state = state
         self._settings = settings

@@ -16,7 +16,7 @@ from repartee.standins.detector import STEP_MS
 from repartee.standins.ears import Word
 from repartee.standins.link import Link
 from repartee.standins.pcm import to_linear16
-from repartee.standins.state import State
+from repartee.standins.state import StandInState
 
 FINISH_LEAD_MS = 40.0
 """Words are asked for this much silence before they are due, so that recognition's own time does not show."""
@@ -26,7 +26,7 @@ Message = Callable[[list[Word]], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class AudioFormat:
+class HeardFormat:
     """What the client sends: ``linear16``, ``mulaw`` or ``alaw`` at a rate in Hz, mono."""
 
     encoding: str
@@ -50,7 +50,7 @@ class _Due:
 class Listening:
     """Feeds one connection's audio to its detector and recogniser."""
 
-    def __init__(self, link: Link, state: State, audio: AudioFormat) -> None:
+    def __init__(self, link: Link, state: StandInState, audio: HeardFormat) -> None:
         self.link = link
         self.state = state
         self.audio = audio

@@ -8,8 +8,8 @@ from typing import Any
 from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link
-from repartee.standins.listening import FINISH_LEAD_MS, AudioFormat, IdleWatch, Listening, Wording
-from repartee.standins.state import State
+from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.state import StandInState
 from repartee.standins.turns import NovaEvent, NovaTurns
 
 IDLE_S = 10.0
@@ -23,7 +23,7 @@ MODEL_UUID = "5f1c0a4e-0000-4000-8000-5a4d1e5a11d5"
 class NovaSettings:
     """A nova stream's parameters, checked. ``endpointing_ms`` None: switched off."""
 
-    audio: AudioFormat
+    audio: HeardFormat
     model: str = "nova-3"
     interim_results: bool = False
     endpointing_ms: float | None = 10.0
@@ -35,7 +35,7 @@ class NovaSettings:
 class NovaSession:
     """One nova stream from its handshake to its close."""
 
-    def __init__(self, link: Link, state: State, settings: NovaSettings, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, settings: NovaSettings, request_id: str) -> None:
         self._link = link
         self._state = state
         self._settings = settings

@@ -15,7 +15,7 @@ from repartee.standins.chat_request import GONE, MODELS, UNKNOWN_MODEL, BadReque
 from repartee.standins.errands import ToolRequest
 from repartee.standins.faults import Fault, FaultError, FaultGate
 from repartee.standins.link import Scope, fault_for, headers_of
-from repartee.standins.state import State, key_is_good
+from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.timing import wait_until
 
 BODY_LIMIT_BYTES = 4_000_000
@@ -36,7 +36,7 @@ USUAL_MESSAGES = {
 }
 
 
-class ClientGone(Exception):
+class RequesterGone(Exception):
     """The client closed the connection before it was answered."""
 
 
@@ -56,7 +56,7 @@ class Exchange:
         while True:
             event = await self._receive()
             if event["type"] == "http.disconnect":
-                raise ClientGone
+                raise RequesterGone
             part = event.get("body", b"")
             size += len(part)
             if size > BODY_LIMIT_BYTES:
@@ -118,7 +118,7 @@ def error_document(
     }
 
 
-async def chat_completions(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def chat_completions(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``POST /v1/chat/completions``."""
     started_s = time.monotonic()
     exchange = Exchange(scope, receive, send)
@@ -133,11 +133,11 @@ async def chat_completions(scope: Scope, receive: Any, send: Any, state: State) 
     except BadRequest as error:
         counts.refused += 1
         await exchange.error(error.status, str(error), error.param, error.code)
-    except ClientGone:
+    except RequesterGone:
         counts.cancelled += 1
 
 
-async def models(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def models(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``GET /v1/models`` and ``GET /v1/models/{model}``."""
     exchange = Exchange(scope, receive, send)
     try:
@@ -145,7 +145,7 @@ async def models(scope: Scope, receive: Any, send: Any, state: State) -> None:
     except BadRequest as error:
         await exchange.error(error.status, str(error), error.param, error.code)
         return
-    except ClientGone:
+    except RequesterGone:
         return
     if fault is not None and fault.refusal_status is not None:
         return
@@ -163,7 +163,7 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "stand-in"}
 
 
-async def _admit(exchange: Exchange, state: State) -> Fault | None:
+async def _admit(exchange: Exchange, state: StandInState) -> Fault | None:
     """The request's fault, after refusing what has to be refused. Raises BadRequest."""
     try:
         fault = fault_for(exchange.scope, "openai", state.faults)
@@ -172,7 +172,7 @@ async def _admit(exchange: Exchange, state: State) -> Fault | None:
     if fault is not None and fault.kind == "hang_at_connect":
         await exchange.body()
         await exchange.gone()
-        raise ClientGone
+        raise RequesterGone
     status = fault.refusal_status if fault is not None else None
     kind, _, key = headers_of(exchange.scope).get("authorization", "").partition(" ")
     if status is None and not (kind.lower() == "bearer" and key_is_good(key)):
@@ -183,7 +183,7 @@ async def _admit(exchange: Exchange, state: State) -> Fault | None:
     return fault
 
 
-async def _with_client(exchange: Exchange, state: State, work: Any) -> None:
+async def _with_client(exchange: Exchange, state: StandInState, work: Any) -> None:
     """Do the work for as long as the client is there."""
     counts = state.stats.of("openai")
     counts.active += 1
@@ -206,7 +206,12 @@ class Completion:
     """One chat completion, at the profile's pace."""
 
     def __init__(
-        self, exchange: Exchange, state: State, request: ChatRequest, fault: Fault | None, started_s: float
+        self,
+        exchange: Exchange,
+        state: StandInState,
+        request: ChatRequest,
+        fault: Fault | None,
+        started_s: float,
     ) -> None:
         self._exchange = exchange
         self._state = state
@@ -343,4 +348,4 @@ def _call_deltas(index: int, call: ToolRequest) -> list[dict[str, Any]]:
     return [{"tool_calls": [delta]} for delta in (first, *rest)]
 
 
-Application = Callable[[Scope, Any, Any, State], Awaitable[None]]
+Application = Callable[[Scope, Any, Any, StandInState], Awaitable[None]]

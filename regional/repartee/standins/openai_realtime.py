@@ -17,12 +17,12 @@ from repartee.standins.chat_request import UNKNOWN_MODEL
 from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link, Scope
-from repartee.standins.listening import FINISH_LEAD_MS, AudioFormat, Listening, Wording
+from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, Listening, Wording
 from repartee.standins.openai_chat import error_document
 from repartee.standins.realtime_conversation import Conversation, Item, ItemFault, checked_item, new_id
-from repartee.standins.realtime_response import Response, Wanted
+from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
-from repartee.standins.state import State, key_is_good
+from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.turns import FluxTurns, TurnEvent, TurnTimes
 
 PROVIDER = "openai-realtime"
@@ -34,7 +34,7 @@ DEFAULT_PADDING_MS = 300.0
 ENCODINGS = {"audio/pcm": ("linear16", 24_000), "audio/pcmu": ("mulaw", 8_000), "audio/pcma": ("alaw", 8_000)}
 
 
-async def realtime(scope: Scope, receive: Any, send: Any, state: State) -> None:
+async def realtime(scope: Scope, receive: Any, send: Any, state: StandInState) -> None:
     """The ASGI application of ``/v1/realtime``."""
     link = Link(scope, receive, send, lambda: state.stats.of(PROVIDER), state.faults)
     if not await link.admit(PROVIDER):
@@ -56,7 +56,7 @@ def _key(link: Link) -> str | None:
 class RealtimeSession:
     """One socket from its handshake to its close."""
 
-    def __init__(self, link: Link, state: State, model: str) -> None:
+    def __init__(self, link: Link, state: StandInState, model: str) -> None:
         self._link = link
         self._state = state
         self._model = model
@@ -64,8 +64,8 @@ class RealtimeSession:
         self._settings = first_settings(new_id("sess"), model, int(time.time() + state.realtime_session_s))
         self._conversation = Conversation()
         self._conversation_id = new_id("conv")
-        self._responses: list[Response] = []
-        self._spoken: dict[str, Response] = {}
+        self._responses: list[ModelResponse] = []
+        self._spoken: dict[str, ModelResponse] = {}
         self._buffered_ms = 0.0
         self._speech_item = ""
         self._expiry: asyncio.TimerHandle | None = None
@@ -168,7 +168,7 @@ class RealtimeSession:
 
     def _new_ears(self) -> tuple[Listening, FluxTurns]:
         encoding, rate_hz = ENCODINGS[self._settings["audio"]["input"]["format"]["type"]]
-        listening = Listening(self._link, self._state, AudioFormat(encoding, rate_hz))
+        listening = Listening(self._link, self._state, HeardFormat(encoding, rate_hz))
         return listening, FluxTurns(self._turn_times, False, NO_TIMEOUT_MS)
 
     def _turn_times(self) -> TurnTimes:
@@ -306,7 +306,7 @@ class RealtimeSession:
 
     # --- responses -----------------------------------------------------------------------------------------------
 
-    def _active(self) -> Response | None:
+    def _active(self) -> ModelResponse | None:
         """The response to the conversation that is under way; there may be others out of band."""
         return next((one for one in self._responses if one.wanted.conversation_id), None)
 
@@ -332,7 +332,9 @@ class RealtimeSession:
             None if outside else self._conversation_id,
             fault.delay_ms if fault is not None and fault.kind == "slow_first_token" else 0.0,
         )
-        response = Response(self._state, wanted, send=self._send, keep=self._keep, on_end=self._response_over)
+        response = ModelResponse(
+            self._state, wanted, send=self._send, keep=self._keep, on_end=self._response_over
+        )
         self._responses.append(response)
         limits = [{"name": "tokens", "limit": 800_000, "remaining": 799_000, "reset_seconds": 0.0}]
         self._send("rate_limits.updated", rate_limits=limits)
@@ -344,7 +346,7 @@ class RealtimeSession:
                 self._spoken[item["id"]] = response
         return previous
 
-    def _response_over(self, response: Response) -> None:
+    def _response_over(self, response: ModelResponse) -> None:
         if response in self._responses:
             self._responses.remove(response)
 

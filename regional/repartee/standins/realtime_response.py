@@ -17,7 +17,7 @@ from repartee.standins.errands import ToolRequest
 from repartee.standins.pcm import from_linear16
 from repartee.standins.realtime_conversation import Item, chat_messages, new_id, text_in
 from repartee.standins.speaking import CHUNK_MS, FIRST_CHUNK_MS, speech_of
-from repartee.standins.state import State
+from repartee.standins.state import StandInState
 from repartee.standins.timing import wait_until
 
 RAW_ENCODING = {"audio/pcm": "pcm_s16le", "audio/pcmu": "pcm_mulaw", "audio/pcma": "pcm_alaw"}
@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Spoken:
+class SpokenMessage:
     """A message as far as it has been sent; ``words`` are (text, end in ms)."""
 
     item: Item
@@ -65,22 +65,22 @@ class Spoken:
     words: list[tuple[str, float]] = field(default_factory=list)
 
 
-class Response:
+class ModelResponse:
     """``send`` sends a server event; ``keep`` puts an item into the conversation and returns the id before it;
     ``on_end`` is told once it is over."""
 
     def __init__(
         self,
-        state: State,
+        state: StandInState,
         wanted: Wanted,
         *,
         send: Send,
         keep: Callable[[Item], str | None],
-        on_end: Callable[["Response"], None],
+        on_end: Callable[["ModelResponse"], None],
     ) -> None:
         self.response_id = new_id("resp")
         self.wanted = wanted
-        self.message: Spoken | None = None
+        self.message: SpokenMessage | None = None
         self._state = state
         self._send = send
         self._keep = keep
@@ -208,7 +208,7 @@ class Response:
 
     # --- its events ----------------------------------------------------------------------------------------------
 
-    def _open_message(self) -> Spoken:
+    def _open_message(self) -> SpokenMessage:
         item: Item = {
             "id": new_id("item"),
             "object": "realtime.item",
@@ -217,7 +217,7 @@ class Response:
             "role": "assistant",
             "content": [],
         }
-        self.message = Spoken(item)
+        self.message = SpokenMessage(item)
         self._send(
             "response.output_item.added", response_id=self.response_id, output_index=0, item=dict(item)
         )

@@ -28,7 +28,7 @@ from repartee.standins.openai_realtime import realtime
 from repartee.standins.profiles import load_profile
 from repartee.standins.script import DEFAULT_SCRIPT, load_script
 from repartee.standins.sphinx import SphinxPool
-from repartee.standins.state import Engines, State
+from repartee.standins.state import Engines, StandInState
 from repartee.standins.voice import hum
 
 KEEP_ALIVE_S = 600
@@ -59,7 +59,7 @@ class Running:
 
     base_url: str
     port: int
-    state: State
+    state: StandInState
 
     def environment(self, key: str = "stand-in") -> dict[str, str]:
         """The variables that point a worker here."""
@@ -85,7 +85,7 @@ _POSTS = {"/v1/chat/completions": chat_completions}
 class Application:
     """Routes each connection to its stand-in."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StandInState) -> None:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -145,7 +145,7 @@ async def serve(config: Config) -> AsyncIterator[Running]:
                 lines=lines,
                 hearing_health=pool.health,
             )
-        state = State(profile, engines)
+        state = StandInState(profile, engines)
         yield await stack.enter_async_context(_listening(config, state))
 
 
@@ -162,7 +162,7 @@ def light_engines(lines: Any) -> Engines:
 
 
 @asynccontextmanager
-async def _listening(config: Config, state: State) -> AsyncIterator[Running]:
+async def _listening(config: Config, state: StandInState) -> AsyncIterator[Running]:
     logging.getLogger("uvicorn.access").disabled = True
     settings = uvicorn.Config(
         Application(state),

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from repartee.standins.pcm import from_linear16
-from repartee.standins.state import Engines, State
+from repartee.standins.state import Engines, StandInState
 from repartee.standins.timing import wait_until
 from repartee.standins.voice import SpokenText, synthesise
 
@@ -91,7 +91,7 @@ class Context:
     """One context's speech, from its first text to ``done``; ``late_ms`` is added to its first audio."""
 
     context_id: str
-    state: State
+    state: StandInState
     send: Callable[[str], None]
     on_end: Callable[["Context"], None]
     output: OutputFormat

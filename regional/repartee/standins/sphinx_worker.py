@@ -77,7 +77,7 @@ def _noise() -> Samples:
 
 
 @dataclass(slots=True)
-class Stream:
+class SphinxStream:
     """One connection's decoder and the utterance it is in."""
 
     decoder: Decoder
@@ -87,14 +87,14 @@ class Stream:
     decoding: bool = False
 
 
-class Worker:
+class SphinxWorker:
     """All streams of one process."""
 
     def __init__(self, pipe: Connection, lm: Path, dictionary: Path) -> None:
         self._pipe = pipe
         self._lm = lm
         self._dictionary = dictionary
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, SphinxStream] = {}
         self._spare = [make_decoder(lm, dictionary)]
         self._noise = _noise()
         self._random = Random(1)
@@ -111,7 +111,7 @@ class Worker:
             if op == "open":
                 decoder = self._spare.pop() if self._spare else make_decoder(self._lm, self._dictionary)
                 decoder.set_cmn(START_CMN)
-                self._streams[stream_id] = Stream(decoder)
+                self._streams[stream_id] = SphinxStream(decoder)
             elif (stream := self._streams.get(stream_id)) is not None:
                 try:
                     self._serve(op, stream_id, stream, rest)
@@ -119,7 +119,7 @@ class Worker:
                     traceback.print_exc()
                     self._replace(op, stream_id, stream, rest)
 
-    def _replace(self, op: str, stream_id: int, stream: Stream, rest: list[object]) -> None:
+    def _replace(self, op: str, stream_id: int, stream: SphinxStream, rest: list[object]) -> None:
         """A decoder has failed: this utterance has no words, and the next a new decoder."""
         stream.decoder = make_decoder(self._lm, self._dictionary)
         stream.decoder.set_cmn(START_CMN)
@@ -127,7 +127,7 @@ class Worker:
         if op == "finish":
             self._pipe.send(("final", stream_id, *rest, []))
 
-    def _serve(self, op: str, stream_id: int, stream: Stream, rest: list[object]) -> None:
+    def _serve(self, op: str, stream_id: int, stream: SphinxStream, rest: list[object]) -> None:
         match op, rest:
             case "begin", [float(onset_s), bytes(audio)]:
                 self._end(stream)
@@ -149,12 +149,12 @@ class Worker:
             case _:
                 raise ValueError(f"unknown operation {op!r}")
 
-    def _end(self, stream: Stream) -> None:
+    def _end(self, stream: SphinxStream) -> None:
         if stream.decoding:
             stream.decoder.end_utt()
             stream.decoding = False
 
-    def _hear(self, stream_id: int, stream: Stream, audio: bytes) -> None:
+    def _hear(self, stream_id: int, stream: SphinxStream, audio: bytes) -> None:
         stream.size += len(audio)
         # The decoder takes no empty audio: it raises IndexError.
         if not audio or not stream.decoding or stream.size > UTTERANCE_LIMIT_S * VAD_HZ * 2:
@@ -165,7 +165,7 @@ class Worker:
             stream.undecoded = 0
             self._pipe.send(("partial", stream_id, 0, self._words(stream)))
 
-    def _words(self, stream: Stream) -> Words:
+    def _words(self, stream: SphinxStream) -> Words:
         segments = stream.decoder.seg() if stream.decoding else None
         found: Words = []
         for segment in segments or ():
@@ -192,6 +192,6 @@ def main(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with tempfile.TemporaryDirectory(prefix="standins-") as folder:
         lm, dictionary = build_models(Path(folder))
-        worker = Worker(pipe, lm, dictionary)
+        worker = SphinxWorker(pipe, lm, dictionary)
         pipe.send(("ready", 0, 0, []))
         worker.run()

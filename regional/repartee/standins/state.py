@@ -43,7 +43,7 @@ class Expiring(Protocol):
 
 
 @dataclass(slots=True)
-class State:
+class StandInState:
     """Shared by all connections of one server."""
 
     profile: Profile

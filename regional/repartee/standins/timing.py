@@ -18,7 +18,7 @@ SAVED_S = 0.1
 """So much of that share can be saved up."""
 
 
-class Allowance:
+class ClockAllowance:
     """What may still be spent on looking at the clock, seconds."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Allowance:
         return True
 
 
-_allowance = Allowance()
+_allowance = ClockAllowance()
 
 
 async def wait_until(deadline_s: float) -> float:

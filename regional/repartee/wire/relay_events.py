@@ -49,7 +49,7 @@ class AudioDelta(msgspec.Struct, frozen=True, gc=False):
         }
 
 
-class Part(msgspec.Struct, frozen=True):
+class ContentSeen(msgspec.Struct, frozen=True):
     """Content of an item, as far as it is text."""
 
     type: str = ""
@@ -64,7 +64,7 @@ class ItemSeen(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     status: str | None = None
     role: str | None = None
-    content: list[Part] = []
+    content: list[ContentSeen] = []
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None

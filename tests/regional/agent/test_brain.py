@@ -9,8 +9,8 @@ from repartee import Agent, ReplyContext, ToolCall
 from repartee.agent.agent import worker_side
 from repartee.agent.brain import OwnBrain
 from repartee.errors import ProviderError
+from repartee.providers.interfaces import CalledTool as AskedTool
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
-from repartee.providers.interfaces import ToolCall as AskedTool
 
 REQUEST = ReplyRequest([{"role": "user", "content": "hours?"}], max_tokens=50)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from repartee.bench import density as bench_density
-from repartee.bench.density import Plan, chart, density
-from repartee.bench.latency import Audio
+from repartee.bench.density import DensityPlan, chart, density
+from repartee.bench.latency import AudioForm
 from repartee.bench.load import Load
 from repartee.bench.plot import plot
 from repartee.bench.rig import Contender, LateGenerator, Setup
@@ -50,7 +50,7 @@ def run(report: Path, most: int = 400) -> None:
         stride=20,
         resolution=5,
         most=most,
-        audio=Audio.binary,
+        audio=AudioForm.binary,
         port=1,
         json_path=report,
         plot_path=report.with_suffix(".svg"),
@@ -128,5 +128,5 @@ def test_a_step_that_is_not_held_gets_a_second_chance(
 
 
 def test_a_few_calls_ask_more_often() -> None:
-    plan = Plan("budget", 8, 24.0, binary_audio=True, port=1)
+    plan = DensityPlan("budget", 8, 24.0, binary_audio=True, port=1)
     assert [plan.load(calls).turns for calls in (1, 2, 3, 100)] == [24, 12, 8, 8]

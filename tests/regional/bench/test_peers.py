@@ -5,14 +5,14 @@ from rich.console import Console
 
 from repartee.bench import density as bench_density
 from repartee.bench import peers as bench_peers
-from repartee.bench.density import Plan
+from repartee.bench.density import DensityPlan
 from repartee.bench.load import Load
 from repartee.bench.peers import Race, told_of
 from repartee.bench.rig import REPARTEE, Contender, LateGenerator, Setup
 from repartee.bench.search import Search
 
 PEER = Contender("Peer 1.0", lambda port: [str(port)])
-PLAN = Plan("budget", 8, 24.0, binary_audio=True, port=1)
+PLAN = DensityPlan("budget", 8, 24.0, binary_audio=True, port=1)
 
 
 def figures(calls: int, p90: float) -> dict[str, object]:

@@ -24,7 +24,7 @@ from tests.regional.providers.scripted_http import (
 from repartee.app.settings import Settings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.policy import PoolSettings
-from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta, ToolCall
+from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.standins.server import Running
 
@@ -173,8 +173,8 @@ async def test_tool_calls_in_pieces_are_put_together_by_index() -> None:
     async with scripted(script) as server:
         brain = brain_at(server.base_url)
         assert await ask(brain) == [
-            ToolCall("call_a", "get_balance", '{"account":"12"}'),
-            ToolCall("call_b", "list_cards", "{}"),
+            CalledTool("call_a", "get_balance", '{"account":"12"}'),
+            CalledTool("call_b", "list_cards", "{}"),
             Finished("tool_calls"),
         ]
         await brain.aclose()

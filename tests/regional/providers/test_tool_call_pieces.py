@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from repartee.providers.interfaces import ToolCall
+from repartee.providers.interfaces import CalledTool
 from repartee.providers.tool_call_pieces import ToolCallPieces
 
 Piece = tuple[int | None, str | None, str | None, Any]
@@ -46,7 +46,7 @@ def test_both_calls_are_whole(stream: list[Piece]) -> None:
     pieces = ToolCallPieces()
     for index, call_id, name, arguments in stream:
         pieces.take(index, call_id, name, arguments, None)
-    calls = [call for call in pieces.complete() if isinstance(call, ToolCall)]
+    calls = [call for call in pieces.complete() if isinstance(call, CalledTool)]
     assert [(call.name, call.arguments.replace(" ", "")) for call in calls] == [
         ("weather", PARIS.replace(" ", "")),
         ("weather", LONDON.replace(" ", "")),
@@ -61,4 +61,4 @@ def test_what_must_come_back_is_kept() -> None:
     signature = {"extra_content": {"google": {"thought_signature": "x"}}}
     pieces.take(0, "a", "weather", PARIS, signature)
     (call,) = pieces.complete()
-    assert call == ToolCall("a", "weather", PARIS, signature, "The caller asks.")
+    assert call == CalledTool("a", "weather", PARIS, signature, "The caller asks.")

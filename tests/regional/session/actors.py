@@ -29,12 +29,12 @@ from repartee.latency.timeline import TurnTrace
 from repartee.providers.interfaces import (
     HEARING_HZ,
     SPEECH_HZ,
+    CalledTool,
     Finished,
     Hearing,
     ReplyPart,
     ReplyRequest,
     TextDelta,
-    ToolCall,
 )
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.cascade import Cascade, CascadeResources
@@ -191,7 +191,7 @@ class Thought:
             self.stream.put(TextDelta(text))
 
     def calls(self, call_id: str, name: str, arguments: str = "{}") -> None:
-        self.stream.put(ToolCall(call_id, name, arguments))
+        self.stream.put(CalledTool(call_id, name, arguments))
 
     def ends(self, reason: str = "stop") -> None:
         self.stream.put(Finished(reason))

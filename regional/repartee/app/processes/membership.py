@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import IntEnum
 
 from repartee.app.processes.shared_metrics import Mirror
-from repartee.app.processes.shared_table import Column, SharedTable
+from repartee.app.processes.shared_table import RowField, SharedTable
 from repartee.app.worker import Worker, WorkerState
 from repartee.telemetry.events import CallEvent, TurnOver
 from repartee.telemetry.tally import TurnTally
@@ -29,7 +29,7 @@ RECORD = struct.Struct("<Bd")
 RECORDS_AT_ONCE = 512
 
 
-class Word(IntEnum):
+class RecordKind(IntEnum):
     """What a record says: look at the table again, or how a turn went (its latency in ms follows, or NaN)."""
 
     CHANGED = 0
@@ -63,13 +63,13 @@ class Membership:
         """Take one of the region's call slots, if one is free."""
         taken = self._table.take_slot(self._index)
         if taken:
-            self._tell(Word.CHANGED)
+            self._tell(RecordKind.CHANGED)
         return taken
 
     def give_back(self) -> None:
         """A call's slot is free again."""
         self._table.give_slot_back(self._index)
-        self._tell(Word.CHANGED)
+        self._tell(RecordKind.CHANGED)
 
     def take_call(self, subject: str, limit: int) -> bool:
         """Count one more call of this subject's, if the region has fewer than ``limit``."""
@@ -86,26 +86,26 @@ class Membership:
     def export(self, event: CallEvent) -> None:
         """Tell the parent of a turn. Implements :class:`~repartee.telemetry.stream.Counts`."""
         if isinstance(event, TurnOver):
-            word = Word.UNANSWERED if event.outcome == "unanswered" else Word.ANSWERED
+            word = RecordKind.UNANSWERED if event.outcome == "unanswered" else RecordKind.ANSWERED
             self._tell(word, event.trace.voice_to_voice_ms if event.trace else math.nan)
 
     def takes_connections(self, does: bool) -> None:
         """Whether the parent may give this process connections."""
-        self._table.write(self._index, Column.STARTED, does)
-        self._tell(Word.CHANGED)
+        self._table.write(self._index, RowField.STARTED, does)
+        self._tell(RecordKind.CHANGED)
 
     def received(self) -> None:
         """A connection has been taken over; it is unsettled until it asks for something."""
         self._received += 1
         self._unsettled += 1
         # Unsettled first: read in between, it counts twice rather than not at all.
-        self._table.write(self._index, Column.UNSETTLED, self._unsettled)
-        self._table.write(self._index, Column.RECEIVED, self._received)
+        self._table.write(self._index, RowField.UNSETTLED, self._unsettled)
+        self._table.write(self._index, RowField.RECEIVED, self._received)
 
     def settled(self) -> None:
         """A connection has asked for something, or has had the time to."""
         self._unsettled -= 1
-        self._table.write(self._index, Column.UNSETTLED, self._unsettled)
+        self._table.write(self._index, RowField.UNSETTLED, self._unsettled)
 
     @asynccontextmanager
     async def publishing(self, worker: Worker) -> AsyncIterator[None]:
@@ -132,11 +132,13 @@ class Membership:
         before = self._table.row(self._index)
         now = (worker.ready, worker.slots.draining, worker.services.admitting)
         if (before.ready, before.draining, before.admitting) != now:
-            for column, value in zip((Column.READY, Column.DRAINING, Column.ADMITTING), now, strict=True):
+            for column, value in zip(
+                (RowField.READY, RowField.DRAINING, RowField.ADMITTING), now, strict=True
+            ):
                 self._table.write(self._index, column, value)
-            self._tell(Word.CHANGED)
+            self._tell(RecordKind.CHANGED)
 
-    def _tell(self, word: Word, figure: float = math.nan) -> None:
+    def _tell(self, word: RecordKind, figure: float = math.nan) -> None:
         # A parent that does not read misses figures; no call waits for it.
         with suppress(BlockingIOError, BrokenPipeError):
             os.write(self._reports, RECORD.pack(word, figure))
@@ -149,9 +151,9 @@ def hear(reports: int, tallies: Sequence[TurnTally]) -> bool | None:
     except BlockingIOError:
         return None
     for word, latency_ms in RECORD.iter_unpack(said):
-        if word == Word.CHANGED:
+        if word == RecordKind.CHANGED:
             continue
-        outcome: TurnOutcome = "unanswered" if word == Word.UNANSWERED else "answered"
+        outcome: TurnOutcome = "unanswered" if word == RecordKind.UNANSWERED else "answered"
         for tally in tallies:
             tally.add(outcome, None if math.isnan(latency_ms) else latency_ms)
     return bool(said)

@@ -38,7 +38,7 @@ class _Header(IntEnum):
     DRAINING = 2
 
 
-class Column(IntEnum):
+class RowField(IntEnum):
     """What a process says of itself: whether it takes connections over, is warm, drains; its call slots taken, the
     connections it has been given, those of them that have not asked for anything yet, and the length of its list of
     subjects; whether a new call would have the providers that it needs."""
@@ -114,20 +114,20 @@ class SharedTable:
     def row(self, index: int) -> Row:
         """One process."""
         start = HEADER_WORDS + index * ROW_WORDS
-        started, ready, draining, *counts, admitting = self._words[start : start + len(Column)].tolist()
+        started, ready, draining, *counts, admitting = self._words[start : start + len(RowField)].tolist()
         taken, received, unsettled, subjects = counts
         return Row(
             bool(started), bool(ready), bool(draining), taken, received, unsettled, subjects, bool(admitting)
         )
 
-    def write(self, index: int, column: Column, value: int) -> None:
+    def write(self, index: int, column: RowField, value: int) -> None:
         """Say something of a process; only that process does, and its parent when it is gone."""
         self._words[HEADER_WORDS + index * ROW_WORDS + column] = value
 
     def clear(self, index: int) -> None:
         """A process is gone, and its calls with it."""
         with self._locked():
-            for column in Column:
+            for column in RowField:
                 self.write(index, column, 0)
 
     def state(self) -> WorkerState:
@@ -143,12 +143,12 @@ class SharedTable:
             rows = self.rows()
             if self.draining or sum(row.taken for row in rows) >= self.slots:
                 return False
-            self.write(index, Column.TAKEN, rows[index].taken + 1)
+            self.write(index, RowField.TAKEN, rows[index].taken + 1)
             return True
 
     def give_slot_back(self, index: int) -> None:
         """A process's call is over."""
-        self.write(index, Column.TAKEN, self.row(index).taken - 1)
+        self.write(index, RowField.TAKEN, self.row(index).taken - 1)
 
     def take_call(self, index: int, subject: str, limit: int) -> bool:
         """Count a process's call as one of this subject's, if all processes have fewer than ``limit`` of them."""
@@ -159,7 +159,7 @@ class SharedTable:
                 return False
             count = len(lists[index])
             self._words[self._subjects_at + index * self.slots + count] = mark
-            self.write(index, Column.SUBJECTS, count + 1)
+            self.write(index, RowField.SUBJECTS, count + 1)
             return True
 
     def give_call_back(self, index: int, subject: str) -> None:
@@ -169,7 +169,7 @@ class SharedTable:
             marks = self._subjects_of(index)
             start = self._subjects_at + index * self.slots
             self._words[start + marks.index(mark)] = marks[-1]
-            self.write(index, Column.SUBJECTS, len(marks) - 1)
+            self.write(index, RowField.SUBJECTS, len(marks) - 1)
 
     def _subjects_of(self, index: int) -> list[int]:
         start = self._subjects_at + index * self.slots

@@ -9,8 +9,8 @@ import pytest
 from tests.promptness import measured
 from tests.regional.telemetry.samples import turn_over
 
-from repartee.app.processes.membership import RECORD, Membership, Word, hear
-from repartee.app.processes.shared_table import TICKET_PLACES, Column, Row, SharedTable
+from repartee.app.processes.membership import RECORD, Membership, RecordKind, hear
+from repartee.app.processes.shared_table import TICKET_PLACES, Row, RowField, SharedTable
 from repartee.app.worker import WorkerState
 from repartee.telemetry.tally import TurnFigures, TurnTally
 from repartee_edge.tickets import Ticket, TicketReplayed
@@ -81,10 +81,10 @@ def test_no_slot_is_given_once_the_drain_has_begun(tables: tuple[SharedTable, Sh
 
 def test_it_is_ready_when_all_are(tables: tuple[SharedTable, SharedTable]) -> None:
     first, second = tables
-    first.write(0, Column.READY, 1)
+    first.write(0, RowField.READY, 1)
     first.take_slot(0)
     assert second.state() == WorkerState(active=1, slots=3, ready=False, draining=False, admitting=False)
-    second.write(1, Column.READY, 1)
+    second.write(1, RowField.READY, 1)
     assert first.state() == WorkerState(active=1, slots=3, ready=True, draining=False, admitting=False)
 
 
@@ -156,4 +156,4 @@ def test_a_parent_that_does_not_read_holds_up_nobody(
 def test_a_record_is_whole_or_not_there() -> None:
     """What the two ends of the pipe rely on: POSIX promises it up to 512 bytes."""
     assert RECORD.size <= 512
-    assert math.isnan(RECORD.unpack(RECORD.pack(Word.CHANGED, math.nan))[1])
+    assert math.isnan(RECORD.unpack(RECORD.pack(RecordKind.CHANGED, math.nan))[1])
