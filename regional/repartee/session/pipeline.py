@@ -23,6 +23,7 @@ from repartee.providers.interfaces import (
     TextDelta,
     Utterance,
 )
+from repartee.session.spoken_so_far import SpokenSoFar
 from repartee.turn.context_window import ContextWindow
 from repartee.turn.events import (
     Event,
@@ -41,6 +42,9 @@ Deliver = Callable[[Event], None]
 LLM_ATTEMPTS = 2
 """How often a model is asked, as long as it has not said a word."""
 
+TTS_ATTEMPTS = 2
+"""So many voices, one after the other, may be lost with a reply; each takes up what the one before has not spoken."""
+
 MODEL_FIRST_S = 0.005
 """A voice is got ready so long after a model was asked: the request is on its way then, and no word is back yet."""
 
@@ -56,6 +60,7 @@ class Pipeline:
         self._utterance: Utterance | None = None
         self._stopped = False
         self._unsaid: list[tuple[str, bool]] = []
+        self._spoken = SpokenSoFar()
 
     def think(self, brain: LLM, request: ReplyRequest, window: ContextWindow) -> None:
         """Ask the model; with a mended conversation if its server refuses this one."""
@@ -68,6 +73,7 @@ class Pipeline:
 
     def say(self, text: str, last: bool) -> None:
         """Have the voice say this."""
+        self._spoken.given(text, last=last)
         if self._utterance:
             self._utterance.say(text, last=last)
         else:
@@ -133,12 +139,21 @@ class Pipeline:
                 return ReplyDone(self._reply_id, reason)
 
     async def _speak(self, voice: TTS, name: str | None, language: str, wait_s: float) -> None:
-        try:
-            await asyncio.sleep(wait_s)
-            utterance = await voice.speak(self._reply_id, voice=name, language=language)
-        except (ProviderError, PoolTimeout) as error:
-            self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
-            return
+        await asyncio.sleep(wait_s)
+        for attempt in range(1, TTS_ATTEMPTS + 1):
+            try:
+                await self._utter(await voice.speak(self._reply_id, voice=name, language=language))
+                return
+            except (ProviderError, PoolTimeout) as error:
+                if not isinstance(error, ProviderError) or not error.retryable or attempt == TTS_ATTEMPTS:
+                    self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
+                    return
+                log.info("the voice is lost and another takes up the rest: %s", error)
+                self._utterance = None
+                self._unsaid = [self._spoken.take_up()]
+
+    async def _utter(self, utterance: Utterance) -> None:
+        """Have it speak what there is to say, and what is to come. Raises ProviderError."""
         try:
             for text, last in self._unsaid:
                 utterance.say(text, last=last)
@@ -146,11 +161,9 @@ class Pipeline:
             self._utterance = utterance
             async with aclosing(utterance.sounds()) as sounds:
                 async for sound in sounds:
-                    self._tell(sound)
+                    self._tell(self._spoken.heard(sound))
                     if self._stopped:
                         return
             self._tell(SpeechDone(self._reply_id))
-        except ProviderError as error:
-            self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
         finally:
             await utterance.cancel()

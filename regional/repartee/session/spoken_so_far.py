@@ -1,0 +1,45 @@
+"""What a voice has been given of a reply, and how much of that it has spoken: another takes up the rest. Pure."""
+
+from repartee.providers.interfaces import SPEECH_HZ
+from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+from repartee.turn.history import HEARD_SLACK_MS, SPEECH_MS_PER_CHAR, heard_part
+
+_BYTES_PER_MS = SPEECH_HZ * 2 / 1000
+
+
+class SpokenSoFar:
+    """One reply's. Times are ms from the start of its audio, over all the voices that have spoken it."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._last = False
+        self._words: list[SpokenWord] = []
+        self._audio_ms = 0.0
+        self._taken_up_ms = 0.0
+
+    def given(self, text: str, *, last: bool) -> None:
+        """A voice is to speak this."""
+        self._text += text
+        self._last = self._last or last
+
+    def heard(self, sound: SpeechAudio | SpeechWords) -> SpeechAudio | SpeechWords:
+        """A voice has spoken. Returns the event with its times within the reply."""
+        if isinstance(sound, SpeechAudio):
+            self._audio_ms += len(sound.pcm) / _BYTES_PER_MS
+            return sound
+        since = self._taken_up_ms
+        words = tuple(
+            SpokenWord(word.text, word.start_ms + since, word.end_ms + since) for word in sound.words
+        )
+        self._words.extend(words)
+        return SpeechWords(sound.reply_id, words)
+
+    def take_up(self) -> tuple[str, bool]:
+        """The text that is still to be spoken, by another voice, and whether the reply ends with it.
+
+        A word that was cut is spoken again: half a word is none.
+        """
+        length_ms = max(self._audio_ms + 2 * HEARD_SLACK_MS, len(self._text) * SPEECH_MS_PER_CHAR)
+        spoken = heard_part(self._text, self._words, length_ms, self._audio_ms) if self._audio_ms else ""
+        self._taken_up_ms = self._audio_ms
+        return self._text[len(spoken) :], self._last

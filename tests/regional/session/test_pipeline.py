@@ -1,0 +1,100 @@
+"""A reply whose voice is lost in its midst."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from repartee.errors import ProviderError
+from repartee.session.pipeline import Pipeline
+from repartee.turn.events import (
+    Event,
+    ReplyFailed,
+    SpeechAudio,
+    SpeechDone,
+    SpeechWords,
+    SpokenWord,
+)
+
+TEXT = "It is ten pounds and five pence."
+WORD_MS = 200.0
+
+
+class LostVoice:
+    """Speaks what it is given, word by word, with or without their times, and is lost after so many words."""
+
+    def __init__(self, losses: Sequence[int | None], *, times: bool = True, retryable: bool = True) -> None:
+        self.losses = list(losses)
+        self.times, self.retryable = times, retryable
+        self.given: list[str] = []
+
+    async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> "Words":
+        self.given.append("")
+        return Words(self, len(self.given) - 1, self.losses.pop(0))
+
+
+class Words:
+    def __init__(self, voice: LostVoice, number: int, loss: int | None) -> None:
+        self.voice, self.number, self.loss = voice, number, loss
+        self.ended = asyncio.Event()
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        self.voice.given[self.number] += text
+        if last:
+            self.ended.set()
+
+    async def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
+        await self.ended.wait()
+        for place, word in enumerate(self.voice.given[self.number].split()):
+            if place == self.loss:
+                retryable = self.voice.retryable
+                raise ProviderError("The voice is gone.", provider="x", stage="tts", retryable=retryable)
+            yield SpeechAudio(1, bytes(round(WORD_MS * 48)))
+            if self.voice.times:
+                yield SpeechWords(1, (SpokenWord(word, place * WORD_MS, (place + 1) * WORD_MS),))
+
+    async def cancel(self) -> None:
+        pass
+
+
+async def spoken(voice: LostVoice) -> list[Event]:
+    events: list[Event] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    pipeline = Pipeline(1, start, events.append)
+    pipeline.speak(voice, name=None, language="en")
+    pipeline.say(TEXT[:9], False)
+    pipeline.say(TEXT[9:], True)
+    await asyncio.gather(*tasks)
+    return events
+
+
+@pytest.mark.parametrize("after", range(7))
+async def test_another_takes_up_the_words_that_were_not_spoken(after: int) -> None:
+    voice = LostVoice([after, None])
+    events = await spoken(voice)
+    words = [word for event in events if isinstance(event, SpeechWords) for word in event.words]
+    assert [word.text for word in words] == TEXT.split(), "each once"
+    assert [word.start_ms for word in words] == [place * WORD_MS for place in range(7)]
+    assert isinstance(events[-1], SpeechDone)
+
+
+async def test_without_the_words_times_no_word_is_left_out() -> None:
+    voice = LostVoice([3, None], times=False)
+    await spoken(voice)
+    assert TEXT.endswith(voice.given[1].strip())
+    assert len(voice.given[1]) < len(TEXT)
+    assert len(TEXT.split()) - len(voice.given[1].split()) <= 3
+
+
+@pytest.mark.parametrize(("losses", "retryable"), [([2, 0], True), ([2, None], False)])
+async def test_if_that_is_lost_too_or_cannot_help_the_reply_has_failed(
+    losses: list[int | None], retryable: bool
+) -> None:
+    events = await spoken(LostVoice(losses, retryable=retryable))
+    assert isinstance(events[-1], ReplyFailed)
