@@ -44,6 +44,7 @@ class FakeRegion:
     behaviour: str = "echo"
     port: int = 0
     readyz: tuple[int, str] = (200, "ok")
+    requests: list[Request] = field(default_factory=list)
     handshakes: list[Request] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,6 +74,7 @@ class FakeRegion:
             await self.server.wait_closed()
 
     async def _request(self, _connection: ServerConnection, request: Request) -> Response | None:
+        self.requests.append(request)
         if "upgrade" in request.headers:
             self.handshakes.append(request)
         if request.path.startswith("/page/") or request.path == "/":

@@ -34,14 +34,14 @@ def nested(levels: int) -> str:
 
 
 def token_with_header(chars: int) -> str:
-    """A token, rightly signed, whose encoded header has about so many characters."""
+    """A token, rightly signed, whose encoded header has exactly so many characters."""
     claims = {"iss": tickets.ISSUER, "aud": "near", "sub": "a", "jti": "b", "iat": 100, "exp": 200}
 
     def made(padding: int) -> str:
         headers = {"kid": tickets.key_id(TICKET_KEY), "pad": "x" * padding}
         return jwt.encode(claims, TICKET_KEY, algorithm=tickets.ALGORITHM, headers=headers)
 
-    return next(t for t in map(made, range(400)) if len(t.partition(".")[0]) >= chars)
+    return next(t for t in map(made, range(400)) if len(t.partition(".")[0]) == chars)
 
 
 @asynccontextmanager
@@ -111,6 +111,22 @@ async def test_a_long_header_is_refused_before_any_region_is_asked(
         assert region.handshakes == []
         assert (await http.get("/readyz")).status_code == 200
         assert (await http.post("/v1/voice/session")).status_code == 200
+
+
+async def test_a_browser_that_goes_on_sending_long_headers_takes_the_edge_from_nobody(
+    start_region: StartRegion, start_edge: StartEdge
+) -> None:
+    region = await start_region("near")
+    edge = await start_edge(edge_env(region, await start_region("far")))
+    token = tickets.sign_client_secret(KEYS, subject="acme", now=time.time())
+    offered = [Subprotocol(f"openai-insecure-api-key.{token}"), Subprotocol("realtime")]
+    async with httpx.AsyncClient(base_url=f"http://{edge}", headers=BEARER, timeout=DEADLINE_S) as http:
+        for name in ("x-a", "user-agent", "accept-language", "traceparent", "openai-beta") * 3:
+            long = {"subprotocols": offered, "additional_headers": {name: "a" * 9_000}}
+            assert await refused(edge, **long, user_agent_header=None) in (400, 431)
+            assert (await http.get("/readyz")).json()["regions_up"] == ["near", "far"]
+            assert (await http.post("/v1/voice/session")).json()["region"] == "near"
+        assert region.handshakes == []
 
 
 @pytest.mark.parametrize(
@@ -278,20 +294,44 @@ def test_a_path_that_leads_out_of_the_pages_folder_is_no_page(path: str) -> None
     assert not is_page(path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\"))
 
 
+async def test_no_spelling_leads_from_the_page_to_a_regions_metrics(
+    start_region: StartRegion, start_selfhosted: StartEdge
+) -> None:
+    region = await start_region("near")
+    edge = await start_selfhosted(edge_env(region))
+    for path in OUT_OF_THE_FOLDER:
+        answer = await answer_to(edge, f"GET {path} HTTP/1.1\r\nhost: {edge}\r\nconnection: close\r\n\r\n")
+        assert answer.startswith("HTTP/1.1 404 "), path
+        assert "page of near" not in answer and "there is nothing at" in answer
+    assert {request.path for request in region.requests} <= {"/readyz"}
+
+
+async def answer_to(edge: str, request: str) -> str:
+    """All that comes back to these bytes, which no client library has put right."""
+    host, _, port = edge.partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request.encode())
+    async with asyncio.timeout(DEADLINE_S):
+        answer = await reader.read()
+    writer.close()
+    return answer.decode()
+
+
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/page/a-b/c.d_e.css"])
 def test_the_pages_own_files_are(path: str) -> None:
     assert is_page(path)
 
 
 def test_a_tokens_header_has_256_characters_at_most() -> None:
-    fits = token_with_header(254)
-    assert len(fits.partition(".")[0]) <= tickets.MAX_TOKEN_HEADER_CHARS == 256
-    assert tickets.verify(KEYS, fits, region="near", now=150).subject == "a"
-    with pytest.raises(tickets.TicketMalformed):
-        tickets.verify(KEYS, token_with_header(257), region="near", now=150)
+    assert tickets.MAX_TOKEN_HEADER_CHARS == 256
+    assert tickets.verify(KEYS, token_with_header(256), region="near", now=150).subject == "a"
+    header, _, rest = token_with_header(256).partition(".")
+    for token in (f"{header}A.{rest}", token_with_header(258)):
+        with pytest.raises(tickets.TicketMalformed):
+            tickets.verify(KEYS, token, region="near", now=150)
 
 
-def test_a_heartbeat_has_2_kilobytes_at_most() -> None:
+def test_a_heartbeats_faults_are_cut_to_what_a_heartbeat_may_have() -> None:
     beat = heartbeats.sign_heartbeat(
         KEYS,
         region="near",
@@ -302,10 +342,32 @@ def test_a_heartbeat_has_2_kilobytes_at_most() -> None:
         now=100,
         faults=["x" * 5_000] * 50,
     )
-    assert len(beat) <= heartbeats.MAX_HEARTBEAT_CHARS == 2048
+    assert len(beat) <= heartbeats.MAX_HEARTBEAT_CHARS
     assert heartbeats.verify_heartbeat(KEYS, beat, region="near", now=101)[1].active == 1
-    with pytest.raises(tickets.TicketMalformed):
-        heartbeats.verify_heartbeat(KEYS, beat + "x" * (2049 - len(beat)), region="near", now=101)
+
+
+def heartbeat_of(chars: int) -> str:
+    """A heartbeat, rightly signed, of exactly so many characters."""
+    now = int(time.time())
+    claims = {"iss": "near", "aud": heartbeats.AUDIENCE, "sub": "task-1", "iat": now, "exp": now + 30}
+
+    def made(padding: int, odd: int) -> str:
+        said = {**claims, "active": 1, "capacity": 2, "draining": False, "pad": "x" * padding}
+        headers = {"kid": tickets.key_id(TICKET_KEY), "pad": "x" * odd}
+        return jwt.encode(said, TICKET_KEY, algorithm=tickets.ALGORITHM, headers=headers)
+
+    wanted = (made(padding, odd) for odd in range(4) for padding in range(1200, 1600))
+    return next(token for token in wanted if len(token) == chars)
+
+
+async def test_a_heartbeat_has_2_kilobytes_at_most(start_region: StartRegion, start_edge: StartEdge) -> None:
+    edge = await start_edge(edge_env(await start_region("near")))
+    async with httpx.AsyncClient(base_url=f"http://{edge}", timeout=DEADLINE_S) as http:
+        for chars, status in ((2048, 204), (2049, 401)):
+            answer = await http.post(
+                "/v1/regions/near/heartbeat", headers={"Authorization": f"Bearer {heartbeat_of(chars)}"}
+            )
+            assert answer.status_code == status, answer.text
 
 
 def documents(levels: int) -> Iterator[str]:
