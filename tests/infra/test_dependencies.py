@@ -19,7 +19,6 @@ NEVER_IMPORTED = {
     "elevenlabs",  # its socket is our own; to be imported, or to go
     "editables",
     "hatchling",
-    "mypy",
     "pytest-timeout",
     "ruff",
     "tf",  # asked for by name, where it can be had
