@@ -197,13 +197,6 @@ class GiveUp(Command, frozen=True):
     reason: str
 
 
-class CallerSilent(Command, frozen=True):
-    """The caller has said nothing for long, and is asked whether they are there. The id is that of their turn, in
-    which there are no words."""
-
-    item_id: str
-
-
 class HangUp(Command, frozen=True):
     """The agent ends the call."""
 

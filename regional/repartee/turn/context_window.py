@@ -6,6 +6,7 @@ itself keeps everything. What one refusal has taught holds for the rest of the c
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 Messages = list[dict[str, Any]]
@@ -17,10 +18,15 @@ KEPT_TURNS = 2
 """The newest turns are never left out."""
 
 CHARS_PER_TOKEN = 4
-"""Of a script with an alphabet; one of any other is a token."""
+"""Of Latin script; a letter of any other is reckoned as half a token or a whole one."""
 
 LEFT_OUT = "(left out)"
 """What stands for a text that is too long or that a server refuses."""
+
+MESSAGE_TOKENS = 4
+"""What a message costs beside its text."""
+
+LEFT_OUT_TOKENS = len(LEFT_OUT) // CHARS_PER_TOKEN + MESSAGE_TOKENS
 
 BEGINNING = "(The call begins.)"
 """What a caller is made to have said where a conversation must begin with them."""
@@ -82,32 +88,44 @@ class ContextWindow:
         return mended if mended != asked else None
 
     def _shortened(self, messages: Messages) -> Messages:
-        kept_from = _start_of_turns(messages, KEPT_TURNS)
-        size = sum(map(_tokens_of, messages))
-        for message in messages[:kept_from]:
-            if size > self._tokens and message["role"] == "tool" and message["content"] != LEFT_OUT:
-                size -= _tokens_of(message)
+        """In time proportional to the conversation's length, which a client decides."""
+        sizes = [_tokens_of(message) for message in messages]
+        size, kept_from = sum(sizes), _start_of_turns(messages, KEPT_TURNS)
+        for place in range(kept_from):
+            message = messages[place]
+            if size > self._tokens and message["role"] == "tool" and sizes[place] > LEFT_OUT_TOKENS:
                 message["content"] = LEFT_OUT
-                size += _tokens_of(message)
-        while size > self._tokens and (shorter := _without_oldest(messages)) != messages:
-            messages = shorter
-            size = sum(map(_tokens_of, messages))
-        return messages
+                size -= sizes[place] - LEFT_OUT_TOKENS
+                sizes[place] = LEFT_OUT_TOKENS
+        going, cut = 0, 0
+        for place in range(kept_from + 1):
+            if place == kept_from or messages[place]["role"] == "user":
+                cut = place
+                if size - going <= self._tokens:
+                    break
+            if place < kept_from and messages[place]["role"] != "system":
+                going += sizes[place]
+        return _cut_off(messages, cut)
 
     def _alternating(self, messages: Messages) -> Messages:
         """Neighbours of one role joined, the caller first: as Gemma's and Mistral's templates want it."""
         joined: Messages = []
-        for message in messages:
-            last = joined[-1] if joined else None
-            plain = "tool_calls" not in message and message["role"] in ("user", "assistant")
-            if last and plain and last["role"] == message["role"] and "tool_calls" not in last:
-                joined[-1] = {**last, "content": f"{last['content']}\n{message['content']}"}
-                continue
-            joined.append(message)
+        for role, neighbours in groupby(messages, _speaker_of):
+            said = list(neighbours)
+            if role is None or len(said) == 1:
+                joined += said
+            else:
+                joined.append({**said[0], "content": "\n".join(message["content"] for message in said)})
         first = next((place for place, message in enumerate(joined) if message["role"] != "system"), None)
         if first is not None and joined[first]["role"] == "assistant":
             joined.insert(first, {"role": "user", "content": BEGINNING})
         return _system_folded(joined) if self._no_system else joined
+
+
+def _speaker_of(message: Mapping[str, Any]) -> str | None:
+    """Whose words these are; None for a call of a tool, its result and the instructions."""
+    words = message["role"] in ("user", "assistant") and "tool_calls" not in message
+    return message["role"] if words else None
 
 
 def _system_folded(messages: Messages) -> Messages:
@@ -121,26 +139,30 @@ def _system_folded(messages: Messages) -> Messages:
 
 def _tokens_of(message: Mapping[str, Any]) -> int:
     text = f"{message.get('content') or ''}{message.get('tool_calls') or ''}"
-    if text.isascii():
-        return len(text) // CHARS_PER_TOKEN + 4
-    wide = sum(character >= "\u0900" for character in text)
-    return (len(text) - wide) // CHARS_PER_TOKEN + wide + 4
+    # A letter beyond Latin takes two or three bytes of UTF-8: so it is told without looking at each.
+    wide = min((len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2, len(text))
+    return (len(text) - wide) // CHARS_PER_TOKEN + wide + MESSAGE_TOKENS
 
 
 def _start_of_turns(messages: Messages, turns: int) -> int:
-    """Where the last so many turns begin."""
+    """Where the last so many turns begin: what is before that may go, if only a greeting."""
     starts = [place for place, message in enumerate(messages) if message["role"] == "user"]
-    return starts[-turns] if len(starts) >= turns else 0
+    return starts[-turns:][0] if starts else max(len(messages) - 1, 0)
+
+
+def _cut_off(messages: Messages, before: int) -> Messages:
+    """Without what stands before this place; the instructions stay."""
+    return [
+        message for place, message in enumerate(messages) if place >= before or message["role"] == "system"
+    ]
 
 
 def _without_oldest(messages: Messages) -> Messages:
     """Without the oldest turn that may go: from what follows the instructions to the next words of the caller."""
-    first = next((place for place, message in enumerate(messages) if message["role"] != "system"), None)
-    limit = _start_of_turns(messages, KEPT_TURNS)
-    if first is None or first >= limit:
-        return messages
-    users = [place for place, message in enumerate(messages) if message["role"] == "user" and place > first]
-    return messages[:first] + messages[users[0] :]
+    first = next((place for place, message in enumerate(messages) if message["role"] != "system"), 0)
+    kept_from = _start_of_turns(messages, KEPT_TURNS)
+    users = (place for place in range(first + 1, kept_from) if messages[place]["role"] == "user")
+    return _cut_off(messages, next(users, kept_from))
 
 
 def _blanked(messages: Messages, place: int) -> Messages:

@@ -4,6 +4,8 @@ Takes a reply's tokens and gives what is left of them. Tokens may cut a mark any
 one is held until it is known.
 """
 
+import re
+
 _PAIRS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
@@ -24,8 +26,16 @@ thoughts, Hermes', Llama's and Mistral's calls, gpt-oss's channels."""
 _CLOSERS = frozenset(["</think>", "</thinking>", "</thought>", "</reasoning>"])
 """Templates that open the thoughts themselves leave only the end of them in the text."""
 
-_MARKS = tuple(sorted({*_PAIRS, *_CLOSERS}, key=len, reverse=True))
-_BEGINNINGS = frozenset(mark[0] for mark in _MARKS)
+_MARKS = frozenset((*_PAIRS, *_CLOSERS))
+_MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
+_BEGINNINGS = frozenset(mark[:length] for mark in _MARKS for length in range(1, len(mark)))
+_LONGEST = max(map(len, _BEGINNINGS))
+
+
+def _held_length(text: str) -> int:
+    """How much of the text's end may be the beginning of a mark."""
+    lengths = range(min(_LONGEST, len(text)), 0, -1)
+    return next((length for length in lengths if text[-length:] in _BEGINNINGS), 0)
 
 
 class HiddenText:
@@ -36,13 +46,14 @@ class HiddenText:
         self._until: str | None = None
 
     def feed(self, text: str) -> str:
-        """Take tokens; return what of the text so far is for the caller."""
-        if not self._held and self._until is None and not _BEGINNINGS & set(text):
+        """Take tokens; return what of the text so far is for the caller. Takes time in proportion to its length."""
+        if not self._held and self._until is None and "<" not in text and "[" not in text:
             return text
         text, self._held = self._held + text, ""
         shown: list[str] = []
-        while text:
-            text = self._skip(text) if self._until is not None else self._show(text, shown)
+        at = 0
+        while at < len(text):
+            at = self._skip(text, at) if self._until is not None else self._show(text, at, shown)
         return "".join(shown)
 
     def finish(self) -> str:
@@ -50,30 +61,24 @@ class HiddenText:
         rest, self._held = self._held, ""
         return "" if self._until is not None else rest
 
-    def _skip(self, text: str) -> str:
-        """Drop up to the end of what is hidden; return what follows it."""
+    def _skip(self, text: str, at: int) -> int:
+        """Pass what is hidden from here on; return where it ends."""
         until = self._until or ""
-        place = text.find(until)
-        if place < 0:
-            self._held = text[-(len(until) - 1) :] if len(until) > 1 else ""
-            return ""
+        end = text.find(until, at)
+        if end < 0:
+            self._held = text[max(at, len(text) - len(until) + 1) :]
+            return len(text)
         self._until = None
-        return text[place + len(until) :].lstrip("\n")
+        return end + len(until)
 
-    def _show(self, text: str, shown: list[str]) -> str:
-        """Show up to the next mark; return what follows it."""
-        for place, character in enumerate(text):
-            if character not in _BEGINNINGS:
-                continue
-            rest = text[place:]
-            mark = next((mark for mark in _MARKS if rest.startswith(mark)), None)
-            if mark is not None:
-                shown.append(text[:place])
-                self._until = _PAIRS.get(mark)
-                return rest[len(mark) :]
-            if any(mark.startswith(rest) for mark in _MARKS):
-                shown.append(text[:place])
-                self._held = rest
-                return ""
-        shown.append(text)
-        return ""
+    def _show(self, text: str, at: int, shown: list[str]) -> int:
+        """Show up to the next mark; return where it ends."""
+        mark = _MARK.search(text, at)
+        if mark is not None:
+            shown.append(text[at : mark.start()])
+            self._until = _PAIRS.get(mark[0])
+            return mark.end()
+        held = _held_length(text[max(at, len(text) - _LONGEST) :])
+        shown.append(text[at : len(text) - held])
+        self._held = text[len(text) - held :]
+        return len(text)

@@ -435,14 +435,13 @@ class TurnMachine:
         if self._asked_idle >= policy.idle_times:
             return [c.HangUp("The caller has been silent for too long.")]
         self._asked_idle += 1
-        noted: list[c.Command] = [c.CallerSilent(self.new_item_id())]
         self._move(Cause.REPLY_REQUESTED)
         self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
         if policy.still_there:
             said = self._answers.recite(self._turn.turn_id, policy.still_there, now)
-            return self._after(noted + said, now)
+            return self._after(said, now)
         timeline = Timeline(now)
-        return noted + self._answers.begin(self._turn.turn_id, now, timeline=timeline)
+        return self._answers.begin(self._turn.turn_id, now, timeline=timeline)
 
     def _on_say(self, event: e.SayRequested, now: float) -> list[c.Command]:
         """The agent's own words wait, in order, until nothing else is being said."""

@@ -28,6 +28,9 @@ _BYTES_PER_MS = SPEECH_HZ * 2 / 1000
 MAX_REPLY_CHARS = 50_000
 """An answer ends here: three times as much as the most tokens a session may ask for, and an hour of speech."""
 
+MAX_AT_ONCE_CHARS = 1_000_000
+"""A token that is longer ends the answer by its length, too: not all of it is even looked at."""
+
 
 class Reply:
     """The state of one reply.
@@ -141,13 +144,16 @@ class Reply:
         """Tokens from the model. What comes after its end is dropped; one that is too long ends by its length."""
         if self.model_reason is not None:
             return []
-        text = self._hidden.feed(text)
-        if not text:
+        endless = len(text) > MAX_AT_ONCE_CHARS
+        text = self._hidden.feed(text[:MAX_AT_ONCE_CHARS])
+        if not (text or endless):
             return []
         room = MAX_REPLY_CHARS - self._written
         self._written += len(text)
-        commands = self._take_text(text[:room], now)
-        return commands if len(text) <= room else commands + self.finish_text("length", now)
+        commands = self._take_text(text[:room], now) if text else []
+        if endless or len(text) > room:
+            commands += self.finish_text("length", now)
+        return commands
 
     def _take_text(self, text: str, now: float) -> list[Command]:
         if not self._began:

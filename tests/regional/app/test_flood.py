@@ -12,6 +12,7 @@ import pytest
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.processes.test_parent import until_ready
 from tests.regional.app.running import RegionProcess, calling, region_process
+from websockets.asyncio.client import ClientConnection
 from websockets.frames import Frame, Opcode
 
 WAIT_MS = 250
@@ -108,6 +109,12 @@ async def pour(region: RegionProcess, piece: bytes, times: int) -> None:
         await writing
 
 
+async def until_told(call: ClientConnection, event: str) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while (told := json.loads(await call.recv()))["type"] != event:
+            assert told["type"] != "error", told["error"]["message"]
+
+
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_nobody_waits_while_one_caller_sends_very_many_messages(
     region: RegionProcess, workers: int, flood: str
@@ -120,6 +127,24 @@ async def test_nobody_waits_while_one_caller_sends_very_many_messages(
     machine.promise(longest_ms < WAIT_MS, f"another caller waited {longest_ms:.0f} ms during {flood}")
 
 
+@pytest.mark.parametrize("letters", ["x" * 6_900, "字" * 2_300], ids=["Latin", "Chinese"])
+async def test_an_answer_to_the_longest_conversation_holds_up_nobody(
+    region: RegionProcess, workers: int, letters: str
+) -> None:
+    machine = measured()
+    async with others(region, workers) as fared, calling(region.url) as call:
+        for number in range(300):
+            await call.send(item(f"{number} {letters}"))
+            await until_told(call, "conversation.item.done")
+        for _ in range(3):
+            await call.send('{"type": "response.create"}')
+            await until_told(call, "response.done")
+    longest_ms = fared["longest_ms"]
+    machine.promise(
+        longest_ms < WAIT_MS, f"another caller waited {longest_ms:.0f} ms for an answer's request"
+    )
+
+
 async def test_400_items_of_a_megabyte_take_little_memory_and_hold_up_nobody(
     region: RegionProcess, workers: int
 ) -> None:
@@ -128,9 +153,7 @@ async def test_400_items_of_a_megabyte_take_little_memory_and_hold_up_nobody(
     async with others(region, workers) as fared, calling(region.url) as call:
         for _ in range(400):
             await call.send(event)
-            async with asyncio.timeout(DEADLINE_S):
-                while (told := json.loads(await call.recv()))["type"] != "conversation.item.done":
-                    assert told["type"] != "error", told["error"]["message"]
+            await until_told(call, "conversation.item.done")
             held.append(region.memory_bytes())
     grown = (max(held) - held[0]) / MEGABYTE
     assert grown < GROWTH_MB

@@ -1,11 +1,12 @@
 """Tool calls as the servers stream them: each piece is (index, id, name, arguments)."""
 
+import time
 from typing import Any
 
 import pytest
 
 from repartee.providers.interfaces import CalledTool
-from repartee.providers.tool_call_pieces import ToolCallPieces
+from repartee.providers.tool_call_pieces import MAX_CALLS, MAX_CHARS, ToolCallPieces
 
 Piece = tuple[int | None, str | None, str | None, Any]
 
@@ -52,6 +53,32 @@ def test_both_calls_are_whole(stream: list[Piece]) -> None:
         ("weather", LONDON.replace(" ", "")),
     ]
     assert len({call.call_id for call in calls}) == 2
+
+
+def test_arguments_in_very_many_pieces_take_time_in_proportion() -> None:
+    def seconds(number: int) -> float:
+        pieces = ToolCallPieces()
+        pieces.take(0, "a", "weather", "", None)
+        began = time.process_time()
+        for _ in range(number):
+            pieces.take(0, None, None, "0123456789", None)
+        return time.process_time() - began
+
+    assert seconds(100_000) < 30 * min(seconds(10_000) for _ in range(3)) + 0.005
+
+
+def test_neither_calls_nor_arguments_nor_thoughts_are_without_end() -> None:
+    pieces = ToolCallPieces()
+    for number in range(3 * MAX_CALLS):
+        pieces.take(None, f"call_{number}", "weather", PARIS, None)
+    assert len(pieces.complete()) == MAX_CALLS == 128
+    pieces = ToolCallPieces()
+    for _ in range(30):
+        pieces.think("t" * 100_000)
+        pieces.take(0, "a", "weather", "a" * 100_000, None)
+    (call,) = pieces.complete()
+    assert isinstance(call, CalledTool)
+    assert len(call.arguments) == len(call.reasoning or "") == MAX_CHARS == 1_000_000
 
 
 def test_what_must_come_back_is_kept() -> None:

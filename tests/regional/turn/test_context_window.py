@@ -1,5 +1,6 @@
 """What a model is shown of a conversation."""
 
+import time
 from typing import Any
 
 import pytest
@@ -59,6 +60,28 @@ class TestFit:
 
     def test_what_fits_is_shown_as_it_is(self) -> None:
         assert ContextWindow().fit(LONG) == LONG
+
+
+class TestTime:
+    """A client decides how long a conversation is, and what is in it: nobody else waits for that."""
+
+    @pytest.mark.parametrize("text", ["x" * 1000, "字" * 330, "é" * 500, "x"])
+    @pytest.mark.parametrize("roles", ["user assistant", "assistant", "user", "system user"])
+    @pytest.mark.parametrize("refusal", [None, "context length exceeded", "roles must alternate"])
+    def test_it_is_in_proportion(self, text: str, roles: str, refusal: str | None) -> None:
+        def seconds(number: int) -> float:
+            each = roles.split()
+            messages = [{"role": each[n % len(each)], "content": text} for n in range(number)]
+            began = time.process_time()
+            window = ContextWindow(1_000)
+            if refusal is None:
+                window.fit(messages)
+            else:
+                window.mended(messages, refusal)
+            return time.process_time() - began
+
+        # In proportion it would be tenfold, for what is quadratic a hundredfold.
+        assert seconds(2_000) < 30 * min(seconds(200) for _ in range(3)) + 0.02
 
 
 class TestMended:

@@ -1,5 +1,7 @@
 """What a model writes that is not for the caller, however its tokens cut it."""
 
+import time
+
 import pytest
 
 from repartee.turn.hidden_text import HiddenText
@@ -15,6 +17,17 @@ CASES = [
     ("It is <", "It is <"),
     ("<spell>AB, 12</spell>", "<spell>AB, 12</spell>"),
 ]
+
+
+@pytest.mark.parametrize("unit", ["<", "[", "<think", "<think>", "</think>", "x"])
+def test_a_token_of_any_length_takes_time_in_proportion(unit: str) -> None:
+    def seconds(length: int) -> float:
+        began = time.process_time()
+        HiddenText().feed(unit * (length // len(unit)))
+        return time.process_time() - began
+
+    # In proportion it would be tenfold, for what is quadratic a hundredfold.
+    assert seconds(300_000) < 30 * min(seconds(30_000) for _ in range(3)) + 0.005
 
 
 @pytest.mark.parametrize(("text", "shown"), CASES)
