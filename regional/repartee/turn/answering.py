@@ -11,7 +11,7 @@ import msgspec
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.chunking import is_question, last_sentence
-from repartee.turn.echo import BEFORE_S, LAG_S
+from repartee.turn.echo import AHEAD_S
 from repartee.turn.events import LookedUp, ReplyRequested, ReplyToolCall, SpeechWords, ToolFinished
 from repartee.turn.filler import FillerChoice
 from repartee.turn.foresight import as_items
@@ -65,7 +65,6 @@ class Answering:
         self._finished = -1
         self._effort = TurnEffort()
         self._rest = ""
-        self._said, self._said_until = "", 0.0
         self.owing = False
         self._trace: TurnTrace | None = None
 
@@ -145,21 +144,15 @@ class Answering:
             return True
         return not message.filler and left_s <= self.policy.answer_window_s
 
-    def heard_lately(self, now: float) -> bool:
-        """Whether the caller hears the agent, or did a moment ago."""
-        return now <= max(self._speaker.ends_at, self._said_until) + LAG_S and bool(
-            self._sounding or self._said
-        )
-
     def said_since(self, since: float, now: float) -> str:
-        """What the caller has heard of the agent since then, and is about to."""
-        said = [self._said] if self._said_until >= since else []
+        """What the caller has heard since then of what the agent is saying, and is about to hear."""
+        said = []
         for reply in self._sounding:
             message = reply.message
             audio_ms = max(message.audio_ms, len(message.text) * SPEECH_MS_PER_CHAR)
             parts = [
                 heard_part(message.text, message.words, audio_ms, self._speaker.heard_ms(reply.reply_id, at))
-                for at in (since, now + LAG_S)
+                for at in (since, now + AHEAD_S)
             ]
             said.append(parts[1][len(parts[0]) :])
         return " ".join(said)
@@ -492,8 +485,6 @@ class Answering:
 
     def played_out(self, now: float) -> list[c.Command]:
         """All that was sent has been heard."""
-        self._said_until = self._speaker.ends_at
-        self._said = self.said_since(self._said_until - BEFORE_S, now)
         self._sounding.clear()
         self._speaker.forget(now)
         return [] if self.busy or self.awaiting_client else self.close_turn("answered")

@@ -12,7 +12,8 @@ class CallerTurn:
     ``before`` are words that speech recognition has ended already while the client has yet to commit the turn;
     ``announced``: the client knows of it; ``committing``: the client has declared it over and its last words are
     awaited; ``answers_agent``: it began when the agent had just spoken or asked;
-    ``over_agent``: it began, at ``began_at`` (s), while the agent was heard;
+    ``over_agent``: it began, at ``began_at`` (s), while the agent was heard, who had said
+    ``agent_said`` by when it had finished;
     ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
     ``timeline``: that of the reply made on its eager end.
     """
@@ -26,6 +27,7 @@ class CallerTurn:
     answers_agent: bool = False
     began_at: float = 0.0
     over_agent: bool = False
+    agent_said: str = ""
     speculations: int = 0
     speculated_text: str = ""
     speech_ended_at: float | None = None

@@ -9,11 +9,12 @@ from difflib import SequenceMatcher
 
 from repartee.turn.backchannel import words_of
 
-LAG_S = 0.3
-"""What begins so long after the agent's last sound may still be its echo: recognition lags behind."""
+AHEAD_S = 0.3
+"""What the caller hears is reckoned, and may be so far ahead."""
 
-BEFORE_S = 1.5
-"""An echo may hold words that were heard so long before it was noticed."""
+BEFORE_S = 0.7
+"""Recognition notices an echo so long after its first word, at most: none holds words that were heard before that. A
+caller who says what the agent said a moment ago says it for themselves."""
 
 MIN_LIKENESS = 0.75
 """A longer echo may be misheard by so much."""

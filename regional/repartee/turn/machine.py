@@ -187,7 +187,15 @@ class TurnMachine:
     def _is_echo(self, now: float) -> bool:
         """Whether the turn's words are the agent's own, come back."""
         turn = self._turn
-        return turn.over_agent and is_echo(turn.text, self._answers.said_since(turn.began_at - BEFORE_S, now))
+        if not turn.over_agent or (
+            turn.answers_agent and is_backchannel(turn.text, self.policy.backchannels)
+        ):
+            return False  # "yes" is an answer, even to "yes?"
+        return is_echo(turn.text, turn.agent_said or self._said_meanwhile(now))
+
+    def _said_meanwhile(self, now: float) -> str:
+        """What the agent has been saying since the turn began."""
+        return self._answers.said_since(self._turn.began_at - BEFORE_S, now)
 
     def _interrupts(self, now: float) -> bool:
         """Whether the caller's speech stops an answer that is being heard, or the wait for a tool.
@@ -220,7 +228,7 @@ class TurnMachine:
             committing=self._commit_awaited,
             answers_agent=self._answers.invites_answer(now),
             began_at=now,
-            over_agent=self._answers.heard_lately(now),
+            over_agent=self._answers.audible and now <= self._answers.ends_at,
         )
         self._asked_idle = 0
         self._commit_awaited = False
@@ -502,6 +510,7 @@ class TurnMachine:
     def _hand_over(self, now: float) -> list[c.Command]:
         """The agent has finished while the caller speaks: what the caller says is a turn."""
         self._move(Cause.PLAYED_OUT)
+        self._turn.agent_said = self._said_meanwhile(now)
         commands = self._answers.played_out(now) + self._answers.abandon() + self._announce_turn()
         return commands + (self._commit(now) if self._request and self._awaits_commit else [])
 

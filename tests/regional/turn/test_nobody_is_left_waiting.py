@@ -338,12 +338,10 @@ class TestEcho:
         talk.wait(1.8)
         return talk
 
-    @pytest.mark.parametrize(
-        "words", ["for Monday", "you in for Monday at", "book you in four Monday", "Monday"]
-    )
+    @pytest.mark.parametrize("words", ["for Monday", "for Monday at nine", "Monday", "for Monday at line"])
     def test_it_neither_interrupts_nor_is_answered(self, words: str) -> None:
         talk = self.speaking()
-        talk.caller_starts(words.partition(" ")[0] if words.startswith("for") else words)
+        talk.caller_starts(words.split()[0])
         talk.wait(0.3)
         talk.caller_goes_on(words)
         assert talk.state == "OVERLAP"
@@ -355,12 +353,58 @@ class TestEcho:
 
     def test_the_end_of_it_may_come_when_the_agent_has_finished(self) -> None:
         talk = self.speaking()
-        talk.wait(1.7)
+        talk.wait(1.2)
         talk.caller_starts("in the")
-        talk.wait(0.5)
+        talk.wait(0.9)
         talk.caller_ends("in the morning")
         talk.wait(5)
         assert requests(talk) == 1
+
+    @pytest.mark.parametrize("gap_s", [0.05, 0.16, 0.3, 0.6])
+    @pytest.mark.parametrize(
+        "words", ["Thank you.", "I am very well", "very well, thank you", "Well, thank you."]
+    )
+    def test_what_the_agent_said_a_moment_ago_is_the_callers_own_when_they_say_it(
+        self, words: str, gap_s: float
+    ) -> None:
+        talk = asked()
+        talk.agent_says("I am very well, thank you. What can I do for you?", ms=2500)
+        talk.wait(2.5 + gap_s)
+        talk.caller_starts()
+        talk.wait(0.5)
+        talk.caller_ends(words)
+        assert requests(talk) == 2
+
+    @pytest.mark.parametrize("gap_s", [0.05, 0.16, 0.3, 0.6])
+    @pytest.mark.parametrize(
+        "words", ["Monday at nine", "on Monday at nine", "you on Monday at nine o'clock"]
+    )
+    def test_so_is_an_answer_in_the_agents_last_words(self, words: str, gap_s: float) -> None:
+        talk = asked()
+        talk.agent_says("Shall I expect you on Monday at nine o'clock?", ms=2500)
+        talk.wait(2.5 + gap_s)
+        talk.caller_starts()
+        talk.wait(0.8)
+        talk.caller_ends(words)
+        assert requests(talk) == 2
+
+    @pytest.mark.parametrize("gap_s", [-0.3, -0.1, 0.05, 0.16, 0.3])
+    def test_yes_is_an_answer_even_to_yes(self, gap_s: float) -> None:
+        talk = asked()
+        talk.agent_says("Your booking is for two people, yes?", ms=2200)
+        talk.wait(2.2 + gap_s)
+        talk.caller_starts("yes")
+        talk.wait(0.4)
+        talk.caller_ends("yes")
+        talk.wait(1)
+        assert requests(talk) == 2
+
+    def test_over_the_agent_too(self) -> None:
+        talk = asked()
+        talk.agent_says("I am very well, thank you. What can I do for you on this fine day?", ms=3500)
+        talk.wait(2.6)
+        talk.caller_starts("very well")
+        assert talk.state == "HEARING"
 
     def test_a_caller_who_says_something_else_interrupts(self) -> None:
         talk = self.speaking()
