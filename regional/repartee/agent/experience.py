@@ -5,6 +5,7 @@ arguments, no words, nothing of a caller.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 GREETING = "greeting"
 """The state of a call before its first tool."""
@@ -56,6 +57,11 @@ class Experience:
         """A run of the tool has taken this long."""
         known = self._expected_ms.get(tool)
         self._expected_ms[tool] = ms if known is None else known + _RECENT * (ms - known)
+
+    @property
+    def expected(self) -> Mapping[str, float]:
+        """How long each tool tends to take, as far as that is known (ms); follows what is learnt."""
+        return MappingProxyType(self._expected_ms)
 
     def expected_ms(self, tool: str) -> float | None:
         """How long the tool tends to take; None if it has never run."""

@@ -4,7 +4,7 @@ One call's decisions, pure: times are seconds on any monotonic clock and come in
 A *wait* lasts from the first tool that runs to the answer, or to the caller's next words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -46,8 +46,9 @@ class Fillers:
     """One call's.
 
     ``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there is
-    another. ``expected_ms`` tells how long a tool tends to take (None: it is not known), ``company``
-    what keeps a caller company where no tool has a phrase left ("": nothing).
+    another. ``expected_ms`` has how long each tool tends to take, where that is known, and may change meanwhile;
+    ``company`` is what keeps a caller company where no tool has a phrase left ("": nothing). Holds data alone: a core
+    asks it, and a core calls nobody.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class Fillers:
         phrases: Mapping[str, Sequence[str]],
         policy: FillerPolicy | None = None,
         *,
-        expected_ms: Callable[[str], float | None] = lambda tool: None,
-        company: Callable[[], str] = lambda: "",
+        expected_ms: Mapping[str, float] | None = None,
+        company: str = "",
     ) -> None:
         self._phrases = {tool: tuple(choice) for tool, choice in phrases.items() if choice}
         self._policy = policy or FillerPolicy()
-        self._expected_ms = expected_ms
-        self._company = company
+        self._expected_ms = {} if expected_ms is None else expected_ms
+        self.company = company
         self._waiting = False
         self._seen = 0.0
         self._running: dict[str, _Running] = {}
@@ -82,7 +83,7 @@ class Fillers:
             self._began = now
             self._said.clear()
         policy = self._policy
-        slow = (self._expected_ms(tool) or 0.0) >= policy.slow_ms
+        slow = self._expected_ms.get(tool, 0.0) >= policy.slow_ms
         after_ms = min(policy.slow_after_ms, policy.after_ms) if slow else policy.after_ms
         self._running[call_id] = _Running(tool, now, after_ms / 1000)
 
@@ -105,7 +106,7 @@ class Fillers:
         return min((due for due in dues if due is not None), default=None)
 
     def _company_due_at(self, audible_until: float) -> float | None:
-        if not self._running or not self._company():
+        if not self._running or not self.company:
             return None
         return max(self._began, audible_until) + self._policy.company_after_ms / 1000
 
@@ -131,7 +132,7 @@ class Fillers:
         chosen = self._choose() if due is not None and due <= now else None
         if chosen is None:
             company = self._company_due_at(audible_until)
-            return self._company() if company is not None and company <= now else None
+            return self.company if company is not None and company <= now else None
         tool, index = chosen
         phrase = self._phrases[tool][index]
         self._next[tool] = index + 1

@@ -16,6 +16,7 @@ A *slot* is room for one lease: a speech-recognition stream has one, a synthesis
 import math
 from dataclasses import dataclass, field
 
+from repartee.latency.backoff import backoff_s
 from repartee.pool.ceiling import DialCeiling
 
 
@@ -297,7 +298,7 @@ class PoolPolicy:
         settings = self.settings
         wait = settings.backoff_max_s
         if not hopeless:
-            wait = min(wait, settings.backoff_first_s * 2 ** min(self.failures - 1, 20))
+            wait = backoff_s(self.failures, first_s=settings.backoff_first_s, most_s=wait)
         self._retry_at = now + wait * (0.5 + 0.5 * jitter)
 
     def _settle(self, now: float) -> None:

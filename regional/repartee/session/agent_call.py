@@ -49,8 +49,7 @@ class AgentCall:
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
             {name: tool.fillers for name, tool in worker_side(agent).tools.items()},
-            expected_ms=self._toolbox.expected_ms,
-            company=lambda: agent.notices.in_language(self.context.language).company or "",
+            expected_ms=experience.expected,
         )
         self._early: list[str] | None = []
         self._prefetches: set[asyncio.Task[None]] = set()
@@ -80,6 +79,10 @@ class AgentCall:
         """Before the greeting: the agent's own beginning. Raises nothing."""
         await worker_side(self._agent).call_started(self.context)
         self._guess(self._toolbox.call_started())
+
+    def speak(self, language: str) -> None:
+        """The caller is spoken to in this language from now on."""
+        self.fillers.company = self._agent.notices.in_language(language).company or ""
 
     def speak_up(self) -> None:
         """The client knows of its session: say what waited for that, and the greeting."""

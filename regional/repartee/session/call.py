@@ -79,6 +79,7 @@ OUTCOMES: Mapping[CallEnd, CallOutcome] = {
     CallEnd.CLIENT_SLOW: "client_slow",
     CallEnd.PROVIDERS_GONE: "providers_gone",
     CallEnd.TOO_LONG: "too_long",
+    CallEnd.CALLER_SILENT: "caller_silent",
     CallEnd.DRAINED: "drained",
     CallEnd.FAILED: "failed",
 }

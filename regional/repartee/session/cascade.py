@@ -15,6 +15,7 @@ from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
 from repartee.session.call import Call, Line
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.intake import Intake
+from repartee.session.manners import turn_policy
 from repartee.session.notice import NoticePlayer
 from repartee.session.phrases import Phrases
 from repartee.session.pipeline import Pipeline
@@ -24,7 +25,6 @@ from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.context_window import CONTEXT_TOKENS, ContextWindow
 from repartee.turn.foresight import as_messages
-from repartee.turn.languages import language_of
 from repartee.turn.machine import COMMIT, TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
@@ -176,6 +176,7 @@ class Cascade:
 
     def _apply_settings(self) -> None:
         self._machine.policy = self._policy()
+        self._agent.speak(self._config.language)
         self._hearing.set_format(self._formats[0])
         self._hearing.set_language(self._config.language)
 
@@ -189,31 +190,8 @@ class Cascade:
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
-        agent, row = self._call.declared, language_of(self._config.language)
-        notices = agent.notices.in_language(self._config.language)
-        own_words = agent.backchannels
-        policy = replace(
-            self._resources.policy,
-            spoken=self._config.spoken,
-            tools=self._agent.tool_names,
-            client_tools=frozenset(tool.name for tool in self._config.tools),
-            tool_calls_per_turn=agent.limits.tool_calls_per_turn,
-            playout_reported=self._transport.reports_played,
-            apology=notices.apology or "",
-            more=notices.more or "",
-            still_there=notices.still_there or "",
-            backchannels=row.backchannels if own_words is None else frozenset(own_words),
-            thanks=row.thanks,
-            idle_s=agent.idle_s,
-        )
-        detection = self._config.turn_detection
-        if detection is None:
-            return replace(
-                policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False
-            )
-        return replace(
-            policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
-        )
+        policy = turn_policy(self._resources.policy, self._call.declared, self._config)
+        return replace(policy, playout_reported=self._transport.reports_played)
 
     # --- carrying out --------------------------------------------------------------------------------------------
 

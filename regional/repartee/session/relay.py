@@ -126,6 +126,7 @@ class Relay:
             ticket=self._call.settings.session,
         )
         self._audio.configure(config)
+        self._agent.speak(config.language)
         return config
 
     def take_audio(self, audio: bytes) -> None:
@@ -266,6 +267,7 @@ class Relay:
             self._transport.configured(command.config)
         else:
             self._audio.configure(command.config)
+            self._agent.speak(command.config.language)
 
     def _refuse_client(self, command: r.RefuseClient) -> None:
         error = command.error

@@ -12,9 +12,11 @@ from repartee.agent.prefetch import PrefetchFigures
 from repartee.latency.timeline import TurnTrace
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
-CallOutcome = Literal["ended", "client_slow", "providers_gone", "too_long", "drained", "failed", "cancelled"]
-"""``ended``: the client hung up; ``failed``: a fault of the worker's own; ``cancelled``: the worker stopped before
-the call did."""
+CallOutcome = Literal[
+    "ended", "client_slow", "providers_gone", "too_long", "caller_silent", "drained", "failed", "cancelled"
+]
+"""``ended``: the client hung up; ``caller_silent``: the agent did, as nobody spoke; ``failed``: a fault of the
+worker's own; ``cancelled``: the worker stopped before the call did."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, kw_only=True):

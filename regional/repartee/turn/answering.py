@@ -203,9 +203,9 @@ class Answering:
 
     def _ask(self, reply: Reply, tentative: Message | None = None, *, words: str = "") -> c.Command:
         """Have the model asked for a reply, by the conversation as it stands."""
-        effort, limit = self._effort, self.policy.tool_calls_per_turn
+        effort = self._effort
         if effort.turn_id == reply.turn_id:
-            reply.may_call = effort.calls < limit and effort.requests <= limit
+            reply.may_call = effort.may_call(self.policy.tool_calls_per_turn)
             effort.requests += 1
         reply.tells = self._calls.untold
         return c.StartReply(

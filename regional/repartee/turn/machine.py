@@ -19,11 +19,11 @@ from repartee.turn.echo import BEFORE_S, is_echo
 from repartee.turn.filler import FillerChoice, NoFillers
 from repartee.turn.history import History, Message
 from repartee.turn.policy import TurnPolicy
+from repartee.turn.silent_caller import IDLE, SILENT, Silence, SilentCaller
 from repartee.turn.state import Cause, State, next_state
 from repartee.turn.tool_wait import FILLER
 
 COMMIT = "commit"
-IDLE = "idle"
 
 _OPEN = (State.HEARING, State.EAGER)
 
@@ -48,7 +48,7 @@ class TurnMachine:
         self._commit_awaited = False
         self._unended = False
         self._ended_words: list[str] | None = None
-        self._asked_idle = 0
+        self._silent = SilentCaller()
         self._over = False
         self._chunk_due: float | None = None
         self._answers = answers = Answering(self.history, self.new_item_id, fillers or NoFillers())
@@ -230,7 +230,7 @@ class TurnMachine:
             began_at=now,
             over_agent=self._answers.audible and now <= self._answers.ends_at,
         )
-        self._asked_idle = 0
+        self._silent.spoke()
         self._commit_awaited = False
 
     def _announce_turn(self) -> list[c.Command]:
@@ -429,10 +429,9 @@ class TurnMachine:
     # --- a caller who falls silent -------------------------------------------------------------------------------
 
     def _await_caller(self, now: float) -> list[c.Command]:
-        idle_s = self.policy.idle_s
-        if idle_s is None or self._answers.awaiting_client or not self._replies_by_itself:
+        wait_s = self._silent.wait_s(self.policy)
+        if wait_s is None or self._answers.awaiting_client or not self._replies_by_itself:
             return []
-        wait_s = idle_s if self._asked_idle < self.policy.idle_times else self.policy.hang_up_s
         return [c.SetDeadline(IDLE, now + wait_s)]
 
     def _on_idle(self, now: float) -> list[c.Command]:
@@ -440,9 +439,8 @@ class TurnMachine:
         policy = self.policy
         if self.state is not State.LISTENING or policy.idle_s is None:
             return []
-        if self._asked_idle >= policy.idle_times:
-            return [c.HangUp("The caller has been silent for too long.")]
-        self._asked_idle += 1
+        if self._silent.look(policy) is Silence.HANG_UP:
+            return [c.HangUp(SILENT)]
         self._move(Cause.REPLY_REQUESTED)
         self._turn = CallerTurn(self._turn.turn_id + 1, self.new_item_id())
         if policy.still_there:

@@ -12,6 +12,8 @@ event proves nothing: a recogniser that says "start of turn" and then stalls wou
 from dataclasses import dataclass
 from enum import Enum
 
+from repartee.latency.backoff import backoff_s
+
 
 class Verdict(Enum):
     """What to do now."""
@@ -136,8 +138,7 @@ class SessionWatch:
         if self._failures < 2:
             return 0.0
         policy = self._policy
-        # The exponent is bounded: 2.0 ** 2000 does not fit a float.
-        return float(min(policy.backoff_first_s * 2 ** min(self._failures - 2, 16), policy.backoff_most_s))
+        return backoff_s(self._failures - 1, first_s=policy.backoff_first_s, most_s=policy.backoff_most_s)
 
     def look(self, now: float, owed_since: float | None) -> Verdict:
         """What to do now. ``owed_since``: since when the session owes an answer and has said nothing; None: it owes

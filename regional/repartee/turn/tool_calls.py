@@ -30,8 +30,6 @@ class ToolCalls:
         self.wait: ToolWait[Reply] = ToolWait(fillers)
         self._history = history
         self._new_item_id = new_item_id
-        self._untold: set[str] = set()
-        self._hushed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.wait)
@@ -39,16 +37,15 @@ class ToolCalls:
     @property
     def untold(self) -> frozenset[str]:
         """The calls whose results no reply has told the caller of yet."""
-        return frozenset(self._untold)
+        return self.wait.untold
 
     def told(self, call_ids: frozenset[str]) -> None:
         """A reply that was made with these results has been heard, or is all that will be heard of them."""
-        self._untold -= call_ids
+        self.wait.told(call_ids)
 
     def hush(self) -> None:
         """Nothing is to be told of what has run, or runs, of its own accord."""
-        self._untold.clear()
-        self._hushed |= self.wait.running
+        self.wait.hush()
 
     def made(self, event: ReplyToolCall) -> FunctionCall:
         """The call as it will stand in the history."""
@@ -80,9 +77,6 @@ class ToolCalls:
         awaited = len(self.wait)
         if not self.wait.end(event):
             return [], False
-        if event.call_id not in self._hushed:
-            self._untold.add(event.call_id)
-        self._hushed.discard(event.call_id)
         output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
         return [c.ItemAdded(output, self._history.append(output))], len(self.wait) != awaited
 

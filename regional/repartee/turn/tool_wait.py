@@ -1,4 +1,5 @@
-"""The wait for tools: which of them run, which an answer awaits, and when the caller hears a filler meanwhile.
+"""The wait for tools: which of them run, which an answer awaits, which results the caller has not heard of, and when
+they hear a filler meanwhile.
 
 Knows what was asked for and what came; how replies are made and heard is not its business.
 """
@@ -42,6 +43,8 @@ class ToolWait(Generic[AnyAsker]):
         self._planned = False
         self._running: set[str] = set()
         self._awaited: set[str] = set()
+        self._untold: set[str] = set()
+        self._hushed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._awaited)
@@ -50,6 +53,20 @@ class ToolWait(Generic[AnyAsker]):
     def running(self) -> frozenset[str]:
         """The calls of the tools that run, awaited or not."""
         return frozenset(self._running)
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """The calls whose results no reply has told the caller of yet."""
+        return frozenset(self._untold)
+
+    def told(self, call_ids: frozenset[str]) -> None:
+        """A reply that was made with these results has been heard, or is all that will be heard of them."""
+        self._untold -= call_ids
+
+    def hush(self) -> None:
+        """Nothing is to be told of what has run, or runs, of its own accord."""
+        self._untold.clear()
+        self._hushed |= self._running
 
     def begin(self, asker: AnyAsker, call_id: str, tool: str, now: float, *, spoken: bool) -> None:
         """A reply has asked for a tool, which runs from now on. ``spoken``: fillers may be."""
@@ -64,6 +81,10 @@ class ToolWait(Generic[AnyAsker]):
         if event.call_id not in self._running:
             return False
         self._running.remove(event.call_id)
+        if event.call_id in self._hushed:
+            self._hushed.remove(event.call_id)
+        else:
+            self._untold.add(event.call_id)
         if event.call_id in self._awaited:
             self._awaited.remove(event.call_id)
             self._fillers.end(event.call_id)

@@ -17,3 +17,7 @@ class TurnEffort:
     calls: int = 0
     asked_again: bool = False
     quiet_since: float = 0.0
+
+    def may_call(self, limit: int) -> bool:
+        """Whether the model may still call tools: ``limit`` is how many calls a turn may have."""
+        return self.calls < limit and self.requests <= limit

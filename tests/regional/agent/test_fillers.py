@@ -65,7 +65,7 @@ def test_never_over_what_is_being_said() -> None:
 
 def test_a_tool_known_to_be_slow_gets_its_filler_almost_at_once() -> None:
     expected = {"look": 800.0, "book": 300.0}
-    fillers = Fillers(PHRASES, expected_ms=expected.get)
+    fillers = Fillers(PHRASES, expected_ms=expected)
     fillers.begin("1", "look", 10.0)
     assert fillers.take(10.01) is None
     assert fillers.take(10.02) == "Let me look."
@@ -107,7 +107,7 @@ def test_a_chain_of_quick_tools_is_one_silence() -> None:
 
 
 def test_a_long_silence_of_a_tool_without_phrases_ends_with_company_as_often_as_it_takes() -> None:
-    fillers = Fillers(PHRASES, company=lambda: "One moment, please.")
+    fillers = Fillers(PHRASES, company="One moment, please.")
     fillers.begin("1", "mute", 10.0)
     assert fillers.due_at() == 15.0
     assert fillers.take(14.9) is None

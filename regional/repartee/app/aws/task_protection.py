@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
+from repartee.latency.backoff import backoff_s
 from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class ProtectionPolicy:
     def failed(self, now: float) -> float:
         """ECS has not, as far as we know. Returns the pause before the next attempt, in seconds."""
         settings = self.settings
-        pause = min(settings.retry_longest_s, settings.retry_first_s * 2.0 ** min(self._failures, 16))
+        pause = backoff_s(self._failures + 1, first_s=settings.retry_first_s, most_s=settings.retry_longest_s)
         self._protected = None
         self._failures += 1
         self._retry_at = now + pause

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repartee.app.processes.shared_table import Row
+from repartee.latency.backoff import backoff_s
 
 MOST_WAITING = 64
 """Connections that a process may have been given and not picked up yet; one that is further behind gets no more."""
@@ -65,6 +66,6 @@ class RestartPolicy:
         settings = self._settings
         if lived_s >= settings.well_after_s:
             self._failures = 0
-        pause = min(settings.longest_s, settings.first_s * 2.0 ** min(self._failures, 16))
+        pause = backoff_s(self._failures + 1, first_s=settings.first_s, most_s=settings.longest_s)
         self._failures += 1
         return pause

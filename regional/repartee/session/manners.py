@@ -1,0 +1,33 @@
+"""How turns are taken in one call: what the deployment, the agent and the session's settings say together. Pure."""
+
+from dataclasses import replace
+
+from repartee.agent.agent import Agent, worker_side
+from repartee.turn.languages import language_of
+from repartee.turn.policy import TurnPolicy
+from repartee.wire.session_config import SessionConfig
+
+
+def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> TurnPolicy:
+    """The same for both kinds of call. ``deployed`` is the deployment's."""
+    row, own_words = language_of(config.language), agent.backchannels
+    notices = agent.notices.in_language(config.language)
+    policy = replace(
+        deployed,
+        spoken=config.spoken,
+        tools=frozenset(worker_side(agent).tools),
+        client_tools=frozenset(tool.name for tool in config.tools),
+        tool_calls_per_turn=agent.limits.tool_calls_per_turn,
+        apology=notices.apology or "",
+        more=notices.more or "",
+        still_there=notices.still_there or "",
+        backchannels=row.backchannels if own_words is None else frozenset(own_words),
+        thanks=row.thanks,
+        idle_s=agent.idle_s,
+    )
+    detection = config.turn_detection
+    if detection is None:
+        return replace(policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False)
+    return replace(
+        policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
+    )
