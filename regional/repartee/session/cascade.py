@@ -23,9 +23,10 @@ from repartee.session.prompt import is_spoken, reply_request
 from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.caller_turns import COMMIT
 from repartee.turn.context_window import CONTEXT_TOKENS, ContextWindow
 from repartee.turn.foresight import as_messages
-from repartee.turn.machine import COMMIT, TurnMachine
+from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
 from repartee.wire.audio_format import AudioEncoder, WireFormat

@@ -92,3 +92,8 @@ class TurnPolicy:
 
     history: HistoryLimits = field(default_factory=HistoryLimits)
     """How much of the conversation is kept."""
+
+    @property
+    def replies_by_itself(self) -> bool:
+        """A turn that recognition has ended is answered without anyone's asking."""
+        return self.automatic and self.reply_to_turns

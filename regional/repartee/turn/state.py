@@ -88,3 +88,27 @@ def diagram() -> str:
         f"    {start.name} --> {end.name}: {cause.value}" for (start, cause), end in TRANSITIONS.items()
     ]
     return "\n".join(lines)
+
+
+class Floor:
+    """Who speaks in one conversation: the state, which changes along the table only."""
+
+    def __init__(self) -> None:
+        self.state = State.LISTENING
+
+    def __repr__(self) -> str:
+        return f"<Floor: {self.state.name}>"
+
+    @property
+    def open(self) -> bool:
+        """A turn of the caller's is open, and the agent is not heard."""
+        return self.state in (State.HEARING, State.EAGER)
+
+    @property
+    def taken(self) -> bool:
+        """A turn of the caller's is open."""
+        return self.open or self.state is State.OVERLAP
+
+    def move(self, cause: Cause) -> None:
+        """Raises IllegalTransition, and then nothing has changed."""
+        self.state = next_state(self.state, cause)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from repartee.turn import commands as c
 from repartee.turn.events import ReplyToolCall, ToolFinished
 from repartee.turn.filler import FillerChoice
+from repartee.turn.foresight import as_items
 from repartee.turn.history import FunctionCall, FunctionOutput, History
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
@@ -79,6 +80,19 @@ class ToolCalls:
             return [], False
         output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
         return [c.ItemAdded(output, self._history.append(output))], len(self.wait) != awaited
+
+    def adopt(self, reply: Reply) -> list[c.Command]:
+        """What was looked up ahead for this reply has been used: it stands in the history as if asked for."""
+        commands: list[c.Command] = []
+        for result in reply.foreseen:
+            self.wait.prefetch = self.wait.prefetch or "hit"
+            commands.append(c.LookupUsed(reply.turn_id, result))
+            commands += [
+                c.ItemAdded(item, self._history.append(item))
+                for item in as_items(result, self._new_item_id())
+            ]
+        reply.foreseen = ()
+        return commands
 
 
 def _is_clients(name: str, policy: TurnPolicy, reply: Reply) -> bool:

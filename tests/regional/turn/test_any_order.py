@@ -269,7 +269,7 @@ def test_random_play_takes_every_transition(monkeypatch: pytest.MonkeyPatch) -> 
         taken.add((state, cause))
         return next_state(state, cause)
 
-    monkeypatch.setattr("repartee.turn.machine.next_state", spy)
+    monkeypatch.setattr("repartee.turn.state.next_state", spy)
     dice = random.Random(7)
     for _ in range(1500):
         script = [(dice.choice(MOVES), dice.randrange(10), dice.randrange(10)) for _ in range(60)]

@@ -1,0 +1,82 @@
+"""The replies in the making, in the order in which they sound. Says which there are; what becomes of them is decided
+by :mod:`~repartee.turn.answering`."""
+
+from collections.abc import Callable, Iterator
+
+from repartee.latency.timeline import Timeline
+from repartee.turn.events import ReplyRequested
+from repartee.turn.history import Message
+from repartee.turn.policy import TurnPolicy
+from repartee.turn.reply import Reply
+
+
+class Replies:
+    """One conversation's."""
+
+    def __init__(self, new_item_id: Callable[[], str]) -> None:
+        self._new_item_id = new_item_id
+        self._count = 0
+        self._making: list[Reply] = []
+
+    def __len__(self) -> int:
+        return len(self._making)
+
+    def __iter__(self) -> Iterator[Reply]:
+        return iter(self._making)
+
+    def __repr__(self) -> str:
+        return f"<Replies: {self._making}>"
+
+    @property
+    def confirmed(self) -> Reply | None:
+        """The first that the client knows of."""
+        return next((reply for reply in self._making if reply.confirmed), None)
+
+    @property
+    def speculating(self) -> bool:
+        """One is made to a turn that is not confirmed."""
+        return any(reply.speculated and not reply.confirmed for reply in self._making)
+
+    @property
+    def newest(self) -> Reply | None:
+        """The one that is being written: only one is at a time."""
+        return self._making[-1] if self._making else None
+
+    @property
+    def chunk_due(self) -> float | None:
+        """When the one that is being written has waited long enough for the end of its clause."""
+        return self._making[-1].chunk_due if self._making else None
+
+    def find(self, reply_id: int) -> Reply | None:
+        """The one of this number, unless it is over."""
+        return next((reply for reply in self._making if reply.reply_id == reply_id), None)
+
+    def new(
+        self,
+        turn_id: int,
+        policy: TurnPolicy,
+        timeline: Timeline | None = None,
+        request: ReplyRequested | None = None,
+        *,
+        speculated: bool = False,
+        held: bool = False,
+    ) -> Reply:
+        """One more, behind those that there are."""
+        self._count += 1
+        wanted = request.spoken if request else None
+        spoken = policy.spoken if wanted is None else wanted
+        message = Message(self._new_item_id(), "assistant", "", spoken=spoken)
+        reply = Reply(
+            self._count, turn_id, message, policy, timeline, request, speculated=speculated, held=held
+        )
+        self._making.append(reply)
+        return reply
+
+    def remove(self, reply: Reply) -> None:
+        """It is over."""
+        self._making.remove(reply)
+
+    def take_all(self) -> list[Reply]:
+        """None is made any longer; those that were."""
+        taken, self._making = self._making, []
+        return taken
