@@ -23,7 +23,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from repartee.providers.masking import apply_mask
+from repartee.providers.websockets_insides import unmask
 from repartee.transport import close_codes
 from repartee.wire.allowance import Allowance
 
@@ -348,7 +348,10 @@ def whole_message(data: bytes) -> Mapping[str, Any] | None:
     start = mask_at + _MASK_BYTES
     if mask_at > _LAST_SHORT_HEAD or len(data) != start + size or not data[1] & _MASKED:
         return None
-    payload = apply_mask(data[start:], data[mask_at:start])
+    take_off = unmask()
+    if take_off is None:
+        return None
+    payload = take_off(data[start:], data[mask_at:start])
     if data[0] == _BINARY:
         return {"type": "websocket.receive", "bytes": payload}
     try:

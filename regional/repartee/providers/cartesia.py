@@ -24,8 +24,6 @@ from typing import Any, cast
 import msgspec
 from cartesia import AsyncCartesia
 from cartesia.types.websocket_connection_options import WebsocketConnectionOptions
-from websockets.asyncio.client import ClientConnection
-from websockets.client import ClientProtocol
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -33,12 +31,11 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.socket_dial import SocketDial
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
     SocketSettings,
-    connection_options,
-    make_socket,
     translate,
     websocket_url,
 )
@@ -148,13 +145,8 @@ class _Connector:
 
     async def dial(self, *, urgent: bool) -> _Socket:
         config = self._config
-        made: list[PushedSocket] = []
-
-        def make(protocol: ClientProtocol, **options: Any) -> ClientConnection:
-            made.append(make_socket(config.socket, self._sockets, protocol, **options))
-            return made[-1]
-
-        options = connection_options(config.base_url, config.socket, make)
+        dial = SocketDial(config.socket, self._sockets)
+        options = dial.options(config.base_url)
         # A new manager each time: one that has connected once returns its first connection for ever, dead or not.
         manager = self._client.tts.websocket_connect(
             websocket_connection_options=cast(WebsocketConnectionOptions, options)
@@ -164,7 +156,7 @@ class _Connector:
                 await manager.enter()
         except DIAL_ERRORS as error:
             raise translate(error, provider="cartesia", stage="tts", base_url=config.base_url) from error
-        channel = SharedSocket(made[-1], _DIALECT)
+        channel = SharedSocket(dial.socket, _DIALECT)
         if config.prime_text and not urgent:
             priming = _Request(config, f"prime-{secrets.token_hex(8)}", config.voice, "en")
             channel.push(priming.encode(config.prime_text, more=False))

@@ -42,11 +42,11 @@ from repartee.providers.deepgram_streams import (
 )
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.socket_dial import open_socket
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
     SocketSettings,
-    open_socket,
     translate,
     websocket_url,
 )

@@ -23,11 +23,11 @@ from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.socket_dial import open_socket
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
     SocketSettings,
-    open_socket,
     translate,
     websocket_url,
 )

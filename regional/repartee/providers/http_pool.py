@@ -153,9 +153,9 @@ class LineConnector:
     async def _send(
         self, line: HttpLine, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
     ) -> tuple[int, str]:
-        timeout = httpx2.Timeout(timeout_s).as_dict()
+        extensions = {"timeout": {"read": timeout_s}}
         request = httpx2.Request(
-            method, url, headers=dict(headers), content=body or None, extensions={"timeout": timeout}
+            method, url, headers=dict(headers), content=body or None, extensions=extensions
         )
         response = await line.send(request)
         try:

@@ -22,8 +22,6 @@ from typing import Any, cast
 import msgspec
 from openai import AsyncOpenAI
 from openai.types.websocket_connection_options import WebSocketConnectionOptions
-from websockets.asyncio.client import ClientConnection
-from websockets.client import ClientProtocol
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -32,12 +30,11 @@ from repartee.pool.pool import Pool, PoolFigures
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.socket_dial import SocketDial
 from repartee.providers.sockets import (
     DIAL_ERRORS,
     PushedSocket,
     SocketSettings,
-    connection_options,
-    make_socket,
     translate,
     websocket_url,
 )
@@ -155,13 +152,8 @@ class _Connector:
 
     async def dial(self, *, urgent: bool) -> _Session:
         config = self._config
-        made: list[PushedSocket] = []
-
-        def make(protocol: ClientProtocol, **options: Any) -> ClientConnection:
-            made.append(make_socket(config.socket, self._sockets, protocol, **options))
-            return made[-1]
-
-        options = connection_options(config.base_url, config.socket, make)
+        dial = SocketDial(config.socket, self._sockets)
+        options = dial.options(config.base_url)
         manager = self._client.realtime.connect(
             model=config.model, websocket_connection_options=cast(WebSocketConnectionOptions, options)
         )
@@ -171,7 +163,7 @@ class _Connector:
                 sdk = await manager.enter()
         except DIAL_ERRORS as error:
             raise translate(error, provider=PROVIDER, stage=STAGE, base_url=config.base_url) from error
-        socket = made[-1]
+        socket = dial.socket
         try:
             await self._greeted(socket)
         except BaseException:

@@ -1,30 +1,28 @@
 """WebSocket connections as the adapters need them: sent to without waiting, read without a task.
 
-Owns what a provider's SDK leaves out (liveness, sizes, time limits, non-blocking sends) on the connection class of
-``websockets``; the handshake, proxies, TLS, pings and the closing handshake are that library's. Knows no provider's
-messages, and no pool.
+Owns what a provider's SDK leaves out (liveness, sizes, time limits, non-blocking sends) around the connection of
+``websockets``; the handshake, proxies, TLS, frames, pings and the closing handshake are that library's. Knows no
+provider's messages, and no pool.
 """
 
 import asyncio
-import contextlib
 import functools
-import secrets
 import ssl
-import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import broadcast
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.frames import Frame
+from websockets.protocol import State
 
 from repartee.errors import ProviderError
-from repartee.providers.masking import apply_mask
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.websockets_insides import PushingConnection
 
 Message = bytes
 """A whole message as it came, text not decoded: msgspec reads the bytes."""
@@ -47,78 +45,62 @@ class SocketSettings:
     """Who can wait sends more only while less than this waits to be sent (1.4 s of audio)."""
 
 
-MASKS_AT_ONCE = 1024
-"""Random masks are asked of the system so many at a time: a system call for each costs as much as the masking."""
-
-
-def _masks() -> Iterator[bytes]:
-    while True:
-        many = secrets.token_bytes(4 * MASKS_AT_ONCE)
-        for at in range(0, len(many), 4):
-            yield many[at : at + 4]
-
-
-_next_mask = _masks().__next__
-
-
-def client_frame(opcode: Opcode, payload: bytes) -> bytes:
-    """A whole message as a client sends it (RFC 6455, 5.2), masked.
-
-    ``websockets`` serialises any frame of either side, with extensions; of the frames that carry a call's audio,
-    that is a third of what sending them costs.
-    """
-    mask = _next_mask()
-    size = len(payload)
-    if size < 126:
-        head = _HEAD.pack(0x80 | opcode, 0x80 | size)
-    elif size < 65_536:
-        head = _HEAD_16.pack(0x80 | opcode, 0x80 | 126, size)
-    else:
-        head = _HEAD_64.pack(0x80 | opcode, 0x80 | 127, size)
-    return b"".join((head, mask, apply_mask(payload, mask)))
-
-
-_HEAD = struct.Struct("!BB")
-_HEAD_16 = struct.Struct("!BBH")
-_HEAD_64 = struct.Struct("!BBQ")
-
 MAX_HELD_MESSAGES = 64
 """Messages kept for a listener that is not there yet (a pooled socket's greeting)."""
 
 
-class PushedSocket(ClientConnection):
+class PushedSocket:
     """A client connection that hands each message to a listener the moment it arrives, and sends at once.
 
-    ``recv()`` and iteration are not for use on it. Everything happens on the event loop's thread.
+    Everything happens on the event loop's thread. How it reads depends on the library
+    (:mod:`~repartee.providers.websockets_insides`); :class:`~repartee.providers.task_socket.TaskSocket` is the way
+    that works with any version.
     """
 
-    def __init__(
-        self,
-        protocol: ClientProtocol,
-        *,
-        owner: OpenConnections,
-        max_unsent_bytes: int = 2**18,
-        room_bytes: int = 2**16,
-        **options: Any,
-    ) -> None:
-        super().__init__(protocol, **options)
+    def __init__(self, settings: SocketSettings, owner: OpenConnections) -> None:
+        self._settings = settings
         self._owner = owner
-        self._max_unsent_bytes = max_unsent_bytes
-        self._room_bytes = room_bytes
+        self._connection: ClientConnection | None = None
+        self._protocol: ClientProtocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
         self._on_message: Callable[[Message], None] | None = None
         self._on_close: list[Callable[[], None]] = []
         self._held: deque[Message] = deque(maxlen=MAX_HELD_MESSAGES)
         self._fragments: list[bytes] = []
         self.ended = False
 
+    def connection(self, protocol: ClientProtocol, **options: Any) -> ClientConnection:
+        """Make the library's connection, which this one is the outside of; called once, by its ``connect``."""
+        self._protocol = protocol
+        self._connection = PushingConnection(protocol, reader=self, **options)
+        return self._connection
+
+    def opened(self) -> None:
+        """The handshake is done."""
+
     @property
     def is_open(self) -> bool:
-        return not self.ended and self.protocol.state is State.OPEN
+        return not self.ended and self._connection is not None and self._connection.state is State.OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that the connection was closed with (1006: none came); None while it is open."""
+        return self._connection.close_code if self._connection else None
+
+    @property
+    def close_reason(self) -> str | None:
+        """What was said with the code."""
+        return self._connection.close_reason if self._connection else None
 
     @property
     def has_room(self) -> bool:
         """The peer reads what it is sent, or is gone: sending now adds to no pile."""
-        return not self.is_open or self.transport.get_write_buffer_size() < self._room_bytes
+        return not self.is_open or self._unsent_bytes < self._settings.room_bytes
+
+    @property
+    def _unsent_bytes(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport else 0
 
     def listen(self, on_message: Callable[[Message], None]) -> None:
         """Hand messages to ``on_message`` from now on, beginning with those that came before."""
@@ -133,7 +115,7 @@ class PushedSocket(ClientConnection):
     def on_close(self, call: Callable[[], None]) -> None:
         """Call once when the connection has ended, however it did; at the next turn of the loop if it has."""
         if self.ended:
-            self.loop.call_soon(call)
+            self._loop.call_soon(call)
         else:
             self._on_close.append(call)
 
@@ -142,109 +124,75 @@ class PushedSocket(ClientConnection):
         if not self.is_open:
             return False
         # What waited before counts: one long message on a free socket is no sign of a peer that does not read.
-        if self.transport.get_write_buffer_size() > self._max_unsent_bytes:
-            self.transport.abort()
+        if self._unsent_bytes > self._settings.max_unsent_bytes:
+            self.drop()
             return False
-        if isinstance(message, str):
-            self.transport.write(client_frame(Opcode.TEXT, message.encode()))
-        else:
-            self.transport.write(client_frame(Opcode.BINARY, message))
+        self._send(message)
         return True
 
+    def _send(self, message: bytes | str) -> None:
+        assert self._connection is not None
+        broadcast((self._connection,), message)  # the library's way to send to one or more without waiting
+
     def close_soon(self) -> None:
-        """Begin the closing handshake and return; the socket is gone after ``close_timeout`` at the latest."""
-        if self.is_open:
-            with contextlib.suppress(OSError):
-                self.protocol.send_close(1000)
-                self.send_data()
-        if not self.ended:
-            self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+        """Begin the closing handshake and return; the socket is gone after ``close_timeout_s`` at the latest."""
+        if self.is_open and self._protocol is not None and self._transport is not None:
+            self._protocol.send_close(1000)
+            self._transport.write(b"".join(self._protocol.data_to_send()))
+        if not self.ended and self._transport is not None:
+            self._loop.call_later(self._settings.close_timeout_s, self._transport.abort)
 
     def drop(self) -> None:
         """End it at once."""
-        self.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
-    def process_event(self, event: Event) -> None:
-        if self.response is not None and isinstance(event, Frame) and event.opcode in _DATA:
-            self._take_frame(event)
-        else:
-            super().process_event(event)
+    async def close(self) -> None:
+        """Close in good order; returns when the connection has ended."""
+        if self._connection is not None:
+            await self._connection.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+    async def wait_closed(self) -> None:
+        """Returns when the connection has ended."""
+        if self._connection is not None:
+            await self._connection.wait_closed()
+
+    # --- called by the connection --------------------------------------------------------------------------------
+
+    def on_made(self, transport: asyncio.Transport) -> None:
+        """There is a socket."""
+        self._transport = transport
         self._owner.made(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._owner.ended(self)
-        self.ended = True
-        callbacks, self._on_close = self._on_close, []
-        for call in callbacks:
-            call()
-
-    def _take_frame(self, frame: Frame) -> None:
+    def on_frame(self, frame: Frame) -> None:
+        """A frame has come."""
         data = bytes(frame.data)
         if self._fragments or not frame.fin:
             self._fragments.append(data)
             if not frame.fin:
                 return
             data, self._fragments = b"".join(self._fragments), []
+        self._take(data)
+
+    def on_lost(self) -> None:
+        """The socket is gone."""
+        self._owner.ended(self)
+        self.ended = True
+        callbacks, self._on_close = self._on_close, []
+        for call in callbacks:
+            call()
+
+    def _take(self, message: Message) -> None:
         if self._on_message is None:
-            self._held.append(data)
+            self._held.append(message)
         else:
-            self._on_message(data)
-
-
-_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+            self._on_message(message)
 
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
     """One TLS context a process: making one reads the whole trust store (tens of ms)."""
     return ssl.create_default_context()
-
-
-def connection_options(
-    url: str, settings: SocketSettings, make: Callable[..., ClientConnection]
-) -> dict[str, Any]:
-    """Keyword arguments for ``websockets``' ``connect``; ``make`` is :func:`make_socket` with its first arguments
-    given, or calls it."""
-    options: dict[str, Any] = {
-        "create_connection": make,
-        "compression": None,
-        "open_timeout": settings.open_timeout_s,
-        "ping_interval": settings.ping_interval_s,
-        "ping_timeout": settings.ping_timeout_s,
-        "close_timeout": settings.close_timeout_s,
-        "max_size": settings.max_message_bytes,
-    }
-    if url.startswith(("wss:", "https:")):
-        options["ssl"] = tls_context()
-    return options
-
-
-def make_socket(
-    settings: SocketSettings, owner: OpenConnections, protocol: ClientProtocol, **options: Any
-) -> PushedSocket:
-    """The connection factory that ``connect`` is given."""
-    return PushedSocket(
-        protocol,
-        owner=owner,
-        max_unsent_bytes=settings.max_unsent_bytes,
-        room_bytes=settings.room_bytes,
-        **options,
-    )
-
-
-async def open_socket(
-    url: str, headers: Mapping[str, str], settings: SocketSettings, owner: OpenConnections
-) -> PushedSocket:
-    """Connect. Raises what :func:`translate` understands: OSError, TimeoutError or ``websockets``' exceptions."""
-    options = connection_options(url, settings, functools.partial(make_socket, settings, owner))
-    async with owner.dialling():
-        socket = await connect(url, additional_headers=dict(headers), **options)
-    assert isinstance(socket, PushedSocket)
-    return socket
 
 
 DIAL_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed)

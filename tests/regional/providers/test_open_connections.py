@@ -18,7 +18,8 @@ from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
-from repartee.providers.sockets import DIAL_ERRORS, SocketSettings, open_socket
+from repartee.providers.socket_dial import open_socket
+from repartee.providers.sockets import DIAL_ERRORS, SocketSettings
 from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=2, acquire_timeout_s=2.0, young_s=0.0)
