@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up deploy test check format requirements clean
+.PHONY: help demo up deploy test fuzz check format requirements clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
 	@$(BIN)/pytest $(ARGS)
 
+fuzz: $(STAMPS)/dev ## a million hostile datagrams against the WebRTC floor (minutes)
+	@REPARTEE_FUZZ_DATAGRAMS=1000000 $(BIN)/pytest tests/regional/rtc/test_hostile_datagrams.py --timeout 3600 $(ARGS)
+
 check: $(STAMPS)/dev ## formatting, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -36,9 +39,9 @@ format: $(STAMPS)/dev ## format the code
 
 requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra postgres --extra standins --group build --custom-compile-command "make requirements" -o requirements/run.txt
+		--extra regional --extra postgres --extra standins --extra webrtc --group build --custom-compile-command "make requirements" -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra postgres --extra standins --group build --group dev --group edge-tools -c requirements/run.txt \
+		--extra regional --extra postgres --extra standins --extra webrtc --group build --group dev --group edge-tools -c requirements/run.txt \
 		--custom-compile-command "make requirements" -o requirements/dev.txt
 
 clean: ## remove what the targets made

@@ -26,7 +26,7 @@ FLOORS = [
     {"agent"},
     {"providers"},
     {"pool", "store"},
-    {"turn", "relay", "audio", "wire", "latency", "errors"},
+    {"turn", "relay", "rtc", "audio", "wire", "latency", "errors"},
 ]
 """From the top down."""
 
@@ -36,7 +36,7 @@ APART = {"client", "standins"}
 GENERATORS = {f"repartee.bench.{name}" for name in ("interruption", "lean_socket", "load", "short_call")}
 """What places the benchmarks' calls: the calling side too."""
 
-PURE_TOPS = {"turn", "relay", "audio", "wire", "latency", "errors"}
+PURE_TOPS = {"turn", "relay", "rtc", "audio", "wire", "latency", "errors"}
 
 IMPURE = {
     "asyncio",
@@ -131,6 +131,13 @@ def test_there_are_no_circles() -> None:
 def test_the_bottom_floor_is_pure(name: str) -> None:
     foreign = {imported.split(".")[0] for imported, _ in imports(name)}
     assert foreign & IMPURE == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if part_of(name) not in {"rtc", "client"}))
+def test_only_the_webrtc_transport_drives_the_media_floor(name: str) -> None:
+    """Its sockets and timers are the transport's; the calling side has its own."""
+    used = {imported for imported in own_imports(name) if part_of(imported) == "rtc"}
+    assert not used or name.startswith("repartee.transport.webrtc"), name
 
 
 DATABASES = {"aiosqlite", "asyncpg", "psycopg", "sqlalchemy", "sqlite3"}

@@ -38,7 +38,7 @@ SEVEN = ("asyncio", "socket", "time", "os", "secrets", "uuid", "sqlite3")
 PARTLY = frozenset(["repartee.app.aws.task_protection"])
 """Say that a class in them is pure; the module is its shell too."""
 
-CALL = ("session", "transport", "agent", "turn", "relay", "wire", "audio", "latency")
+CALL = ("session", "transport", "agent", "turn", "relay", "rtc", "wire", "audio", "latency")
 """The parts whose modules belong to one call."""
 
 
