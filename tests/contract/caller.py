@@ -69,9 +69,10 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(client: AsyncOpenAI, **session: Any) -> AsyncIterator[Caller]:
-    """A call, with these settings of the session."""
-    async with client.realtime.connect(model="any") as connection:
+async def calling(client: AsyncOpenAI, *, asks: bool = True, **session: Any) -> AsyncIterator[Caller]:
+    """A call, with these settings of the session. ``asks``: for the events that are not OpenAI's."""
+    query = {"events": "repartee"} if asks else {}
+    async with client.realtime.connect(model="any", extra_query=query) as connection:
         caller = Caller(connection)
         listening = asyncio.create_task(caller.listen())
         try:

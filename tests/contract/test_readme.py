@@ -58,7 +58,7 @@ async def test_the_agent_looks_things_up_and_does_things(providers: dict[str, st
         ):
             await caller.hears("response.done")  # the greeting
             answer = await asked(caller, "Can I have an appointment on Monday?")
-            called = [e.name for e in caller.events if e.type == "response.function_call_arguments.done"]
+            called = [e.name for e in caller.events if e.type == "repartee.tool.called"]
 
     assert "9:00" in answer or "nine" in answer.lower(), answer
     assert called == ["check_availability"] or not called, "looked up, or foreseen"

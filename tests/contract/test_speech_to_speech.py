@@ -87,10 +87,9 @@ async def test_a_tool_of_the_agents_with_its_filler() -> None:
     async with relaying(bank(released), "budget") as (_, client, providers), calling(client) as caller:
         await writes(caller, "What is the balance of my account?")
         await caller.connection.response.create()
-        called = await caller.hears("response.function_call_arguments.done")
+        called = await caller.hears("repartee.tool.called")
         assert called.name == "get_balance"
-        asked = await caller.hears("response.done")
-        assert [item.type for item in asked.response.output] == ["function_call"]
+        assert (await caller.hears("response.done")).response.output == []
         filler = await caller.hears("response.done")
         assert filler.response.output[0].content[0].transcript == "Let me look at your account."
         assert len(caller.audio(filler.response.id)) > 24_000
@@ -99,8 +98,7 @@ async def test_a_tool_of_the_agents_with_its_filler() -> None:
         await caller.connection.conversation.item.truncate(item_id=item, content_index=0, audio_end_ms=100)
         assert (await caller.hears("conversation.item.truncated")).item_id == item
         released.set()
-        result = await caller.hears("conversation.item.added")
-        assert (result.item.type, result.item.call_id) == ("function_call_output", called.call_id)
+        assert (await caller.hears("repartee.tool.answered")).call_id == called.call_id
         answer = await caller.hears("response.done")
         assert "1" in answer.response.output[0].content[0].transcript
         assert "error" not in caller.types
@@ -122,7 +120,7 @@ async def test_a_tools_turn_is_traced_with_its_tool() -> None:
     machine = measured()
     async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
         await caller.says_something(pause_ms=300)
-        await caller.hears("response.function_call_arguments.done")
+        await caller.hears("repartee.tool.called")
         await asyncio.sleep(0.3)
         slow.set()
         latency = await caller.hears("repartee.turn.latency")
@@ -145,10 +143,7 @@ async def test_speaking_over_a_filler_leaves_the_tool_running() -> None:
         await caller.says_something(pause_ms=0)
         await caller.hears("input_audio_buffer.speech_started")
         released.set()
-        result = await caller.hears(
-            "conversation.item.added", lambda e: e.item.type == "function_call_output"
-        )
-        assert "1240" in result.item.output
+        assert "1240" in (await caller.hears("repartee.tool.answered")).output
         assert "response.created" not in caller.types[caller._read :]
 
 

@@ -33,13 +33,14 @@ from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Stream
+from repartee.wire import own_events
 from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 
 log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "page"
-SUBPROTOCOL = "realtime"
-"""What OpenAI's clients offer beside their token, and want accepted."""
+SUBPROTOCOLS = ("realtime", own_events.SUBPROTOCOL)
+"""What is accepted, the first of them that is offered: OpenAI's clients offer ``realtime`` beside their token."""
 
 
 PAGE_HEADERS = {"Cache-Control": "no-cache"}
@@ -187,7 +188,7 @@ async def session(websocket: WebSocket) -> None:
             ticket = worker.gate.check(websocket.headers, offered, time.time())
             if ticket:
                 slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))
-            await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+            await websocket.accept(next((one for one in SUBPROTOCOLS if one in offered), None))
             await worker.hold_call(websocket, ticket, slot.pop_all())
     except AdmissionRefused as refusal:
         worker.metrics.calls.labels("refused").inc()

@@ -29,8 +29,9 @@ from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
-from repartee.wire import outside_json
+from repartee.wire import outside_json, own_events
 from repartee.wire.client_events import SessionPatch
+from repartee.wire.own_events import OwnEvents
 from repartee.wire.session_config import SessionConfig
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
@@ -150,12 +151,12 @@ class Worker:
         relay = self.services.relay_for(settings.model)
         shared = relay or self.services.resources
         shortcuts = shortcuts_of(websocket.scope)
+        wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
         socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
         transport = RealtimeWebSocket(
             WebSocketLink(socket),
             call_id=settings.call_id,
-            region=settings.region,
-            providers=shared.names,
+            own_events=OwnEvents(settings.call_id, settings.region, shared.names) if wants_own else None,
             binary=websocket.query_params.get("audio") == "binary",
             event_bytes=settings.limits.other_bytes,
         )

@@ -51,7 +51,7 @@ def session_url(url: str, *, binary_audio: bool) -> str:
     if scheme is None or not parts.hostname:
         raise CallFailed(f"{url} is no address to call: give one like ws://127.0.0.1:8787{SESSION_PATH}")
     path = parts.path if parts.path.strip("/") else SESSION_PATH
-    query = "&".join(filter(None, [parts.query, "audio=binary" if binary_audio else ""]))
+    query = "&".join(filter(None, [parts.query, "audio=binary" if binary_audio else "", "events=repartee"]))
     return urlunsplit((scheme, parts.netloc, path, query, ""))
 
 

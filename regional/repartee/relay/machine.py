@@ -14,11 +14,12 @@ from repartee.relay.items import ItemLedger
 from repartee.relay.ledger import TurnLedger
 from repartee.relay.outside import OutsideItems
 from repartee.relay.responses import Response, Responses
+from repartee.relay.screen import Screen
 from repartee.relay.settings import AgentSide, RelaySettings
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.filler import FillerChoice
-from repartee.turn.history import Message
+from repartee.turn.history import Message, unknown_item
 from repartee.turn.item_list import HistoryLimits
 from repartee.turn.tool_wait import FILLER, ToolWait
 from repartee.wire import client_events as w
@@ -61,6 +62,7 @@ class RelayMachine:
         self.settings = RelaySettings(config, agent, self._new_event_id)
         self._responses = Responses(self.turns, self.items, wait, tools, self._new_event_id)
         self._outside = OutsideItems()
+        self._screen = Screen(tools)
         self._words: dict[str, str] = {}
         self._replies = 0
         self._caller_speaks = False
@@ -144,6 +146,8 @@ class RelayMachine:
                 return [r.ToProvider(wire.encode("response.cancel"))]
             case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if wish.item_id in self._outside:
                 return self._outside.answer(wish)
+            case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if self._screen.hides(wish.item_id):
+                raise unknown_item(wish.item_id)
             case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
                 self.items.cut(item_id, heard_ms)
             case w.CreateResponse():
@@ -205,6 +209,9 @@ class RelayMachine:
         return replay, ask, played
 
     def _on_said(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
+        return self._screen.passing(self._heed(event, now), event.event)
+
+    def _heed(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
         said = event.event
         match said.type:
             case "session.updated":

@@ -12,6 +12,7 @@ from repartee.relay.items import ItemLedger
 from repartee.relay.ledger import TurnLedger
 from repartee.turn import commands as c
 from repartee.turn.events import ToolFinished
+from repartee.turn.history import FunctionOutput
 from repartee.turn.tool_wait import ToolWait
 from repartee.wire import relay_events as wire
 
@@ -152,7 +153,8 @@ class Responses:
         item = wire.function_output(event.call_id, event.output)
         self._items.add(item_id, item)
         created = self._event("conversation.item.create", item={"id": item_id, **item})
-        return [created, *self._settle(now)]
+        answered = c.ItemAdded(FunctionOutput(item_id, event.call_id, event.output, own=True), None)
+        return [created, answered, *self._settle(now)]
 
     def caller_spoke(self) -> list[c.Command]:
         """The caller goes on: no answer awaits the tools any more. They run on, and their results are kept."""

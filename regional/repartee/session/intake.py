@@ -10,7 +10,7 @@ from repartee.errors import ClientProtocolError
 from repartee.turn import events as e
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message, Role
 from repartee.wire import client_events as w
-from repartee.wire.announcer import reply_id_of
+from repartee.wire.realtime_objects import reply_id_of
 from repartee.wire.session_config import checked_response
 
 _Given = TypeVar("_Given", bound=str)

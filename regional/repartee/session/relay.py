@@ -244,13 +244,17 @@ class Relay:
             r.RefuseClient: self._refuse_client,
             r.RefuseAgent: self._give_up,
             r.NoteRefusal: self._note_refusal,
-            c.RunTool: self._agent.run,
+            c.RunTool: self._run_tool,
             c.SayDropped: self._agent.not_said,
             c.SetDeadline: self._shell.set_deadline,
             c.ClearDeadline: self._shell.clear_deadline,
             c.TurnFinished: self._turn_finished,
             c.SpeechCut: lambda command: self._call.report.interrupted(command.turn_id, command.heard_ms),
         }
+
+    def _run_tool(self, command: c.RunTool) -> None:
+        self._agent.run(command)
+        self._transport.tell(command, round(self._audio.received_ms))
 
     def _find_recording(self, command: r.FindRecording) -> None:
         config = self._machine.settings.config

@@ -4,7 +4,7 @@ Decodes the client's events, encodes the call's commands (wire/announcer says ho
 of the socket. Audio is base64 in JSON events or, with ``binary``, raw frames.
 """
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from repartee.errors import ClientProtocolError
@@ -14,6 +14,7 @@ from repartee.transport.websocket import ClientGone, WebSocketLink
 from repartee.turn.commands import Command
 from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.client_events import MAX_OTHER_BYTES, decode
+from repartee.wire.own_events import OwnEvents
 from repartee.wire.relay_events import AudioDelta
 from repartee.wire.session_config import SessionConfig
 
@@ -24,7 +25,8 @@ OUTBOX_BYTES = 8 * 1024 * 1024
 class RealtimeWebSocket:
     """Implements :class:`~repartee.transport.interfaces.RealtimeTransport`.
 
-    ``event_bytes`` bounds an event without audio; ``outbox_bytes`` what may wait for a client that does not read.
+    ``own_events`` go to a client that asks for them alone. ``event_bytes`` bounds an event without audio;
+    ``outbox_bytes`` what may wait for a client that does not read.
     """
 
     def __init__(
@@ -32,8 +34,7 @@ class RealtimeWebSocket:
         link: WebSocketLink,
         *,
         call_id: str,
-        region: str,
-        providers: Mapping[str, str],
+        own_events: OwnEvents | None = None,
         binary: bool = False,
         event_bytes: int = MAX_OTHER_BYTES,
         outbox_bytes: int = OUTBOX_BYTES,
@@ -41,7 +42,7 @@ class RealtimeWebSocket:
         self._link = link
         self._binary = binary
         self._event_bytes = event_bytes
-        self._announcer = Announcer(call_id, region, dict(providers))
+        self._announcer = Announcer(call_id, own_events)
         self._outbox = Outbox(
             link.send, link.push, binary=binary, limit_bytes=outbox_bytes, on_overfull=self._overfull
         )

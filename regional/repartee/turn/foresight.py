@@ -18,8 +18,8 @@ class Foreseen(msgspec.Struct, frozen=True):
 
 def as_items(result: Foreseen, item_id: str) -> tuple[FunctionCall, FunctionOutput]:
     """The lookup in the form of one that the model asked for; ``item_id`` makes its ids unique."""
-    call = FunctionCall(f"{item_id}_call", f"call_{item_id}", result.name, result.arguments)
-    return call, FunctionOutput(item_id, call.call_id, result.output)
+    call = FunctionCall(f"{item_id}_call", f"call_{item_id}", result.name, result.arguments, own=True)
+    return call, FunctionOutput(item_id, call.call_id, result.output, own=True)
 
 
 def as_messages(results: Sequence[Foreseen], reply_id: int) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class FunctionCall:
     """The model asked for a tool, with JSON text that it may have got wrong.
 
     ``extra`` is what its server wants back with the call, beside its fields; ``reasoning`` the thoughts before it
-    that it wants back, too.
+    that it wants back, too. ``own``: the tool is the agent's own, and the client knows nothing of the item.
     """
 
     item_id: str
@@ -74,6 +74,7 @@ class FunctionCall:
     arguments: str
     extra: Mapping[str, Any] | None = None
     reasoning: str | None = None
+    own: bool = False
 
     @property
     def object_arguments(self) -> str:
@@ -87,11 +88,12 @@ class FunctionCall:
 
 @dataclass(slots=True)
 class FunctionOutput:
-    """What the tool gave."""
+    """What the tool gave. ``own``: as of its call."""
 
     item_id: str
     call_id: str
     output: str
+    own: bool = False
 
 
 Item = Message | FunctionCall | FunctionOutput
@@ -120,8 +122,8 @@ class History:
     def add(self, item: Item, *, after: str | None = None) -> str | None:
         """Insert an item at the end, at the start (``after="root"``) or after another.
 
-        Returns the id of the item before it. Raises ClientProtocolError if that id is unknown or the item's own
-        id is taken.
+        Returns the id of the item before it that the client knows. Raises ClientProtocolError if ``after`` is
+        unknown or the item's own id is taken.
         """
         if self._items.find(item.item_id):
             raise ClientProtocolError(f"There is already an item {item.item_id!r}.", param="item.id")
@@ -129,16 +131,16 @@ class History:
             return self.append(item)
         before = None if after == "root" else self._entry(after, param="previous_item_id")
         self._insert(item, before)
-        return before.item_id if before else None
+        return _known_before(before)
 
     def append(self, item: Item) -> str | None:
         """Add what has happened, at the end; never raises, even if a client has taken the item's id meanwhile.
 
-        Returns the id of the item before it.
+        Returns the id of the item before it that the client knows.
         """
         before = self._items.last
         self._insert(item, before)
-        return before.item_id if before else None
+        return _known_before(before)
 
     def forgotten(self) -> list[str]:
         """The ids of the items that were forgotten since this was asked last."""
@@ -202,11 +204,28 @@ class History:
 
     def _entry(self, item_id: str, *, param: str) -> Entry[Item]:
         entry = self._items.find(item_id)
-        if entry is None:
-            raise ClientProtocolError(
-                f"There is no item {item_id!r} in this conversation.", code="item_not_found", param=param
-            )
+        if entry is None or is_own(entry.item):
+            raise unknown_item(item_id, param)
         return entry
+
+
+def unknown_item(item_id: str, param: str = "item_id") -> ClientProtocolError:
+    """The client has named an item that there is not, as far as it knows."""
+    return ClientProtocolError(
+        f"There is no item {item_id!r} in this conversation.", code="item_not_found", param=param
+    )
+
+
+def is_own(item: Item) -> bool:
+    """Whether the item is the agent's own affair: a call of a tool of its own, or that tool's result."""
+    return not isinstance(item, Message) and item.own
+
+
+def _known_before(entry: Entry[Item] | None) -> str | None:
+    """The nearest item from here back that the client knows."""
+    while entry is not None and is_own(entry.item):
+        entry = entry.before
+    return entry.item_id if entry else None
 
 
 def _entry_of(item: Item) -> Entry[Item]:

@@ -65,8 +65,9 @@ class ToolCalls:
         while self._history.holds_call(call.call_id):  # some models number their calls anew in every reply
             number += 1
             call.call_id = _short_id(f"{call.call_id}_{number}")
+        call.own = not _is_clients(call.name, policy, reply)
         commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
-        if not _is_clients(call.name, policy, reply):
+        if call.own:
             self.wait.begin(reply, call.call_id, call.name, now, spoken=reply.message.spoken)
             commands.append(c.RunTool(reply.turn_id, call.call_id, call.name, call.arguments))
         else:
@@ -78,7 +79,7 @@ class ToolCalls:
         awaited = len(self.wait)
         if not self.wait.end(event):
             return [], False
-        output = FunctionOutput(self._new_item_id(), event.call_id, event.output)
+        output = FunctionOutput(self._new_item_id(), event.call_id, event.output, own=True)
         return [c.ItemAdded(output, self._history.append(output))], len(self.wait) != awaited
 
     def adopt(self, reply: Reply) -> list[c.Command]:

@@ -8,67 +8,43 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-import msgspec
-
 from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
-from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message
-from repartee.wire.client_events import ResponseParams
-from repartee.wire.session_config import DEFAULT_VOICE, SessionConfig
+from repartee.turn.history import is_own
+from repartee.wire.own_events import OwnEvents
+from repartee.wire.realtime_objects import NO_USAGE, AnnouncedResponse, item_json, response_id, settled
+from repartee.wire.session_config import SessionConfig
 
 ServerEvent = dict[str, Any]
 
-NO_USAGE = {
-    "total_tokens": 0,
-    "input_tokens": 0,
-    "output_tokens": 0,
-    "input_token_details": {"text_tokens": 0, "audio_tokens": 0, "cached_tokens": 0},
-    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
-}
-"""Tokens are not counted, but clients read these fields of every response.done."""
-
-
-class _Response:
-    """What a response has consisted of so far. ``about`` is what was settled about it at its start."""
-
-    def __init__(self, response_id: str, about: dict[str, Any]) -> None:
-        self.response_id = response_id
-        self.about = about
-        self.message: Message | None = None
-        self.message_index = 0
-        self.message_after: str | None = None
-        self.transcript = ""
-        self.outputs: list[dict[str, Any]] = []
-        self.next_index = 0
-
 
 class Announcer:
-    """The server's side of one session's events."""
+    """The server's side of one session's events. ``own`` makes those that are not OpenAI's, for a client that asks.
 
-    def __init__(self, call_id: str, region: str, providers: dict[str, str]) -> None:
+    What an agent's own tools do is nothing that a client could act on: it sees neither their calls nor their results.
+    """
+
+    def __init__(self, call_id: str, own: OwnEvents | None = None) -> None:
         self.call_id = call_id
-        self._region = region
-        self._providers = providers
+        self._own = own
+        self._own_items: set[str] = set()
         self._event_ids = count(1)
-        self._responses: dict[int, _Response] = {}
+        self._responses: dict[int, AnnouncedResponse] = {}
         self._config = SessionConfig()
         self._turn_started_ms = 0
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
             c.TurnStarted: self._turn_started,
-            c.TurnHeard: self._turn_heard,
             c.TurnEnded: self._turn_ended,
             c.ReplyStarted: self._reply_started,
             c.AnswerStarted: self._answer_started,
             c.ReplyWords: self._reply_words,
             c.ToolRequested: self._tool_requested,
-            c.ItemAdded: lambda command, _: self.item_added(command.item, command.previous_item_id),
+            c.ItemAdded: self._item_added,
             c.ItemShown: self._item_shown,
             c.ItemRemoved: self._item_removed,
             c.InputCleared: lambda command, _: [self.event("input_audio_buffer.cleared")],
             c.ReplyEnded: self._reply_ended,
             c.AnswerCut: self._answer_cut,
-            c.TurnTraced: self._turn_traced,
-            c.TurnFinished: self._turn_finished,
         }
 
     @property
@@ -84,7 +60,8 @@ class Announcer:
         """The events for a command (none for one the client need not know of). ``audio_ms`` is where it
         belongs in the audio that the client has sent."""
         teller = self._tellers.get(type(command))
-        return teller(command, audio_ms) if teller else []
+        events = teller(command, audio_ms) if teller else []
+        return events + self._told_beside(command) if self._own else events
 
     def session(self, type_: str, config: SessionConfig) -> ServerEvent:
         """session.created or session.updated. These settings are those of responses from now on."""
@@ -131,30 +108,12 @@ class Announcer:
         }
         return self.event("response.done", response=response)
 
-    def item_added(self, item: Item, previous_item_id: str | None) -> list[ServerEvent]:
-        """An item that is complete was put into the conversation."""
-        told = item_json(item)
-        return [
-            self.event("conversation.item.added", previous_item_id=previous_item_id, item=told),
-            self.event("conversation.item.done", previous_item_id=previous_item_id, item=told),
-        ]
-
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def _turn_started(self, command: c.TurnStarted, audio_ms: int) -> list[ServerEvent]:
         self._turn_started_ms = audio_ms
         return [
             self.event("input_audio_buffer.speech_started", audio_start_ms=audio_ms, item_id=command.item_id)
-        ]
-
-    def _turn_heard(self, command: c.TurnHeard, audio_ms: int) -> list[ServerEvent]:
-        return [
-            self.event(
-                "repartee.transcript.partial",
-                turn_id=command.turn_id,
-                item_id=command.item_id,
-                text=command.text,
-            )
         ]
 
     def _turn_ended(self, command: c.TurnEnded, audio_ms: int) -> list[ServerEvent]:
@@ -180,10 +139,10 @@ class Announcer:
     # --- the agent -----------------------------------------------------------------------------------------------
 
     def _reply_started(self, command: c.ReplyStarted, audio_ms: int) -> list[ServerEvent]:
-        about = _about(self._config, command.options) | {"conversation_id": f"conv_{self.call_id}"}
-        response = _Response(response_id(self.call_id, command.reply_id), about)
+        about = settled(self._config, command.options) | {"conversation_id": f"conv_{self.call_id}"}
+        response = AnnouncedResponse(response_id(self.call_id, command.reply_id), about)
         self._responses[command.reply_id] = response
-        return [self.event("response.created", response=_response_json(response, "in_progress"))]
+        return [self.event("response.created", response=response.as_json("in_progress"))]
 
     def _answer_started(self, command: c.AnswerStarted, audio_ms: int) -> list[ServerEvent]:
         response = self._responses[command.reply_id]
@@ -195,17 +154,20 @@ class Announcer:
         return [
             self._output("added", response, response.message_index, item),
             self.event("conversation.item.added", previous_item_id=previous, item=item),
-            self.event("response.content_part.added", **self._content(response), part=_part(response, "")),
+            self.event("response.content_part.added", **self._content(response), part=response.part("")),
         ]
 
     def _reply_words(self, command: c.ReplyWords, audio_ms: int) -> list[ServerEvent]:
         response = self._responses[command.reply_id]
         response.transcript += command.text
-        name = "output_audio_transcript" if _is_spoken(response) else "output_text"
+        name = "output_audio_transcript" if response.is_spoken else "output_text"
         return [self.event(f"response.{name}.delta", **self._content(response), delta=command.text)]
 
     def _tool_requested(self, command: c.ToolRequested, audio_ms: int) -> list[ServerEvent]:
         response, call = self._responses[command.reply_id], command.item
+        if call.own:
+            self._own_items.add(call.item_id)
+            return []
         index = response.next_index
         response.next_index += 1
         begun = item_json(call, status="in_progress") | {"arguments": ""}
@@ -227,10 +189,23 @@ class Announcer:
             self._output("done", response, index, done),
         ]
 
+    def _item_added(self, command: c.ItemAdded, audio_ms: int) -> list[ServerEvent]:
+        if is_own(command.item):
+            self._own_items.add(command.item.item_id)
+            return []
+        told, previous = item_json(command.item), command.previous_item_id
+        return [
+            self.event("conversation.item.added", previous_item_id=previous, item=told),
+            self.event("conversation.item.done", previous_item_id=previous, item=told),
+        ]
+
     def _item_shown(self, command: c.ItemShown, audio_ms: int) -> list[ServerEvent]:
         return [self.event("conversation.item.retrieved", item=item_json(command.item))]
 
     def _item_removed(self, command: c.ItemRemoved, audio_ms: int) -> list[ServerEvent]:
+        if command.item_id in self._own_items:
+            self._own_items.discard(command.item_id)
+            return []
         return [self.event("conversation.item.deleted", item_id=command.item_id)]
 
     def _reply_ended(self, command: c.ReplyEnded, audio_ms: int) -> list[ServerEvent]:
@@ -241,46 +216,34 @@ class Announcer:
             item = item_json(response.message, status=status, text=response.transcript)
             response.outputs.insert(response.message_index, item)
             place, text = self._content(response), response.transcript
-            if _is_spoken(response):
+            if response.is_spoken:
                 events.append(self.event("response.output_audio.done", **place))
                 events.append(self.event("response.output_audio_transcript.done", **place, transcript=text))
             else:
                 events.append(self.event("response.output_text.done", **place, text=text))
-            part = _part(response, text)
+            part = response.part(text)
             events.append(self.event("response.content_part.done", **place, part=part))
             after = response.message_after
             events.append(self.event("conversation.item.done", previous_item_id=after, item=item))
             events.append(self._output("done", response, response.message_index, item))
-        told = _response_json(response, command.status, command.reason) | {"usage": NO_USAGE}
+        told = response.as_json(command.status, command.reason) | {"usage": NO_USAGE}
         return [*events, self.event("response.done", response=told)]
 
     def _answer_cut(self, command: c.AnswerCut, audio_ms: int) -> list[ServerEvent]:
         return [self.truncated(command.item_id, 0, command.heard_ms)]
 
-    # --- figures -------------------------------------------------------------------------------------------------
-
-    def _turn_traced(self, command: c.TurnTraced, audio_ms: int) -> list[ServerEvent]:
-        trace = command.trace
-        response = self._responses.get(trace.reply_id)
-        return [
-            self.event(
-                "repartee.turn.latency",
-                call_id=self.call_id,
-                response_id=command.response_id or response_id(self.call_id, trace.reply_id),
-                item_id=command.item_id
-                or (response.message.item_id if response and response.message else None),
-                region=self._region,
-                providers=self._providers,
-                **msgspec.structs.asdict(trace),
-            )
-        ]
-
-    def _turn_finished(self, command: c.TurnFinished, audio_ms: int) -> list[ServerEvent]:
-        return [self.event("repartee.turn.finished", turn_id=command.turn_id, outcome=command.outcome)]
-
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _content(self, response: _Response) -> dict[str, Any]:
+    def _told_beside(self, command: c.Command) -> list[ServerEvent]:
+        """The events of our own."""
+        assert self._own is not None
+        return [self.event(type_, **fields) for type_, fields in self._own.of(command, self._message_id)]
+
+    def _message_id(self, reply_id: int) -> str | None:
+        response = self._responses.get(reply_id)
+        return response.message.item_id if response and response.message else None
+
+    def _content(self, response: AnnouncedResponse) -> dict[str, Any]:
         assert response.message is not None
         return {
             "response_id": response.response_id,
@@ -289,7 +252,9 @@ class Announcer:
             "content_index": 0,
         }
 
-    def _output(self, what: str, response: _Response, index: int, item: dict[str, Any]) -> ServerEvent:
+    def _output(
+        self, what: str, response: AnnouncedResponse, index: int, item: dict[str, Any]
+    ) -> ServerEvent:
         return self.event(
             f"response.output_item.{what}",
             response_id=response.response_id,
@@ -302,83 +267,3 @@ class Announcer:
     ) -> ServerEvent:
         fault = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         return self.event("error", error=fault)
-
-
-def response_id(call_id: str, reply_id: int) -> str:
-    """The id by which clients know a reply."""
-    return f"resp_{call_id}_{reply_id}"
-
-
-def reply_id_of(call_id: str, known_as: str) -> int | None:
-    """The reply that clients know by this id; None if the call has given no such id."""
-    number = known_as.removeprefix(response_id(call_id, 0)[:-1])
-    return (
-        int(number)
-        if number.isascii() and number.isdigit() and response_id(call_id, int(number)) == known_as
-        else None
-    )
-
-
-def item_json(
-    item: Item,
-    *,
-    status: str = "completed",
-    text: str | None = None,
-    content: bool = True,
-    heard: bool = False,
-) -> dict[str, Any]:
-    """An item as OpenAI's conversation item. ``heard``: the message came in as audio."""
-    base = {"id": item.item_id, "object": "realtime.item", "status": status}
-    if isinstance(item, FunctionCall):
-        call = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
-        return base | {"type": "function_call"} | call
-    if isinstance(item, FunctionOutput):
-        return base | {"type": "function_call_output", "call_id": item.call_id, "output": item.output}
-    said = item.heard_text if text is None else text
-    if item.spoken:
-        part = {"type": "output_audio", "transcript": said}
-    elif heard:
-        part = {"type": "input_audio", "transcript": said}
-    else:
-        part = {"type": "output_text" if item.role == "assistant" else "input_text", "text": said}
-    return base | {"type": "message", "role": item.role, "content": [part] if content else []}
-
-
-def _is_spoken(response: _Response) -> bool:
-    return response.message is not None and response.message.spoken
-
-
-def _part(response: _Response, text: str) -> dict[str, str]:
-    return {"type": "audio", "transcript": text} if _is_spoken(response) else {"type": "text", "text": text}
-
-
-def _about(config: SessionConfig, options: ResponseParams | None) -> dict[str, Any]:
-    """The settings that a response is made with: its own before the session's."""
-    options = options or ResponseParams()
-    output = {"format": config.output_format.as_json(), "voice": config.voice or DEFAULT_VOICE}
-    return {
-        "output_modalities": options.output_modalities or (["audio"] if config.spoken else ["text"]),
-        "max_output_tokens": options.max_output_tokens or config.max_tokens,
-        "audio": {"output": output},
-        "metadata": options.metadata,
-    }
-
-
-def _response_json(response: _Response, status: str, reason: str | None = None) -> dict[str, Any]:
-    details: dict[str, Any] | None = None
-    if status == "failed":
-        details = {
-            "type": status,
-            "error": {"type": "server_error", "code": "provider_error", "message": reason},
-        }
-    elif status in ("cancelled", "incomplete"):
-        details = {"type": status, "reason": reason}
-    return {
-        "object": "realtime.response",
-        "id": response.response_id,
-        "status": status,
-        "status_details": details,
-        "output": response.outputs,
-        "usage": None,
-        **response.about,
-    }

@@ -111,9 +111,9 @@ class BothKinds:
 
     @property
     def outputs(self) -> list[Any]:
-        """What the agent's tools have answered, as the conversation holds it."""
-        added = (e.item for e in self.caller.events if e.type == "conversation.item.added")
-        return [json.loads(str(item.output)) for item in added if item.type == "function_call_output"]
+        """What the agent's tools have answered."""
+        answered = (e for e in self.caller.events if e.type == "repartee.tool.answered")
+        return [json.loads(str(event.output)) for event in answered]
 
     async def gives(self, number: int = 1) -> Any:
         """The answer of a tool, of that number."""
@@ -204,10 +204,12 @@ async def on(
     *,
     profile: str = "instant",
     hears: str = BALANCE,
+    asks: bool = True,
     session: dict[str, Any] | None = None,
     **settings: str,
 ) -> AsyncIterator[BothKinds]:
-    """A call with this agent. ``hears`` is what recognition makes of whatever the caller speaks."""
+    """A call with this agent. ``hears`` is what recognition makes of whatever the caller speaks; ``asks``: the client
+    asks for the events that are not OpenAI's."""
     with TemporaryDirectory() as folder:
         script = Path(folder) / "script.json"
         script.write_text(json.dumps({"utterances": [{"say": hears, "reply": "It is fine."}]}))
@@ -219,6 +221,6 @@ async def on(
                 AsyncOpenAI(api_key="dev", websocket_base_url=f"ws://127.0.0.1:{worker.port}/v1") as client,
             ):
                 wire = spied(worker) if kind == CASCADE else Wire()
-                async with calling(client, **(session or {})) as caller:
+                async with calling(client, asks=asks, **(session or {})) as caller:
                     yield BothKinds(kind, caller, worker, provider, wire)
                 await worker.until_idle()

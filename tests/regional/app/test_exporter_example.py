@@ -29,7 +29,7 @@ async def test_the_exporter_as_pasted_exports_a_calls_slow_turn(
     monkeypatch.setenv("SLOW_TURNS", str(out))
     monkeypatch.setenv("SLOW_TURN_MS", "1")
     async with region({**providers, "REPARTEE_EXPORTERS": f"{tmp_path}/slow_turns.py:SlowTurns"}) as worker:
-        async with calling(f"{worker.url}?audio=binary") as websocket:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             told = (await spoken_turn(websocket))[-1]
         await worker.until_idle()
     [line] = [json.loads(line) for line in out.read_text().splitlines()]

@@ -70,7 +70,7 @@ async def test_a_store_that_is_damaged_in_mid_call_costs_the_call_nothing(
     path = tmp_path / "store.sqlite3"
     async with region({**providers, "REPARTEE_STORE_FILE": str(path)}) as worker:
         for _ in range(2):
-            async with calling(f"{worker.url}?audio=binary") as websocket:
+            async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
                 await spoken_turn(websocket)
                 damage(tmp_path)
                 assert (await spoken_turn(websocket))[-1]["type"] == "repartee.turn.latency"
@@ -87,7 +87,7 @@ async def test_a_postgresql_that_goes_in_mid_call_costs_the_call_nothing(
     environment = {**providers, "DATABASE_URL": postgresql.new_database(), "REPARTEE_STORE_TIMEOUT_S": "2"}
     async with region(environment) as worker:
         try:
-            async with calling(f"{worker.url}?audio=binary") as websocket:
+            async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
                 await spoken_turn(websocket)
                 await asyncio.to_thread(postgresql.stop)
                 assert (await spoken_turn(websocket))[-1]["type"] == "repartee.turn.latency"

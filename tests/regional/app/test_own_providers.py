@@ -33,7 +33,7 @@ def example(tmp_path: Path) -> Agent:
 
 async def test_the_example_as_pasted_holds_a_call_without_any_vendor(example: Agent) -> None:
     async with region({}, agent=example) as worker:
-        async with calling(f"{worker.url}?audio=binary") as websocket:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             events = await spoken_turn(websocket)
         await worker.until_idle()
         metrics = await worker.metrics()
@@ -54,7 +54,7 @@ async def test_each_may_be_brought_without_the_others(
     one: Any = {stage: getattr(example, stage)}
     agent = Agent("Be kind.", **one)
     async with region(environment, agent=agent) as worker:
-        async with calling(f"{worker.url}?audio=binary") as websocket:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             traced = (await spoken_turn(websocket))[-1]
         await worker.until_idle()
     own = {"stt": "Ears", "llm": "Parrot", "tts": "Whistle"}[stage]

@@ -59,7 +59,7 @@ async def test_a_turn_is_counted_and_written_as_one_line(providers: dict[str, st
     log = tmp_path / "latency.jsonl"
     settings = {**providers, "REPARTEE_LATENCY_LOG": str(log), "REPARTEE_REGION": "eu-west"}
     async with region(settings) as worker:
-        async with calling(f"{worker.url}?audio=binary") as websocket:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             told = (await spoken_turn(websocket))[-1]
             figures = await worker.metrics()
             assert figures["repartee_calls_active"] == 1

@@ -131,9 +131,9 @@ async def test_a_call_that_breaks_off_ends_the_waiting() -> None:
 @pytest.mark.parametrize(
     ("given", "called"),
     [
-        ("http://h:1", "ws://h:1/v1/voice/session?audio=binary"),
-        ("wss://h/v1/realtime?model=x", "wss://h/v1/realtime?model=x&audio=binary"),
-        ("127.0.0.1:8787", "ws://127.0.0.1:8787/v1/voice/session?audio=binary"),
+        ("http://h:1", "ws://h:1/v1/voice/session?audio=binary&events=repartee"),
+        ("wss://h/v1/realtime?model=x", "wss://h/v1/realtime?model=x&audio=binary&events=repartee"),
+        ("127.0.0.1:8787", "ws://127.0.0.1:8787/v1/voice/session?audio=binary&events=repartee"),
     ],
 )
 def test_addresses(given: str, called: str) -> None:

@@ -52,6 +52,7 @@ from repartee.turn.events import (
     SpokenWord,
     StartOfTurn,
 )
+from repartee.wire.own_events import OwnEvents
 
 _Found = TypeVar("_Found")
 _Kind = TypeVar("_Kind", bound=t.CallEvent)
@@ -444,8 +445,7 @@ class Stage:
         return RealtimeWebSocket(
             WebSocketLink(AsgiSocket(self.client.receive, self.client.deliver)),
             call_id="call",
-            region="here",
-            providers=names,
+            own_events=OwnEvents("call", "here", names),
             binary=self._binary,
             outbox_bytes=self._outbox_bytes,
         )

@@ -31,6 +31,7 @@ from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.session_watch import WatchPolicy
+from repartee.wire.own_events import OwnEvents
 
 QUICK = LinePolicy(watch=WatchPolicy(away_s=1.0, tell_after_s=0.6), look_s=0.02, watch_s=0.02, quiet_s=0.3)
 
@@ -56,8 +57,7 @@ class Stage:
         transport = RealtimeWebSocket(
             WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
             call_id="call",
-            region="here",
-            providers=resources.names,
+            own_events=OwnEvents("call", "here", resources.names),
         )
         parts = CallParts(settings, agent, resources, self.notes.events.append, transport)
         self.relay = Call(parts, lambda call: Relay(call, resources, transport))
@@ -204,10 +204,8 @@ async def test_a_filler_that_is_not_recorded_is_said_out_of_band() -> None:
         assert filler["response"]["conversation_id"] is None
         desk.release.set()
         assert "1" in await stage.hears_words()
-        item = next(
-            e["item"] for e in stage.events if (e.get("item") or {}).get("type") == "function_call_output"
-        )
-        assert json.loads(item["output"])["account"] == "savings"
+        [told] = [e for e in stage.events if e["type"] == "repartee.tool.answered"]
+        assert json.loads(told["output"])["account"] == "savings"
         assert desk.calls == 1
         assert "error" not in stage.types
 

@@ -11,8 +11,10 @@ from repartee.errors import ClientProtocolError
 from repartee.latency.timeline import TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionCall, FunctionOutput, Message
-from repartee.wire.announcer import Announcer, reply_id_of
+from repartee.wire.announcer import Announcer
 from repartee.wire.client_events import ResponseParams
+from repartee.wire.own_events import OwnEvents
+from repartee.wire.realtime_objects import reply_id_of
 from repartee.wire.session_config import SessionConfig
 
 SDK: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -23,10 +25,9 @@ NULLABLE = {"previous_item_id", "param", "code", "status_details", "usage", "met
 class Client:
     """Takes what the announcer tells, as the SDK would, and checks each event on the way."""
 
-    def __init__(self) -> None:
-        self.announcer = Announcer(
-            "abc", "eu-west", {"stt": "deepgram/flux", "llm": "openai", "tts": "cartesia"}
-        )
+    def __init__(self, *, asks: bool = True) -> None:
+        providers = {"stt": "deepgram/flux", "llm": "openai", "tts": "cartesia"}
+        self.announcer = Announcer("abc", OwnEvents("abc", "eu-west", providers) if asks else None)
         self.events: list[Any] = []
         self.raw: list[dict[str, Any]] = []
 
@@ -327,7 +328,7 @@ def test_audio_of_a_reply_that_is_over_is_not_told(client: Client) -> None:
 
 @pytest.mark.parametrize("role", ["user", "system", "assistant"])
 def test_items_that_the_client_adds(client: Client, role: Any) -> None:
-    client.take(*client.announcer.item_added(Message("mine", role, "Hello."), None))
+    client.tell(c.ItemAdded(Message("mine", role, "Hello."), None))
     assert client.types == ["conversation.item.added", "conversation.item.done"]
     assert client.raw[0]["item"]["role"] == role
 
@@ -362,3 +363,39 @@ def test_commands_that_are_not_the_clients_business_are_not_told(client: Client)
         c.SpeculationEnded(1, "released"),
     )
     assert client.raw == []
+
+
+def own_tool_turn() -> list[c.Command]:
+    """A turn in which the agent runs a tool of its own before it answers."""
+    call = FunctionCall("item_2", "call_1", "lookup", '{"id":7}', own=True)
+    return [
+        c.TurnHeard(1, "item_1", "Who is 7?"),
+        c.ReplyStarted(1, 1),
+        c.ToolRequested(1, call, "item_1"),
+        c.RunTool(1, "call_1", "lookup", '{"id":7}'),
+        c.ReplyEnded(1, 1, "completed", None),
+        c.ItemAdded(FunctionOutput("item_3", "call_1", "Ada", own=True), "item_1"),
+        c.ItemRemoved("item_3"),
+        c.TurnFinished(1, "answered", None),
+    ]
+
+
+def test_an_own_tools_call_and_result_are_no_events_of_openais(client: Client) -> None:
+    client.tell(*own_tool_turn())
+    assert client.types == [
+        "repartee.transcript.partial",
+        "response.created",
+        "repartee.tool.called",
+        "response.done",
+        "repartee.tool.answered",
+        "repartee.turn.finished",
+    ]
+    called, answered = client.one("repartee.tool.called"), client.one("repartee.tool.answered")
+    assert (called["name"], called["arguments"]) == ("lookup", '{"id":7}')
+    assert (called["call_id"], answered["call_id"], answered["output"]) == ("call_1", "call_1", "Ada")
+    assert client.one("response.done")["response"]["output"] == []
+
+
+def test_a_client_that_does_not_ask_gets_openais_events_alone() -> None:
+    client = Client(asks=False).tell(*own_tool_turn())
+    assert client.types == ["response.created", "response.done"]

@@ -3,7 +3,7 @@
 import { faultOfClose } from "/page/faults.js";
 import { whyRefused } from "/page/access.js";
 
-const PATH = "/v1/voice/session?audio=binary";
+const PATH = "/v1/voice/session?audio=binary&events=repartee";
 
 /** Server events are dispatched under their own type, audio as "audio", the end as "end" with a Fault or null. */
 export class Session extends EventTarget {

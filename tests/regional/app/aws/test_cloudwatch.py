@@ -88,7 +88,7 @@ async def test_a_worker_writes_lines_of_json_and_nothing_else(
 
     emf = {"REPARTEE_CLOUDWATCH": "emf", "REPARTEE_REGION": "eu-west", "REPARTEE_MAX_CALLS": "4"}
     async with region({**providers, **emf, "REPARTEE_LATENCY_LOG": ""}) as worker:
-        async with calling(f"{worker.url}?audio=binary") as call:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as call:
             audio = speech(400) + bytes(48_000)
             for start in range(0, len(audio), 960):
                 await call.send(audio[start : start + 960])

@@ -158,7 +158,7 @@ async def test_metrics_and_the_latency_log_are_the_whole_regions(
         await until_ready(region)
 
         async def speaker() -> None:
-            async with calling(f"{region.url}?audio=binary") as websocket:
+            async with calling(f"{region.url}?audio=binary&events=repartee") as websocket:
                 await spoken_turn(websocket)
 
         await asyncio.gather(*(speaker() for _ in range(4)))

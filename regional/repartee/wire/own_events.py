@@ -1,0 +1,77 @@
+"""The events that OpenAI's protocol does not have, named ``repartee.*``: only clients that ask are sent them.
+
+Takes a core's commands and gives types and fields; whoever sends them adds ids. Pure.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from repartee.turn import commands as c
+from repartee.turn.history import FunctionCall, FunctionOutput, Item
+from repartee.wire.realtime_objects import response_id
+
+QUERY = "repartee"
+"""The value of the URL's parameter ``events`` that asks for them."""
+
+SUBPROTOCOL = "repartee.events"
+"""The WebSocket subprotocol that asks for them."""
+
+OwnEvent = tuple[str, dict[str, Any]]
+
+
+def asked_for(query: Mapping[str, str], subprotocols: Sequence[str]) -> bool:
+    """Whether a client that connects so wants these events."""
+    return QUERY in query.get("events", "").split(",") or SUBPROTOCOL in subprotocols
+
+
+class OwnEvents:
+    """One session's. ``providers`` are the providers' names, by stage."""
+
+    def __init__(self, call_id: str, region: str, providers: Mapping[str, str]) -> None:
+        self._call_id = call_id
+        self._region = region
+        self._providers = dict(providers)
+
+    def of(self, command: c.Command, message_id: Callable[[int], str | None]) -> list[OwnEvent]:
+        """What a command is told as beside OpenAI's events. ``message_id`` gives the item of a reply under way."""
+        match command:
+            case c.TurnHeard(turn_id=turn_id, item_id=item_id, text=text):
+                return [
+                    ("repartee.transcript.partial", {"turn_id": turn_id, "item_id": item_id, "text": text})
+                ]
+            case c.TurnTraced():
+                return [self._latency(command, message_id)]
+            case c.TurnFinished(turn_id=turn_id, outcome=outcome):
+                return [("repartee.turn.finished", {"turn_id": turn_id, "outcome": outcome})]
+            case c.RunTool(call_id=call_id, name=name, arguments=arguments):
+                return [_called(call_id, name, arguments)]
+            case c.ItemAdded(item=item):
+                return _tool_item(item)
+        return []
+
+    def _latency(self, command: c.TurnTraced, message_id: Callable[[int], str | None]) -> OwnEvent:
+        trace = command.trace
+        return "repartee.turn.latency", {
+            "call_id": self._call_id,
+            "response_id": command.response_id or response_id(self._call_id, trace.reply_id),
+            "item_id": command.item_id or message_id(trace.reply_id),
+            "region": self._region,
+            "providers": self._providers,
+            **msgspec.structs.asdict(trace),
+        }
+
+
+def _called(call_id: str, name: str, arguments: str) -> OwnEvent:
+    return "repartee.tool.called", {"call_id": call_id, "name": name, "arguments": arguments}
+
+
+def _tool_item(item: Item) -> list[OwnEvent]:
+    """An item of a tool of the agent's own: a lookup made ahead, or a result."""
+    match item:
+        case FunctionCall(own=True):
+            return [_called(item.call_id, item.name, item.arguments)]
+        case FunctionOutput(own=True):
+            return [("repartee.tool.answered", {"call_id": item.call_id, "output": item.output})]
+    return []
