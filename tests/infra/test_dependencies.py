@@ -16,7 +16,6 @@ ELSEWHERE = {"js", "workers", "pipecat", "loguru"}
 
 NEVER_IMPORTED = {
     "audioop-lts",  # the standard library's audioop, where that has none
-    "elevenlabs",  # its socket is our own; to be imported, or to go
     "editables",
     "hatchling",
     "pytest-timeout",

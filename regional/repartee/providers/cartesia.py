@@ -23,6 +23,7 @@ from typing import Any, cast
 
 import msgspec
 from cartesia import AsyncCartesia
+from cartesia.types import GenerationRequestParam
 from cartesia.types.websocket_connection_options import WebsocketConnectionOptions
 
 from repartee.errors import ProviderError
@@ -192,19 +193,25 @@ class _Request:
     """What stays the same over a context's generation requests."""
 
     def __init__(self, config: CartesiaConfig, context: str, voice: str, language: str) -> None:
-        self._fields: dict[str, Any] = {
-            "context_id": context,
-            "model_id": config.model,
-            "voice": {"mode": "id", "id": voice},
-            "language": language,
+        self._context = context
+        self._model = config.model
+        self._voice = voice
+        self._language = language
+
+    def encode(self, transcript: str, *, more: bool) -> str:
+        request: GenerationRequestParam = {
+            "context_id": self._context,
+            "model_id": self._model,
+            "voice": cast(Any, {"mode": "id", "id": self._voice}),
+            "language": self._language,
             "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": SPEECH_HZ},
             "add_timestamps": True,
             # Chunks are cut where they can be spoken; holding them back to see more would only be late.
             "max_buffer_delay_ms": 0,
+            "transcript": transcript,
+            "continue": more,
         }
-
-    def encode(self, transcript: str, *, more: bool) -> str:
-        return msgspec.json.encode({**self._fields, "transcript": transcript, "continue": more}).decode()
+        return msgspec.json.encode(request).decode()
 
 
 class CartesiaUtterance:

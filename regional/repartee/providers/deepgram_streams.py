@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
+from deepgram.listen.v1.types import ListenV1Finalize, ListenV1KeepAlive
+from deepgram.listen.v2.types import ListenV2CloseStream, ListenV2Configure, ListenV2ForceEndTurn
 
 from repartee.audio.gathering import Gatherer, GatherSettings
 from repartee.audio.pcm import duration_ms
@@ -38,14 +40,15 @@ MAX_UNREAD_EVENTS = 256
 TICK_S = 0.1
 """How often a call looks at its deadlines; only audio that has stopped coming makes this matter."""
 
-CLOSE_STREAM = '{"type":"CloseStream"}'
-KEEP_ALIVE = '{"type":"KeepAlive"}'
-FINALIZE = '{"type":"Finalize"}'
-FORCE_END_TURN = '{"type":"ForceEndTurn"}'
+CLOSE_STREAM = ListenV2CloseStream().model_dump_json()
+KEEP_ALIVE = ListenV1KeepAlive(type="KeepAlive").model_dump_json()
+FINALIZE = ListenV1Finalize(type="Finalize").model_dump_json()
+FORCE_END_TURN = ListenV2ForceEndTurn().model_dump_json()
+"""What is sent is of the SDK's types, once; what comes, several times a second, is read with msgspec."""
 
 
 def configure_keyterms(keyterms: Sequence[str]) -> str:
-    return msgspec.json.encode({"type": "Configure", "keyterms": list(keyterms)}).decode()
+    return ListenV2Configure(keyterms=list(keyterms)).model_dump_json(exclude_none=True)
 
 
 def deepgram_error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:

@@ -1,7 +1,7 @@
 """ElevenLabs' voice: replies spoken over shared multi-context WebSockets.
 
 Owns ElevenLabs' messages and its faults. Its official SDK has no asynchronous socket and none with contexts: the
-connection is ours, and the messages are those that the SDK's types describe.
+connection is our own. The messages that are sent are of the SDK's types; those that come are read with msgspec.
 
     voice = ElevenLabsVoice(ElevenLabsConfig(base_url, api_key, voice=...))
 
@@ -13,9 +13,11 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+from elevenlabs import CloseContext, CloseSocket, InitialiseContext, RealtimeVoiceSettings, SendTextMulti
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -72,9 +74,12 @@ class ElevenLabsConfig:
 
 
 class _Alignment(msgspec.Struct):
+    """The published description of the messages writes ``charsDurationsMs``, the SDK ``charDurationsMs``."""
+
     chars: list[str] = []
     charStartTimesMs: list[float] = []
     charsDurationsMs: list[float] = []
+    charDurationsMs: list[float] = []
 
 
 class _Message(msgspec.Struct):
@@ -110,6 +115,10 @@ def _read(raw: bytes) -> tuple[str | None, _Message]:
     except msgspec.MsgspecError as error:
         raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
     return said.contextId or said.context_id, said
+
+
+def _written(message: CloseContext | CloseSocket | InitialiseContext | SendTextMulti) -> str:
+    return message.model_dump_json(exclude_none=True)
 
 
 def _fault(said: _Message) -> ProviderError | None:
@@ -180,7 +189,7 @@ class _Connector:
         """The socket's own pings suffice; the pool replaces it before ElevenLabs' limit."""
 
     def close(self, connection: _Socket) -> None:
-        connection.push('{"close_socket":true}')
+        connection.push(_written(CloseSocket(close_socket=True)))
         connection.close_soon()
 
 
@@ -207,7 +216,7 @@ class ElevenLabsUtterance:
             self._send_text(text)
         if last and self._opened:
             self._watch.text_sent(last=True)
-            self._send(close_context=True)
+            self._close_context()
         elif last:
             self._finish()
 
@@ -224,7 +233,7 @@ class ElevenLabsUtterance:
         elif not self._lease.released and self._closing is None:
             if not self._last_sent:
                 self._last_sent = True
-                self._send(close_context=True)
+                self._close_context()
             loop = asyncio.get_running_loop()
             self._closing = loop.call_later(self._config.closing_timeout_s, self._abandon)
 
@@ -248,17 +257,22 @@ class ElevenLabsUtterance:
     def _send_text(self, text: str) -> None:
         if not text[-1].isspace():
             text += " "
-        settings = None
-        if not self._opened:
-            self._opened = True
-            self._socket.register(self._context, self)
-            config = self._config
-            settings = {"stability": config.stability, "similarity_boost": config.similarity_boost}
         self._watch.text_sent(last=False)
-        self._send(text=text, flush=True, **({"voice_settings": settings} if settings else {}))
+        if self._opened:
+            self._socket.push(_written(SendTextMulti(context_id=self._context, text=text, flush=True)))
+            return
+        self._opened = True
+        self._socket.register(self._context, self)
+        config = self._config
+        voice = RealtimeVoiceSettings(stability=config.stability, similarity_boost=config.similarity_boost)
+        flush: dict[str, Any] = {
+            "flush": True
+        }  # the SDK's type for a context's first text does not list it, but takes it
+        first = InitialiseContext(context_id=self._context, text=text, voice_settings=voice, **flush)
+        self._socket.push(_written(first))
 
-    def _send(self, **fields: object) -> None:
-        self._socket.push(msgspec.json.encode({"context_id": self._context, **fields}).decode())
+    def _close_context(self) -> None:
+        self._socket.push(_written(CloseContext(context_id=self._context, close_context=True)))
 
     def _on_silence(self, silent_s: float) -> None:
         self.on_failure(_error(f"sent no audio for {silent_s:g} s", retryable=True))
@@ -288,7 +302,8 @@ class WordTimes:
     def take(self, alignment: _Alignment, offset_ms: float) -> tuple[SpokenWord, ...]:
         """The words that this chunk completes; its times count from ``offset_ms``."""
         words: list[SpokenWord] = []
-        times = zip(alignment.chars, alignment.charStartTimesMs, alignment.charsDurationsMs, strict=False)
+        durations_ms = alignment.charsDurationsMs or alignment.charDurationsMs
+        times = zip(alignment.chars, alignment.charStartTimesMs, durations_ms, strict=False)
         for char, start_ms, duration_ms in times:
             if char.isspace():
                 words += self.rest()

@@ -8,7 +8,7 @@ Audio is PCM16, little endian, mono, at 24 kHz both ways.
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -26,7 +26,7 @@ HEARING_HZ = 24_000
 """Sample rate of audio sent to speech recognition: the rate that sessions speak by default, so that nothing is
 resampled (which would hold audio back)."""
 
-SPEECH_HZ = 24_000
+SPEECH_HZ: Final = 24_000
 """Sample rate of audio that synthesis returns."""
 
 Hearing = StartOfTurn | PartialTranscript | EagerEndOfTurn | TurnResumed | EndOfTurn

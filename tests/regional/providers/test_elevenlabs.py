@@ -30,7 +30,7 @@ def audio(context: str, ms: float, chars: str = "", **more: Any) -> str:
         "charStartTimesMs": [number * step for number in range(len(chars))],
         "charsDurationsMs": [step] * len(chars),
     }
-    data = base64.b64encode(bytes(int(24 * ms) * 2)).decode()
+    data = base64.b64encode((b"\x00\x20\x00\xe0" * int(24 * ms))[: int(24 * ms) * 2]).decode()
     return json.dumps({"audio": data, "alignment": alignment, "contextId": context, **more})
 
 
