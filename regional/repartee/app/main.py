@@ -29,6 +29,7 @@ from repartee.app.processes.membership import Membership
 from repartee.app.processes.shared_metrics import whole_region
 from repartee.app.services import Services
 from repartee.app.subjects import Subjects
+from repartee.app.telephone import STREAM_PATH, stream
 from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.telemetry.prometheus import Metrics
@@ -105,6 +106,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         Route("/metrics", metrics),
         WebSocketRoute("/v1/voice/session", session),
         WebSocketRoute("/v1/realtime", session),
+        WebSocketRoute(STREAM_PATH, stream),
         Route("/v1/voice/session", direct_session, methods=["POST"]),
         Route("/v1/voice/session", upgrade_required),
         Route("/v1/realtime", upgrade_required),

@@ -14,17 +14,20 @@ from pydantic_settings import SettingsConfigDict
 from repartee.app.client_settings import ClientSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
+from repartee.app.telephone_settings import TelephoneSettings
 from repartee.errors import ConfigurationError
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
 MOST_WORKERS = 64
+SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "CREDENTIALS", "DATABASE_URL")
+"""The values of variables with one of these in their names are never shown."""
 
 
 def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(ClientSettings, StoreSettings, TelemetrySettings):
+class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -377,7 +380,7 @@ def _faults(error: ValidationError) -> str:
         name = str(fault["loc"][0])
         variable = variable_of(name) if name in Settings.model_fields else name
         told = fault["msg"].removeprefix("Value error, ")
-        secret = "KEY" in variable or variable == "DATABASE_URL"
+        secret = any(word in variable for word in SECRET_WORDS)
         shown = "" if secret or "@" in str(fault["input"]) else f" (it is {fault['input']!r})"
         lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
     return "These settings are wrong:\n  " + "\n  ".join(lines)

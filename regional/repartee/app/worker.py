@@ -26,11 +26,12 @@ from repartee.session.relay import Relay
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
-from repartee.transport.interfaces import CallEnd, Transport
+from repartee.transport.interfaces import CallEnd, RealtimeTransport, Transport
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
-from repartee.wire.client_events import SessionPatch
+from repartee.wire.audio_format import WireFormat
+from repartee.wire.client_events import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.session_config import SessionConfig
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
@@ -140,26 +141,60 @@ class Worker:
             limits=client_limits(self.settings),
             agent=self._agent_name,
         )
+
+        def connect(names: Mapping[str, str]) -> RealtimeTransport:
+            shortcuts = shortcuts_of(websocket.scope)
+            wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
+            socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
+            return RealtimeWebSocket(
+                WebSocketLink(socket),
+                call_id=settings.call_id,
+                own_events=OwnEvents(settings.call_id, settings.region, names) if wants_own else None,
+                binary=websocket.query_params.get("audio") == "binary",
+                event_bytes=settings.limits.other_bytes,
+            )
+
+        await self._hold(settings, slot, connect)
+
+    async def hold_telephone_call(
+        self,
+        ticket: Ticket,
+        slot: ExitStack,
+        audio: WireFormat,
+        connect: Callable[[str], RealtimeTransport],
+    ) -> None:
+        """The same for a telephone call, whose carrier speaks ``audio``. ``connect`` makes its transport, from
+        the call's id."""
+        form = AudioFormat(audio.encoding, audio.hz if audio.encoding == "audio/pcm" else None)
+        settings = CallSettings(
+            call_id=secrets.token_hex(8),
+            region=self.settings.region,
+            metadata=dict(ticket.metadata),
+            session=SessionPatch(audio=Audio(input=AudioInput(format=form), output=AudioOutput(format=form))),
+            limits=client_limits(self.settings),
+            agent=self._agent_name,
+        )
+        await self._hold(settings, slot, lambda names: connect(settings.call_id))
+
+    async def _hold(
+        self,
+        settings: CallSettings,
+        slot: ExitStack,
+        connect: Callable[[Mapping[str, str]], RealtimeTransport],
+    ) -> None:
         with slot:
-            call, transport = self._new_call(settings, websocket)
+            call, transport = self._new_call(settings, connect)
             with self._counted(call):
                 end = await call.run()
                 await transport.close(end)
 
-    def _new_call(self, settings: CallSettings, websocket: WebSocket) -> tuple[Call, Transport]:
+    def _new_call(
+        self, settings: CallSettings, connect: Callable[[Mapping[str, str]], RealtimeTransport]
+    ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
         shared = relay or self.services.resources
-        shortcuts = shortcuts_of(websocket.scope)
-        wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
-        socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
-        transport = RealtimeWebSocket(
-            WebSocketLink(socket),
-            call_id=settings.call_id,
-            own_events=OwnEvents(settings.call_id, settings.region, shared.names) if wants_own else None,
-            binary=websocket.query_params.get("audio") == "binary",
-            event_bytes=settings.limits.other_bytes,
-        )
+        transport = connect(shared.names)
         parts = CallParts(settings, self._agent, shared, self.stream.emit, transport)
         if relay is not None:
             return Call(parts, lambda call: Relay(call, relay, transport)), transport

@@ -81,6 +81,7 @@ OUTCOMES: Mapping[CallEnd, CallOutcome] = {
     CallEnd.TOO_LONG: "too_long",
     CallEnd.CALLER_SILENT: "caller_silent",
     CallEnd.DRAINED: "drained",
+    CallEnd.LINE_LOST: "line_lost",
     CallEnd.FAILED: "failed",
 }
 
@@ -282,6 +283,12 @@ class Call:
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""
         self.shell.deliver(e.Played(item_id, played_ms))
+
+    def line_troubled(self, trouble: str, *, lost: bool) -> None:
+        """The connection carries no audio one way."""
+        self.report.line_troubled(trouble)
+        if lost:
+            self.end(CallEnd.LINE_LOST)
 
     def client_gone(self) -> None:
         """The client hung up."""

@@ -13,10 +13,18 @@ from repartee.latency.timeline import TurnTrace
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
 CallOutcome = Literal[
-    "ended", "client_slow", "providers_gone", "too_long", "caller_silent", "drained", "failed", "cancelled"
+    "ended",
+    "client_slow",
+    "providers_gone",
+    "too_long",
+    "caller_silent",
+    "drained",
+    "line_lost",
+    "failed",
+    "cancelled",
 ]
-"""``ended``: the client hung up; ``caller_silent``: the agent did, as nobody spoke; ``failed``: a fault of the
-worker's own; ``cancelled``: the worker stopped before the call did."""
+"""``ended``: the client hung up; ``caller_silent``: the agent did, as nobody spoke; ``line_lost``: a telephone line
+carried no audio; ``failed``: a fault of the worker's own; ``cancelled``: the worker stopped before the call did."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,13 @@ class ProviderFailed(CallEvent, frozen=True):
     stage: str
     provider: str
     message: str
+
+
+class LineTroubled(CallEvent, frozen=True):
+    """A telephone line carries no audio one way: ``nothing_received`` from the caller for 2 s, or ``nothing_played``
+    of what was sent, by its marks."""
+
+    trouble: str
 
 
 class CallEnded(CallEvent, frozen=True):

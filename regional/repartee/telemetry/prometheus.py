@@ -89,6 +89,12 @@ class Metrics:
             ["provider", "stage"],
             registry=registry,
         )
+        self._line_troubles = Counter(
+            "repartee_line_troubles",
+            "Telephone lines that carried no audio one way, by which.",
+            ["trouble"],
+            registry=registry,
+        )
         self._prefetches = Counter(
             "repartee_prefetch",
             "Tools run before they were asked for, by what became of it.",
@@ -110,6 +116,8 @@ class Metrics:
             self._turns.labels(outcome)
         for outcome in get_args(SpeculationOutcome):
             self._speculations.labels(outcome)
+        for trouble in ("nothing_received", "nothing_played"):
+            self._line_troubles.labels(trouble)
         for stage, provider in providers.items():
             self._provider_errors.labels(provider, stage)
 
@@ -127,6 +135,8 @@ class Metrics:
                 self._speculations.labels(outcome).inc()
             case t.ProviderFailed(provider=provider, stage=stage):
                 self._provider_errors.labels(provider, stage).inc()
+            case t.LineTroubled(trouble=trouble):
+                self._line_troubles.labels(trouble).inc()
             case t.CallEnded():
                 self._call_ended(event)
 

@@ -97,6 +97,11 @@ class CallReport:
         failed = t.ProviderFailed(**self._shared(), stage=stage, provider=provider, message=str(error))
         self._emit(failed)
 
+    def line_troubled(self, trouble: str) -> None:
+        """The telephone line carries no audio one way."""
+        log.warning("the telephone line carries no audio one way: %s", trouble)
+        self._emit(t.LineTroubled(**self._shared(), trouble=trouble))
+
     def ended(self, outcome: t.CallOutcome, prefetched: PrefetchFigures) -> None:
         """The call is over."""
         length_s = self._clock() - self._began_at

@@ -30,6 +30,7 @@ OF: Final[Mapping[CallEnd, int]] = {
     CallEnd.TOO_LONG: NORMAL,
     CallEnd.CALLER_SILENT: NORMAL,
     CallEnd.DRAINED: GOING_AWAY,
+    CallEnd.LINE_LOST: GOING_AWAY,
     CallEnd.FAILED: INTERNAL,
 }
 """The code for each end of a call."""

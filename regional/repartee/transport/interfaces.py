@@ -27,6 +27,7 @@ class CallEnd(Enum):
     TOO_LONG = "the call's time limit has come"
     CALLER_SILENT = "the caller has been silent for too long"
     DRAINED = "the worker is being replaced: connect again"
+    LINE_LOST = "the telephone line carries no audio"
     FAILED = "internal error"
 
 
@@ -50,6 +51,9 @@ class CallSide(Protocol):
 
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""
+
+    def line_troubled(self, trouble: str, *, lost: bool) -> None:
+        """The connection is there, but carries no audio one way; ``lost``: end the call, to be connected anew."""
 
     def client_gone(self) -> None:
         """The client hung up, or its connection was lost."""

@@ -52,6 +52,16 @@ class Outbox:
         """A server event that is JSON text already."""
         self._put(text)
 
+    def put(self, payload: str | bytes) -> None:
+        """A message as it is."""
+        self._put(payload)
+
+    def replace(self, payload: str | bytes) -> None:
+        """A message in place of all that waits."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._put(payload)
+
     def put_audio(self, delta: ServerEvent, audio: bytes) -> None:
         """Audio on its own, or as the ``delta`` of its event."""
         if self.binary:

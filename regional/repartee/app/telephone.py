@@ -1,0 +1,97 @@
+"""The regions' side of telephone calls: a carrier's stream is checked, admitted, accepted, and becomes a call.
+
+What comes before (webhooks, documents) is the edge's.
+"""
+
+import logging
+import time
+from contextlib import ExitStack
+
+from starlette.websockets import WebSocket
+
+from repartee.app.answers import error
+from repartee.app.client_socket import shortcuts_of
+from repartee.app.worker import Worker
+from repartee.errors import AdmissionRefused, TooManyCalls
+from repartee.transport.telephone.carriers import FRAMINGS
+from repartee.transport.telephone.framing import Framing
+from repartee.transport.telephone.line import TelephoneLine, UnusableStream, opening
+from repartee.transport.websocket import AsgiSocket, WebSocketLink
+from repartee.wire.announcer import Announcer
+from repartee_edge.telephone.signatures import BadSignature, check_handshake
+from repartee_edge.tickets import Ticket, TicketError, TicketForged
+
+log = logging.getLogger(__name__)
+
+STREAM_PATH = "/v1/telephone/{carrier}/stream/{ticket}"
+UNUSABLE = 1003
+"""How a stream is closed that no call can be held on (unsupported data)."""
+
+
+async def stream(websocket: WebSocket) -> None:
+    """A carrier's stream. Whoever is refused is refused before it is accepted."""
+    worker: Worker = websocket.state.worker
+    carrier = str(websocket.path_params["carrier"])
+    slot = ExitStack()
+    try:
+        slot.enter_context(worker.slots.one())
+        with slot:
+            worker.services.check("")
+            ticket = _admitted(worker, websocket, carrier)
+            slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))
+            await websocket.accept()
+            await _hold(worker, websocket, FRAMINGS[carrier](), ticket, slot.pop_all())
+    except AdmissionRefused as refusal:
+        worker.metrics.calls.labels("refused").inc()
+        full = not isinstance(refusal, TooManyCalls)
+        status, code = (503, "server_busy") if full else (429, "too_many_calls")
+        headers = {"Retry-After": str(refusal.retry_after_s)}
+        await websocket.send_denial_response(error(status, code, str(refusal), headers))
+    except BadSignature as refusal:
+        worker.metrics.tickets_refused.labels("signature").inc()
+        await websocket.send_denial_response(
+            error(403, "bad_signature", f"The stream is refused: {refusal}.")
+        )
+    except TicketError as refusal:
+        worker.metrics.tickets_refused.labels(refusal.reason).inc()
+        await websocket.send_denial_response(error(401, f"ticket_{refusal.reason}", str(refusal)))
+
+
+def _admitted(worker: Worker, websocket: WebSocket, carrier: str) -> Ticket:
+    """The ticket in the path, of a call of this carrier's. Raises BadSignature and TicketError."""
+    settings = worker.settings
+    if carrier not in FRAMINGS:
+        raise BadSignature("there is no such carrier")
+    public = settings.public_url.replace("http", "ws", 1)
+    # The signature first: whoever cannot sign must not be able to use up a ticket.
+    check_handshake(carrier, settings.carrier_keys(), public + websocket.url.path, websocket.headers)
+    ticket = worker.gate.check({"x-repartee-ticket": str(websocket.path_params["ticket"])}, [], time.time())
+    if ticket is None or ticket.metadata.get("carrier") != carrier:
+        raise TicketForged("this ticket is for no call of this carrier's")
+    return ticket
+
+
+async def _hold(
+    worker: Worker, websocket: WebSocket, framing: Framing, ticket: Ticket, slot: ExitStack
+) -> None:
+    """Wait for what the carrier says of its stream, then hold the call."""
+    shortcuts = shortcuts_of(websocket.scope)
+    link = WebSocketLink(AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push))
+    with slot:
+        try:
+            started, format_ = await opening(link, framing, worker.settings.telephone_start_s)
+        except UnusableStream as fault:
+            log.warning("a stream of %s is closed: %s", framing.carrier, fault)
+            await websocket.close(UNUSABLE, str(fault)[:120])
+            return
+        expected = ticket.metadata.get("carrier_call_id")
+        if started.call_id and expected and started.call_id != expected:
+            log.warning("a stream of %s is closed: it is another call's than its ticket", framing.carrier)
+            await websocket.close(UNUSABLE, "The stream is another call's than its ticket.")
+            return
+        await worker.hold_telephone_call(
+            ticket,
+            slot.pop_all(),
+            format_,
+            lambda call_id: TelephoneLine(link, framing, format_, Announcer(call_id)),
+        )

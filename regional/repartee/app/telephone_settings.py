@@ -1,0 +1,97 @@
+"""The settings of a region that takes telephone calls."""
+
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings
+
+from repartee_edge.telephone.signatures import CarrierKeys
+
+
+class TelephoneSettings(BaseSettings):
+    """A part of the worker's Settings. Field descriptions are the documentation's."""
+
+    public_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_PUBLIC_URL"),
+        description="This region's address as carriers know it (the edge's table has it as `host`), such as "
+        "https://us-east.voice.example.com: what they sign. Needed for telephone calls.",
+    )
+    twilio_account_sid: str = Field(
+        default="",
+        validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
+        description="Twilio account that calls are ended and transferred with.",
+    )
+    twilio_auth_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
+        description="Twilio's key: signs its handshakes, and ends and transfers calls.",
+    )
+    twilio_base_url: str = Field(
+        default="https://api.twilio.com",
+        validation_alias=AliasChoices("TWILIO_BASE_URL"),
+        description="Where Twilio's API is.",
+    )
+    telnyx_public_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("TELNYX_PUBLIC_KEY"),
+        description="Telnyx's public key; set: its streams are taken.",
+    )
+    telnyx_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("TELNYX_API_KEY"),
+        description="Telnyx's key: ends and transfers calls.",
+    )
+    telnyx_base_url: str = Field(
+        default="https://api.telnyx.com",
+        validation_alias=AliasChoices("TELNYX_BASE_URL"),
+        description="Where Telnyx's API is.",
+    )
+    signalwire_signing_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("SIGNALWIRE_SIGNING_KEY"),
+        description="SignalWire's key: signs its webhooks, and the token of its streams.",
+    )
+    plivo_auth_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("PLIVO_AUTH_TOKEN"),
+        description="Plivo's key; set: its streams are taken.",
+    )
+    vonage_signature_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("VONAGE_SIGNATURE_SECRET"),
+        description="Vonage's key: signs its webhooks, and the token of its streams.",
+    )
+    exotel_credentials: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("EXOTEL_CREDENTIALS"),
+        description="user:password that Exotel's streams come with.",
+    )
+    telephone_start_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=60,
+        validation_alias=AliasChoices("REPARTEE_TELEPHONE_START_S"),
+        description="How long a carrier may take to begin a stream that it has opened, in seconds.",
+    )
+
+    @field_validator("public_url", "twilio_base_url", "telnyx_base_url")
+    @classmethod
+    def _is_bare_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+        ):
+            raise ValueError("must be a bare address, as in https://us-east.voice.example.com")
+        return url.rstrip("/")
+
+    def carrier_keys(self) -> CarrierKeys:
+        """What carriers' handshakes are checked with."""
+        return CarrierKeys(
+            twilio_auth_token=self.twilio_auth_token.get_secret_value(),
+            telnyx_public_key=self.telnyx_public_key.get_secret_value(),
+            signalwire_signing_key=self.signalwire_signing_key.get_secret_value(),
+            plivo_auth_token=self.plivo_auth_token.get_secret_value(),
+            vonage_signature_secret=self.vonage_signature_secret.get_secret_value(),
+            exotel_credentials=self.exotel_credentials.get_secret_value(),
+        )

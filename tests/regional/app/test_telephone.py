@@ -1,0 +1,198 @@
+"""A carrier's stream at a region: who gets in, and a call on it, over real sockets."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import websockets
+from tests.regional.app.running import TICKET_KEY, Region, region
+from websockets.asyncio.client import ClientConnection, connect
+
+from repartee.agent.agent import Agent
+from repartee.agent.context import CallContext
+from repartee_edge.telephone.signatures import stream_token, twilio_signature
+from repartee_edge.tickets import TicketKeys, sign
+
+TOKEN = "a Twilio auth token"
+PUBLIC = "https://eu-west.voice.example.com"
+KEYS = {
+    "REPARTEE_TICKET_KEY": TICKET_KEY,
+    "REPARTEE_REGION": "eu-west",
+    "REPARTEE_PUBLIC_URL": PUBLIC,
+    "TWILIO_AUTH_TOKEN": TOKEN,
+    "TELNYX_PUBLIC_KEY": base64.b64encode(b"k" * 32).decode(),
+    "SIGNALWIRE_SIGNING_KEY": "a SignalWire key",
+    "VONAGE_SIGNATURE_SECRET": "a Vonage secret",
+    "EXOTEL_CREDENTIALS": "user:password",
+    "PLIVO_AUTH_TOKEN": "a Plivo token",
+}
+SILENCE = base64.b64encode(b"\xff" * 160).decode()
+
+
+def ticket(carrier: str = "twilio", **fields: Any) -> str:
+    given = {"region": "eu-west", "now": time.time(), **fields}
+    metadata = {"carrier": carrier, "carrier_call_id": "CA1", "phone": "+15550100", "called": "+15550199"}
+    return sign(TicketKeys(TICKET_KEY), subject="telephone", metadata=metadata, **given)
+
+
+def handshake(carrier: str, path: str) -> dict[str, str]:
+    """The headers that a carrier sends."""
+    url = PUBLIC.replace("https", "wss") + path
+    match carrier:
+        case "twilio":
+            return {"X-Twilio-Signature": twilio_signature(TOKEN, url, [])}
+        case "signalwire":
+            return {"Authorization": f"Bearer {stream_token('a SignalWire key', url)}"}
+        case "vonage":
+            return {"Authorization": f"Bearer {stream_token('a Vonage secret', url)}"}
+        case "exotel":
+            return {"Authorization": f"Basic {base64.b64encode(b'user:password').decode()}"}
+    return {}
+
+
+def path_of(carrier: str = "twilio", given: str | None = None) -> str:
+    return f"/v1/telephone/{carrier}/stream/{given or ticket(carrier)}"
+
+
+async def refused(worker: Region, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    """How a handshake is refused, before it is accepted."""
+    with pytest.raises(websockets.InvalidStatus) as refusal:
+        await connect(f"ws://127.0.0.1:{worker.port}{path}", additional_headers=headers, proxy=None)
+    return refusal.value.response.status_code, json.loads(refusal.value.response.body)["error"]["code"]
+
+
+@asynccontextmanager
+async def streaming(worker: Region, carrier: str = "twilio") -> AsyncIterator[ClientConnection]:
+    path = path_of(carrier)
+    address = f"ws://127.0.0.1:{worker.port}{path}"
+    async with connect(address, additional_headers=handshake(carrier, path), proxy=None) as socket:
+        yield socket
+
+
+async def begin(socket: ClientConnection, call_id: str = "CA1", encoding: str = "audio/x-mulaw") -> None:
+    await socket.send('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
+    start = {
+        "streamSid": "MZ1",
+        "callSid": call_id,
+        "mediaFormat": {"encoding": encoding, "sampleRate": 8000},
+    }
+    await socket.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+
+
+@pytest.fixture
+async def worker(providers: dict[str, str]) -> AsyncIterator[Region]:
+    agent = Agent(instructions="Be kind.", greeting="Good day.")
+
+    @agent.on_call_start
+    async def greet(ctx: CallContext) -> None:
+        known.append(dict(ctx.verified))
+
+    known: list[dict[str, Any]] = []
+    async with region({**providers, **KEYS}, agent=agent, allow_anonymous=False) as worker:
+        agent_knows[worker.port] = known
+        yield worker
+
+
+agent_knows: dict[int, list[dict[str, Any]]] = {}
+
+
+async def test_a_call_is_greeted_in_mu_law_by_an_agent_that_knows_who_calls(worker: Region) -> None:
+    async with streaming(worker) as socket:
+        await begin(socket)
+        audio, marks = b"", 0
+        while not marks or len(audio) < 1_600:
+            said = json.loads(await asyncio.wait_for(socket.recv(), 20))
+            assert said["streamSid"] == "MZ1"
+            if said["event"] == "media":
+                audio += base64.b64decode(said["media"]["payload"])
+            else:
+                marks += 1
+                await socket.send(json.dumps(said))
+            await socket.send(json.dumps({"event": "media", "media": {"payload": SILENCE}}))
+    await worker.until_idle()
+    [verified] = agent_knows[worker.port]
+    assert verified["phone"] == "+15550100" and verified["called"] == "+15550199"
+    assert verified["carrier"] == "twilio"
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx", "signalwire", "plivo", "vonage", "exotel"])
+async def test_each_carriers_handshake(worker: Region, carrier: str) -> None:
+    async with streaming(worker, carrier) as socket:
+        assert socket.response is not None and socket.response.status_code == 101
+    path = path_of(carrier)
+    if handshake(carrier, path):
+        assert await refused(worker, path, {}) == (403, "bad_signature")
+        wrong = {name: f"{value[:-4]}AAA=" for name, value in handshake(carrier, path).items()}
+        assert await refused(worker, path, wrong) == (403, "bad_signature")
+    forged = path_of(carrier, ticket(carrier)[:-4] + "AAAA")
+    assert await refused(worker, forged, handshake(carrier, forged)) == (401, "ticket_forged")
+    await worker.until_idle()
+
+
+async def test_a_handshake_signed_for_another_address_is_refused(worker: Region) -> None:
+    path = path_of()
+    for url in (f"wss://elsewhere.example{path}", f"https://eu-west.voice.example.com{path}", path):
+        signature = {"X-Twilio-Signature": twilio_signature(TOKEN, url, [])}
+        assert await refused(worker, path, signature) == (403, "bad_signature")
+    url = f"wss://eu-west.voice.example.com:443{path}"
+    headers = {"X-Twilio-Signature": twilio_signature(TOKEN, url, []), "X-Forwarded-Host": "internal.proxy"}
+    async with connect(f"ws://127.0.0.1:{worker.port}{path}", additional_headers=headers, proxy=None):
+        pass
+
+
+async def test_a_ticket_is_good_for_one_stream_of_its_carrier_in_its_region_and_its_time(
+    worker: Region,
+) -> None:
+    path = path_of()
+    headers = handshake("twilio", path)
+    async with connect(f"ws://127.0.0.1:{worker.port}{path}", additional_headers=headers, proxy=None):
+        assert await refused(worker, path, headers) == (401, "ticket_replayed")
+    for given, code in (
+        (ticket(now=time.time() - 100), "ticket_expired"),
+        (ticket(region="us-east"), "ticket_wrong_region"),
+        (ticket("telnyx"), "ticket_forged"),
+        (sign(TicketKeys(TICKET_KEY), region="eu-west", subject="key", now=time.time()), "ticket_forged"),
+    ):
+        path = path_of(given=given)
+        assert await refused(worker, path, handshake("twilio", path)) == (401, code)
+    assert await refused(worker, "/v1/telephone/nobody/stream/x", {}) == (403, "bad_signature")
+
+
+@pytest.mark.parametrize(
+    ("call_id", "encoding", "why"),
+    [("CA2", "audio/x-mulaw", "another call"), ("CA1", "audio/opus", "audio/opus")],
+)
+async def test_a_stream_that_is_no_use_is_closed_with_the_reason(
+    worker: Region, call_id: str, encoding: str, why: str
+) -> None:
+    async with streaming(worker) as socket:
+        await begin(socket, call_id, encoding)
+        with pytest.raises(websockets.ConnectionClosedError) as closed:
+            await asyncio.wait_for(socket.recv(), 20)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
+    assert why in closed.value.rcvd.reason
+    await worker.until_idle()
+
+
+async def test_a_full_region_says_so_before_it_accepts(providers: dict[str, str]) -> None:
+    async with region({**providers, **KEYS, "REPARTEE_MAX_CALLS": "1"}, allow_anonymous=False) as worker:
+        async with streaming(worker):
+            path = path_of()
+            assert await refused(worker, path, handshake("twilio", path)) == (503, "server_busy")
+        await worker.until_idle()
+        async with streaming(worker):
+            pass
+        await worker.until_idle()
+
+
+async def test_without_a_carriers_key_no_stream_of_its_is_taken(providers: dict[str, str]) -> None:
+    environment = {**providers, **KEYS, "TWILIO_AUTH_TOKEN": ""}
+    async with region(environment, allow_anonymous=False) as worker:
+        path = path_of()
+        headers = {"X-Twilio-Signature": twilio_signature("", f"wss://eu-west.voice.example.com{path}", [])}
+        assert await refused(worker, path, headers) == (403, "bad_signature")
