@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up deploy test fuzz check format requirements clean
+.PHONY: help demo up deploy test simulate fuzz check format requirements clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and 
 
 fuzz: $(STAMPS)/dev ## a million hostile datagrams against the WebRTC floor (minutes)
 	@REPARTEE_FUZZ_DATAGRAMS=1000000 $(BIN)/pytest tests/regional/rtc/test_hostile_datagrams.py --timeout 3600 $(ARGS)
+
+simulate: $(STAMPS)/dev ## 10,000 calls on virtual time in which everybody but Repartee misbehaves (minutes)
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 check: $(STAMPS)/dev ## formatting, lint and types
 	@$(BIN)/ruff format --check .
