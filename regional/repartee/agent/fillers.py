@@ -4,6 +4,7 @@ One call's decisions, pure: times are seconds on any monotonic clock and come in
 A *wait* lasts from the first tool that runs to the answer, or to the caller's next words.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,14 +97,15 @@ class Fillers:
         self._running.clear()
         self._waiting = False
 
-    def due_at(self, audible_until: float = 0.0) -> float | None:
-        """When to ask :meth:`take` (None: there is nothing to say).
+    def due_at(self, audible_until: float = 0.0, by: float = math.inf) -> float | None:
+        """When to ask :meth:`take` (None: there is nothing to say); ``by`` then at the latest.
 
         ``audible_until`` is when the caller will have heard all that was sent so far, fillers too: what the agent
         says of its own accord is as good as a filler, so the wait begins when that is over.
         """
         dues = [self._own_due_at(audible_until), self._company_due_at(audible_until)]
-        return min((due for due in dues if due is not None), default=None)
+        due = min((due for due in dues if due is not None), default=None)
+        return None if due is None else min(due, by)
 
     def _company_due_at(self, audible_until: float) -> float | None:
         if not self._running or not self.company:
@@ -125,14 +127,14 @@ class Fillers:
         since = min(run.since for run in speaking)
         return first if audible_until <= since else max(first, audible_until + policy.after_ms / 1000)
 
-    def take(self, now: float, audible_until: float = 0.0) -> str | None:
+    def take(self, now: float, audible_until: float = 0.0, by: float = math.inf) -> str | None:
         """What to say now; counts as said."""
         self._seen = now
         due = self._own_due_at(audible_until)
-        chosen = self._choose() if due is not None and due <= now else None
+        chosen = self._choose() if due is not None and min(due, by) <= now else None
         if chosen is None:
             company = self._company_due_at(audible_until)
-            return self.company if company is not None and company <= now else None
+            return self.company if company is not None and min(company, by) <= now else None
         tool, index = chosen
         phrase = self._phrases[tool][index]
         self._next[tool] = index + 1

@@ -43,6 +43,11 @@ def level(pcm: bytes) -> int:
     return audioop.rms(pcm, SAMPLE_BYTES)
 
 
+def peak(pcm: bytes) -> int:
+    """The largest magnitude of a sample, 0 to 32768."""
+    return audioop.max(pcm, SAMPLE_BYTES)
+
+
 def ulaw_to_pcm(data: bytes) -> bytes:
     """G.711 μ-law (one byte a sample) to PCM."""
     return audioop.ulaw2lin(data, SAMPLE_BYTES)

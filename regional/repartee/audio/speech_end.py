@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms
+from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms, peak
 
 _Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -47,6 +47,11 @@ DEFAULT = Audibility()
 
 CHUNK_THRESHOLD_DBFS = -50.0
 """For leading silence: a synthesiser's first chunk is too short to show a floor, and has none worth the name."""
+
+
+def has_sound(pcm: bytes) -> bool:
+    """Whether any of a piece of synthesised speech can be heard: its peak, which costs next to nothing."""
+    return peak(pcm) >= FULL_SCALE * 10 ** (CHUNK_THRESHOLD_DBFS / 20)
 
 
 def speech_span(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> tuple[int, int] | None:

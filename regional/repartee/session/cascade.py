@@ -17,7 +17,7 @@ from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.intake import Intake
 from repartee.session.manners import turn_policy
 from repartee.session.notice import NoticePlayer
-from repartee.session.phrases import Phrases
+from repartee.session.phrases import Phrases, Recording
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request
 from repartee.transport.interfaces import CallEnd
@@ -152,9 +152,8 @@ class Cascade:
             pipeline.stop()
         if goodbye := self._call.declared.notices.goodbye:
             recording = await self._notices.recording(goodbye, self._config)
-            said_ms = self._notices.say(goodbye, recording, self._config, self._formats[1])
-            heard_at = max(self._machine.heard_until, time.monotonic()) + said_ms / 1000
-            await asyncio.sleep(heard_at - time.monotonic())
+            self._say_notice(goodbye, recording)
+            await asyncio.sleep(self._machine.heard_until - time.monotonic())
 
     def _start_notice(self, text: str) -> None:
         if text:
@@ -165,7 +164,10 @@ class Cascade:
         recording = await self._notices.recording(text, self._config)
         while self._machine.state in (State.THINKING, State.SPEAKING, State.OVERLAP):  # noqa: ASYNC110
             await asyncio.sleep(NOTICE_LOOK_S)
-        self._notices.say(text, recording, self._config, self._formats[1])
+        self._say_notice(text, recording)
+
+    def _say_notice(self, text: str, recording: Recording | None) -> None:
+        self._shell.deliver(self._notices.say(text, recording, self._config, self._formats[1]))
 
     # --- settings ------------------------------------------------------------------------------------------------
 

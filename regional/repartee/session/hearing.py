@@ -76,6 +76,9 @@ class HearingPolicy:
     gap_limit_ms: float = 6_000
     """For so long; after that, recognition is left alone until audio comes again."""
 
+    late_ms: float = 1_000
+    """A turn whose end is not heard so long after its speech: when that ended is noted before it is forgotten."""
+
     look_s: float = 0.25
     """How often the transcriber is looked at."""
 
@@ -134,6 +137,7 @@ class Hearing:
         self._received_bytes = 0
         self._turn_began_ms = 0.0
         self._speech_ended_at: float | None = None
+        self._late_end_at: float | None = None
         self._seeking: asyncio.TimerHandle | None = None
         self._last_audio_at = 0.0
         self._filled_until = 0.0
@@ -218,7 +222,9 @@ class Hearing:
         listening = self._user.tasks.start_awaited(self._listen(watch))
         try:
             while not listening.done():
-                verdict = watch.look(self._now(), self._owed_since())
+                owed_since = self._owed_since()
+                self._note_late_end(owed_since)
+                verdict = watch.look(self._now(), owed_since)
                 if verdict is Verdict.END:
                     raise self._error or _silent()
                 if verdict is Verdict.TELL:
@@ -264,7 +270,8 @@ class Hearing:
                 self._talker.answered()
                 if not self._turn.is_open:
                     self._turn_began_ms = min(self._sent_ms - self._turn.spoken_ms(), self.received_ms)
-                self._turn.take(event)
+                if self._turn.take(event):
+                    watch.progressed()
                 if isinstance(event, EndOfTurn) and event.text:
                     watch.served(self._now())
                 self._user.deliver(self._timed(event))
@@ -330,13 +337,23 @@ class Hearing:
             self._forget_speech_end()
         if not isinstance(event, EndOfTurn):
             return event
-        ended_at = self._speech_ended_at or self._audio.speech_ended_at()
+        ended_at = self._speech_ended_at or self._audio.speech_ended_at() or self._late_end_at
+        self._late_end_at = None
         self._forget_speech_end()
         return msgspec.structs.replace(event, speech_ended_at=ended_at)
 
     def _seek_speech_end(self) -> None:
         self._seeking = None
         self._speech_ended_at = self._audio.speech_ended_at()
+
+    def _note_late_end(self, owed_since: float | None) -> None:
+        """The audio is forgotten after a while, and with it when the caller fell silent; whoever waits knows it."""
+        if not self._turn.is_open:
+            self._late_end_at = None
+            return
+        is_late = owed_since is not None and (self._now() - owed_since) * 1000 >= self._policy.late_ms
+        if is_late or self._transcriber is None or self._turn.unheard:
+            self._late_end_at = self._audio.speech_ended_at() or self._late_end_at
 
     def _forget_speech_end(self) -> None:
         self._speech_ended_at = None

@@ -11,6 +11,7 @@ from repartee.providers.interfaces import SPEECH_HZ
 from repartee.session.phrases import Phrases, Recording
 from repartee.transport.interfaces import Transport
 from repartee.turn import commands as c
+from repartee.turn.events import NoticeSent
 from repartee.turn.history import History, Message
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.session_config import SessionConfig
@@ -46,9 +47,10 @@ class NoticePlayer:
         recorded = self._phrases.get(text, name=config.voice, language=config.language)
         return recorded or self._phrases.get_any(text, language=config.language)
 
-    def say(self, text: str, recording: Recording | None, config: SessionConfig, sink: WireFormat) -> float:
-        """Send a notice, as a response of its own, in the format ``sink``; how long it takes to hear (ms). Without a
-        recording it is text."""
+    def say(
+        self, text: str, recording: Recording | None, config: SessionConfig, sink: WireFormat
+    ) -> NoticeSent:
+        """Send a notice, as a response of its own, in the format ``sink``. Without a recording it is text."""
         self._number += 1
         spoken = recording is not None and config.spoken
         message = Message(f"item_{self._call_id}_{self._number}", "assistant", text, spoken=spoken)
@@ -59,10 +61,10 @@ class NoticePlayer:
             c.ReplyWords(number, text),
         ):
             self._transport.tell(begun, 0)
-        length_ms = 0.0
         if recording is not None and spoken:
+            message.audio_ms, message.audio_complete = len(recording.pcm) * 1000 / 2 / SPEECH_HZ, True
+            message.words.extend(recording.words)
             encoder = AudioEncoder(sink, SPEECH_HZ)
             self._transport.play(number, encoder.feed(recording.pcm) + encoder.flush())
-            length_ms = len(recording.pcm) * 1000 / 2 / SPEECH_HZ
         self._transport.tell(c.ReplyEnded(number, 0, "completed", message), 0)
-        return length_ms
+        return NoticeSent(number, message)

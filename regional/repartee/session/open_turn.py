@@ -20,6 +20,7 @@ class OpenTurn:
         self._suspect_bytes = bytes_for_ms(suspect_ms, HEARING_HZ)
         self._audio = RecentAudio()
         self._whole = True
+        self._lost_chars = 0
         self.is_open = False
         self.words = ""
         self.finish_sent = False
@@ -38,15 +39,16 @@ class OpenTurn:
             limit = self._suspect_bytes
         self._audio.append(pcm, limit)
 
-    def take(self, event: Hearing) -> None:
-        """Recognition has said this."""
+    def take(self, event: Hearing) -> bool:
+        """Recognition has said this. Whether it is more than a transcriber that was lost in mid-turn had said."""
         self.unheard = False
         if isinstance(event, EndOfTurn):
             self.close()
-            return
+            return True
         self.is_open = True
         if not isinstance(event, TurnResumed):
             self.words = event.text or self.words
+        return len(self.words) > self._lost_chars
 
     def spoken_ms(self) -> float:
         """How long ago, in what was sent, the caller began to speak, as the turn's first word of recognition comes.
@@ -59,12 +61,13 @@ class OpenTurn:
     def close(self) -> None:
         """The turn is over."""
         self._audio.clear()
-        self._whole, self.words = True, ""
+        self._whole, self.words, self._lost_chars = True, "", 0
         self.is_open = self.unheard = self.finish_sent = False
 
     def lost(self) -> bool:
         """The transcriber is gone in mid-turn; whether the next one will hear the turn from its beginning."""
         self.unheard = True
+        self._lost_chars = max(self._lost_chars, len(self.words))
         whole, self._whole = self._whole, True
         if not whole:  # its beginning would be missing
             self._audio.clear()

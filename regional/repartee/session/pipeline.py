@@ -164,6 +164,13 @@ class Pipeline:
                     self._tell(self._spoken.heard(sound))
                     if self._stopped:
                         return
+            if self._spoken.breaks_off:
+                raise ProviderError(
+                    "The voice was done before it had spoken everything.",
+                    provider="voice",
+                    stage="tts",
+                    retryable=True,
+                )
             self._tell(SpeechDone(self._reply_id))
         finally:
             await utterance.cancel()

@@ -6,6 +6,10 @@ from repartee.turn.history import HEARD_SLACK_MS, SPEECH_MS_PER_CHAR, heard_part
 
 _BYTES_PER_MS = SPEECH_HZ * 2 / 1000
 
+FASTEST_MS_PER_CHAR = 25.0
+"""Nobody speaks faster: half of what a hurried voice takes for a letter. A voice that is done sooner has left words
+out."""
+
 
 class SpokenSoFar:
     """One reply's. Times are ms from the start of its audio, over all the voices that have spoken it."""
@@ -33,6 +37,12 @@ class SpokenSoFar:
         )
         self._words.extend(words)
         return SpeechWords(sound.reply_id, words)
+
+    @property
+    def breaks_off(self) -> bool:
+        """A voice that is done has spoken something, but cannot have spoken all that it was given."""
+        spoken = sum(character.isalnum() for character in self._text)
+        return 0 < self._audio_ms < spoken * FASTEST_MS_PER_CHAR
 
     def take_up(self) -> tuple[str, bool]:
         """The text that is still to be spoken, by another voice, and whether the reply ends with it.

@@ -89,6 +89,10 @@ class AgentTurns:
 
     def catch_up(self, now: float) -> list[c.Command]:
         """Nobody speaks: answer what had to wait for that, or go on with what a noise has stopped."""
+        kept = self._turns.let_out()
+        return kept + self._go_on(now)
+
+    def _go_on(self, now: float) -> list[c.Command]:
         request, answers = self.agenda.take_request(), self._answers
         rest, owed = answers.playout.take_rest(), answers.owed
         if request is None and not owed.owing and rest:

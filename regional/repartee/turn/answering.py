@@ -152,7 +152,7 @@ class Answering:
         ]
 
     def _silent_until(self, reply: Reply) -> float:
-        return self.owed.silent_until(reply, self.playout.ends_at, self.policy)
+        return self.owed.silent_until(reply, self.playout.sound_ends_at, self.policy)
 
     def _release(self, reply: Reply, now: float) -> list[c.Command]:
         commands = self._open(reply, now)
@@ -252,7 +252,7 @@ class Answering:
         calling = self._tools.calling
         if calling is None or not self._tools or self.replies:
             return []  # while a reply is active nothing else can sound; when it is over, it is planned anew
-        phrase = self._tools.take_filler(self.playout.ends_at, now)
+        phrase = self._tools.take_filler(self.playout.ends_at, now, by=self._company_by)
         if phrase is None:
             return self._plan_filler(now)
         reply = self.replies.new(calling.turn_id, self.policy, None, calling.request)
@@ -261,7 +261,11 @@ class Answering:
         return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply.reply_id, now)
 
     def _plan_filler(self, now: float) -> list[c.Command]:
-        return self._tools.plan(self.playout.ends_at, now)
+        return self._tools.plan(self.playout.ends_at, now, by=self._company_by)
+
+    @property
+    def _company_by(self) -> float:
+        return self.owed.company_by(self.playout.sound_ends_at, self.policy)
 
     # --- ending --------------------------------------------------------------------------------------------------
 

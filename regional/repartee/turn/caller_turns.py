@@ -26,6 +26,7 @@ class CallerTurns:
         self.commit_awaited = False
         self.unended = False
         self._ended_words: list[str] | None = None
+        self._kept: CallerTurn | None = None
         self._history = history
         self._call_id = call_id
         self._items = 0
@@ -55,9 +56,22 @@ class CallerTurns:
         """The agent speaks without having been spoken to."""
         self.current = CallerTurn(self.current.turn_id + 1, self.new_item_id())
 
+    def keep_back(self) -> None:
+        """The turn was an answer to what the agent is still saying: the client is to know of it afterwards. Clients
+        fall silent when they hear of a turn."""
+        self._kept = self.current
+
+    def let_out(self) -> list[c.Command]:
+        """The turn that was kept back, if there is one: the client may know of it, and it goes into the history."""
+        turn, self._kept = self._kept, None
+        return [*self._announce(turn), *self._record(turn)] if turn else []
+
     def announce(self) -> list[c.Command]:
         """The client may know of the turn."""
-        turn = self.current
+        return self._announce(self.current)
+
+    @staticmethod
+    def _announce(turn: CallerTurn) -> list[c.Command]:
         turn.announced = True
         commands: list[c.Command] = [c.TurnStarted(turn.turn_id, turn.item_id)]
         if turn.text:
@@ -71,7 +85,9 @@ class CallerTurns:
 
     def record(self) -> list[c.Command]:
         """The turn is over: its words, if there are any, go into the history."""
-        turn = self.current
+        return self._record(self.current)
+
+    def _record(self, turn: CallerTurn) -> list[c.Command]:
         if not turn.text.strip():
             return [c.TurnEnded(turn.turn_id, turn.item_id, None)]
         item = Message(turn.item_id, "user", turn.text.strip())

@@ -11,7 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from repartee.turn.foresight import Foreseen
-    from repartee.turn.history import Item
+    from repartee.turn.history import Item, Message
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -163,6 +163,13 @@ class SayRequested(Event, frozen=True):
     """The agent wants the caller to hear this text as it is, as soon as nothing else is being said."""
 
     text: str
+
+
+class NoticeSent(Event, frozen=True):
+    """The caller hears this notice, outside of any turn, behind what was sent before it. ``number`` is no reply's."""
+
+    number: int
+    message: "Message"
 
 
 # --- what the client says ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Holds what was said and done, in order, and gives it in a language model's terms
 counts only as far as it was heard. Pure data: no time, no wire format.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -34,7 +35,8 @@ class Message:
 
     ``words`` are the times of an answer's words within its audio, where the voice gave them; ``audio_ms`` is the
     length of that audio so far, ``audio_complete`` that this is all of it; ``heard_ms`` how much of it the caller
-    heard (None: all of it, or it was not spoken). A ``filler`` was said while a tool ran; models are not told of it,
+    heard (None: all of it, or it was not spoken), ``sound_ms`` where the last of it that can be heard ends (None: not
+    known). A ``filler`` was said while a tool ran; models are not told of it,
     or they would take it for their answer. What was ``filtered`` by a model's server is not shown to it again.
     """
 
@@ -46,18 +48,28 @@ class Message:
     audio_ms: float = 0.0
     audio_complete: bool = False
     heard_ms: float | None = None
+    sound_ms: float | None = None
     filler: bool = False
     filtered: bool = False
 
     @property
     def heard_text(self) -> str:
         """The part of the text that the caller heard."""
+        sounding = self._sounding_text
         if self.heard_ms is None:
-            return self.text
+            return sounding
         audio_ms = self.audio_ms
         if not self.audio_complete:
             audio_ms = max(audio_ms + 2 * HEARD_SLACK_MS, len(self.text) * SPEECH_MS_PER_CHAR)
-        return heard_part(self.text, self.words, audio_ms, self.heard_ms)
+        heard = heard_part(self.text, self.words, audio_ms, self.heard_ms)
+        return min(heard, sounding, key=len)
+
+    @property
+    def _sounding_text(self) -> str:
+        """The text without the words that a voice has given times for, but no sound."""
+        if self.sound_ms is None or not self.words or self.words[-1].start_ms < self.sound_ms:
+            return self.text
+        return heard_part(self.text, self.words, math.inf, self.sound_ms)
 
 
 @dataclass(slots=True)

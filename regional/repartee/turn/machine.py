@@ -70,6 +70,7 @@ class TurnMachine:
             e.SpeechDone: lambda event, now: self._agent.follow(answers.finish_speech(event, now), now),
             e.ToolFinished: self._agent.finish_tool,
             e.SayRequested: self._agent.say,
+            e.NoticeSent: self._on_notice,
             e.TurnCommitted: self._on_committed,
             e.AudioCleared: self._on_cleared,
             e.ReplyRequested: self._agent.request,
@@ -113,6 +114,10 @@ class TurnMachine:
         """An id for the history's next item."""
         return self._turns.new_item_id()
 
+    def _on_notice(self, event: e.NoticeSent, now: float) -> list[c.Command]:
+        self._answers.playout.note_notice(event.number, event.message, now)
+        return []
+
     def receive(self, event: e.Event, now: float) -> list[c.Command]:
         """What to do about an event, in order. ``now`` is seconds on any monotonic clock.
 
@@ -122,6 +127,8 @@ class TurnMachine:
         if self._over:
             return []
         commands = self._handlers[type(event)](event, now)
+        if self._answers.playout.has_notices and any(isinstance(each, c.TurnStarted) for each in commands):
+            commands += self._answers.playout.cut_notices(now)
         commands += [c.ItemRemoved(item_id) for item_id in self.history.forgotten()]
         due = self._answers.replies.chunk_due
         if due == self._chunk_due:
@@ -156,17 +163,18 @@ class TurnMachine:
         if self.state is State.OVERLAP:
             self._turn.heard(text)
             return self._barge_in(now) if self._interrupts(now) else []
+        kept = self._turns.let_out()
         self._open_turn(text, now)
         if self.state is State.SPEAKING and self._interrupts(now):
-            return self._barge_in(now)
+            return kept + self._barge_in(now)
         waits = self._answers.calls and not self._interrupts(now)
         stays = self.state is State.THINKING and (waits or not self._judge.supersedes(self._turn))
         if self.state is State.SPEAKING or stays:
             self._floor.move(Cause.OVERLAP_STARTED)
-            return []
+            return kept
         cut = self._give_way(now)
         self._floor.move(Cause.SPEECH_STARTED)
-        return self._turns.announce() + cut
+        return kept + self._turns.announce() + cut
 
     def _interrupts(self, now: float) -> bool:
         return self._judge.interrupts(self._turn, now)
@@ -248,13 +256,13 @@ class TurnMachine:
             if turn.answers_agent:  # the filler asked something
                 commands = [*self._turns.announce(), *self._turns.record()]
         elif judge.wants_answer(turn, now):
-            commands = [*self._turns.announce(), *self._turns.record()]
+            self._turns.keep_back()
             self._answers.owed.owing = self.policy.reply_to_turns
             turn.speech_ended_at = None  # the wait for the agent to finish is no latency
         if playout.audible:
             return [*commands, c.SetDeadline(PLAYED_OUT, max(playout.ends_at, now))]
         self._floor.move(Cause.MORE_AWAITED)
-        return commands
+        return commands + self._turns.let_out()
 
     def _end_turn(self, now: float) -> list[c.Command]:
         turn, request = self._turn, self._agent.agenda.request
@@ -361,4 +369,5 @@ class TurnMachine:
     def _on_hung_up(self, event: e.HungUp, now: float) -> list[c.Command]:
         self._over = True
         dropped = self._answers.drop("resumed") if self._answers.replies.speculating else []
+        dropped += [*self._turns.let_out(), *self._answers.playout.cut_notices(now)]
         return [*dropped, *self._answers.cut("client_cancelled", now, "unanswered"), c.ClearDeadline(COMMIT)]

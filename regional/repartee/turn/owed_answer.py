@@ -76,14 +76,21 @@ class OwedAnswer:
         """It is."""
         self._effort.asked_again = True
 
-    def silent_until(self, reply: Reply, heard_until: float, policy: TurnPolicy) -> float:
-        """When the caller has heard nothing for too long. All replies to a turn share its time."""
+    def company_by(self, sound_until: float, policy: TurnPolicy) -> float:
+        """When somebody who waits for a tool must have heard something."""
+        return max(self._effort.quiet_since, sound_until) + policy.first_audio_s
+
+    def silent_until(self, reply: Reply, sound_until: float, policy: TurnPolicy) -> float:
+        """When the caller has heard nothing for too long; they hear the last sound until ``sound_until``. All replies
+        to a turn share its time; one that begins late has a little more, and its own if there is none left."""
         if reply.apologises:
-            return max(reply.news_at, heard_until) + policy.apology_s
+            return max(reply.news_at, sound_until) + policy.apology_s
         own_time = reply.recited or not reply.message.spoken or self._effort.turn_id != reply.turn_id
         since = reply.news_at if own_time else self._effort.quiet_since
-        due = max(since, heard_until) + policy.first_audio_s
-        return max(due, reply.news_at + policy.reply_s)
+        since = max(since, sound_until)
+        own = reply.news_at + policy.reply_s
+        latest = since + policy.latest_apology_s
+        return max(since + policy.first_audio_s, own if reply.news_at >= latest else min(own, latest))
 
     # --- how it ends ---------------------------------------------------------------------------------------------
 

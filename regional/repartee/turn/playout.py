@@ -10,7 +10,7 @@ from repartee.turn import commands as c
 from repartee.turn.chunking import is_question, last_sentence
 from repartee.turn.echo import AHEAD_S
 from repartee.turn.events import SpeechWords
-from repartee.turn.history import HEARD_SLACK_MS, SPEECH_MS_PER_CHAR, heard_part
+from repartee.turn.history import HEARD_SLACK_MS, SPEECH_MS_PER_CHAR, Message, heard_part
 from repartee.turn.reply import Reply
 from repartee.turn.speaker import Speaker
 
@@ -22,6 +22,7 @@ class Playout:
         self.speaker = Speaker()
         self._sounding: list[Reply] = []
         self._rest = ""
+        self._notices: list[tuple[int, Message]] = []
 
     def __repr__(self) -> str:
         return f"<Playout: {self._sounding}, {self.speaker!r}>"
@@ -36,9 +37,38 @@ class Playout:
         """When all that was sent will have been played."""
         return self.speaker.ends_at
 
+    @property
+    def sound_ends_at(self) -> float:
+        """When the last of it that can be heard will have been played."""
+        return self.speaker.sound_ends_at
+
     def holds_any(self, replies: Iterable[Reply]) -> bool:
         """The caller hears one of these, or is about to."""
         return any(reply in self._sounding for reply in replies)
+
+    def note_notice(self, number: int, message: Message, now: float) -> None:
+        """A notice was sent, outside of any turn: what is sent from now on is heard after it."""
+        self.speaker.play(number, message.audio_ms, now)
+        self._notices.append((number, message))
+
+    @property
+    def has_notices(self) -> bool:
+        """The caller may be hearing a notice."""
+        return bool(self._notices)
+
+    def cut_notices(self, now: float) -> list[c.Command]:
+        """The caller speaks over a notice: the history keeps what was heard of it."""
+        commands: list[c.Command] = []
+        notices, self._notices = self._notices, []
+        for number, message in notices:
+            heard_ms = self.speaker.heard_ms(number, now)
+            if heard_ms < message.audio_ms - HEARD_SLACK_MS:
+                message.heard_ms = heard_ms
+                commands.append(c.StopPlaying(number))
+                commands.append(c.AnswerCut(message.item_id, heard_ms, message.heard_text))
+        if commands:
+            self.speaker.stop(now)
+        return commands
 
     def begin(self, reply: Reply) -> None:
         """The first of this reply's audio has been sent."""
@@ -119,4 +149,6 @@ class Playout:
     def finish(self, now: float) -> None:
         """All that was sent has been heard."""
         self._sounding.clear()
+        if now >= self.speaker.ends_at:
+            self._notices.clear()
         self.speaker.forget(now)

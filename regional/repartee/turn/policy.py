@@ -37,7 +37,10 @@ class TurnPolicy:
     last sound. It leaves a second of the eight for the apology."""
 
     reply_s: float = 2.0
-    """A reply has at least so long to be heard, however long the caller waited for a tool before it."""
+    """A reply has so long to be heard, however long the caller waited before it ..."""
+
+    latest_apology_s: float = 7.8
+    """... but an answer has failed so long after that word or sound, if any of that is left when the reply begins."""
 
     apology_s: float = 2.0
     """The apology has failed when nothing of it has been heard for so long."""

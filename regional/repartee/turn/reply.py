@@ -7,7 +7,7 @@ and the marks on the turn's timeline. Does not know whose turn it is: the machin
 from collections.abc import Sequence
 from typing import Any
 
-from repartee.audio.speech_end import leading_silence_ms
+from repartee.audio.speech_end import has_sound, leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
 from repartee.turn.chunking import has_words, speakable, spoken_length, whole_sentences
 from repartee.turn.commands import Command, Play, ReplyWords, Say
@@ -30,6 +30,10 @@ MAX_REPLY_CHARS = 50_000
 
 MAX_AT_ONCE_CHARS = 1_000_000
 """A token that is longer ends the answer by its length, too: not all of it is even looked at."""
+
+LEAD_IN_MS = 500.0
+"""Of an answer that begins with silence so much is sent; more waits for its first sound. The silence of a voice
+without sound would be played before the next attempt's words."""
 
 
 class Reply:
@@ -88,6 +92,8 @@ class Reply:
         self._sounded = False
         self._unannounced: list[str] = []
         self._held: list[bytes] = []
+        self._sent_ms = 0.0
+        self._silent: list[bytes] = []
 
     def __repr__(self) -> str:
         kind = "confirmed" if self.confirmed else "speculative"
@@ -309,7 +315,18 @@ class Reply:
 
     def _play(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
         length_ms = len(pcm) / _BYTES_PER_MS
-        starts_at = speaker.play(self.reply_id, length_ms, now)
+        sounds = has_sound(pcm)
+        if not self.audible and self._sent_ms >= LEAD_IN_MS:
+            self._silent.append(pcm)
+            if not sounds:
+                return []
+            held, self._silent = self._silent, []
+            pcm = b"".join(held)
+            length_ms = len(pcm) / _BYTES_PER_MS
+        starts_at = speaker.play(self.reply_id, length_ms, now, audible=sounds)
+        self._sent_ms += length_ms
+        if sounds:
+            self.message.sound_ms = self._sent_ms
         if not self._sounded and starts_at > now:
             self._mark("filler", starts_at)
         self._sounded = True

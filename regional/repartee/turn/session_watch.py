@@ -52,7 +52,8 @@ class WatchPolicy:
     long."""
 
     tell_after_s: float = 6.5
-    """So long without a session, and the caller is told; the phrase is heard by 8 s."""
+    """So long without a session, or unheard by one after the other, and the caller is told; the phrase is heard by
+    8 s."""
 
     notices: int = 2
     """So often is the caller told. A session that is silent after that ends the call, in words, in place of a third
@@ -86,6 +87,10 @@ class SessionWatch:
         self._exchanges_left = policy.exchanges
         self._notices_left = policy.notices
         self._exchanged_at: float | None = None
+        self._owed_since: float | None = None
+        self._unheard_since: float | None = None
+        """Since when a caller has not been heard by a session that was lost; they do not care how many there were."""
+        self._told_of_trouble = False
 
     def __repr__(self) -> str:
         state = "away" if self._opened_at is None else "open"
@@ -107,8 +112,14 @@ class SessionWatch:
     def served(self, now: float) -> None:
         """The session has done what it is there for."""
         self._trust()
+        self.progressed()
         self._exchanges_left = self._policy.exchanges
         self._notices_left = self._policy.notices
+        self._told_of_trouble = False
+
+    def progressed(self) -> None:
+        """The session has heard more of the caller than the one before it."""
+        self._unheard_since = None
 
     def lost(self, now: float) -> None:
         """The session's connection has ended, or was closed to be replaced."""
@@ -119,6 +130,9 @@ class SessionWatch:
             self._failures += 1
         if self._away_since is None:
             self._away_since = now
+        if self._unheard_since is None and not self._told_of_trouble:
+            self._unheard_since = self._owed_since
+        self._owed_since = None
 
     def failed(self, now: float) -> None:
         """No session could be opened."""
@@ -145,8 +159,13 @@ class SessionWatch:
         none. Each verdict but KEEP is taken to be carried out."""
         if self._opened_at is None:
             return self._look_away(now)
-        if owed_since is None or now - max(owed_since, self._opened_at) < self._policy.silent_s:
+        self._owed_since = owed_since
+        if owed_since is None:
+            if now - self._opened_at >= self._policy.silent_s:
+                self._unheard_since = None
             return Verdict.KEEP
+        if now - max(owed_since, self._opened_at) < self._policy.silent_s:
+            return self._tell(instead=Verdict.KEEP) if self._unheard_for_long(now) else Verdict.KEEP
         if not self._exchanges_left:
             return Verdict.END
         last = self._exchanged_at
@@ -166,7 +185,11 @@ class SessionWatch:
         if self._failed_at - self._away_since >= last_try or away_s >= last_try + self._policy.last_try_s:
             return Verdict.END
         # Who has been told twice already waits for the last attempt, which is near.
-        return self._tell(instead=Verdict.KEEP) if away_s >= self._policy.tell_after_s else Verdict.KEEP
+        told = away_s >= self._policy.tell_after_s or self._unheard_for_long(now)
+        return self._tell(instead=Verdict.KEEP) if told else Verdict.KEEP
+
+    def _unheard_for_long(self, now: float) -> bool:
+        return self._unheard_since is not None and now - self._unheard_since >= self._policy.tell_after_s
 
     def _tell(self, *, instead: Verdict) -> Verdict:
         """Tell the caller of this trouble, once; ``instead``, if they have been told too often."""
@@ -175,5 +198,6 @@ class SessionWatch:
         if not self._notices_left:
             return instead
         self._notices_left -= 1
-        self._told = True
+        self._told = self._told_of_trouble = True
+        self._unheard_since = None
         return Verdict.TELL

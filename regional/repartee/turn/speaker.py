@@ -25,6 +25,7 @@ class Speaker:
 
     def __init__(self) -> None:
         self._stretches: list[_Stretch] = []
+        self._sound_ends_at = 0.0
 
     def __repr__(self) -> str:
         total = sum(stretch.length_ms for stretch in self._stretches)
@@ -35,8 +36,19 @@ class Speaker:
         """When everything sent so far will have been played (0.0: nothing was sent)."""
         return self._stretches[-1].ends_at if self._stretches else 0.0
 
-    def play(self, reply_id: int, length_ms: float, now: float) -> float:
-        """Audio of this length is sent now. Returns when it starts to play."""
+    @property
+    def sound_ends_at(self) -> float:
+        """When the last of it that can be heard will have been played (0.0: there was none)."""
+        return self._sound_ends_at
+
+    def play(self, reply_id: int, length_ms: float, now: float, *, audible: bool = True) -> float:
+        """Audio of this length is sent now; ``audible``: it is no silence. Returns when it starts to play."""
+        starts_at = self._queue(reply_id, length_ms, now)
+        if audible:
+            self._sound_ends_at = starts_at + length_ms / 1000
+        return starts_at
+
+    def _queue(self, reply_id: int, length_ms: float, now: float) -> float:
         last = self._stretches[-1] if self._stretches else None
         if last and last.ends_at >= now:
             starts_at = last.ends_at
@@ -66,6 +78,7 @@ class Speaker:
         for stretch in kept:
             stretch.length_ms = min(stretch.length_ms, (now - stretch.starts_at) * 1000)
         self._stretches = kept
+        self._sound_ends_at = min(self._sound_ends_at, now)
 
     def forget(self, before: float) -> None:
         """Drop what ended before this time; nothing will be asked about it again."""

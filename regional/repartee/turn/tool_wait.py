@@ -4,6 +4,7 @@ they hear a filler meanwhile.
 Knows what was asked for and what came; how replies are made and heard is not its business.
 """
 
+import math
 from typing import Generic, Protocol, TypeVar
 
 from repartee.turn import commands as c
@@ -112,18 +113,21 @@ class ToolWait(Generic[AnyAsker]):
         self.calling = None
         return calling
 
-    def plan(self, audible_until: float, now: float, *, silent: bool = True) -> list[c.Command]:
-        """Have :meth:`take_filler` asked when a filler is due; not while something else is being said."""
-        due = self._fillers.due_at(audible_until) if self._awaited and silent else None
+    def plan(
+        self, audible_until: float, now: float, *, by: float = math.inf, silent: bool = True
+    ) -> list[c.Command]:
+        """Have :meth:`take_filler` asked when a filler is due, ``by`` then at the latest; not while something else is
+        being said."""
+        due = self._fillers.due_at(audible_until, by) if self._awaited and silent else None
         planned, self._planned = self._planned, due is not None
         if due is not None:
             return [c.SetDeadline(FILLER, max(due, now))]
         return [c.ClearDeadline(FILLER)] if planned else []
 
-    def take_filler(self, audible_until: float, now: float) -> str | None:
+    def take_filler(self, audible_until: float, now: float, *, by: float = math.inf) -> str | None:
         """The phrase to say now, if it is time."""
         self._planned = False
-        phrase = self._fillers.take(now, audible_until)
+        phrase = self._fillers.take(now, audible_until, by)
         if phrase is not None:
             self._filled = self.calling
         return phrase

@@ -43,8 +43,8 @@ async def test_a_turn_is_answered_aloud() -> None:
         assert "Be kind." in thought.request.messages[0]["content"]
         utterance = await answered(stage, "It is noon. ")
         assert "".join(utterance.said).strip() == "It is noon."
-        utterance.speaks(40)
-        assert len(audio_of(await stage.client.hears("response.output_audio.delta"))) == 40 * 48
+        utterance.speaks(400)
+        assert len(audio_of(await stage.client.hears("response.output_audio.delta"))) == 400 * 48
         latency = await stage.client.hears("repartee.turn.latency")
         assert sum(latency["stages_ms"].values()) == pytest.approx(latency["voice_to_voice_ms"], abs=1)
         utterance.ends()

@@ -24,9 +24,16 @@ WORD_MS = 200.0
 class LostVoice:
     """Speaks what it is given, word by word, with or without their times, and is lost after so many words."""
 
-    def __init__(self, losses: Sequence[int | None], *, times: bool = True, retryable: bool = True) -> None:
+    def __init__(
+        self,
+        losses: Sequence[int | None],
+        *,
+        times: bool = True,
+        retryable: bool = True,
+        silently: bool = False,
+    ) -> None:
         self.losses = list(losses)
-        self.times, self.retryable = times, retryable
+        self.times, self.retryable, self.silently = times, retryable, silently
         self.given: list[str] = []
 
     async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> "Words":
@@ -48,6 +55,8 @@ class Words:
         await self.ended.wait()
         for place, word in enumerate(self.voice.given[self.number].split()):
             if place == self.loss:
+                if self.voice.silently:
+                    return
                 retryable = self.voice.retryable
                 raise ProviderError("The voice is gone.", provider="x", stage="tts", retryable=retryable)
             yield SpeechAudio(1, bytes(round(WORD_MS * 48)))
@@ -98,3 +107,20 @@ async def test_if_that_is_lost_too_or_cannot_help_the_reply_has_failed(
 ) -> None:
     events = await spoken(LostVoice(losses, retryable=retryable))
     assert isinstance(events[-1], ReplyFailed)
+
+
+@pytest.mark.parametrize("times", [True, False])
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_voice_that_says_it_is_done_too_early_is_taken_for_lost(after: int, times: bool) -> None:
+    voice = LostVoice([after, None], times=times, silently=True)
+    events = await spoken(voice)
+    assert isinstance(events[-1], SpeechDone)
+    assert TEXT.endswith(voice.given[1].strip())
+    if times:
+        assert voice.given[1].split() == TEXT.split()[after:], "each word once"
+
+
+async def test_a_voice_that_says_nothing_at_all_is_done() -> None:
+    """Whether to ask again is decided elsewhere: nobody has heard anything yet."""
+    events = await spoken(LostVoice([0], silently=True))
+    assert [type(event) for event in events] == [SpeechDone]

@@ -134,7 +134,7 @@ def test_an_answer_that_is_owed_for_5_s_costs_the_session_and_at_last_the_call()
             await call.until_over()
             lost_at = [at - asked_at for at in call.opened_at[1:]]
             assert lost_at == pytest.approx([5.0, 35.0, 65.0], abs=0.3)
-            assert [at - asked_at for at in call.told_at] == pytest.approx([10.0, 40.0], abs=0.3)
+            assert [at - asked_at for at in call.told_at] == pytest.approx([6.5, 40.0], abs=0.3)
             assert call.since - asked_at == pytest.approx(70.0, abs=0.5)
 
     run(play())

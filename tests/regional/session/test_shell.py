@@ -5,7 +5,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.regional.session.actors import Stage, caller_audio
@@ -17,6 +17,7 @@ from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide
 from repartee.session.call import OUTCOMES
 from repartee.session.shell import Core, Shell
+from repartee.telemetry.events import CallOutcome
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.commands import ClearDeadline, Command, ItemRemoved, SetDeadline
 from repartee.turn.events import DeadlinePassed, Event, HungUp, ItemDeleted, SayRequested
@@ -382,3 +383,8 @@ async def test_only_the_transport_makes_it_a_hanging_up() -> None:
         stage.client.vanishes()
         stage.client.sends("conversation.item.retrieve", item_id="nowhere")
         assert await stage.ended() is CallEnd.CLIENT_GONE
+
+
+def test_every_end_of_a_call_has_an_outcome() -> None:
+    assert set(OUTCOMES) == set(CallEnd)
+    assert set(OUTCOMES.values()) | {"cancelled"} == set(get_args(CallOutcome))

@@ -40,7 +40,7 @@ def verdicts(
 def test_a_silent_session_is_lost_after_5_s_and_replaced_at_most_every_30_s_and_three_times() -> None:
     said = verdicts(watching(), owed_since=100.0, begin=100.0, until=1_000.0)
     assert said == [
-        *(105.0, Verdict.EXCHANGE, 110.0, Verdict.TELL),
+        *(105.0, Verdict.EXCHANGE, 106.5, Verdict.TELL),
         *(135.0, Verdict.EXCHANGE, 140.0, Verdict.TELL),
         *(165.0, Verdict.EXCHANGE, 170.0, Verdict.END),
     ]

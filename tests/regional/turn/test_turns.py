@@ -385,6 +385,8 @@ def test_every_event_has_a_handler() -> None:
         if kind is e.Event:
             continue
         fields = {name: samples.get(kind.__annotations__[name]) for name in kind.__struct_fields__}
+        if kind is e.NoticeSent:
+            fields["message"] = Message("item_9", "assistant", "Hello?")
         if kind is e.SpeechWords:
             fields["words"] = ()
         if kind in (e.Truncated, e.ReplyCancelled, e.ItemRetrieved, e.ItemDeleted):
