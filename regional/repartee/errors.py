@@ -29,6 +29,18 @@ class ClientProtocolError(VoiceError):
         self.event_id = event_id
 
 
+class ReplyInProgress(ClientProtocolError):
+    """The client asks for a reply while the one of this number is made."""
+
+    def __init__(self, reply_id: int) -> None:
+        super().__init__(
+            "Conversation already has an active response in progress. Wait until the response is finished before "
+            "creating a new one.",
+            code="conversation_already_has_active_response",
+        )
+        self.reply_id = reply_id
+
+
 class ProviderError(VoiceError):
     """A provider refused, failed or fell silent.
 

@@ -34,7 +34,8 @@ from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Stream
-from repartee.wire import own_events
+from repartee.transport.realtime import turned_away
+from repartee.wire import doorstep, own_events
 from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 
 log = logging.getLogger(__name__)
@@ -191,6 +192,11 @@ async def session(websocket: WebSocket) -> None:
             if ticket:
                 slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))
             await websocket.accept(next((one for one in SUBPROTOCOLS if one in offered), None))
+            fault = doorstep.refusal(websocket.query_params, websocket.headers, offered)
+            if fault is not None:
+                slot.close()
+                await turned_away(websocket, fault)
+                return
             await worker.hold_call(websocket, ticket, slot.pop_all())
     except AdmissionRefused as refusal:
         worker.metrics.calls.labels("refused").inc()

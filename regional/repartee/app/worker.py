@@ -31,9 +31,9 @@ from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.client_events import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.session_config import SessionConfig
+from repartee.wire.settings_patch import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
 log = logging.getLogger(__name__)
@@ -132,12 +132,14 @@ class Worker:
 
     async def hold_call(self, websocket: WebSocket, ticket: Ticket | None, slot: ExitStack) -> None:
         """Hold a call on an accepted socket until it ends; the slot is given back with the last thing it does."""
+        session, fault = initial_session(ticket.session if ticket else None)
         settings = CallSettings(
             call_id=secrets.token_hex(8),
             region=self.settings.region,
             model=websocket.query_params.get("model", ""),
             metadata=dict(ticket.metadata) if ticket else {},
-            session=initial_session(ticket.session if ticket else None),
+            session=session,
+            session_fault=fault,
             limits=client_limits(self.settings),
             agent=self._agent_name,
         )
@@ -248,14 +250,17 @@ def client_limits(settings: Settings) -> ClientLimits:
     )
 
 
-def initial_session(session: Mapping[str, Any] | None) -> SessionPatch | None:
-    """The settings a ticket brings along; those we do not know are left out, as the edge has no say in them."""
+def initial_session(
+    session: Mapping[str, Any] | None,
+) -> tuple[SessionPatch | None, ClientProtocolError | None]:
+    """The settings a ticket brings along, as the edge has no say in them; or why they are not used."""
     if not session:
-        return None
+        return None, None
     try:
         patch: SessionPatch = outside_json.decode(msgspec.json.encode(session), SessionPatch)
         SessionConfig().updated(patch)
-        return patch
+        return patch, None
     except (msgspec.DecodeError, ClientProtocolError) as error:
         log.warning("a ticket's session settings were not used: %s", error)
-        return None
+        param = getattr(error, "param", None) or "session"
+        return None, ClientProtocolError(f"The client secret's settings were not used: {error}", param=param)

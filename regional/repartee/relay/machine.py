@@ -129,9 +129,7 @@ class RelayMachine:
             return True
         if detection is None:
             return False
-        return (self._turn_waits and detection.create_response) or (
-            self.turns.speaking and quiet_ms >= TURN_END_MS
-        )
+        return (self._turn_waits and detection.replies) or (self.turns.speaking and quiet_ms >= TURN_END_MS)
 
     # --- the client ----------------------------------------------------------------------------------------------
 
@@ -193,7 +191,7 @@ class RelayMachine:
         waited for."""
         answering = self._responses.answering
         detection = self.settings.config.turn_detection
-        automatic = detection is not None and detection.create_response
+        automatic = detection is not None and detection.replies
         self._turn_waits = False
         lost, ask, played = event.lost, False, list[c.Command]()
         replay = not lost or self.turns.speaking or event.suspected

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repartee.wire import relay_events as wire
-from repartee.wire.client_events import SessionPatch
 from repartee.wire.provider_session import own_settings, provider_session
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_config import SessionConfig, check_own
+from repartee.wire.settings_patch import SessionPatch
 
 MODELS = "gpt-realtime"
 """How the names of the models begin that hear and speak themselves."""
@@ -79,6 +79,8 @@ class RelaySettings:
         changed.
         """
         config = self.config.updated(patch)
+        names = frozenset(str(tool["name"]) for tool in self._agent.tools)
+        check_own(config.tools, None, names, "session")
         own = own_settings(text)
         update = Update(config, self.config, event_id)
         self.config, self._own = config, wire.merged(self._own, own)

@@ -29,10 +29,11 @@ from repartee.wire.client_events import (
     AppendAudio,
     ClientEvent,
     CreateResponse,
-    SessionPatch,
     SessionUpdate,
 )
 from repartee.wire.session_config import SessionConfig
+from repartee.wire.settings_patch import SessionPatch
+from repartee.wire.unmet import mcp_tools
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,13 @@ class ClientLimits:
 @dataclass(frozen=True, slots=True)
 class CallSettings:
     """What is particular to one call. ``model`` is what the client asked for, ``session`` the settings its token
-    brought along, ``metadata`` what its ticket says of the caller."""
+    brought along (``session_fault``: why none), ``metadata`` what its ticket says of the caller."""
 
     call_id: str
     region: str
     model: str = ""
     session: SessionPatch | None = None
+    session_fault: ClientProtocolError | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: ClientLimits = field(default_factory=ClientLimits)
     agent: str = ""
@@ -225,6 +227,8 @@ class Call:
         """Begin as the agent wants to, then take what the client sends, until it is gone."""
         await self.agent.begin()
         self.transport.opened(self._kind.open())
+        if self.settings.session_fault:
+            self.transport.refuse(self.settings.session_fault)
         self._begun.set()
         self.agent.speak_up()
         await self.transport.receive()
@@ -279,6 +283,10 @@ class Call:
                 code="rate_limit_exceeded",
             )
         self._kind.take_event(event, source)
+        if isinstance(event, SessionUpdate) and isinstance(event.session.tools, list):
+            refusal = mcp_tools(event.session.tools, "session.tools")
+            if refusal is not None:  # all else holds
+                raise refusal
 
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""

@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import UNSET
+
 from repartee.agent.experience import Experience, Transition
+from repartee.errors import ClientProtocolError
 from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
 from repartee.session.call import Call, Line
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
@@ -30,8 +33,10 @@ from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
 from repartee.wire.audio_format import AudioEncoder, WireFormat
-from repartee.wire.client_events import ClientEvent, SessionPatch
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.client_events import ClientEvent, ResponseParams
+from repartee.wire.session_config import SessionConfig, check_own, checked_response
+from repartee.wire.settings_patch import SessionPatch
+from repartee.wire.unmet import check_response, check_session
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +100,7 @@ class Cascade:
             request=self._shell.request,
             hear=self._hearing.feed,
             configure=self._configure,
+            check=self._checked_response,
         )
         self._window = ContextWindow(resources.context_tokens)
         self._pipelines: dict[int, Pipeline] = {}
@@ -172,10 +178,31 @@ class Cascade:
     # --- settings ------------------------------------------------------------------------------------------------
 
     def _configure(self, patch: SessionPatch) -> None:
-        self._config = self._config.updated(patch)
+        check_session(patch)
+        config = self._config.updated(patch)
+        own = self._agent.tool_names
+        if patch.tools is not UNSET or patch.tool_choice is not UNSET:
+            check_own(config.tools, config.tool_choice, own, "session")
+        self._config = config
         self._apply_settings()
         self._agent.learn(self._config.metadata)
         self._transport.configured(self._config)
+
+    def _checked_response(self, params: ResponseParams) -> ResponseParams:
+        """A response's own settings. Raises ClientProtocolError for what it cannot be given."""
+        check_response(params)
+        checked = checked_response(params)
+        if checked.tools is not None or checked.tool_choice is not None:
+            tools = self._config.tools if checked.tools is None else checked.tools
+            choice = checked.tool_choice or (self._config.tool_choice if checked.tools is None else None)
+            check_own(tools, choice, self._agent.tool_names, "response")
+        if params.conversation != "auto" or params.input is not None:
+            raise ClientProtocolError(
+                "Responses outside the conversation are not supported: leave out 'conversation' and 'input'.",
+                code="unsupported_parameter",
+                param="response.conversation" if params.conversation != "auto" else "response.input",
+            )
+        return checked
 
     def _apply_settings(self) -> None:
         self._machine.policy = self._policy()

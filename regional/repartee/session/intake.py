@@ -3,17 +3,22 @@
 Raises ClientProtocolError for what the conversation does not allow; the call tells the client and goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from repartee.errors import ClientProtocolError
+from repartee.errors import ClientProtocolError, ReplyInProgress
 from repartee.turn import events as e
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message, Role
+from repartee.turn.tool_calls import MAX_CALL_ID_CHARS
 from repartee.wire import client_events as w
-from repartee.wire.realtime_objects import reply_id_of
-from repartee.wire.session_config import checked_response
+from repartee.wire.realtime_objects import reply_id_of, response_id
+from repartee.wire.settings_patch import SessionPatch
+from repartee.wire.tool_schema import checked_name
 
 _Given = TypeVar("_Given", bound=str)
+
+NOT_ACTIVE = "Cancellation failed: no active response found"
+"""OpenAI's words, which clients match on."""
 
 _UNKNOWN_ITEM: dict[type[w.ClientEvent], str] = {
     w.RetrieveItem: "item_retrieve_invalid_item_id",
@@ -27,7 +32,7 @@ class Intake:
     """The client's side of one call, inwards.
 
     ``request`` takes events to the turn core and raises what that refuses; ``hear`` takes audio; ``configure``
-    applies a change of settings.
+    applies a change of settings, ``check`` looks at a response's own. Both raise ClientProtocolError.
     """
 
     def __init__(
@@ -36,12 +41,14 @@ class Intake:
         *,
         request: Callable[[e.Event], None],
         hear: Callable[[bytes], None],
-        configure: Callable[[w.SessionPatch], None],
+        configure: Callable[[SessionPatch], None],
+        check: Callable[[w.ResponseParams], w.ResponseParams],
     ) -> None:
         self._call_id = call_id
         self._request = request
         self._hear = hear
         self._configure = configure
+        self._check = check
         self._uncommitted = False
 
     def take(self, event: w.ClientEvent) -> None:
@@ -63,7 +70,7 @@ class Intake:
                 self._uncommitted = False
                 self._request(e.AudioCleared())
             case w.CreateResponse(response=params):
-                self._request(_reply_requested(checked_response(params or w.ResponseParams())))
+                self._ask(self._check(params or w.ResponseParams()))
             case w.CancelResponse() | w.ClearOutput():
                 self._cancel(event)
             case w.TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms):
@@ -90,17 +97,28 @@ class Intake:
         self._uncommitted = False
         self._request(e.TurnCommitted())
 
+    def _ask(self, params: w.ResponseParams) -> None:
+        try:
+            self._request(_reply_requested(params))
+        except ReplyInProgress as error:
+            active = response_id(self._call_id, error.reply_id)
+            raise ClientProtocolError(
+                f"Conversation already has an active response in progress: {active}. Wait until the response is "
+                "finished before creating a new one.",
+                code=error.code,
+            ) from None
+
     def _cancel(self, event: w.CancelResponse | w.ClearOutput) -> None:
         reply_id = None
         if isinstance(event, w.CancelResponse) and event.response_id is not None:
             reply_id = reply_id_of(self._call_id, event.response_id)
             if reply_id is None:
-                raise ClientProtocolError(
-                    f"There is no response {event.response_id!r} in progress.",
-                    code="response_cancel_not_active",
-                    param="response_id",
-                )
-        self._request(e.ReplyCancelled(reply_id))
+                raise ClientProtocolError(NOT_ACTIVE, code="response_cancel_not_active", param="response_id")
+        try:
+            self._request(e.ReplyCancelled(reply_id))
+        except ClientProtocolError:
+            if isinstance(event, w.CancelResponse):  # there may be nothing to clear
+                raise
 
 
 def _reply_requested(params: w.ResponseParams) -> e.ReplyRequested:
@@ -113,12 +131,19 @@ def _reply_requested(params: w.ResponseParams) -> e.ReplyRequested:
 def _checked_item(new: w.NewItem, item_id: str) -> Item:
     """Raises ClientProtocolError if something is missing."""
     if new.type == "function_call":
-        return FunctionCall(
-            item_id, _given(new.call_id, "call_id"), _given(new.name, "name"), new.arguments or "{}"
-        )
+        name = _given(new.name, "name")
+        checked_name(name, "item.name")
+        return FunctionCall(item_id, _checked_call_id(new), name, new.arguments or "{}")
     if new.type == "function_call_output":
-        return FunctionOutput(item_id, _given(new.call_id, "call_id"), _given(new.output, "output"))
+        return FunctionOutput(item_id, _checked_call_id(new), _given(new.output, "output"))
+    if new.type == "item_reference":
+        raise ClientProtocolError("An item that is there cannot be created again.", param="item.type")
     role: Role = _given(new.role, "role")
+    for place, part in enumerate(new.content):
+        if part.type == "input_image":
+            raise ClientProtocolError(
+                "Images are not supported.", code="unsupported_parameter", param=f"item.content[{place}].type"
+            )
     parts = [part.text if part.text is not None else part.transcript for part in new.content]
     text = " ".join(part for part in parts if part)
     if not text:
@@ -128,7 +153,23 @@ def _checked_item(new: w.NewItem, item_id: str) -> Item:
             code="missing_required_parameter",
             param="item.content",
         )
-    return Message(item_id, role, text)
+    return Message(item_id, role, text, spoken=role == "user" and _is_audio(new.content))
+
+
+def _is_audio(content: Sequence[w.Content]) -> bool:
+    return any(part.type == "input_audio" for part in content)
+
+
+def _checked_call_id(new: w.NewItem) -> str:
+    call_id = _given(new.call_id, "call_id")
+    if not 0 < len(call_id) <= MAX_CALL_ID_CHARS:
+        raise ClientProtocolError(
+            f"Invalid 'item.call_id': expected a string with 1 to {MAX_CALL_ID_CHARS} characters, but got "
+            f"{len(call_id)}.",
+            code="string_above_max_length" if call_id else "invalid_value",
+            param="item.call_id",
+        )
+    return call_id
 
 
 def _given(value: _Given | None, name: str) -> _Given:

@@ -6,6 +6,7 @@ from repartee.agent.agent import Agent, worker_side
 from repartee.turn.languages import language_of
 from repartee.turn.policy import TurnPolicy
 from repartee.wire.session_config import SessionConfig
+from repartee.wire.settings_patch import ServerVad
 
 
 def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> TurnPolicy:
@@ -28,6 +29,10 @@ def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> Tu
     detection = config.turn_detection
     if detection is None:
         return replace(policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False)
+    idle_ms = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
     return replace(
-        policy, reply_to_turns=detection.create_response, interruptible=detection.interrupt_response
+        policy,
+        reply_to_turns=detection.replies,
+        interruptible=detection.interruptible,
+        idle_s=policy.idle_s if idle_ms is None else idle_ms / 1000,
     )

@@ -23,6 +23,9 @@ FLOODING: Final = 1008
 TOO_LONG: Final = 1009
 """A message is too long, or comes in too many frames."""
 
+REFUSED: Final = 4000
+"""The client asks for what is not there as it connects; OpenAI's code for that."""
+
 OF: Final[Mapping[CallEnd, int]] = {
     CallEnd.CLIENT_GONE: NORMAL,
     CallEnd.CLIENT_SLOW: TOO_SLOW,

@@ -4,10 +4,15 @@ Decodes the client's events, encodes the call's commands (wire/announcer says ho
 of the socket. Audio is base64 in JSON events or, with ``binary``, raw frames.
 """
 
+import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
 from repartee.errors import ClientProtocolError
+from repartee.transport import close_codes
 from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
 from repartee.transport.outbox import Outbox
 from repartee.transport.websocket import ClientGone, WebSocketLink
@@ -18,8 +23,19 @@ from repartee.wire.own_events import OwnEvents
 from repartee.wire.relay_events import AudioDelta
 from repartee.wire.session_config import SessionConfig
 
+MAX_REASON_CHARS = 100
+"""Of a close frame, which takes 123 bytes."""
+
 OUTBOX_BYTES = 8 * 1024 * 1024
 """How much may wait for a client that does not read."""
+
+
+async def turned_away(socket: WebSocket, error: ClientProtocolError) -> None:
+    """Tell a client why it is not served, on a socket that was accepted for that, and close it."""
+    event = Announcer("none").error(error)
+    with contextlib.suppress(WebSocketDisconnect, ConnectionError):
+        await socket.send_text(msgspec.json.encode(event).decode())
+        await socket.close(close_codes.REFUSED, str(error)[:MAX_REASON_CHARS])
 
 
 class RealtimeWebSocket:

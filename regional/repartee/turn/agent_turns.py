@@ -4,7 +4,7 @@ Answers what is owed, tells what tools have given, says what waits on the agenda
 machine's business; both change the one floor.
 """
 
-from repartee.errors import ClientProtocolError
+from repartee.errors import ClientProtocolError, ReplyInProgress
 from repartee.latency.timeline import Timeline
 from repartee.turn import commands as c
 from repartee.turn import events as e
@@ -163,10 +163,7 @@ class AgentTurns:
         """The client asks for a reply. Raises ClientProtocolError while another is made."""
         answers = self._answers
         if self.agenda.request or self._generating or answers.calls:
-            raise ClientProtocolError(
-                "There is a response in progress: wait for response.done, or cancel it first.",
-                code="conversation_already_has_active_response",
-            )
+            raise ReplyInProgress(answers.replies.latest_id)
         if self._turns.commit_awaited or self._floor.taken:
             self.agenda.request = event  # answered when the caller has finished
             commits = self._floor.open and self._turns.awaits_commit(self._policy)
@@ -190,7 +187,7 @@ class AgentTurns:
             active = reply is not None and reply.confirmed
         if not active:
             raise ClientProtocolError(
-                "There is no such response in progress.", code="response_cancel_not_active"
+                "Cancellation failed: no active response found", code="response_cancel_not_active"
             )
         self._floor.move(Cause.REPLY_OVER)
         commands = answers.cancel(now)

@@ -90,7 +90,7 @@ class CallerTurns:
     def _record(self, turn: CallerTurn) -> list[c.Command]:
         if not turn.text.strip():
             return [c.TurnEnded(turn.turn_id, turn.item_id, None)]
-        item = Message(turn.item_id, "user", turn.text.strip())
+        item = Message(turn.item_id, "user", turn.text.strip(), spoken=True)
         return [c.TurnEnded(turn.turn_id, turn.item_id, item, self._history.append(item))]
 
     def timeline(self, now: float) -> Timeline:

@@ -33,6 +33,7 @@ STILL_RUNNING = "The tool is still running; its result is not known yet."
 class Message:
     """Something said or written.
 
+    ``spoken``: it is speech, the caller's or the agent's.
     ``words`` are the times of an answer's words within its audio, where the voice gave them; ``audio_ms`` is the
     length of that audio so far, ``audio_complete`` that this is all of it; ``heard_ms`` how much of it the caller
     heard (None: all of it, or it was not spoken), ``sound_ms`` where the last of it that can be heard ends (None: not
@@ -138,12 +139,34 @@ class History:
         unknown or the item's own id is taken.
         """
         if self._items.find(item.item_id):
-            raise ClientProtocolError(f"There is already an item {item.item_id!r}.", param="item.id")
+            raise ClientProtocolError(
+                f"Error adding item: an item with the id {item.item_id!r} exists already.",
+                code="item_create_duplicate_item_id",
+                param="item.id",
+            )
+        if isinstance(item, FunctionOutput):
+            self._check_output(item.call_id)
         if after is None:
             return self.append(item)
         before = None if after == "root" else self._entry(after, param="previous_item_id")
         self._insert(item, before)
         return _known_before(before)
+
+    def _check_output(self, call_id: str) -> None:
+        """Raises ClientProtocolError unless the client owes this call a result."""
+        call = self._items.call(call_id)
+        if call is None or is_own(call.item):
+            raise ClientProtocolError(
+                f"Tool call ID {call_id!r} not found in conversation.",
+                code="invalid_tool_call_id",
+                param="item.call_id",
+            )
+        if self._items.is_answered(call_id):
+            raise ClientProtocolError(
+                f"Tool call ID {call_id!r} has been answered already.",
+                code="invalid_tool_call_id",
+                param="item.call_id",
+            )
 
     def append(self, item: Item) -> str | None:
         """Add what has happened, at the end; never raises, even if a client has taken the item's id meanwhile.

@@ -43,7 +43,7 @@ class ItemList(Generic[ItemT]):
     def __init__(self, limits: HistoryLimits | None = None) -> None:
         self._limits = limits or HistoryLimits()
         self._by_id: dict[str, Entry[ItemT]] = {}
-        self._calls: dict[str, int] = defaultdict(int)
+        self._calls: dict[str, list[Entry[ItemT]]] = defaultdict(list)
         self._outputs: dict[str, list[Entry[ItemT]]] = defaultdict(list)
         self._first: Entry[ItemT] | None = None
         self._last: Entry[ItemT] | None = None
@@ -75,6 +75,14 @@ class ItemList(Generic[ItemT]):
         """Whether a function's call with this id is there."""
         return call_id in self._calls
 
+    def call(self, call_id: str) -> Entry[ItemT] | None:
+        """The function's call with this id; if there are several, the first."""
+        return self._calls[call_id][0] if call_id in self._calls else None
+
+    def is_answered(self, call_id: str) -> bool:
+        """Whether the call's output is there."""
+        return call_id in self._outputs
+
     def insert(self, entry: Entry[ItemT], before: Entry[ItemT] | None) -> None:
         """Put an item behind ``before``; None: at the start."""
         entry.before = before
@@ -82,7 +90,7 @@ class ItemList(Generic[ItemT]):
         self._link(entry)
         self._by_id.setdefault(entry.item_id, entry)
         if entry.kind == "call":
-            self._calls[entry.call_id] += 1
+            self._calls[entry.call_id].append(entry)
         elif entry.kind == "output":
             self._outputs[entry.call_id].append(entry)
         self._count += 1
@@ -154,7 +162,7 @@ class ItemList(Generic[ItemT]):
 
     def _forget_link(self, entry: Entry[ItemT]) -> None:
         if entry.kind == "call":
-            self._calls[entry.call_id] -= 1
+            self._calls[entry.call_id].remove(entry)
             if not self._calls[entry.call_id]:
                 del self._calls[entry.call_id]
         elif entry.kind == "output":

@@ -33,6 +33,11 @@ class Replies:
         return next((reply for reply in self._making if reply.confirmed), None)
 
     @property
+    def latest_id(self) -> int:
+        """The number of the one that the client waits for: the one that is made, or the last there was."""
+        return self.confirmed.reply_id if self.confirmed else self._count
+
+    @property
     def speculating(self) -> bool:
         """One is made to a turn that is not confirmed."""
         return any(reply.speculated and not reply.confirmed for reply in self._making)

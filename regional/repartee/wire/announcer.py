@@ -121,7 +121,7 @@ class Announcer:
         stopped = self.event("input_audio_buffer.speech_stopped", audio_end_ms=audio_ms, item_id=item_id)
         if command.item is None:
             return [stopped]
-        heard = item_json(command.item, heard=True)
+        heard = item_json(command.item)
         return [
             stopped,
             self.event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous),

@@ -1,17 +1,32 @@
 """What a client may send: OpenAI Realtime (GA) client events, decoded and checked.
 
 One decoder turns a text frame into one of the structs below. What cannot be decoded becomes a ClientProtocolError
-that names the event, the field and what was wrong, in the form of OpenAI's ``error`` event. Fields that mean
-nothing to us are ignored, as the protocol grows.
+that names the event, the field and what was wrong, in the form of OpenAI's ``error`` event. A field that is not the
+protocol's is refused as OpenAI refuses it: a setting that is misspelt must not be taken in silence.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta, Raw
 
 from repartee.errors import ClientProtocolError
 from repartee.wire import outside_json
+from repartee.wire.settings_patch import (
+    MAX_ID_CHARS,
+    AudioOutput,
+    EventPart,
+    FunctionTool,
+    Instructions,
+    MaxTokens,
+    Metadata,
+    Modalities,
+    SessionPatch,
+    Short,
+    ToolChoice,
+    ToolName,
+    Tools,
+)
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The longest client event: a minute of PCM at 48 kHz, in base64."""
@@ -19,123 +34,42 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 MAX_OTHER_BYTES = 1024 * 1024
 """The longest client event that holds no audio, unless a setting says otherwise."""
 
-MAX_SCHEMA_DEPTH = 64
-"""How deep a tool's parameters may be nested: they are written again for the model and for the client."""
-
-MAX_INSTRUCTIONS_CHARS = 100_000
-"""Longer instructions would not fit a model that answers in time."""
-
-
-MAX_TOOLS = 128
-MAX_METADATA_PAIRS = 16
-MAX_METADATA_KEY_CHARS = 64
-MAX_METADATA_VALUE_CHARS = 512
-MAX_TOOL_NAME_CHARS = 64
-MAX_ID_CHARS = 512
-"""Of ids, and of the names of models, voices and languages. These six are OpenAI's limits."""
-
 MAX_CONTENT_PARTS = 1000
 """An item's parts."""
 
-Short = Annotated[str, Meta(max_length=MAX_ID_CHARS)]
-Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS_CHARS)]
-ToolName = Annotated[str, Meta(max_length=MAX_TOOL_NAME_CHARS)]
-MetadataKey = Annotated[str, Meta(max_length=MAX_METADATA_KEY_CHARS)]
-MetadataValue = Annotated[str, Meta(max_length=MAX_METADATA_VALUE_CHARS)]
-Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=MAX_METADATA_PAIRS)]
+MAX_INPUT_ITEMS = 200
+"""Of a response that has an input of its own."""
 
 
-class _Part(msgspec.Struct, frozen=True):
-    """The base of objects within events."""
-
-
-class AudioFormat(_Part, frozen=True):
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
-    rate: int | None = None
-
-
-class TurnDetection(_Part, frozen=True):
-    type: Literal["server_vad", "semantic_vad"]
-    create_response: bool = True
-    interrupt_response: bool = True
-
-
-class Transcription(_Part, frozen=True):
-    language: Short | None = None
-    prompt: Instructions | None = None
-
-
-class AudioInput(_Part, frozen=True):
-    format: AudioFormat | UnsetType = UNSET
-    turn_detection: TurnDetection | UnsetType | None = UNSET
-    transcription: Transcription | UnsetType | None = UNSET
-
-
-class CustomVoice(_Part, frozen=True):
-    id: Short
-
-
-class AudioOutput(_Part, frozen=True):
-    format: AudioFormat | UnsetType = UNSET
-    voice: Short | CustomVoice | UnsetType = UNSET
-
-
-class Audio(_Part, frozen=True):
-    input: AudioInput | UnsetType = UNSET
-    output: AudioOutput | UnsetType = UNSET
-
-
-class FunctionTool(_Part, frozen=True):
-    name: ToolName
-    type: Literal["function"] = "function"
-    description: str = ""
-    parameters: Raw = Raw(b'{"type":"object","properties":{}}')
-    """JSON as it came: nobody here looks into it, and reading a megabyte of it takes a second."""
-
-
-class FunctionChoice(_Part, frozen=True):
-    name: ToolName
-    type: Literal["function"] = "function"
-
-
-Tools = Annotated[list[FunctionTool], Meta(max_length=MAX_TOOLS)]
-ToolChoice = Literal["auto", "none", "required"] | FunctionChoice
-Modalities = Annotated[list[Literal["text", "audio"]], Meta(max_length=2)]
-MaxTokens = int | Literal["inf"]
-
-
-class SessionPatch(_Part, frozen=True):
-    """The settings of a session that an update changes; what is unset stays as it is."""
-
-    type: Literal["realtime"] = "realtime"
-    model: Short | UnsetType = UNSET
-    instructions: Instructions | UnsetType = UNSET
-    output_modalities: Modalities | UnsetType = UNSET
-    audio: Audio | UnsetType = UNSET
-    tools: Tools | UnsetType = UNSET
-    tool_choice: ToolChoice | UnsetType = UNSET
-    max_output_tokens: MaxTokens | UnsetType = UNSET
-    metadata: Metadata | UnsetType | None = UNSET
-
-
-class Content(_Part, frozen=True):
-    type: Literal["input_text", "input_audio", "output_text", "output_audio", "text", "audio"]
+class Content(EventPart, frozen=True):
+    type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio", "text", "audio"]
     text: str | None = None
     transcript: str | None = None
+    audio: Raw = Raw()
+    image_url: Raw = Raw()
+    detail: Raw = Raw()
 
 
-class NewItem(_Part, frozen=True):
-    type: Literal["message", "function_call", "function_call_output"]
+class NewItem(EventPart, frozen=True):
+    type: Literal["message", "function_call", "function_call_output", "item_reference"]
     id: Short | None = None
+    object: Literal["realtime.item"] | None = None
+    status: Literal["completed", "incomplete", "in_progress"] | None = None
     role: Literal["user", "assistant", "system"] | None = None
-    content: Annotated[list[Content], Meta(max_length=MAX_CONTENT_PARTS)] = []
+    content: Annotated[list[Content], Meta(max_length=MAX_CONTENT_PARTS)] = msgspec.field(
+        default_factory=list
+    )
     call_id: Short | None = None
     name: ToolName | None = None
     arguments: str | None = None
     output: str | None = None
 
 
-class ResponseParams(_Part, frozen=True):
+class ResponseAudio(EventPart, frozen=True):
+    output: AudioOutput | None = None
+
+
+class ResponseParams(EventPart, frozen=True):
     """What one response is to be made with, beside the session's settings."""
 
     instructions: Instructions | None = None
@@ -145,10 +79,14 @@ class ResponseParams(_Part, frozen=True):
     max_output_tokens: MaxTokens | None = None
     metadata: Metadata | None = None
     conversation: Short = "auto"
-    input: Raw = Raw()
+    input: Annotated[list[NewItem], Meta(max_length=MAX_INPUT_ITEMS)] | None = None
+    audio: ResponseAudio | None = None
+    prompt: Raw = Raw()
+    reasoning: Raw = Raw()
+    parallel_tool_calls: bool | None = None
 
 
-class _ClientEvent(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+class _ClientEvent(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, forbid_unknown_fields=True):
     event_id: Short | None = None
 
 
@@ -227,6 +165,13 @@ EVENT_TYPES = frozenset(str(struct.__struct_config__.tag) for struct in ClientEv
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeError)
 _MISSING = "Object missing required field `"
+_UNKNOWN = "Object contains unknown field `"
+_LISTS: dict[str, type[EventPart]] = {
+    "session.tools": FunctionTool,
+    "response.tools": FunctionTool,
+    "item.content": Content,
+}
+"""What the lists in events hold: a fault in one is told with its place."""
 
 
 def decode(frame: str | bytes, other_bytes: int = MAX_OTHER_BYTES) -> ClientEvent:
@@ -295,12 +240,32 @@ def _explained(frame: str | bytes, fault: str) -> ClientProtocolError:
             event_id=event_id,
         )
     sentence, _, place = fault.partition(" - at `")
-    param = place.rpartition("$")[2].strip("`.")
-    if not sentence.startswith(_MISSING):
-        return ClientProtocolError(
-            f"{sentence}.", code="invalid_value", param=param or None, event_id=event_id
-        )
-    param = f"{param}.{sentence.removeprefix(_MISSING).rstrip('`')}".lstrip(".")
-    return ClientProtocolError(
-        f"The event has no {param!r}.", code="missing_required_parameter", param=param, event_id=event_id
-    )
+    param = _placed(frame, place.rpartition("$")[2].strip("`."))
+    for start, code, words in _NAMED:
+        if sentence.startswith(start):
+            param = f"{param}.{sentence.removeprefix(start).rstrip('`')}".lstrip(".")
+            return ClientProtocolError(words.format(param), code=code, param=param, event_id=event_id)
+    return ClientProtocolError(f"{sentence}.", code="invalid_value", param=param or None, event_id=event_id)
+
+
+_NAMED = (
+    (_MISSING, "missing_required_parameter", "Missing required parameter: '{}'."),
+    (_UNKNOWN, "unknown_parameter", "Unknown parameter: '{}'."),
+)
+"""How faults begin that name a field, with OpenAI's code and words for each."""
+
+
+def _placed(frame: str | bytes, param: str) -> str:
+    """The parameter, with the place in a list that a fault is in; msgspec does not tell it."""
+    name, dots, rest = param.partition("[...]")
+    kind = _LISTS.get(name)
+    if not dots or kind is None:
+        return param
+    event = outside_json.decode(frame)
+    outer, inner = name.split(".")
+    for place, each in enumerate(event[outer][inner]):
+        try:
+            outside_json.decode(msgspec.json.encode(each), kind)
+        except _UNREADABLE:
+            return f"{name}[{place}]{rest}"
+    return param

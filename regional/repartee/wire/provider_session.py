@@ -77,14 +77,14 @@ def provider_session(
         "type": "realtime",
         "instructions": instructions,
         "output_modalities": ["audio"] if config.spoken else ["text"],
-        "tools": [*agent_tools, *config.tools],
+        "tools": [*agent_tools, *(tool.as_json() for tool in config.tools)],
         "tool_choice": msgspec.to_builtins(config.tool_choice),
         "max_output_tokens": config.max_tokens,
         "audio": {
             "input": {
                 "format": provider_format(config.input_format).as_json(),
                 "transcription": {key: value for key, value in transcription.items() if value},
-                "turn_detection": msgspec.to_builtins(config.turn_detection),
+                "turn_detection": config.turn_detection and config.turn_detection.as_json(),
             },
             "output": output,
         },

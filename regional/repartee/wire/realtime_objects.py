@@ -79,9 +79,8 @@ def item_json(
     status: str = "completed",
     text: str | None = None,
     content: bool = True,
-    heard: bool = False,
 ) -> dict[str, Any]:
-    """An item as OpenAI's conversation item. ``heard``: the message came in as audio."""
+    """An item as OpenAI's conversation item."""
     base = {"id": item.item_id, "object": "realtime.item", "status": status}
     if isinstance(item, FunctionCall):
         call = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
@@ -90,9 +89,7 @@ def item_json(
         return base | {"type": "function_call_output", "call_id": item.call_id, "output": item.output}
     said = item.heard_text if text is None else text
     if item.spoken:
-        part = {"type": "output_audio", "transcript": said}
-    elif heard:
-        part = {"type": "input_audio", "transcript": said}
+        part = {"type": "output_audio" if item.role == "assistant" else "input_audio", "transcript": said}
     else:
         part = {"type": "output_text" if item.role == "assistant" else "input_text", "text": said}
     return base | {"type": "message", "role": item.role, "content": [part] if content else []}

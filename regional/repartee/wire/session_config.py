@@ -4,32 +4,34 @@ A session.update is applied as a whole or not at all: settings are immutable, an
 with the parameter's name.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import UNSET
 
 from repartee.errors import ClientProtocolError
+from repartee.wire import outside_json
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.client_events import (
-    MAX_SCHEMA_DEPTH,
+from repartee.wire.client_events import ResponseParams
+from repartee.wire.settings_patch import (
     Audio,
     AudioFormat,
     AudioInput,
     AudioOutput,
     CustomVoice,
+    FunctionChoice,
     FunctionTool,
     MaxTokens,
     Modalities,
-    ResponseParams,
+    SemanticVad,
     SessionPatch,
     ToolChoice,
     TurnDetection,
 )
+from repartee.wire.tool_schema import checked_name, checked_schema
+from repartee.wire.unmet import is_given
 
 MAX_OUTPUT_TOKENS = 4096
 """The most tokens a session may ask for; ``inf`` means this."""
@@ -38,7 +40,7 @@ DEFAULT_VOICE = "default"
 """What the deployment's own voice is called."""
 
 DEFAULT_FORMAT = WireFormat()
-DEFAULT_TURN_DETECTION = TurnDetection("semantic_vad")
+DEFAULT_TURN_DETECTION = SemanticVad()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class SessionConfig:
     output_format: WireFormat = DEFAULT_FORMAT
     turn_detection: TurnDetection | None = DEFAULT_TURN_DETECTION
     transcription_prompt: str | None = None
+    transcription_model: str | None = None
+    tracing: Any = None
     tools: Sequence[FunctionTool] = ()
     tool_choice: ToolChoice = "auto"
     max_tokens: int = 200
@@ -62,6 +66,12 @@ class SessionConfig:
     def updated(self, patch: SessionPatch) -> "SessionConfig":
         """These settings with a client's changes. Raises ClientProtocolError; then nothing is changed."""
         changes: dict[str, Any] = {}
+        if patch.type != "realtime":
+            raise ClientProtocolError(
+                "Unsupported parameter: 'session.type': sessions that only transcribe are not there: use 'realtime'.",
+                code="unsupported_parameter",
+                param="session.type",
+            )
         if patch.instructions is not UNSET:
             changes["instructions"] = patch.instructions
         if patch.model is not UNSET:
@@ -76,6 +86,8 @@ class SessionConfig:
             changes["max_tokens"] = checked_tokens(patch.max_output_tokens, "session.max_output_tokens")
         if patch.metadata is not UNSET:
             changes["metadata"] = patch.metadata or {}
+        if bytes(patch.tracing):
+            changes["tracing"] = checked_tracing(patch.tracing)
         if isinstance(patch.audio, Audio):
             changes |= _input_changes(patch.audio) | _output_changes(patch.audio)
         return replace(self, **changes)
@@ -89,18 +101,22 @@ class SessionConfig:
             "model": self.model,
             "output_modalities": ["audio"] if self.spoken else ["text"],
             "instructions": self.instructions,
-            "tools": list(self.tools),
+            "tools": [tool.as_json() for tool in self.tools],
             "tool_choice": msgspec.to_builtins(self.tool_choice),
             "max_output_tokens": self.max_tokens,
             "audio": {
                 "input": {
                     "format": self.input_format.as_json(),
-                    "transcription": {"language": self.language, "prompt": self.transcription_prompt},
-                    "turn_detection": msgspec.to_builtins(self.turn_detection),
+                    "transcription": {
+                        "language": self.language,
+                        "prompt": self.transcription_prompt,
+                        "model": self.transcription_model,
+                    },
+                    "turn_detection": self.turn_detection and self.turn_detection.as_json(),
                 },
                 "output": {"format": self.output_format.as_json(), "voice": self.voice or DEFAULT_VOICE},
             },
-            "metadata": dict(self.metadata),
+            "tracing": self.tracing,
         }
 
 
@@ -123,35 +139,63 @@ def checked_tokens(tokens: MaxTokens, param: str) -> int:
 
 
 def checked_tools(tools: Sequence[FunctionTool], param: str) -> Sequence[FunctionTool]:
-    """Raises ClientProtocolError if two tools have one name, one has none, or one's parameters are too deep."""
-    names = [tool.name for tool in tools]
-    if "" in names:
-        raise ClientProtocolError("Each tool needs a name.", param=param)
-    if len(set(names)) < len(names):
-        raise ClientProtocolError("Two tools have the same name.", param=param)
-    for tool in tools:
-        schema = bytes(tool.parameters)
-        if not schema.startswith(b"{"):
-            raise ClientProtocolError(f"The parameters of {tool.name!r} are no JSON object.", param=param)
-        if _is_too_deep(schema):
+    """The functions among them, as a chat API takes them. Raises ClientProtocolError for one that it would refuse."""
+    functions: dict[str, FunctionTool] = {}
+    for place, tool in enumerate(tools):
+        if tool.type != "function":
+            continue
+        where = f"{param}[{place}]"
+        checked_name(tool.name, f"{where}.name")
+        if tool.name in functions:
+            raise ClientProtocolError(f"Two tools are called {tool.name!r}.", param=f"{where}.name")
+        parameters = checked_schema(tool.parameters, tool.name, f"{where}.parameters")
+        functions[tool.name] = FunctionTool(tool.name, description=tool.description, parameters=parameters)
+    return tuple(functions.values())
+
+
+def check_own(
+    tools: Sequence[FunctionTool], choice: ToolChoice | None, own: frozenset[str], param: str
+) -> None:
+    """Raises ClientProtocolError for a function that is called like one of the agent's ``own`` tools, and for a
+    choice of a tool that there is not. ``param`` is ``session`` or ``response``."""
+    for place, tool in enumerate(tools):
+        if tool.name in own:
             raise ClientProtocolError(
-                f"The parameters of {tool.name!r} are nested more than {MAX_SCHEMA_DEPTH} levels deep.",
-                param=param,
+                f"The agent has a tool of its own called {tool.name!r}: give the function another name.",
+                param=f"{param}.tools[{place}].name",
             )
-    # Raw JSON is a view of the whole event.
-    return tuple(msgspec.structs.replace(tool, parameters=tool.parameters.copy()) for tool in tools)
+    known = own | {tool.name for tool in tools}
+    if isinstance(choice, FunctionChoice) and choice.name not in known:
+        raise ClientProtocolError(
+            f"Tool choice {choice.name!r} not found in '{param}.tools'.", param=f"{param}.tool_choice"
+        )
+    if choice == "required" and not known:
+        raise ClientProtocolError(
+            "Tool choice 'required' needs tools, and there are none.", param=f"{param}.tool_choice"
+        )
 
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+class _Tracing(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
 
 
-def _is_too_deep(schema: bytes) -> bool:
-    """Whether valid JSON is nested too deep; without reading it, which takes long for what is meant to take long."""
-    rest = _STRING.sub(b"", schema).translate(_BRACKETS, _NO_BRACKETS)
-    steps = ord("\\") - np.frombuffer(rest, dtype=np.int8)  # the character between the two brackets
-    return int(np.cumsum(steps, dtype=np.int32).max()) > MAX_SCHEMA_DEPTH
+MAX_TRACING_BYTES = 16_000
+
+
+def checked_tracing(tracing: msgspec.Raw) -> Any:
+    """How a client names what a call is part of; the session shows it. Raises ClientProtocolError."""
+    text = bytes(tracing)
+    if not is_given(tracing) or text == b'"auto"':
+        return "auto" if text == b'"auto"' else None
+    try:
+        if len(text) <= MAX_TRACING_BYTES:
+            return msgspec.to_builtins(outside_json.decode(text, _Tracing))
+        fault = f"{MAX_TRACING_BYTES} bytes at most"
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        fault = str(error)
+    raise ClientProtocolError(f"Invalid 'session.tracing': {fault}.", param="session.tracing")
 
 
 def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
@@ -159,7 +203,11 @@ def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
     return [
         {
             "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            "function": {
+                "name": tool.name,
+                "description": tool.description or "",
+                "parameters": tool.parameters,
+            },
         }
         for tool in tools
     ]
@@ -171,21 +219,14 @@ def chat_tool_choice(choice: ToolChoice) -> str:
 
 
 def checked_response(params: ResponseParams) -> ResponseParams:
-    """Raises ClientProtocolError for what a single response cannot be given."""
-    has_input = bytes(params.input) not in (b"", b"null")
-    if params.conversation != "auto" or has_input:
-        raise ClientProtocolError(
-            "Responses outside the conversation are not supported: leave out 'conversation' and 'input'.",
-            code="unsupported_parameter",
-            param="response.conversation" if params.conversation != "auto" else "response.input",
-        )
+    """The settings of a single response. Raises ClientProtocolError for what it cannot be given."""
     if params.output_modalities is not None:
         is_spoken(params.output_modalities, "response.output_modalities")
     if params.max_output_tokens is not None:
         checked_tokens(params.max_output_tokens, "response.max_output_tokens")
-    if params.tools is not None:
-        checked_tools(params.tools, "response.tools")
-    return params
+    if params.tools is None:
+        return params
+    return msgspec.structs.replace(params, tools=list(checked_tools(params.tools, "response.tools")))
 
 
 def _format(wanted: AudioFormat, param: str) -> WireFormat:
@@ -202,6 +243,7 @@ def _input_changes(audio: Audio) -> dict[str, Any]:
         changes["turn_detection"] = audio.input.turn_detection
     if audio.input.transcription is not UNSET and audio.input.transcription is not None:
         changes["transcription_prompt"] = audio.input.transcription.prompt
+        changes["transcription_model"] = audio.input.transcription.model
         if audio.input.transcription.language:
             changes["language"] = audio.input.transcription.language
     return changes
@@ -216,5 +258,5 @@ def _output_changes(audio: Audio) -> dict[str, Any]:
     if audio.output.voice is not UNSET:
         voice = audio.output.voice
         name = voice.id if isinstance(voice, CustomVoice) else voice
-        changes["voice"] = None if name == DEFAULT_VOICE else name
+        changes["voice"] = None if name in (None, DEFAULT_VOICE) else name
     return changes

@@ -18,7 +18,7 @@ from repartee.turn.events import (
     StartOfTurn,
     TurnResumed,
 )
-from repartee.wire.client_events import SessionPatch
+from repartee.wire.settings_patch import SessionPatch
 
 
 async def answered(stage: Stage, text: str, number: int = 1) -> ScriptedUtterance:

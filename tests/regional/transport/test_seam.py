@@ -22,9 +22,9 @@ from repartee.wire.client_events import (
     CreateResponse,
     DeleteItem,
     NewItem,
-    SessionPatch,
     SessionUpdate,
 )
+from repartee.wire.settings_patch import SessionPatch
 
 
 def on_the_line(ms: float) -> bytes:

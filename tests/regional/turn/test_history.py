@@ -47,7 +47,7 @@ class TestItems:
 
     def test_an_id_that_is_taken_is_refused(self) -> None:
         history = self.history()
-        with pytest.raises(ClientProtocolError, match="already an item 'a'"):
+        with pytest.raises(ClientProtocolError, match="the id 'a' exists already"):
             history.add(Message("a", "user", "X"))
         assert len(history) == 2
 

@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from repartee.errors import ClientProtocolError
 from repartee.wire import client_events as w
+from repartee.wire import settings_patch
 
 
 def event(type_: str, /, **fields: Any) -> w.ClientEvent:
@@ -49,8 +50,10 @@ def test_every_event_is_understood_with_and_without_an_id(type_: str) -> None:
 
 
 @pytest.mark.parametrize("type_", sorted(MINIMAL))
-def test_fields_nobody_knows_yet_are_ignored(type_: str) -> None:
-    assert event(type_, **MINIMAL[type_], from_the_future={"deep": [1, 2]}) == event(type_, **MINIMAL[type_])
+def test_fields_that_are_not_the_protocols_are_refused(type_: str) -> None:
+    error = refusal(json.dumps({"type": type_, **MINIMAL[type_], "from_the_future": {"deep": [1, 2]}}))
+    assert (error.code, error.param) == ("unknown_parameter", "from_the_future")
+    assert str(error) == "Unknown parameter: 'from_the_future'."
 
 
 def test_audio_comes_out_as_bytes() -> None:
@@ -66,10 +69,10 @@ def test_null_and_absent_turn_detection_are_told_apart() -> None:
     silent = event("session.update", session={"type": "realtime", "audio": {"input": {}}})
     assert isinstance(manual, w.SessionUpdate)
     assert isinstance(silent, w.SessionUpdate)
-    assert isinstance(manual.session.audio, w.Audio)
-    assert isinstance(silent.session.audio, w.Audio)
-    assert isinstance(manual.session.audio.input, w.AudioInput)
-    assert isinstance(silent.session.audio.input, w.AudioInput)
+    assert isinstance(manual.session.audio, settings_patch.Audio)
+    assert isinstance(silent.session.audio, settings_patch.Audio)
+    assert isinstance(manual.session.audio.input, settings_patch.AudioInput)
+    assert isinstance(silent.session.audio.input, settings_patch.AudioInput)
     assert manual.session.audio.input.turn_detection is None
     assert silent.session.audio.input.turn_detection is UNSET
 
@@ -107,7 +110,7 @@ def test_what_the_sdk_sends_for_a_whole_session_is_understood() -> None:
     assert isinstance(update, w.SessionUpdate)
     assert isinstance(update.session.tools, list)
     assert update.session.tools[0].name == "lookup"
-    assert update.session.tool_choice == w.FunctionChoice("lookup")
+    assert update.session.tool_choice == settings_patch.FunctionChoice("lookup")
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------
@@ -127,17 +130,17 @@ MISTAKES = [
     ('{"type":"response.make"}', "invalid_value", "type"),
     ('{"type":"session.update"}', "missing_required_parameter", "session"),
     ('{"type":"session.update","session":[]}', "invalid_value", "session"),
-    ('{"type":"session.update","session":{"type":"transcription"}}', "invalid_value", "session.type"),
+    ('{"type":"session.update","session":{"type":"translation"}}', "invalid_value", "session.type"),
     ('{"type":"session.update","session":{"instructions":5}}', "invalid_value", "session.instructions"),
     (
-        '{"type":"session.update","session":{"tools":[{"type":"function"}]}}',
-        "missing_required_parameter",
-        "session.tools[0].name",
+        '{"type":"session.update","session":{"tools":[{"name":"a"},{"name":7}]}}',
+        "invalid_value",
+        "session.tools[1].name",
     ),
     (
-        '{"type":"session.update","session":{"tools":[{"type":"mcp","name":"x"}]}}',
-        "invalid_value",
-        "session.tools[0].type",
+        '{"type":"session.update","session":{"tools":[{"name":"a"},{"name":"x","strict":true}]}}',
+        "unknown_parameter",
+        "session.tools[1].strict",
     ),
     (
         '{"type":"session.update","session":{"audio":{"input":{"format":{"type":"audio/opus"}}}}}',
@@ -329,3 +332,76 @@ def test_any_frame_is_decoded_or_refused(frame: str | bytes) -> None:
 @given(near_events)
 def test_anything_like_an_event_is_decoded_or_refused(near_event: dict[str, Any]) -> None:
     decoded_or_refused(json.dumps(near_event))
+
+
+BEFORE_GA = {
+    "session": (
+        "modalities",
+        "voice",
+        "input_audio_format",
+        "output_audio_format",
+        "input_audio_transcription",
+        "input_audio_noise_reduction",
+        "turn_detection",
+        "temperature",
+        "speed",
+        "max_response_output_tokens",
+        "client_secret",
+    ),
+    "response": ("modalities", "voice", "output_audio_format", "temperature"),
+}
+"""The settings of the API before 2025-08 that have other names or places now."""
+
+
+@pytest.mark.parametrize(
+    ("outer", "field"), [(outer, field) for outer, fields in BEFORE_GA.items() for field in fields]
+)
+def test_settings_of_the_beta_are_refused_by_name(outer: str, field: str) -> None:
+    type_ = {"session": "session.update", "response": "response.create"}[outer]
+    error = refusal(json.dumps({"type": type_, "event_id": "mine", outer: {field: None}}))
+    assert str(error) == f"Unknown parameter: '{outer}.{field}'."
+    assert (error.code, error.param, error.event_id) == ("unknown_parameter", f"{outer}.{field}", "mine")
+
+
+def test_the_beta_event_of_transcription_sessions_is_refused() -> None:
+    assert refusal('{"type":"transcription_session.update","session":{}}').param == "type"
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"instruction": "x"}, "session.instruction"),
+        ({"audio": {"inptu": {}}}, "session.audio.inptu"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "silence_ms": 5}}}},
+            "turn_detection.silence_ms",
+        ),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "threshold": 0.5}}}}, "threshold"),
+        ({"audio": {"output": {"voices": "x"}}}, "session.audio.output.voices"),
+    ],
+)
+def test_misspelt_settings_are_refused_by_name(session: dict[str, Any], param: str) -> None:
+    error = refusal(json.dumps({"type": "session.update", "session": session}))
+    assert error.code == "unknown_parameter"
+    assert error.param is not None
+    assert error.param.endswith(param)
+
+
+def test_what_may_be_null_may_be_null() -> None:
+    tool = {"type": "function", "name": "f", "description": None, "parameters": None}
+    detection = {
+        "type": "server_vad",
+        "create_response": None,
+        "interrupt_response": None,
+        "idle_timeout_ms": None,
+    }
+    audio = {"input": {"turn_detection": detection, "noise_reduction": None}, "output": {"speed": None}}
+    update = event(
+        "session.update", session={"tools": [tool], "audio": audio, "tracing": None, "prompt": None}
+    )
+    assert isinstance(update, w.SessionUpdate)
+    assert isinstance(update.session.audio, settings_patch.Audio)
+    assert isinstance(update.session.audio.input, settings_patch.AudioInput)
+    found = update.session.audio.input.turn_detection
+    assert isinstance(found, settings_patch.ServerVad)
+    assert found.replies and found.interruptible

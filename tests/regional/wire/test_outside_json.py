@@ -29,6 +29,9 @@ BEHIND_THE_BOUND = {
     ("wire/client_events.py", "outside_json.Decoder"),
     ("wire/client_events.py", "outside_json.decode"),
     ("wire/provider_session.py", "outside_json.decode"),
+    ("wire/session_config.py", "outside_json.decode"),
+    ("wire/tool_schema.py", "outside_json.Decoder"),
+    ("wire/tool_schema.py", "outside_json.decode"),
     ("wire/relay_events.py", "outside_json.Decoder"),
 }
 """Every place in these folders where JSON is parsed. Tickets are parsed by ``repartee_edge.tickets``."""
@@ -127,8 +130,8 @@ def test_what_is_no_json_is_one_kind_of_error(document: str) -> None:
 
 
 def test_a_client_event_may_be_64_levels_deep() -> None:
-    frame = '{"type":"response.cancel","event_id":"mine","later":%s}'
-    assert client_events.decode(frame % nested(63)).event_id == "mine"
+    frame = '{"type":"session.update","event_id":"mine","session":{"tracing":%s}}'
+    assert client_events.decode(frame % nested(62)).event_id == "mine"
     for levels in (64, 8000, 200_000):
         with pytest.raises(ClientProtocolError, match="64 levels") as refused:
             client_events.decode(frame % nested(levels))
