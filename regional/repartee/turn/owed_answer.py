@@ -85,7 +85,8 @@ class OwedAnswer:
         to a turn share its time; one that begins late has a little more, and its own if there is none left."""
         if reply.apologises:
             return max(reply.news_at, sound_until) + policy.apology_s
-        own_time = reply.recited or not reply.message.spoken or self._effort.turn_id != reply.turn_id
+        of_turn = self._effort.turn_id == reply.turn_id and (self.due or not reply.recited)
+        own_time = not (reply.message.spoken and of_turn)
         since = reply.news_at if own_time else self._effort.quiet_since
         since = max(since, sound_until)
         own = reply.news_at + policy.reply_s
