@@ -33,6 +33,9 @@ def standins(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
     ] = 8800,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Processes that recognise speech.")] = 1,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A language model to serve beside OpenAI's; may be repeated.")
+    ] = None,
 ) -> None:
     """Run the providers' stand-ins: Deepgram, OpenAI and Cartesia as their SDKs expect them, on one port."""
     from repartee.standins.profiles import ProfileError
@@ -41,7 +44,15 @@ def standins(
     from repartee.standins.sphinx import RecognitionUnavailable
     from repartee.standins.voice import VoiceUnavailable
 
-    config = Config(profile=profile, light=light, script=script, host=host, port=port, workers=workers)
+    config = Config(
+        profile=profile,
+        light=light,
+        script=script,
+        host=host,
+        port=port,
+        workers=workers,
+        models=tuple(model or ()),
+    )
     try:
         _run(config)
     except (ProfileError, ScriptError, PortTaken, RecognitionUnavailable, VoiceUnavailable) as error:

@@ -5,40 +5,53 @@ What differs by family (reasoning, temperature, the limit's name) is refused in 
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+
+from repartee.standins.bad_request import BadRequest
+from repartee.standins.chat_messages import check_functions, check_messages
 
 MODELS = (
     "gpt-6-luna",
     "gpt-6-sol",
+    "gpt-6.1-sol",
     "gpt-5.6-luna",
     "gpt-5.6-terra",
     "gpt-5.4-mini",
+    "gpt-5.4-nano",
+    "gpt-5.3-chat-latest",
+    "gpt-5.1",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
     "gpt-4.1-mini",
     "gpt-4.1",
     "gpt-4o-mini",
     "gpt-4o",
     "stand-in",
 )
-GONE = ("gpt-4.1-nano", "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "o1", "o3-mini", "o4-mini")
-"""Models that OpenAI has shut down; their names are not served any more."""
-
-UNKNOWN_MODEL = "no-such-model"
-"""Any model name is served, so that settings for the real provider work here too, but for this one."""
+REALTIME_MODELS = (
+    "gpt-realtime",
+    "gpt-realtime-mini",
+    "gpt-realtime-1.5",
+    "gpt-realtime-2",
+    "gpt-realtime-2.1",
+    "stand-in",
+)
+# fmt: off
+FIELDS = frozenset((
+    "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "moderation", "n",
+    "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed",
+    "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools",
+    "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+))
+# fmt: on
+"""All that a request may hold, by OpenAI's published specification."""
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-
-
-class BadRequest(ValueError):
-    """The request cannot be carried out; ``param`` names the field at fault."""
-
-    def __init__(
-        self, message: str, param: str | None = None, status: int = 400, code: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.param = param
-        self.status = status
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +67,8 @@ class ChatRequest:
     include_usage: bool
 
 
-def read_request(body: bytes) -> ChatRequest:
-    """The request of a body. Raises BadRequest."""
+def read_request(body: bytes, also_served: Collection[str] = ()) -> ChatRequest:
+    """The request of a body; ``also_served`` are models beside OpenAI's. Raises BadRequest."""
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -65,21 +78,25 @@ def read_request(body: bytes) -> ChatRequest:
     model, messages = document.get("model"), document.get("messages")
     if not isinstance(model, str) or not model:
         raise BadRequest("you must provide a model parameter", "model")
-    if model == UNKNOWN_MODEL or model in GONE:
-        raise BadRequest(f"The model `{model}` does not exist or you do not have access to it.", "model", 404)
+    if not is_served(model, also_served):
+        raise BadRequest(
+            f"The model `{model}` does not exist or you do not have access to it.",
+            "model",
+            404,
+            "model_not_found",
+        )
+    _check_fields(document)
     if not isinstance(messages, list) or not messages:
-        raise BadRequest("messages must be a list that is not empty.", "messages")
-    roles = {"system", "developer", "user", "assistant", "tool", "function"}
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in roles:
-            raise BadRequest(
-                f"messages[{number}].role must be one of {sorted(roles)}.", f"messages[{number}].role"
-            )
+        raise BadRequest(
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array "
+            "instead.",
+            "messages",
+            code="empty_array",
+        )
+    check_messages(messages)
     tools = document.get("tools") or []
-    if not isinstance(tools, list) or not all(
-        isinstance(tool, dict) and isinstance((tool.get("function") or {}).get("name"), str) for tool in tools
-    ):
-        raise BadRequest('tools must be a list of {"type": "function", "function": {"name", …}}.', "tools")
+    if document.get("tools") is not None:
+        check_functions(document["tools"])
     _check_family(model, document)
     limit = document.get("max_completion_tokens", document.get("max_tokens"))
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
@@ -94,6 +111,39 @@ def read_request(body: bytes) -> ChatRequest:
         stream=bool(document.get("stream", False)),
         include_usage=bool(options.get("include_usage")) if isinstance(options, dict) else False,
     )
+
+
+def is_served(model: str, also_served: Collection[str] = (), *, models: Collection[str] = MODELS) -> bool:
+    """A model of OpenAI's by its name, a dated version of one, or one that is served beside them."""
+    return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model) in models or model in also_served
+
+
+def _check_fields(document: dict[str, Any]) -> None:
+    """What a request may hold, and what only together. Raises BadRequest."""
+    if unknown := sorted(document.keys() - FIELDS):
+        plural = "s" if len(unknown) > 1 else ""
+        raise BadRequest(f"Unrecognized request argument{plural} supplied: {', '.join(unknown)}")
+    if document.get("max_tokens") is not None and document.get("max_completion_tokens") is not None:
+        raise BadRequest(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            "max_tokens",
+        )
+    for name in ("tool_choice", "parallel_tool_calls"):
+        if document.get(name) is not None and not document.get("tools"):
+            raise BadRequest(
+                f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.", name
+            )
+    if document.get("stream_options") is not None and not document.get("stream"):
+        raise BadRequest(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
+        )
+    temperature = document.get("temperature")
+    if temperature is not None and not (isinstance(temperature, int | float) and 0 <= temperature <= 2):
+        raise BadRequest(
+            f"Invalid 'temperature': {temperature} is not between 0 and 2.",
+            "temperature",
+            code="invalid_value",
+        )
 
 
 def _check_family(model: str, document: dict[str, Any]) -> None:

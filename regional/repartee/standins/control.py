@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from repartee.standins.chat_request import BadRequest
+from repartee.standins.bad_request import BadRequest
 from repartee.standins.faults import KINDS, FaultError, parse_fault
 from repartee.standins.link import Scope
 from repartee.standins.openai_chat import Exchange, RequesterGone

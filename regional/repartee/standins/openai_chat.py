@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from repartee.standins.bad_request import BadRequest
 from repartee.standins.brain import Answer, answer, tokens_of
-from repartee.standins.chat_request import GONE, MODELS, UNKNOWN_MODEL, BadRequest, ChatRequest, read_request
+from repartee.standins.chat_request import MODELS, ChatRequest, is_served, read_request
 from repartee.standins.errands import ToolRequest
 from repartee.standins.faults import Fault, FaultError, FaultGate
 from repartee.standins.link import Scope, fault_for, headers_of
@@ -127,7 +128,7 @@ async def chat_completions(scope: Scope, receive: Any, send: Any, state: StandIn
     try:
         fault = await _admit(exchange, state)
         if fault is None or fault.refusal_status is None:
-            request = read_request(await exchange.body())
+            request = read_request(await exchange.body(), state.models)
             counts.messages_in += 1
             await _with_client(exchange, state, Completion(exchange, state, request, fault, started_s).send())
     except BadRequest as error:
@@ -150,11 +151,11 @@ async def models(scope: Scope, receive: Any, send: Any, state: StandInState) -> 
     if fault is not None and fault.refusal_status is not None:
         return
     wanted = scope["path"].removeprefix("/v1/models").strip("/")
-    known = [_model(name) for name in MODELS]
+    known = [_model(name) for name in (*MODELS, *state.models)]
     if not wanted:
         await exchange.json(200, {"object": "list", "data": known})
-    elif wanted == UNKNOWN_MODEL or wanted in GONE:
-        await exchange.error(404, f"The model `{wanted}` does not exist.", "model")
+    elif not is_served(wanted, state.models):
+        await exchange.error(404, f"The model '{wanted}' does not exist", "model", "model_not_found")
     else:
         await exchange.json(200, _model(wanted))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from repartee.standins.chat_request import UNKNOWN_MODEL
+from repartee.standins.chat_request import REALTIME_MODELS, is_served
 from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link, Scope
@@ -82,7 +82,7 @@ class RealtimeSession:
         """Carry the socket to its end."""
         try:
             await self._link.accept(self._on_message, {})
-            if not self._model or self._model == UNKNOWN_MODEL:
+            if not is_served(self._model or "", models=REALTIME_MODELS):
                 self._send(
                     "error", error=_error(f"Model '{self._model}' not found.", "model_not_found", "model")
                 )

@@ -51,6 +51,8 @@ class Config:
     port: int = 0
     workers: int = 1
     """Processes that recognise speech, in the real mode."""
+    models: tuple[str, ...] = ()
+    """Language models that are served beside OpenAI's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ async def serve(config: Config) -> AsyncIterator[Running]:
                 lines=lines,
                 hearing_health=pool.health,
             )
-        state = StandInState(profile, engines)
+        state = StandInState(profile, engines, models=frozenset(config.models))
         yield await stack.enter_async_context(_listening(config, state))
 
 

@@ -51,6 +51,8 @@ class StandInState:
     stats: Stats = field(default_factory=Stats)
     faults: FaultBoard = field(default_factory=FaultBoard)
     randoms: dict[str, Random] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+    """Language models that are served beside OpenAI's."""
     realtime_session_s: float = 3600.0
     """How long a Realtime session may last, as OpenAI's do."""
     realtime_sessions: set["Expiring"] = field(default_factory=set)

@@ -325,8 +325,8 @@ class Reply:
             length_ms = len(pcm) / _BYTES_PER_MS
         starts_at = speaker.play(self.reply_id, length_ms, now, audible=sounds)
         self._sent_ms += length_ms
-        if sounds:
-            self.message.sound_ms = self._sent_ms
+        if sounds or self.message.sound_ms is None:
+            self.message.sound_ms = self._sent_ms if sounds else 0.0
         if not self._sounded and starts_at > now:
             self._mark("filler", starts_at)
         self._sounded = True

@@ -108,7 +108,7 @@ async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> 
 async def test_models(running: Running, openai: Client) -> None:
     async with openai(running) as client:
         assert "gpt-6-luna" in [model.id async for model in client.models.list()]
-        assert (await client.models.retrieve("whatever-you-like")).id == "whatever-you-like"
+        assert (await client.models.retrieve("gpt-4.1-mini")).id == "gpt-4.1-mini"
         with pytest.raises(sdk.NotFoundError):
             await client.models.retrieve("no-such-model")
 
