@@ -7,6 +7,7 @@ from tests.simulation.conversation import Played
 from tests.simulation.recogniser import Sound
 
 from repartee.agent.limits import Limits
+from repartee.session.spoken_so_far import UNTIMED_WORDS
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c
@@ -97,7 +98,10 @@ def _unheard_words(played: Played) -> Iterator[str]:
             if each.reply_id == reply_id and each.number and each.ms >= 100 and each.began < played.ended_at
         ]
         kept = message.heard_text.split()
-        sure = max(len(kept) - (SPARE_WORDS if reply_id in played.voice.timeless else 0), 0)
+        spare = SPARE_WORDS if reply_id in played.voice.timeless else 0
+        if message.heard_text == message.text:
+            spare = max(spare, UNTIMED_WORDS)
+        sure = max(len(kept) - spare, 0)
         if kept[:sure] != heard[:sure]:
             yield f"the history holds {message.heard_text!r}, and what was heard is {' '.join(heard)!r}"
 

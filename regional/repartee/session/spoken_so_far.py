@@ -6,6 +6,9 @@ from repartee.turn.history import HEARD_SLACK_MS, SPEECH_MS_PER_CHAR, heard_part
 
 _BYTES_PER_MS = SPEECH_HZ * 2 / 1000
 
+UNTIMED_WORDS = 2
+"""A voice may leave out the times of its last words; of more than so many it has spoken none."""
+
 FASTEST_MS_PER_CHAR = 25.0
 """Nobody speaks faster: half of what a hurried voice takes for a letter. A voice that is done sooner has left words
 out."""
@@ -41,8 +44,21 @@ class SpokenSoFar:
     @property
     def breaks_off(self) -> bool:
         """A voice that is done has spoken something, but cannot have spoken all that it was given."""
-        spoken = sum(character.isalnum() for character in self._text)
-        return 0 < self._audio_ms < spoken * FASTEST_MS_PER_CHAR
+        letters = sum(character.isalnum() for character in self._text)
+        too_short = self._audio_ms < letters * FASTEST_MS_PER_CHAR
+        return self._audio_ms > 0 and (too_short or self._untimed_words > UNTIMED_WORDS)
+
+    @property
+    def _untimed_words(self) -> int:
+        """How many words at the end have no times, where those before them have."""
+        place = 0
+        for word in self._words:
+            found = self._text.find(word.text.strip(), place)
+            if found < 0:
+                return 0  # this voice tells of words in another spelling
+            place = found + len(word.text.strip())
+        rest = self._text[place:].split() if place else []
+        return sum(any(character.isalnum() for character in word) for word in rest)
 
     def take_up(self) -> tuple[str, bool]:
         """The text that is still to be spoken, by another voice, and whether the reply ends with it.
