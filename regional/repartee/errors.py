@@ -45,17 +45,26 @@ class ProviderError(VoiceError):
     """A provider refused, failed or fell silent.
 
     ``stage`` is one of ``stt``, ``llm``, ``tts``; ``retryable`` tells whether the same request may succeed at once
-    on another connection; ``status`` is the HTTP status or WebSocket close code, where there was one.
+    on another connection (providers/vendor_errors has the rule); ``status`` is the HTTP status or WebSocket close
+    code, where there was one; ``retry_after_s`` is how long the provider asks to be left alone, if it does.
     """
 
     def __init__(
-        self, message: str, *, provider: str, stage: str, retryable: bool, status: int | None = None
+        self,
+        message: str,
+        *,
+        provider: str,
+        stage: str,
+        retryable: bool,
+        status: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
         self.stage = stage
         self.retryable = retryable
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class PoolTimeout(VoiceError):

@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 
 from deployment.programs import Programs, StoppedError
+from repartee.providers.vendor import VendorKind
+from repartee.providers.vendors import listed
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 TERRAFORM_AT_LEAST = (1, 11)
-PROVIDER_KEYS = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY")
+CASCADE = (VendorKind.STT, VendorKind.LLM, VendorKind.TTS)
+PROVIDER_KEYS = tuple(dict.fromkeys(listed(kind, "")[0].account.key_variable for kind in CASCADE))
 REQUEST_S = 20.0
 TOKEN_ADVICE = (
     "Make one at https://dash.cloudflare.com/profile/api-tokens with Zone: Zone: Read, Zone: DNS: Edit, "

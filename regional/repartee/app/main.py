@@ -84,7 +84,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
     @asynccontextmanager
     async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[Lasting]:
         services = Services(config.settings, config.agent, lessons)
-        metrics = Metrics(services.resources.names)
+        metrics = Metrics(services.names)
         stream.count(metrics)
         worker = Worker(config, services, metrics, stream)
         if membership:

@@ -12,7 +12,7 @@ from repartee.errors import AdmissionRefused
 from repartee.pool.faults import PoolFault
 
 if TYPE_CHECKING:
-    from repartee.pool.pool import PoolFigures
+    from repartee.pool.figures import PoolFigures
 
 RETRY_AFTER_S = 2
 
@@ -24,12 +24,16 @@ WORDS = {
 }
 
 
-class Vendor(Protocol):
-    """A provider with its pools."""
+class Served(Protocol):
+    """A provider as far as readiness goes."""
 
     @property
     def warm(self) -> bool:
         """Its pools were full once, and a new call need not fail now."""
+
+    @property
+    def usable(self) -> bool:
+        """A new call has a chance: something is ready, or dials do not fail."""
 
     def pools(self) -> "tuple[PoolFigures, ...]":
         """Its pools' figures at this moment."""
@@ -38,7 +42,7 @@ class Vendor(Protocol):
 class Readiness:
     """Looks at the vendors of each kind: ``stt``, ``llm`` and ``tts``, or ``model`` (speech to speech)."""
 
-    def __init__(self, kinds: Mapping[str, Sequence[Vendor]]) -> None:
+    def __init__(self, kinds: Mapping[str, Sequence[Served]]) -> None:
         self._kinds = dict(kinds)
 
     @property
@@ -48,7 +52,9 @@ class Readiness:
 
     def unusable(self, needed: Iterable[str]) -> tuple[str, ...]:
         """The kinds of which no vendor is usable: nothing is ready, and dials fail."""
-        return tuple(kind for kind in needed if not any(map(_is_usable, self._kinds.get(kind, ()))))
+        return tuple(
+            kind for kind in needed if not any(vendor.usable for vendor in self._kinds.get(kind, ()))
+        )
 
     def check(self, needed: Iterable[str]) -> None:
         """Raises AdmissionRefused for a call that needs a kind of which no vendor is usable."""
@@ -64,7 +70,3 @@ class Readiness:
         """What is wrong with the pools of all vendors, usable or not."""
         pools = (pool for vendors in self._kinds.values() for vendor in vendors for pool in vendor.pools())
         return tuple(pool.fault for pool in pools if pool.fault is not None)
-
-
-def _is_usable(vendor: Vendor) -> bool:
-    return all(pool.usable for pool in vendor.pools())

@@ -1,12 +1,10 @@
-"""The providers of one worker: built from its settings, warmed at its start, shared by its calls."""
+"""The providers of one worker: opened by its settings, warmed at its start, shared by its calls."""
 
 import asyncio
-import math
-from collections.abc import Collection, Iterable
-from dataclasses import replace
-from typing import Protocol
-
-from pydantic import SecretStr
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.experience import Experience
@@ -16,15 +14,12 @@ from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
 from repartee.pool.faults import PoolFault
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import PoolFigures
-from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.pool.figures import PoolFigures
 from repartee.providers.hedged_brain import HedgedBrain
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeVoice
 from repartee.providers.own import own_llm, own_stages, own_stt, own_tts
+from repartee.providers.pooled import Use, sized
+from repartee.providers.vendor import Provider, Vendor, VendorKind
 from repartee.relay.settings import is_speech_to_speech
 from repartee.session.cascade import CascadeResources
 from repartee.session.hearing import HearingPolicy
@@ -37,33 +32,16 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
 
 
-class _Provider(Protocol):
-    """What all providers have in common."""
+@dataclass(frozen=True, slots=True)
+class OpenedVendor:
+    """A row of the table of vendors, and what it was opened to."""
 
-    @property
-    def warm(self) -> bool: ...
-
-    async def start(self) -> None: ...
-
-    def pools(self) -> tuple[PoolFigures, ...]: ...
-
-    async def aclose(self) -> None: ...
-
-
-class _Shared(Protocol):
-    """A provider whose connections serve one call after another."""
-
-    def expect(self, calls: int) -> None: ...
-
-
-class _OneEach(Protocol):
-    """A provider of which each call has one connection."""
-
-    def in_calls(self, calls: int) -> None: ...
+    row: Vendor
+    provider: Provider
 
 
 class Services:
-    """The ears, the brain and the voice that all calls share."""
+    """The STT, the LLM and the TTS, or the speech-to-speech model, that all calls share."""
 
     def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
@@ -73,65 +51,55 @@ class Services:
                 f"{agent!r}: {agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
                 "the two."
             )
-        own = (own_stt(agent), own_llm(agent), own_tts(agent))
-        ears = own[0] or _ears(settings)
-        chat = ChatConfig(
-            settings.openai_base_url,
-            settings.openai_api_key.get_secret_value(),
-            (None if relayed else agent.model) or settings.llm_model,
-        )
-        brain = own[1] or ChatBrain(replace(chat, pool=_sized(chat.pool, settings)))
-        self._brain = None if relayed else brain
-        voice = own[2] or _voice(settings, agent)
-        lessons = lessons or Lessons(Experience())
-        realtime = _realtime(settings, agent)
-        self._many_calls: tuple[_Shared, ...] = () if relayed else (brain, voice)
-        self._one_each: tuple[_OneEach, ...] = () if relayed else (ears,)
-        self._one_each += (realtime,) if realtime else ()
-        self._kinds: dict[str, tuple[_Provider, ...]] = (
-            {} if relayed else {"stt": (ears,), "llm": (brain,), "tts": (voice,)}
-        )
-        self._kinds |= {"model": (realtime,)} if realtime else {}
-        self._all = tuple(provider for vendors in self._kinds.values() for provider in vendors)
-        self._readiness = Readiness(self._kinds)
+        needed = needed_vendors(settings, relayed=relayed, own=own_stages(agent))
+        self.vendors = tuple(OpenedVendor(row, _open(row, settings, agent)) for row in needed)
+        """What was opened, with its row of the table of vendors."""
+
+        self.names = {opened.row.kind.value: opened.row.traced for opened in self.vendors}
+        """Who serves each stage, as traces and metrics name them."""
+
+        serving: dict[str, Any] = {opened.row.kind.value: opened.provider for opened in self.vendors}
+        if not relayed:
+            own = {"stt": own_stt(agent), "llm": own_llm(agent), "tts": own_tts(agent)}
+            brought = {stage: one for stage, one in own.items() if one}
+            serving |= brought
+            self.names |= {stage: one.name for stage, one in brought.items()}
+        self._all: tuple[Provider, ...] = tuple(serving.values())
+        self._readiness = Readiness({kind: (provider,) for kind, provider in serving.items()})
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
-        names = {"stt": f"deepgram/{settings.stt}", "llm": "openai", "tts": settings.tts}
-        names |= {stage: one.name for stage, one in zip(names, own, strict=True) if one}
-        if relayed:
-            names = {"model": f"openai/{agent.model}"}
         self._agent = agent
-        self._phrases = Phrases(RealtimeVoice(realtime) if realtime and relayed else voice)
+        self._lessons = lessons or Lessons(Experience())
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
-        self.resources = CascadeResources(
-            ears,
-            HedgedBrain(brain, policy=self.hedging),
-            voice,
-            names,
-            self._phrases,
-            lessons.experience,
-            lessons.keep,
+        self.relay = self._relay_resources(settings, serving["model"]) if "model" in serving else None
+        self.resources = None if relayed else self._cascade_resources(settings, serving)
+        self._relays_on_request = settings.speech_to_speech == "on"
+        self._records = settings.record_phrases
+
+    def _cascade_resources(self, settings: Settings, serving: Mapping[str, Any]) -> CascadeResources:
+        return CascadeResources(
+            serving["stt"],
+            HedgedBrain(serving["llm"], policy=self.hedging),
+            serving["tts"],
+            self.names,
+            Phrases(serving["tts"]),
+            self._lessons.experience,
+            self._lessons.keep,
             _turn_policy(settings),
             HearingPolicy(watch=_watch_policy(settings)),
         )
-        # Phrases in the cascade's voice would not sound like the model's: it says them itself.
-        own_phrases = self._phrases if relayed or realtime is None else Phrases(RealtimeVoice(realtime))
-        self.relay = (
-            RelayResources(
-                realtime,
-                own_phrases,
-                lessons.experience,
-                lessons.keep,
-                settings.realtime_transcriber,
-                line=LinePolicy(watch=_watch_policy(settings)),
-                history=_history_limits(settings),
-            )
-            if realtime
-            else None
+
+    def _relay_resources(self, settings: Settings, realtime: OpenAIRealtime) -> RelayResources:
+        return RelayResources(
+            realtime,
+            # Phrases in the cascade's voice would not sound like the model's: it says them itself.
+            Phrases(RealtimeVoice(realtime)),
+            self._lessons.experience,
+            self._lessons.keep,
+            settings.realtime_transcriber,
+            line=LinePolicy(watch=_watch_policy(settings)),
+            history=_history_limits(settings),
         )
-        self._relays_all = relayed
-        self._relays_on_request = settings.speech_to_speech == "on"
-        self._records = settings.record_phrases
 
     @property
     def warm(self) -> bool:
@@ -163,21 +131,13 @@ class Services:
 
     def expect(self, calls: int) -> None:
         """So many calls are in progress: what they share has a connection ready for each."""
-        for provider in self._many_calls:
+        for provider in self._all:
             provider.expect(calls)
-        for one_each in self._one_each:
-            one_each.in_calls(calls)
-
-    async def probe(self) -> None:
-        """Ask the language model for a few tokens, as a call would. Raises ProviderError. Nothing to ask: nothing is
-        done, as with a speech-to-speech model, whose sessions are tried by being opened."""
-        if self._brain is not None:
-            await self._brain.probe()
 
     def relay_for(self, model: str) -> RelayResources | None:
         """What a call is relayed with, if it is one with a speech-to-speech model. ``model`` is what the client asks
         for; which it gets is the deployment's choice."""
-        wanted = self._relays_all or (self._relays_on_request and is_speech_to_speech(model))
+        wanted = self.resources is None or (self._relays_on_request and is_speech_to_speech(model))
         return self.relay if wanted else None
 
     def pools(self) -> Iterable[PoolFigures]:
@@ -190,6 +150,12 @@ class Services:
         for provider in self._all:
             await provider.start()
         self.record(self._agent)
+
+    def serve(self, agent: Agent) -> None:
+        """New calls are this agent's: keep warm what it uses, and record what it says word for word."""
+        for provider in self._all:
+            provider.use([Use(agent.language, agent.voice)])
+        self.record(agent)
 
     def record(self, agent: Agent) -> None:
         """Have what this agent says word for word recorded, in the background."""
@@ -208,26 +174,50 @@ class Services:
         phrases = (
             (*worker_side(agent).phrases, *agent.notices.phrases(agent.language)) if self._records else ()
         )
-        await self._phrases.record(phrases, name=agent.voice, language=agent.language)
-        if self.relay and self.relay.phrases is not self._phrases:
-            await self.relay.phrases.record(phrases, name=None, language=agent.language)
+        if self.resources:
+            await self.resources.phrases.record(phrases, name=agent.voice, language=agent.language)
+        if self.relay:
+            voice = None if self.resources else agent.voice
+            await self.relay.phrases.record(phrases, name=voice, language=agent.language)
+
+
+def needed_vendors(
+    settings: Settings, *, relayed: bool = False, own: Collection[str] = ()
+) -> tuple[Vendor, ...]:
+    """The vendors that calls need. ``relayed``: all calls are with a speech-to-speech model; ``own``: the stages for
+    which the agent brings a provider of its own."""
+    cascade = (VendorKind.STT, VendorKind.LLM, VendorKind.TTS)
+    kinds = [] if relayed else [kind for kind in cascade if kind.value not in own]
+    if relayed or settings.speech_to_speech == "on":
+        kinds.append(VendorKind.SPEECH_TO_SPEECH)
+    return tuple(settings.vendors(kind)[0] for kind in kinds)
 
 
 def check_keys(settings: Settings, *, relayed: bool = False, own: Collection[str] = ()) -> None:
-    """Raises ConfigurationError that names every provider's key that is needed and missing. ``relayed``: all calls
-    are with a speech-to-speech model; ``own``: the stages for which the agent brings a provider of its own."""
-    voice = "CARTESIA_API_KEY" if settings.tts == "cartesia" else "ELEVENLABS_API_KEY"
-    by_stage = {"stt": "DEEPGRAM_API_KEY", "llm": "OPENAI_API_KEY", "tts": voice}
-    names = ["OPENAI_API_KEY"] if relayed else [name for stage, name in by_stage.items() if stage not in own]
-    if settings.speech_to_speech == "on" and "OPENAI_API_KEY" not in names:
-        names.append("OPENAI_API_KEY")
-    needed: dict[str, SecretStr] = {name: getattr(settings, name.lower()) for name in names}
-    missing = [name for name, key in needed.items() if not key.get_secret_value()]
+    """Raises ConfigurationError that names every vendor's key that is needed and missing; the arguments are those of
+    :func:`needed_vendors`."""
+    accounts = dict.fromkeys(row.account for row in needed_vendors(settings, relayed=relayed, own=own))
+    missing = [one.key_variable for one in accounts if not settings.value_of(one.key_variable)]
     if missing:
         raise ConfigurationError(
             f"Not set: {', '.join(missing)}. Export the keys, or run the whole system with the providers' stand-ins: "
             "repartee up."
         )
+
+
+def _open(row: Vendor, settings: Settings, agent: Agent) -> Provider:
+    speaks_itself = row.kind is VendorKind.SPEECH_TO_SPEECH
+    model = agent.model if is_speech_to_speech(agent.model) is speaks_itself else None
+    opening = settings.opening(row, model=model, voice=agent.voice)
+    sizes = partial(
+        sized,
+        calls=settings.max_calls,
+        warm=settings.warm_calls,
+        dials_per_s=settings.dials_per_s,
+        call_dials_per_s=settings.call_dials_per_s,
+    )
+    opened: Provider = row.open(replace(opening, uses=(Use(agent.language, agent.voice),), sized=sizes))
+    return opened
 
 
 def _turn_policy(settings: Settings) -> TurnPolicy:
@@ -246,47 +236,4 @@ def _watch_policy(settings: Settings) -> WatchPolicy:
         exchanges=settings.exchanges,
         away_s=settings.away_s,
         tell_after_s=0.65 * settings.away_s,
-    )
-
-
-def _realtime(settings: Settings, agent: Agent) -> OpenAIRealtime | None:
-    """The speech-to-speech model, if any call may be with one."""
-    relayed = is_speech_to_speech(agent.model)
-    if not relayed and settings.speech_to_speech == "off":
-        return None
-    model = str(agent.model) if relayed else settings.realtime_model
-    config = RealtimeConfig(settings.openai_base_url, settings.openai_api_key.get_secret_value(), model)
-    return OpenAIRealtime(replace(config, pool=_sized(config.pool, settings)))
-
-
-def _ears(settings: Settings) -> FluxEars | NovaEars:
-    url, key = settings.deepgram_base_url, settings.deepgram_api_key.get_secret_value()
-    if settings.stt == "flux":
-        flux = FluxConfig(url, key)
-        return FluxEars(replace(flux, pool=_sized(flux.pool, settings)))
-    nova = NovaConfig(url, key)
-    return NovaEars(replace(nova, pool=_sized(nova.pool, settings)))
-
-
-def _voice(settings: Settings, agent: Agent) -> CartesiaVoice | ElevenLabsVoice:
-    name = agent.voice or settings.voice
-    if settings.tts == "cartesia":
-        key = settings.cartesia_api_key.get_secret_value()
-        cartesia = CartesiaConfig(settings.cartesia_base_url, key, name)
-        return CartesiaVoice(replace(cartesia, pool=_sized(cartesia.pool, settings)))
-    key = settings.elevenlabs_api_key.get_secret_value()
-    elevenlabs = ElevenLabsConfig(settings.elevenlabs_base_url, key, name)
-    return ElevenLabsVoice(replace(elevenlabs, pool=_sized(elevenlabs.pool, settings)))
-
-
-def _sized(pool: PoolSettings, settings: Settings) -> PoolSettings:
-    """A pool with room for all the worker's calls, kept warm for a few more than there are."""
-    calls, warm = settings.max_calls, settings.warm_calls
-    room = max(pool.max_open, math.ceil((calls + warm) / pool.slots))
-    return replace(
-        pool,
-        spare=warm if pool.slots == 1 else max(pool.spare, warm),
-        max_open=room,
-        dials_per_s=settings.dials_per_s,
-        call_dials_per_s=settings.call_dials_per_s,
     )

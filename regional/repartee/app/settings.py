@@ -15,7 +15,9 @@ from repartee.app.client_settings import ClientSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_settings import TelephoneSettings
+from repartee.app.vendor_settings import VendorSettings
 from repartee.errors import ConfigurationError
+from repartee.providers.vendor import web_address
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
 MOST_WORKERS = 64
@@ -27,79 +29,11 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings):
+class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings, VendorSettings):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    deepgram_api_key: SecretStr = Field(
-        default=SecretStr(""), validation_alias=_named("DEEPGRAM_API_KEY"), description="Key for Deepgram."
-    )
-    openai_api_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=_named("OPENAI_API_KEY"),
-        description="Key for OpenAI, or for the compatible server at OPENAI_BASE_URL.",
-    )
-    cartesia_api_key: SecretStr = Field(
-        default=SecretStr(""), validation_alias=_named("CARTESIA_API_KEY"), description="Key for Cartesia."
-    )
-    elevenlabs_api_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=_named("ELEVENLABS_API_KEY"),
-        description="Key for ElevenLabs.",
-    )
-    deepgram_base_url: str = Field(
-        default="https://api.deepgram.com",
-        validation_alias=_named("DEEPGRAM_BASE_URL"),
-        description="Where Deepgram is.",
-    )
-    openai_base_url: str = Field(
-        default="https://api.openai.com/v1",
-        validation_alias=_named("OPENAI_BASE_URL"),
-        description="Where OpenAI, or a compatible server, is; with its /v1.",
-    )
-    cartesia_base_url: str = Field(
-        default="https://api.cartesia.ai",
-        validation_alias=_named("CARTESIA_BASE_URL"),
-        description="Where Cartesia is.",
-    )
-    elevenlabs_base_url: str = Field(
-        default="https://api.elevenlabs.io",
-        validation_alias=_named("ELEVENLABS_BASE_URL"),
-        description="Where ElevenLabs is.",
-    )
-    stt: Literal["flux", "nova"] = Field(
-        default="flux",
-        validation_alias=_named("REPARTEE_STT"),
-        description="Speech recognition: Deepgram's Flux or nova.",
-    )
-    tts: Literal["cartesia", "elevenlabs"] = Field(
-        default="cartesia", validation_alias=_named("REPARTEE_TTS"), description="Speech synthesis."
-    )
-    llm_model: str = Field(
-        default="gpt-6-luna",
-        min_length=1,
-        validation_alias=_named("REPARTEE_LLM_MODEL"),
-        description="The language model, where the agent names none.",
-    )
-    speech_to_speech: Literal["off", "on"] = Field(
-        default="off",
-        validation_alias=_named("REPARTEE_SPEECH_TO_SPEECH"),
-        description="Whether a client that asks for a gpt-realtime model is given one. An agent's own model counts "
-        "either way.",
-    )
-    realtime_model: str = Field(
-        default="gpt-realtime-1.5",
-        min_length=1,
-        validation_alias=_named("REPARTEE_REALTIME_MODEL"),
-        description="The speech-to-speech model, where the agent names none.",
-    )
-    realtime_transcriber: str = Field(
-        default="gpt-transcribe",
-        min_length=1,
-        validation_alias=_named("REPARTEE_REALTIME_TRANSCRIBER"),
-        description="What writes down the caller's words in speech to speech, where the client names nothing else.",
-    )
     hedge: bool = Field(
         default=True,
         validation_alias=_named("REPARTEE_HEDGE"),
@@ -153,12 +87,6 @@ class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettin
         validation_alias=_named("REPARTEE_AWAY_S"),
         description="A call without a recogniser or speech-to-speech session keeps its caller's audio and retries "
         "for so many seconds, tells the caller after two thirds of them, and ends in words.",
-    )
-    voice: str = Field(
-        default="f786b574-daa5-4673-aa0c-cbe3e8534c02",
-        min_length=1,
-        validation_alias=_named("REPARTEE_VOICE"),
-        description="The provider's id of the voice, where the agent names none.",
     )
     region: str = Field(
         default="local",
@@ -306,18 +234,6 @@ class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettin
         default="info", validation_alias=_named("REPARTEE_LOG_LEVEL"), description="What is logged."
     )
 
-    @field_validator("deepgram_base_url", "openai_base_url", "cartesia_base_url", "elevenlabs_base_url")
-    @classmethod
-    def _is_web_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            raise ValueError("must begin with http:// or https:// (the WebSocket address follows from it)")
-        if not parts.hostname or any(character.isspace() for character in url):
-            raise ValueError("must name a host, as in https://api.example.com")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must be a bare address: no user, password, ? or #")
-        return url.rstrip("/")
-
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, listed: str) -> str:
@@ -335,7 +251,7 @@ class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettin
     @field_validator("edge_url", "ecs_agent_uri")
     @classmethod
     def _is_web_address_or_empty(cls, url: str) -> str:
-        return cls._is_web_address(url) if url else url
+        return web_address(url) if url else url
 
     @field_validator("edge_url")
     @classmethod

@@ -98,7 +98,7 @@ class Worker:
         if agent.model != self._agent.model:
             log.warning("the agent's model has changed: restart the worker for it")
         self._agent = agent
-        self.services.record(agent)
+        self.services.serve(agent)
 
     @property
     def ready(self) -> bool:
@@ -195,12 +195,15 @@ class Worker:
     ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
-        shared = relay or self.services.resources
+        cascade = self.services.resources
+        shared = relay or cascade
+        assert shared is not None
         transport = connect(shared.names)
         parts = CallParts(settings, self._agent, shared, self.stream.emit, transport)
         if relay is not None:
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
-        return Call(parts, lambda call: Cascade(call, self.services.resources)), transport
+        assert cascade is not None
+        return Call(parts, lambda call: Cascade(call, cascade)), transport
 
     @contextmanager
     def _counted(self, call: Call) -> Iterator[None]:

@@ -25,6 +25,7 @@ from repartee.errors import VoiceError
 from repartee.launch.local_system import STANDIN_KEY
 from repartee.launch.processes import TIED, Part, on_cores, running
 from repartee.providers.deepgram import NovaConfig
+from repartee.providers.vendors import ACCOUNTS
 
 LATENESS_LIMIT_MS = 10.0
 """A generator that sends its frames later than this (P99) measures itself, not the worker."""
@@ -134,12 +135,11 @@ async def rig(setup: Setup, contender: Contender = REPARTEE) -> AsyncIterator[Ri
 
 def _provider_env(setup: Setup) -> dict[str, str]:
     url = f"http://127.0.0.1:{setup.port + (2 if setup.connect_ms else 1)}"
-    return {
-        **{f"{name}_API_KEY": STANDIN_KEY for name in ("DEEPGRAM", "OPENAI", "CARTESIA")},
-        "DEEPGRAM_BASE_URL": url,
-        "OPENAI_BASE_URL": f"{url}/v1",
-        "CARTESIA_BASE_URL": url,
-    }
+    env: dict[str, str] = {}
+    for account in ACCOUNTS:
+        if account.stand_in is not None:
+            env |= {account.key_variable: STANDIN_KEY, account.url_variable: url + account.stand_in}
+    return env
 
 
 def _distance(setup: Setup) -> AbstractAsyncContextManager[None]:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.loader import load
+from repartee.app.services import needed_vendors
 from repartee.app.settings import Settings, read_settings, variable_of
 from repartee.doctor.findings import Finding
 from repartee.errors import ConfigurationError
-from repartee.launch.local_system import PROVIDERS, Provider
 from repartee.providers.own import own_stages
+from repartee.providers.vendor import Account
 from repartee.relay.settings import is_speech_to_speech
 from repartee_edge.settings import SettingsError
 from repartee_edge.settings import read_settings as read_edge_settings
@@ -62,32 +63,23 @@ def _edge_faults(environment: Mapping[str, str], told_already: set[str]) -> list
     return []
 
 
-def needed_providers(settings: Settings, agent: Agent) -> tuple[Provider, ...]:
-    """The providers that a region with these settings calls for this agent."""
-    voice = "Cartesia" if settings.tts == "cartesia" else "ElevenLabs"
-    by_stage = {"stt": "Deepgram", "llm": "OpenAI", "tts": voice}
-    needed = {name for stage, name in by_stage.items() if stage not in own_stages(agent)}
-    if is_speech_to_speech(agent.model) or settings.speech_to_speech == "on":
-        needed = {"OpenAI"} if is_speech_to_speech(agent.model) else needed | {"OpenAI"}
-    return tuple(provider for provider in PROVIDERS if provider.name in needed)
-
-
-def key_of(settings: Settings, provider: Provider) -> str:
-    """The provider's key, or nothing."""
-    key = getattr(settings, provider.key_variable.lower())
-    return str(key.get_secret_value())
+def needed_accounts(settings: Settings, agent: Agent) -> tuple[Account, ...]:
+    """With whom a region with these settings needs an account, for this agent."""
+    relayed = is_speech_to_speech(agent.model)
+    needed = needed_vendors(settings, relayed=relayed, own=own_stages(agent))
+    return tuple(dict.fromkeys(row.account for row in needed))
 
 
 def check_keys(settings: Settings, agent: Agent) -> list[Finding]:
     """Keys that are missing, of those that this agent needs."""
     found = [
         Finding(
-            provider.name,
-            f"{provider.key_variable} is not set.",
-            f"Export {provider.key_variable}, or run the whole system without any key: repartee up.",
+            account.label,
+            f"{account.key_variable} is not set.",
+            f"Export {account.key_variable}, or run the whole system without any key: repartee up.",
         )
-        for provider in needed_providers(settings, agent)
-        if not key_of(settings, provider)
+        for account in needed_accounts(settings, agent)
+        if not settings.value_of(account.key_variable)
     ]
     if settings.ticket_key.get_secret_value():
         found.append(
@@ -119,7 +111,8 @@ def check_agent(settings: Settings, wanted: str = "") -> tuple[Agent, Finding]:
     tools = len(worker_side(agent).tools)
     told = f"{name}, which {source} names, is loaded, with {tools} tool{'s' * (tools != 1)}."
     if is_speech_to_speech(agent.model):
-        told = f"{told} It is {agent.model} that hears and speaks, so OpenAI alone is needed."
+        alone = needed_accounts(settings, agent)[0].label
+        told = f"{told} It is {agent.model} that hears and speaks, so {alone} alone is needed."
     return agent, Finding("agent", told)
 
 

@@ -20,13 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from repartee.agent.agent import Agent
 from repartee.app.aws.task_protection import STATE_PATH
-from repartee.app.services import Services
+from repartee.app.services import OpenedVendor, Services
 from repartee.app.settings import Settings
 from repartee.doctor.findings import Finding
-from repartee.doctor.machine_checks import key_of, needed_providers
-from repartee.errors import ConfigurationError, ProviderError
-from repartee.launch.local_system import Provider
+from repartee.doctor.machine_checks import needed_accounts
+from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault, fault_of
+from repartee.providers.vendor import Account
 from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
 CONNECT_S = 10.0
@@ -140,41 +140,37 @@ async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
 async def check_providers(settings: Settings, agent: Agent) -> tuple[list[Finding], list[float]]:
     """Reachability and key of each provider that this agent needs, and how far their clocks are ahead of ours, in
     seconds."""
-    providers = needed_providers(settings, agent)
-    knocks = await asyncio.gather(*(_knock(provider, settings) for provider in providers))
-    complete = all(key_of(settings, provider) for provider in providers)
+    accounts = needed_accounts(settings, agent)
+    knocks = await asyncio.gather(*(_knock(account, settings) for account in accounts))
+    complete = all(settings.value_of(account.key_variable) for account in accounts)
     found: list[Finding] = []
     ahead_s: list[float] = []
-    keys: dict[str, KeyTried] = {}
+    tried: dict[Account, KeyTried] = {}
     if complete:
         try:
-            keys = await _try_keys(settings, agent)
+            tried = await _try_keys(settings, agent)
         except ConfigurationError as error:
             found.append(Finding("agent", str(error), "Correct the agent; then ask again, for the keys."))
             complete = False
-    for provider, met in zip(providers, knocks, strict=True):
+    for account, met in zip(accounts, knocks, strict=True):
         if isinstance(met, Unreachable):
-            found.append(Finding(provider.name, met.told, met.remedy))
+            found.append(Finding(account.label, met.told, met.remedy))
             continue
         if met.ahead_s is not None:
             ahead_s.append(met.ahead_s)
-        reached = f"{_url_of(settings, provider)} answers ({met.words})"
+        reached = f"{settings.value_of(account.url_variable)} answers ({met.words})"
         if complete:
-            found.append(_key_finding(provider, reached, _outcome(provider, keys), met))
+            found.append(_key_finding(account, reached, tried.get(account), met))
         else:
-            found.append(Finding(provider.name, f"{reached}; no key was tried.", "", met.figures))
+            found.append(Finding(account.label, f"{reached}; no key was tried.", "", met.figures))
     return found, ahead_s
 
 
-async def _knock(provider: Provider, settings: Settings) -> Knock | Unreachable:
+async def _knock(account: Account, settings: Settings) -> Knock | Unreachable:
     try:
-        return await knock(_url_of(settings, provider), provider.url_variable)
+        return await knock(settings.value_of(account.url_variable), account.url_variable)
     except Unreachable as nobody:
         return nobody
-
-
-def _url_of(settings: Settings, provider: Provider) -> str:
-    return str(getattr(settings, provider.url_variable.lower()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,57 +181,53 @@ class KeyTried:
     fault: PoolFault | None = None
 
 
-async def _try_keys(settings: Settings, agent: Agent) -> dict[str, KeyTried]:
-    """By the pool's name: whether it gets a connection that lasts. The language model is asked for a few tokens, too.
+async def _try_keys(settings: Settings, agent: Agent) -> dict[Account, KeyTried]:
+    """Whether each vendor gets a connection that lasts, and answers what its row of the table has it asked; of those
+    with one account, what is wrong with one. Those of which neither is known in time are left out.
 
     Raises ConfigurationError if this agent cannot be served.
     """
     small = settings.model_copy(update={"warm_calls": 1, "record_phrases": False})
     services = Services(small, agent)
-    tried: dict[str, KeyTried] = {}
-    opened_ms: dict[str, float] = {}
     started = time.perf_counter()
-    probing = asyncio.create_task(_probe(services))
     try:
         await services.start()
-        while (now_s := time.perf_counter() - started) < WARM_S:
-            pools = list(services.pools())
-            for pool in pools:
-                if pool.idle or pool.warm:
-                    opened_ms.setdefault(pool.name, now_s * 1000)
-                if pool.ready or pool.warm:
-                    tried.setdefault(pool.name, KeyTried(opened_ms[pool.name]))
-                elif pool.fault is not None:
-                    tried.setdefault(pool.name, KeyTried(None, pool.fault))
-            if len(tried) == len(pools) and probing.done():
-                break
-            await asyncio.sleep(POLL_S)
-        if probing.done() and (fault := probing.result()) is not None:
-            tried[fault.pool] = KeyTried(None, fault)
+        outcomes = await asyncio.gather(*(_try(opened, started) for opened in services.vendors))
     finally:
-        probing.cancel()
-        await asyncio.gather(probing, return_exceptions=True)
         await services.aclose()
+    tried: dict[Account, KeyTried] = {}
+    for opened, outcome in zip(services.vendors, outcomes, strict=True):
+        known = tried.get(opened.row.account)
+        if outcome is not None and (known is None or known.fault is None):
+            tried[opened.row.account] = outcome
     return tried
 
 
-async def _probe(services: Services) -> PoolFault | None:
-    """What is wrong with a request such as a call's, though connections may open."""
-    try:
-        await services.probe()
-    except ProviderError as error:
-        return fault_of(error.provider, error)
+async def _try(opened: OpenedVendor, started: float) -> KeyTried | None:
+    """What becomes of one vendor; None if nothing does within WARM_S."""
+    row, provider = opened.row, opened.provider
+    opened_ms: float | None = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WARM_S):
+            while True:
+                pools = provider.pools()
+                if opened_ms is None and any(pool.idle or pool.warm for pool in pools):
+                    opened_ms = (time.perf_counter() - started) * 1000
+                if opened_ms is not None and all(pool.ready or pool.warm for pool in pools):
+                    break
+                if fault := next((pool.fault for pool in pools if pool.fault), None):
+                    return KeyTried(None, fault)
+                await asyncio.sleep(POLL_S)
+            try:
+                await row.check(provider)
+            except (ProviderError, PoolTimeout) as error:
+                return KeyTried(None, fault_of(row.account.name, error))
+            return KeyTried(opened_ms)
     return None
 
 
-def _outcome(provider: Provider, tried: Mapping[str, KeyTried]) -> KeyTried | None:
-    """What became of a provider's pools, which bear its name: the error of one that has one, or any."""
-    own = [one for name, one in tried.items() if name.startswith(provider.name.lower())]
-    return next((one for one in own if one.fault), own[-1] if own else None)
-
-
-def _key_finding(provider: Provider, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
-    name = provider.name
+def _key_finding(account: Account, reached: str, tried: KeyTried | None, met: Knock) -> Finding:
+    name = account.label
     if tried is None:
         told = f"{reached}, but a connection as a call needs it did not come about within {WARM_S:g} s."
         return Finding(name, told, "Try again; its status page may know why.", met.figures)

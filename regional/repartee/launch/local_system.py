@@ -10,6 +10,8 @@ from pathlib import Path
 from repartee.errors import ConfigurationError
 from repartee.launch.exposure import KNOWN_KEY, check_exposure, is_loopback
 from repartee.launch.processes import Part
+from repartee.providers.vendor import Account, VendorKind
+from repartee.providers.vendors import ACCOUNTS, listed
 
 STANDINS_PORT_OFFSET = 13
 MOST_REGIONS = 8
@@ -19,26 +21,6 @@ HOSTS = ("127.0.0.1", "0.0.0.0")
 STANDIN_KEY = "stand-in"
 FRONT_DESK = "repartee.launch.front_desk:agent"
 """The agent that answers when no other is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """A provider's environment variables, and where its API lives under a stand-in's address."""
-
-    name: str
-    key_variable: str
-    url_variable: str
-    path: str = ""
-
-
-PROVIDERS = (
-    Provider("Deepgram", "DEEPGRAM_API_KEY", "DEEPGRAM_BASE_URL"),
-    Provider("OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL", "/v1"),
-    Provider("Cartesia", "CARTESIA_API_KEY", "CARTESIA_BASE_URL"),
-    Provider("ElevenLabs", "ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
-)
-NEEDED = PROVIDERS[:3]
-"""The providers that a call cannot do without; ElevenLabs is a second voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +52,8 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
     regions_file = folder / "regions.json"
     regions_file.write_text(json.dumps({"regions": regions}, indent=2))
     api_key = environ.get("REPARTEE_API_KEY") or KNOWN_KEY
-    real = tuple(provider for provider in PROVIDERS if _is_chosen(provider, environ))
+    needed = _needed(environ)
+    real = tuple(account for account in ACCOUNTS if _is_chosen(account, environ))
     standins_port = options.port + STANDINS_PORT_OFFSET
     shared = {
         "REPARTEE_TICKET_KEY": secrets.token_urlsafe(32),
@@ -97,13 +80,13 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         ),
         Part("edge", edge_command, options.port, env=shared),
     )
-    stages = (front,) if set(NEEDED) <= set(real) else (_standins(standins_port, options.profile), front)
+    stages = (front,) if set(needed) <= set(real) else (_standins(standins_port, options.profile), front)
     return LocalSystem(
         stages=stages,
         url=f"http://127.0.0.1:{options.port}",
         api_key=api_key,
         region_names=tuple(str(region["name"]) for region in regions),
-        real_providers=tuple(provider.name for provider in real),
+        real_providers=tuple(account.label for account in real),
     )
 
 
@@ -158,23 +141,40 @@ def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str,
     return Part(f"region {name}", command, port, env={**env, "REPARTEE_REGION": name})
 
 
-def _is_chosen(provider: Provider, environ: Mapping[str, str]) -> bool:
+def _needed(environ: Mapping[str, str]) -> tuple[Account, ...]:
+    """The accounts that a cascade's calls need. Raises ConfigurationError for those that neither the user nor a
+    stand-in has."""
+    needed: list[Account] = []
+    for kind in (VendorKind.STT, VendorKind.LLM, VendorKind.TTS):
+        try:
+            vendor = listed(kind, environ.get(kind.variable, ""))[0]
+        except ValueError as error:
+            raise ConfigurationError(f"{kind.variable}: {error}.") from None
+        account = vendor.account
+        if account.stand_in is None and not _is_chosen(account, environ):
+            raise ConfigurationError(
+                f"{kind.variable}={vendor.name}: {account.label} has no stand-in. Export {account.key_variable}, or "
+                f"unset {kind.variable}."
+            )
+        needed.append(account)
+    return tuple(dict.fromkeys(needed))
+
+
+def _is_chosen(account: Account, environ: Mapping[str, str]) -> bool:
     """Whether the user has a key for a provider, or an address of their own."""
-    return bool(environ.get(provider.key_variable) or environ.get(provider.url_variable))
+    return bool(environ.get(account.key_variable) or environ.get(account.url_variable))
 
 
-def _provider_env(
-    real: tuple[Provider, ...], standins_url: str, environ: Mapping[str, str]
-) -> dict[str, str]:
+def _provider_env(real: tuple[Account, ...], standins_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Point the providers that nobody chose at their stand-ins; the others are left as they are."""
     env: dict[str, str] = {}
-    for provider in PROVIDERS:
-        if provider not in real:
-            env[provider.key_variable] = STANDIN_KEY
-            env[provider.url_variable] = standins_url + provider.path
-        elif not environ.get(provider.key_variable):
+    for account in ACCOUNTS:
+        if account not in real and account.stand_in is not None:
+            env[account.key_variable] = STANDIN_KEY
+            env[account.url_variable] = standins_url + account.stand_in
+        elif account in real and not environ.get(account.key_variable):
             # A server of one's own often wants no key, but its client does.
-            env[provider.key_variable] = STANDIN_KEY
+            env[account.key_variable] = STANDIN_KEY
     return env
 
 

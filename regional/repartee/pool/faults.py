@@ -50,8 +50,7 @@ def remedy(pool: str, error: VoiceError) -> str:
     if status in (402, 429, 1008):
         return f"Look at the account's balance, limits and permissions; end what else uses {key}."
     if status == 404:
-        with_v1 = " (OpenAI's ends in /v1)" if provider == "openai" else ""
-        return f"Check {url}{with_v1} and the model's name."
+        return f"Check {url} (with the path that it ends in, such as /v1) and the model's name."
     if status is not None and status >= 500:
         return "The provider is failing: look at its status page."
     if status is not None:

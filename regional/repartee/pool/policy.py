@@ -14,55 +14,20 @@ A *slot* is room for one lease: a speech-recognition stream has one, a synthesis
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from repartee.latency.backoff import backoff_s
 from repartee.pool.ceiling import DialCeiling
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """How a pool behaves. Raises ValueError for values that cannot work.
-
-    ``spare`` is the number of free slots kept ready; ``slots`` how many leases one connection carries at a time;
-    ``single_use`` closes a connection with its first lease, for streams that hold state. A connection lives
-    ``max_age_s`` at most and is replaced before that, while free. ``keepalive_s`` (None: never) is the longest a
-    connection sits idle without a keepalive. A dial may take ``dial_timeout_s``. Failed dials back off from
-    ``backoff_first_s``, doubling, to ``backoff_max_s``, one dial at a time; a caller who finds the pool empty dials
-    at once all the same. A connection lost within ``young_s``, or before it served, is a failed dial. Whatever the
-    cause, no more than ``dials_per_s`` start in any second, or ``call_dials_per_s`` while a call is in progress; only
-    the first filling of a pool that has met no failure is quicker.
-    """
-
-    spare: int = 2
-    slots: int = 1
-    max_open: int = 256
-    max_dialling: int = 8
-    single_use: bool = False
-    max_age_s: float = 300.0
-    keepalive_s: float | None = 5.0
-    backoff_first_s: float = 0.25
-    backoff_max_s: float = 3.5
-    """With a dial and ``young_s``, the pool is back within 5 s of its provider."""
-    acquire_timeout_s: float = 5.0
-    dial_timeout_s: float = 5.5
-    young_s: float = 0.5
-    dials_per_s: int = 2
-    call_dials_per_s: int = 20
-
-    def __post_init__(self) -> None:
-        if self.spare < 0 or min(self.slots, self.max_open, self.max_dialling) < 1:
-            raise ValueError("a pool needs spare >= 0 and slots, max_open and max_dialling >= 1")
-        if self.max_age_s <= 0 or self.backoff_first_s <= 0 or self.acquire_timeout_s <= 0:
-            raise ValueError("a pool's max_age_s, backoff_first_s and acquire_timeout_s must be above 0")
-        if self.young_s < 0 or self.dial_timeout_s <= 0 or min(self.dials_per_s, self.call_dials_per_s) < 1:
-            raise ValueError(
-                "a pool needs young_s >= 0, dial_timeout_s above 0 and at least one dial a second"
-            )
-
+from repartee.pool.settings import PoolSettings
 
 AGEING_AT = 0.8
 """From this share of its life on, a connection is replaced as soon as it is free."""
+
+YOUNG_AT_MOST = 2
+"""A connection that no call has used and that ends within so many times ``young_s`` was refused, only late."""
+
+OUTLIVES = 1.25
+"""After one that was refused late, another is trusted when it has lived longer by this factor."""
 
 LIFE_SPREAD = 0.15
 """Lives differ by up to this share, so that what was opened together at boot does not end together."""
@@ -99,6 +64,9 @@ class PoolPolicy:
     """The state of one pool. Methods never block and raise KeyError for a key that is no longer in the pool."""
 
     settings: PoolSettings
+    shared: InitVar[DialCeiling | None] = None
+    """The ceiling on the dials of all pools of one provider."""
+
     dialling: int = 0
     demand: int = 0
     """Slots that calls in progress may want at the same time: so many are open, leased or not."""
@@ -117,11 +85,14 @@ class PoolPolicy:
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _next_key: int = 1
     _retry_at: float = -math.inf
+    _not_before: float = -math.inf
+    _outlive_s: float = 0.0
     _ceiling: DialCeiling = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.filled = self.settings.spare == 0
-        self._ceiling = DialCeiling(self.settings.dials_per_s, self.settings.call_dials_per_s)
+    def __post_init__(self, shared: DialCeiling | None) -> None:
+        settings = self.settings
+        self.filled = settings.spare == 0
+        self._ceiling = shared or DialCeiling(settings.dials_per_s, settings.call_dials_per_s)
 
     @property
     def leased(self) -> int:
@@ -155,6 +126,11 @@ class PoolPolicy:
     def usable(self) -> bool:
         """A new call has a chance: something is ready, or dials do not fail."""
         return self.ready_slots > 0 or not self.failing
+
+    @property
+    def trusted_s(self) -> float:
+        """How long a connection must have lived to be settled."""
+        return max(self.settings.young_s, self._outlive_s)
 
     @property
     def busy(self) -> bool:
@@ -221,6 +197,10 @@ class PoolPolicy:
             entry.ageing_at = now
         return False
 
+    def left_alone_s(self, now: float) -> float:
+        """How long the provider still wants no dial, in s."""
+        return max(0.0, self._not_before - now)
+
     def take_dial(self, now: float) -> float:
         """A dial outside the pool's own: 0 if it may start now, which it then does; else how long to wait, in s."""
         wait_s = self._ceiling.free_at(now, busy=self.busy) - now
@@ -252,11 +232,22 @@ class PoolPolicy:
         self.filled = True
         self.failing = self.troubled = False
 
-    def dial_failed(self, now: float, jitter: float, *, hopeless: bool = False) -> None:
-        """A dial has failed; ``hopeless`` (a refused key, say) goes to the longest backoff at once."""
+    def dial_failed(
+        self, now: float, jitter: float, *, hopeless: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        """A dial has failed; ``hopeless`` (a refused key, say) goes to the longest backoff at once. The provider may
+        ask for no other one within ``retry_after_s``."""
         self.dialling -= 1
         self.failing = True
         self._back_off(now, jitter, hopeless=hopeless)
+        self.leave_alone(now, retry_after_s)
+
+    def leave_alone(self, now: float, retry_after_s: float | None) -> None:
+        """The provider asks for no dial within so many seconds."""
+        if retry_after_s is not None:
+            until = now + min(retry_after_s, self.settings.retry_after_max_s)
+            self._not_before = max(self._not_before, until)
+            self._retry_at = max(self._retry_at, until)
 
     def dial_abandoned(self) -> None:
         """A dial was cancelled before it came to anything."""
@@ -269,10 +260,15 @@ class PoolPolicy:
     def lost(self, key: int, now: float, jitter: float, *, agreed: bool = False) -> bool:
         """A connection has ended by itself; True if that counts as a failed dial. ``agreed``: it was announced."""
         entry = self._entries.pop(key)
-        young = now - entry.born < self.settings.young_s
-        if agreed or not (young or not (entry.served or entry.leases)):
+        age_s = now - entry.born
+        unused = not (entry.served or entry.leases)
+        young = age_s < self.trusted_s or (unused and age_s < YOUNG_AT_MOST * self.settings.young_s)
+        if agreed or not (young or unused):
             return False
         self.failing = self.failing or young
+        if young and unused:
+            # The next ones are not trusted before they have outlived this one.
+            self._outlive_s = max(self._outlive_s, age_s * OUTLIVES)
         self._back_off(now, jitter)
         return True
 
@@ -282,7 +278,7 @@ class PoolPolicy:
         ``waiting`` callers need a slot each before any is spare.
         """
         self._settle(now)
-        urgent = min(self._urgent_wanted(waiting), self._dials_allowed(now))
+        urgent = min(self._urgent_wanted(waiting), self._dials_allowed(now)) if now >= self._not_before else 0
         self._start(urgent, now)
         dial = min(self._dials_due(now, waiting), self._dials_allowed(now))
         self._start(dial, now)
@@ -304,9 +300,10 @@ class PoolPolicy:
     def _settle(self, now: float) -> None:
         settings = self.settings
         for entry in self._entries.values():
-            if not entry.settled and now - entry.born >= settings.young_s:
+            if not entry.settled and now - entry.born >= self.trusted_s:
                 entry.settled = True
                 self.failing = self.troubled = False
+                self._outlive_s = 0.0
             # A provider that ends what it has not used, again and again, is dialled less and less.
             if self.failures and now - entry.born >= 2 * settings.backoff_max_s:
                 self.failures = 0
@@ -376,10 +373,10 @@ class PoolPolicy:
             if now < entry.ageing_at:
                 times.append(entry.ageing_at)
             if not entry.settled:
-                times.append(entry.born + self.settings.young_s)
+                times.append(entry.born + self.trusted_s)
         allowed_at = self._ceiling.free_at(now, busy=self.busy)
         if self._urgent_wanted(waiting):
-            times.append(allowed_at)
+            times.append(max(allowed_at, self._not_before))
         if self._dials_wanted(now, waiting) and max(self._retry_at, allowed_at) > now:
             times.append(max(self._retry_at, allowed_at))
         soonest = min(times, default=math.inf)

@@ -5,7 +5,7 @@ to open, keep and close a connection is the provider's business (:class:`Connect
 changes the pool's state, so no lock is needed and none is held while dialling. A lease cannot leak: whoever is
 cancelled while waiting leaves the queue, and what was already handed to them goes back.
 
-    pool = Pool("deepgram", connector, PoolSettings(spare=4))
+    pool = Pool("vendor", connector, PoolSettings(spare=4))
     pool.start()                                  # begins warming, returns at once
     lease = await pool.acquire()                  # raises ProviderError or PoolTimeout
     async with pool.lease() as connection: ...    # the same, released at the end of the block
@@ -20,72 +20,43 @@ import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
 from typing import Any, Generic
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
+from repartee.pool.ceiling import DialCeiling
 from repartee.pool.connector import ConnectionT, Connector
 from repartee.pool.fault_log import FaultLog
-from repartee.pool.faults import PoolFault
+from repartee.pool.figures import PoolCounters, PoolFigures
 from repartee.pool.lease import Lease
-from repartee.pool.policy import PoolPolicy, PoolSettings
+from repartee.pool.policy import PoolPolicy
+from repartee.pool.settings import PoolSettings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolFigures:
-    """A pool at one moment. Counters run since the start; ``wait_ms`` adds up the misses' waits."""
-
-    name: str
-    warm: bool
-    idle: int
-    leased: int
-    dialling: int
-    waiting: int
-    hits: int
-    misses: int
-    dials: int
-    dial_failures: int
-    lost: int
-    wait_ms: float
-    wait_ms_max: float
-    age_s: float
-    last_error: str | None
-    ready: int = 0
-    """Free slots on connections that have lasted long enough to be trusted."""
-    usable: bool = True
-    """A new call has a chance: something is ready, or dials do not fail."""
-    fault: PoolFault | None = None
-    """What is wrong now, and what to do about it."""
-
-
-@dataclass(slots=True)
-class _Counters:
-    hits: int = 0
-    misses: int = 0
-    dials: int = 0
-    dial_failures: int = 0
-    lost: int = 0
-    wait_ms: float = 0.0
-    wait_ms_max: float = 0.0
 
 
 class Pool(Generic[ConnectionT]):
     """Keeps connections of one kind ready. Lives on one event loop."""
 
-    def __init__(self, name: str, connector: Connector[ConnectionT], settings: PoolSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        connector: Connector[ConnectionT],
+        settings: PoolSettings,
+        ceiling: DialCeiling | None = None,
+    ) -> None:
+        """``ceiling`` bounds the dials of all pools of one provider."""
         self._name = name
         self._connector = connector
         self._settings = settings
-        self._policy = PoolPolicy(settings)
+        self._policy = PoolPolicy(settings, ceiling)
         self._connections: dict[int, ConnectionT] = {}
         self._waiters: deque[asyncio.Future[int]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._warmed = asyncio.Event()
-        self._counters = _Counters()
+        self._counters = PoolCounters()
         self._faults = FaultLog(name)
+        self._refusal: ProviderError | None = None
         self._running = False
         self._closed = False
 
@@ -118,7 +89,7 @@ class Pool(Generic[ConnectionT]):
             lost=counters.lost,
             wait_ms=counters.wait_ms,
             wait_ms_max=counters.wait_ms_max,
-            age_s=policy.oldest_age_s(self._now()),
+            oldest_s=policy.oldest_age_s(self._now()),
             last_error=None if self._faults.fault is None else self._faults.fault.why,
             ready=policy.ready_slots,
             usable=policy.usable,
@@ -163,6 +134,7 @@ class Pool(Generic[ConnectionT]):
             self._tend()
             return self._lease(key, hit=True, wait_ms=0.0)
         self._counters.misses += 1
+        self._check_welcome()
         key = await self._wait_for_one(timeout_s or self._settings.acquire_timeout_s)
         wait_ms = (self._now() - started) * 1000
         self._counters.wait_ms += wait_ms
@@ -182,6 +154,7 @@ class Pool(Generic[ConnectionT]):
         """
         if self._closed:
             raise self._closing()
+        self._check_welcome()
         timeout_s = self._settings.acquire_timeout_s
         started = self._now()
         try:
@@ -213,6 +186,20 @@ class Pool(Generic[ConnectionT]):
         for key in tuple(self._connections):
             self._drop(key)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check_welcome(self) -> None:
+        """Raises the refusal with which the provider asked to be left alone, while it wants to be."""
+        left_s = self._policy.left_alone_s(self._now())
+        refusal = self._refusal
+        if left_s > 0 and refusal is not None:
+            raise ProviderError(
+                str(refusal),
+                provider=refusal.provider,
+                stage=refusal.stage,
+                retryable=refusal.retryable,
+                status=refusal.status,
+                retry_after_s=left_s,
+            )
 
     def _closing(self) -> PoolTimeout:
         return PoolTimeout(f"The pool of connections to {self._name} is closing.")
@@ -381,8 +368,11 @@ class Pool(Generic[ConnectionT]):
         self._tend()
 
     def _dial_failed(self, error: VoiceError) -> None:
-        hopeless = isinstance(error, ProviderError) and not error.retryable
-        self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless)
+        hopeless, retry_after_s = False, None
+        if isinstance(error, ProviderError):
+            hopeless, retry_after_s = not error.retryable, error.retry_after_s
+            self._refusal = error
+        self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless, retry_after_s=retry_after_s)
         self._counters.dial_failures += 1
         self._faults.failed(error, self._now())
         self._fail_waiters(error)

@@ -17,8 +17,8 @@ contexts of a socket are told apart by one callback; there is no task per reply 
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import msgspec
@@ -28,19 +28,14 @@ from cartesia.types.websocket_connection_options import WebsocketConnectionOptio
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import Pool, PoolFigures
+from repartee.pool.settings import PoolSettings
+from repartee.providers.connecting import Endpoint, Entering, SocketConnector
 from repartee.providers.interfaces import SPEECH_HZ
-from repartee.providers.open_connections import OpenConnections
-from repartee.providers.socket_dial import SocketDial
-from repartee.providers.sockets import (
-    DIAL_ERRORS,
-    PushedSocket,
-    SocketSettings,
-    translate,
-    websocket_url,
-)
+from repartee.providers.pooled import Pooled, Use
+from repartee.providers.sockets import SocketSettings, websocket_url
 from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
+from repartee.providers.vendor import Opening
+from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
 from repartee.wire import outside_json
 
@@ -96,97 +91,57 @@ class _Message(msgspec.Struct):
 _MESSAGE = outside_json.Decoder[_Message](_Message)
 
 
-def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-    return ProviderError(
-        f"Cartesia {what}.", provider="cartesia", stage="tts", retryable=retryable, status=status
-    )
+ERRORS = VendorErrors("cartesia", "tts", "Cartesia")
 
 
 def _overflow() -> ProviderError:
-    return _error("was heard, but the call stopped reading its audio", retryable=False)
+    return ERRORS.unread("its audio")
 
 
 def _read(raw: bytes) -> tuple[str | None, _Message]:
     try:
         said = _MESSAGE.decode(raw)
     except msgspec.MsgspecError as error:
-        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+        raise ERRORS.unreadable(error) from error
     return said.context_id, said
-
-
-def _lost(socket: PushedSocket) -> ProviderError:
-    code, reason = socket.close_code, socket.close_reason
-    return _error(f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=True, status=code)
 
 
 def _refused(said: _Message) -> ProviderError:
     status = said.status_code
     words = said.error or ": ".join(part for part in (said.title, said.message) if part) or said.error_code
-    retryable = status is None or status in (408, 429) or status >= 500
-    return _error(f"could not speak: {words} (status {status})", retryable=retryable, status=status)
+    return ERRORS.error(f"could not speak: {words} (status {status})", said.error_code, status=status)
 
 
-_DIALECT = Dialect(_read, lambda said: _refused(said) if said.type == "error" else None, _lost)
+_DIALECT = Dialect(_read, lambda said: _refused(said) if said.type == "error" else None, ERRORS)
 
 _Socket = SharedSocket[_Message]
 
 
-class _Connector:
-    """Dials through the SDK, primes and closes sockets for the pool."""
+class _Connector(SocketConnector[_Socket]):
+    """Dials through the SDK and primes sockets for the pool, in the voice and the language that calls will use."""
 
-    def __init__(self, config: CartesiaConfig) -> None:
+    def __init__(self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, use: Use) -> None:
+        super().__init__(endpoint)
         self._config = config
-        self._sockets = OpenConnections(config.socket.close_timeout_s)
-        self._client = AsyncCartesia(
-            api_key=config.api_key,
-            base_url=config.base_url.rstrip("/"),
-            websocket_base_url=websocket_url(config.base_url),
-            max_retries=0,
-        )
+        self._client = client
+        self._use = use
 
-    async def dial(self, *, urgent: bool) -> _Socket:
+    async def connect(self) -> _Socket:
+        def manager(options: Mapping[str, Any]) -> Entering:
+            # A new one each time: one that has connected once returns its first connection for ever, dead or not.
+            return self._client.tts.websocket_connect(
+                websocket_connection_options=cast(WebsocketConnectionOptions, options)
+            )
+
+        socket, _ = await self.endpoint.enter(manager)
+        return SharedSocket(socket, _DIALECT)
+
+    async def prime(self, connection: _Socket, *, urgent: bool) -> None:
         config = self._config
-        dial = SocketDial(config.socket, self._sockets)
-        options = dial.options(config.base_url)
-        # A new manager each time: one that has connected once returns its first connection for ever, dead or not.
-        manager = self._client.tts.websocket_connect(
-            websocket_connection_options=cast(WebsocketConnectionOptions, options)
-        )
-        try:
-            async with self._sockets.dialling():
-                await manager.enter()
-        except DIAL_ERRORS as error:
-            raise translate(error, provider="cartesia", stage="tts", base_url=config.base_url) from error
-        channel = SharedSocket(dial.socket, _DIALECT)
         if config.prime_text and not urgent:
-            priming = _Request(config, f"prime-{secrets.token_hex(8)}", config.voice, "en")
-            channel.push(priming.encode(config.prime_text, more=False))
-        return channel
-
-    keeps_open = True
-
-    def is_open(self, connection: _Socket) -> bool:
-        return connection.is_open
-
-    def has_answered(self, connection: _Socket) -> bool:
-        return False
-
-    def why_lost(self, connection: _Socket) -> ProviderError:
-        return connection.why_lost
-
-    def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
-        connection.on_close(call)
-
-    def keep_alive(self, connection: _Socket) -> None:
-        """The socket's own pings suffice; the pool replaces it before Cartesia's limit."""
-
-    def close(self, connection: _Socket) -> None:
-        connection.close_soon()
-
-    async def aclose(self) -> None:
-        """Returns when no socket is left."""
-        await self._sockets.aclose()
-        await self._client.close()
+            voice = self._use.voice or config.voice
+            priming = _Request(config, f"prime-{secrets.token_hex(8)}", voice, self._use.spoken)
+            connection.push(priming.encode(config.prime_text, more=False))
 
 
 class _Request:
@@ -294,7 +249,7 @@ class CartesiaUtterance:
                 self._finish()
 
     def _on_silence(self, silent_s: float) -> None:
-        self.on_failure(_error(f"sent no audio for {silent_s:g} s", retryable=True))
+        self.on_failure(ERRORS.error(f"sent no audio for {silent_s:g} s"))
 
     def _finish(self) -> None:
         for context in self._offsets_ms:
@@ -314,43 +269,37 @@ def _words(said: _Words, offset_ms: float) -> tuple[SpokenWord, ...]:
     )
 
 
-class CartesiaVoice:
-    """Speaks replies, each in a context on a warm socket."""
+class CartesiaVoice(Pooled[_Socket]):
+    """Speaks replies, each in a context on a warm socket, which serves all voices and languages."""
 
-    def __init__(self, config: CartesiaConfig) -> None:
+    def __init__(self, config: CartesiaConfig, uses: Sequence[Use] = (Use(),)) -> None:
         self._config = config
-        self._connector = _Connector(config)
-        self._pool = Pool("cartesia", self._connector, config.pool)
-
-    @property
-    def warm(self) -> bool:
-        return self._pool.warm
-
-    def pools(self) -> tuple[PoolFigures, ...]:
-        return (self._pool.figures(),)
-
-    def expect(self, calls: int) -> None:
-        """So many calls are in progress: each may want a connection at any moment."""
-        self._pool.expect(calls)
-
-    async def start(self) -> None:
-        """Begin warming; returns at once."""
-        self._pool.start()
-
-    async def wait_warm(self, timeout_s: float) -> None:
-        """Raises PoolTimeout."""
-        await self._pool.wait_warm(timeout_s)
+        self._primed = next(iter(uses))
+        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+        self._client = AsyncCartesia(
+            api_key=config.api_key,
+            base_url=config.base_url.rstrip("/"),
+            websocket_base_url=websocket_url(config.base_url),
+            max_retries=0,
+        )
+        super().__init__("cartesia", config.pool, self._endpoint.sockets)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
     ) -> CartesiaUtterance:
         """Open an utterance; its context begins with the first text. Raises ProviderError or PoolTimeout."""
-        lease = await self._pool.acquire()
-        return CartesiaUtterance(
-            lease, self._config, reply_id, voice or self._config.voice, language.partition("-")[0]
-        )
+        lease = await self.acquire()
+        spoken = Use(language).spoken
+        return CartesiaUtterance(lease, self._config, reply_id, voice or self._config.voice, spoken)
 
-    async def aclose(self) -> None:
-        """Close all sockets. Idempotent."""
-        await self._pool.aclose()
-        await self._connector.aclose()
+    def connector(self, use: Use) -> _Connector:
+        return _Connector(self._config, self._endpoint, self._client, self._primed)
+
+    async def close_client(self) -> None:
+        await self._client.close()
+
+
+def open_cartesia(opening: Opening) -> CartesiaVoice:
+    """As the table of vendors has it opened."""
+    config = CartesiaConfig(opening.base_url, opening.key, opening.voice)
+    return CartesiaVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

@@ -11,45 +11,38 @@ ends is not decided here: Flux says it, and for nova turn/endpointing does.
     transcriber = await ears.listen(language="en", keyterms=["Repartee"])
     await ears.aclose()
 
-A transcriber's connection was taken from the pool, serves one call and is then closed: the stream has a state.
+A transcriber's connection was taken from the pool of its language, serves one call and is then closed: the stream has
+a state.
 """
 
-import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import msgspec
 
 from repartee.audio.gathering import GatherSettings
 from repartee.audio.pcm import silence
-from repartee.errors import ProviderError
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import Pool, PoolFigures
+from repartee.pool.lease import Lease
+from repartee.pool.settings import PoolSettings
+from repartee.providers.connecting import Endpoint, OwnSocket, SocketConnector, first_message
 from repartee.providers.deepgram_streams import (
     CLOSE_STREAM,
+    ERRORS,
     FLUX_MESSAGES,
     KEEP_ALIVE,
     PRIMING_MS,
     FluxTranscriber,
     NovaTranscriber,
     configure_keyterms,
-    deepgram_error,
-    lost,
 )
 from repartee.providers.interfaces import HEARING_HZ
-from repartee.providers.open_connections import OpenConnections
-from repartee.providers.socket_dial import open_socket
-from repartee.providers.sockets import (
-    DIAL_ERRORS,
-    PushedSocket,
-    SocketSettings,
-    translate,
-    websocket_url,
-)
+from repartee.providers.pooled import Pooled, Use
+from repartee.providers.sockets import SocketSettings, websocket_url
+from repartee.providers.vendor import Opening
 from repartee.turn.endpointing import EndpointingSettings
 
 with warnings.catch_warnings():
@@ -149,161 +142,89 @@ async def _request(connection: AbstractAsyncContextManager[Any]) -> Request:
         restore_transport()
 
 
-class _Connector:
+class _Connector(SocketConnector[OwnSocket]):
     """Dials, primes, keeps and closes Deepgram sockets for a pool."""
 
     def __init__(
         self,
+        endpoint: Endpoint,
         request: Callable[[], Awaitable[Request]],
-        settings: SocketSettings,
-        sockets: OpenConnections,
         *,
-        base_url: str,
-        greeted: bool,
-        keepalive: str | None,
+        greeted: bool = False,
+        keepalive: str | None = None,
     ) -> None:
+        super().__init__(endpoint)
         self._request = request
         self._noted: Request | None = None
-        self._settings = settings
-        self._sockets = sockets
-        self._base_url = base_url
         self._greeted = greeted
         self._keepalive = keepalive
 
-    async def dial(self, *, urgent: bool) -> PushedSocket:
+    async def connect(self) -> OwnSocket:
         if self._noted is None:  # it is the same for all, and takes the SDK longer than the dialling
             self._noted = await self._request()
         url, headers = self._noted
+        return OwnSocket(await self.endpoint.open(url, headers), ERRORS)
+
+    async def prime(self, connection: OwnSocket, *, urgent: bool) -> None:
+        if self._greeted:
+            await self._greeting(connection)
+        connection.socket.push(silence(PRIMING_MS, HEARING_HZ))
+
+    async def _greeting(self, connection: OwnSocket) -> None:
+        """Flux's ``Connected``, or what it dislikes about the stream."""
+        message = await first_message(connection.socket, ERRORS, self.endpoint.settings.open_timeout_s)
         try:
-            socket = await open_socket(url, headers, self._settings, self._sockets)
-        except DIAL_ERRORS as failure:
-            raise translate(
-                failure,
-                provider="deepgram",
-                stage="stt",
-                base_url=self._base_url,
-                detail_headers=("dg-error", "dg-request-id"),
-            ) from failure
-        try:
-            if self._greeted:
-                await _greeting(socket, self._settings.open_timeout_s)
-        except BaseException:
-            socket.close_soon()
-            raise
-        socket.push(silence(PRIMING_MS, HEARING_HZ))
-        return socket
+            said = FLUX_MESSAGES.decode(message)
+        except msgspec.MsgspecError as unread:
+            raise ERRORS.unreadable(unread) from unread
+        if said.type == "Error":
+            raise ERRORS.error(f"refused the stream: {said.code} {said.description}", said.code)
 
-    keeps_open = True
-
-    def is_open(self, connection: PushedSocket) -> bool:
-        return connection.is_open
-
-    def has_answered(self, connection: PushedSocket) -> bool:
-        return False
-
-    def why_lost(self, connection: PushedSocket) -> ProviderError:
-        return lost(connection)
-
-    def on_lost(self, connection: PushedSocket, call: Callable[[], None]) -> None:
-        connection.on_close(call)
-
-    def keep_alive(self, connection: PushedSocket) -> None:
+    def keep_alive(self, connection: OwnSocket) -> None:
         if self._keepalive is not None:
-            connection.push(self._keepalive)
+            connection.socket.push(self._keepalive)
 
-    def close(self, connection: PushedSocket) -> None:
-        connection.push(CLOSE_STREAM)
+    def close(self, connection: OwnSocket) -> None:
+        connection.socket.push(CLOSE_STREAM)
         connection.close_soon()
-
-
-async def _greeting(socket: PushedSocket, timeout_s: float) -> None:
-    """Wait for Flux's ``Connected``: a parameter it dislikes is told of here, and not in a caller's first turn."""
-    first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def on_message(message: bytes) -> None:
-        if not first.done():
-            first.set_result(message)
-
-    def on_close() -> None:
-        if not first.done():
-            first.set_exception(lost(socket))
-
-    socket.listen(on_message)
-    socket.on_close(on_close)
-    try:
-        async with asyncio.timeout(timeout_s):
-            said = FLUX_MESSAGES.decode(await first)
-    except TimeoutError:
-        raise deepgram_error("accepted the connection and then said nothing", retryable=True) from None
-    except msgspec.MsgspecError as unread:
-        raise deepgram_error(f"sent a message that cannot be read ({unread})", retryable=True) from unread
-    finally:
-        first.cancel()
-        socket.listen_no_more()
-    if said.type == "Error":
-        raise deepgram_error(f"refused the stream: {said.code} {said.description}", retryable=False)
 
 
 # --- all calls ---------------------------------------------------------------------------------------------------
 
 
-class _Ears:
-    """A pool of streams with the usual options; unusual ones are dialled for."""
+class _DeepgramPools(Pooled[OwnSocket]):
+    """Streams with the usual options, for each language that is used."""
 
-    _sockets: OpenConnections
-
-    def __init__(self, name: str, connector: _Connector, pool: PoolSettings) -> None:
-        self._pool = Pool(name, connector, pool)
-
-    @property
-    def warm(self) -> bool:
-        return self._pool.warm
-
-    def pools(self) -> tuple[PoolFigures, ...]:
-        return (self._pool.figures(),)
-
-    def in_calls(self, calls: int) -> None:
-        """So many calls are in progress; each has its stream already."""
-        self._pool.in_calls(calls)
-
-    async def start(self) -> None:
-        """Begin warming; returns at once."""
-        self._pool.start()
-
-    async def wait_warm(self, timeout_s: float) -> None:
-        """Raises PoolTimeout."""
-        await self._pool.wait_warm(timeout_s)
-
-    async def aclose(self) -> None:
-        """Close all connections. Idempotent."""
-        await self._pool.aclose()
-        await self._sockets.aclose()
-
-
-class FluxEars(_Ears):
-    """Transcribers through Flux. English comes from the pool; another language is dialled for."""
-
-    def __init__(self, config: FluxConfig) -> None:
-        self._config = config
+    def __init__(self, config: FluxConfig | NovaConfig, uses: Sequence[Use]) -> None:
+        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
         self._client = _client(config.base_url, config.api_key)
-        self._sockets = OpenConnections(config.socket.close_timeout_s)
-        super().__init__("deepgram", self._connector("en"), config.pool)
+        super().__init__("deepgram", config.pool, self._endpoint.sockets, uses)
+
+    def kind_of(self, use: Use) -> Use:
+        return Use("en") if use.spoken == "en" else Use(use.language)
+
+    async def _lease(self, language: str, keyterms: Sequence[str]) -> Lease[OwnSocket]:
+        lease = await self.acquire(Use(language))
+        if keyterms:
+            lease.connection.socket.push(configure_keyterms(keyterms))
+        return lease
+
+
+class FluxEars(_DeepgramPools):
+    """Transcribers through Flux: one model for English, another one, with a hint, for any other language."""
+
+    def __init__(self, config: FluxConfig, uses: Sequence[Use] = (Use(),)) -> None:
+        self._config = config
+        super().__init__(config, uses)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> FluxTranscriber:
-        if _is_english(language):
-            lease = await self._pool.acquire()
-        else:
-            lease = await self._pool.dial_apart(self._connector(language))
-        if keyterms:
-            lease.connection.push(configure_keyterms(keyterms))
-        config = self._config
-        return FluxTranscriber(lease, gather=config.gather)
+        return FluxTranscriber(await self._lease(language, keyterms), gather=self._config.gather)
 
-    def _connector(self, language: str) -> _Connector:
+    def connector(self, use: Use) -> _Connector:
         async def request() -> Request:
             config = self._config
-            english = _is_english(language)
-            optional: dict[str, Any] = {} if english else {"language_hint": [language]}
+            english = use.spoken == "en"
+            optional: dict[str, Any] = {} if english else {"language_hint": [use.language]}
             if config.eager_eot_threshold is not None:
                 optional["eager_eot_threshold"] = config.eager_eot_threshold
             return await _request(
@@ -317,44 +238,33 @@ class FluxEars(_Ears):
                 )
             )
 
-        config = self._config
         # A KeepAlive kills a Flux stream; protocol pings, which the socket sends anyway, are what it counts.
-        return _Connector(
-            request, config.socket, self._sockets, base_url=config.base_url, greeted=True, keepalive=None
-        )
+        return _Connector(self._endpoint, request, greeted=True)
 
 
-class NovaEars(_Ears):
-    """Transcribers through nova. English comes from the pool; another language is dialled for."""
+class NovaEars(_DeepgramPools):
+    """Transcribers through nova."""
 
-    def __init__(self, config: NovaConfig) -> None:
+    def __init__(self, config: NovaConfig, uses: Sequence[Use] = (Use(),)) -> None:
         self._config = config
-        self._client = _client(config.base_url, config.api_key)
-        self._sockets = OpenConnections(config.socket.close_timeout_s)
-        super().__init__("deepgram", self._connector("en"), config.pool)
+        super().__init__(config, uses)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> NovaTranscriber:
-        if _is_english(language):
-            lease = await self._pool.acquire()
-        else:
-            lease = await self._pool.dial_apart(self._connector(language))
-        if keyterms:
-            lease.connection.push(configure_keyterms(keyterms))
         config = self._config
         return NovaTranscriber(
-            lease,
+            await self._lease(language, keyterms),
             gather=config.gather,
             keepalive_s=config.keepalive_s,
             endpointing=config.endpointing,
         )
 
-    def _connector(self, language: str) -> _Connector:
+    def connector(self, use: Use) -> _Connector:
         async def request() -> Request:
             config = self._config
             return await _request(
                 self._client.listen.v1.connect(
                     model=config.model,
-                    language=language,
+                    language=use.language,
                     encoding="linear16",
                     sample_rate=HEARING_HZ,
                     channels=1,
@@ -366,16 +276,16 @@ class NovaEars(_Ears):
                 )
             )
 
-        config = self._config
-        return _Connector(
-            request,
-            config.socket,
-            self._sockets,
-            base_url=config.base_url,
-            greeted=False,
-            keepalive=KEEP_ALIVE,
-        )
+        return _Connector(self._endpoint, request, keepalive=KEEP_ALIVE)
 
 
-def _is_english(language: str) -> bool:
-    return language.partition("-")[0].lower() == "en"
+def open_flux(opening: Opening) -> FluxEars:
+    """As the table of vendors has it opened."""
+    config = FluxConfig(opening.base_url, opening.key)
+    return FluxEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
+
+
+def open_nova(opening: Opening) -> NovaEars:
+    """As the table of vendors has it opened."""
+    config = NovaConfig(opening.base_url, opening.key)
+    return NovaEars(replace(config, pool=opening.sized(config.pool)), opening.uses)

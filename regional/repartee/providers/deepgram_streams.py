@@ -18,9 +18,10 @@ from repartee.audio.pcm import duration_ms
 from repartee.audio.vad import FRAME_MS, VoiceActivity
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
+from repartee.providers.connecting import OwnSocket
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import HEARING_HZ, Hearing
-from repartee.providers.sockets import PushedSocket
+from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.endpointing import Endpointer, EndpointingSettings, Finalize, Output, Transcript
 from repartee.turn.events import (
     EagerEndOfTurn,
@@ -51,26 +52,15 @@ def configure_keyterms(keyterms: Sequence[str]) -> str:
     return ListenV2Configure(keyterms=list(keyterms)).model_dump_json(exclude_none=True)
 
 
-def deepgram_error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-    return ProviderError(
-        f"Deepgram {what}.", provider="deepgram", stage="stt", retryable=retryable, status=status
-    )
-
-
-def lost(socket: PushedSocket) -> ProviderError:
-    """Why a connection has ended, in our words."""
-    code, reason = socket.close_code, socket.close_reason
-    return deepgram_error(
-        f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=True, status=code
-    )
+ERRORS = VendorErrors("deepgram", "stt", "Deepgram", details=("dg-error", "dg-request-id"))
 
 
 class _Transcriber(ABC):
     """What both kinds have in common: audio in, events out, a clock for what must not wait for either."""
 
-    def __init__(self, lease: Lease[PushedSocket], gather: GatherSettings) -> None:
+    def __init__(self, lease: Lease[OwnSocket], gather: GatherSettings) -> None:
         self._lease = lease
-        self._socket = lease.connection
+        self._socket = lease.connection.socket
         self._gatherer = Gatherer(HEARING_HZ, gather)
         self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
         self._loop = asyncio.get_running_loop()
@@ -129,14 +119,14 @@ class _Transcriber(ABC):
             self._inbox.put(event)
 
     def _on_close(self) -> None:
-        self._inbox.fail(lost(self._socket))
+        self._inbox.fail(self._lease.connection.why_lost)
 
     def _on_message(self, message: bytes) -> None:
         self._unanswered_s = 0.0
         try:
             self._on_text(message)
         except msgspec.MsgspecError as error:
-            self._fail(f"sent a message that cannot be read ({error})")
+            self._fail(ERRORS.unreadable(error))
 
     @abstractmethod
     def _on_text(self, message: bytes) -> None:
@@ -155,13 +145,13 @@ class _Transcriber(ABC):
     def _on_tick(self, now: float) -> None:  # noqa: B027
         """Look at what is due; ``now`` is the loop's time."""
 
-    def _fail(self, what: str, *, retryable: bool = True) -> None:
-        self._inbox.fail(deepgram_error(what, retryable=retryable))
+    def _fail(self, error: ProviderError) -> None:
+        self._inbox.fail(error)
         self._socket.close_soon()
 
 
 def _overflow() -> ProviderError:
-    return deepgram_error("was heard, but the call stopped reading what it says", retryable=False)
+    return ERRORS.unread("what it says")
 
 
 class _FluxMessage(msgspec.Struct):
@@ -180,7 +170,7 @@ FLUX_MESSAGES = outside_json.Decoder[_FluxMessage](_FluxMessage)
 class FluxTranscriber(_Transcriber):
     """One call through Flux."""
 
-    def __init__(self, lease: Lease[PushedSocket], *, gather: GatherSettings) -> None:
+    def __init__(self, lease: Lease[OwnSocket], *, gather: GatherSettings) -> None:
         self._in_turn = False
         super().__init__(lease, gather)
 
@@ -199,7 +189,7 @@ class FluxTranscriber(_Transcriber):
                 self._in_turn = not isinstance(event, EndOfTurn)
                 self._emit(event)
         elif said.type == "Error":
-            self._fail(f"ended the stream: {said.code} {said.description}")
+            self._fail(ERRORS.error(f"ended the stream: {said.code} {said.description}", said.code))
 
 
 def _flux_event(said: _FluxMessage) -> Hearing | None:
@@ -249,7 +239,7 @@ class NovaTranscriber(_Transcriber):
 
     def __init__(
         self,
-        lease: Lease[PushedSocket],
+        lease: Lease[OwnSocket],
         *,
         gather: GatherSettings,
         keepalive_s: float,
@@ -286,7 +276,7 @@ class NovaTranscriber(_Transcriber):
         elif said.type == "UtteranceEnd":
             self._carry_out(self._endpointer.utterance_end())
         elif said.type == "Error":
-            self._fail(f"ended the stream: {said.description or said.message}")
+            self._fail(ERRORS.error(f"ended the stream: {said.description or said.message}"))
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:

@@ -6,13 +6,13 @@ connection is our own. The messages that are sent are of the SDK's types; those 
     voice = ElevenLabsVoice(ElevenLabsConfig(base_url, api_key, voice=...))
 
 The rest is used as :class:`~repartee.providers.cartesia.CartesiaVoice` is: start, warm, pools, wait_warm, speak,
-aclose. A socket speaks with one voice; another than the configured one is dialled for.
+aclose. A socket speaks one language with one voice: there is a pool for each that is used.
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -21,19 +21,14 @@ from elevenlabs import CloseContext, CloseSocket, InitialiseContext, RealtimeVoi
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import Pool, PoolFigures
+from repartee.pool.settings import PoolSettings
+from repartee.providers.connecting import Endpoint, SocketConnector
 from repartee.providers.interfaces import SPEECH_HZ
-from repartee.providers.open_connections import OpenConnections
-from repartee.providers.socket_dial import open_socket
-from repartee.providers.sockets import (
-    DIAL_ERRORS,
-    PushedSocket,
-    SocketSettings,
-    translate,
-    websocket_url,
-)
+from repartee.providers.pooled import Pooled, Use
+from repartee.providers.sockets import SocketSettings, websocket_url
 from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sounds
+from repartee.providers.vendor import Opening
+from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
 from repartee.wire import outside_json
 
@@ -99,21 +94,18 @@ class _Message(msgspec.Struct):
 _MESSAGE = outside_json.Decoder[_Message](_Message)
 
 
-def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-    return ProviderError(
-        f"ElevenLabs {what}.", provider="elevenlabs", stage="tts", retryable=retryable, status=status
-    )
+ERRORS = VendorErrors("elevenlabs", "tts", "ElevenLabs")
 
 
 def _overflow() -> ProviderError:
-    return _error("was heard, but the call stopped reading its audio", retryable=False)
+    return ERRORS.unread("its audio")
 
 
 def _read(raw: bytes) -> tuple[str | None, _Message]:
     try:
         said = _MESSAGE.decode(raw)
     except msgspec.MsgspecError as error:
-        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+        raise ERRORS.unreadable(error) from error
     return said.contextId or said.context_id, said
 
 
@@ -126,29 +118,19 @@ def _fault(said: _Message) -> ProviderError | None:
         return None
     words = ": ".join(part for part in (said.error, said.message) if part)
     code = int(said.code) if said.code is not None and str(said.code).isdigit() else None
-    return _error(f"could not speak: {words}", retryable=True, status=code)
+    return ERRORS.error(f"could not speak: {words}", said.error, status=code)
 
 
-def _lost(socket: PushedSocket) -> ProviderError:
-    code, reason = socket.close_code, socket.close_reason
-    return _error(
-        f"closed the connection ({code} {reason})".replace(" )", ")"), retryable=code != 1008, status=code
-    )
-
-
-_DIALECT = Dialect(_read, _fault, _lost)
+_DIALECT = Dialect(_read, _fault, ERRORS)
 
 _Socket = SharedSocket[_Message]
 
 
-class _Connector:
-    """Dials sockets of one voice for a pool."""
+class _Connector(SocketConnector[_Socket]):
+    """Dials sockets of one voice and one language for a pool."""
 
-    def __init__(
-        self, config: ElevenLabsConfig, sockets: OpenConnections, voice: str, language: str | None
-    ) -> None:
-        self._config = config
-        self._sockets = sockets
+    def __init__(self, config: ElevenLabsConfig, endpoint: Endpoint, use: Use) -> None:
+        super().__init__(endpoint)
         query = {
             "model_id": config.model,
             "output_format": f"pcm_{SPEECH_HZ}",
@@ -157,36 +139,14 @@ class _Connector:
             "auto_mode": "true",
             "sync_alignment": "true",
         }
-        if language is not None:
-            query["language_code"] = language
-        path = f"/v1/text-to-speech/{quote(voice, safe='')}/multi-stream-input"
+        if use.spoken != "en":
+            query["language_code"] = use.spoken
+        path = f"/v1/text-to-speech/{quote(use.voice or config.voice, safe='')}/multi-stream-input"
         self._url = f"{websocket_url(config.base_url)}{path}?{urlencode(query)}"
+        self._headers = {"xi-api-key": config.api_key}
 
-    async def dial(self, *, urgent: bool) -> _Socket:
-        config = self._config
-        try:
-            headers = {"xi-api-key": config.api_key}
-            socket = await open_socket(self._url, headers, config.socket, self._sockets)
-        except DIAL_ERRORS as error:
-            raise translate(error, provider="elevenlabs", stage="tts", base_url=config.base_url) from error
-        return SharedSocket(socket, _DIALECT)
-
-    keeps_open = True
-
-    def is_open(self, connection: _Socket) -> bool:
-        return connection.is_open
-
-    def has_answered(self, connection: _Socket) -> bool:
-        return False
-
-    def why_lost(self, connection: _Socket) -> ProviderError:
-        return connection.why_lost
-
-    def on_lost(self, connection: _Socket, call: Callable[[], None]) -> None:
-        connection.on_close(call)
-
-    def keep_alive(self, connection: _Socket) -> None:
-        """The socket's own pings suffice; the pool replaces it before ElevenLabs' limit."""
+    async def connect(self) -> _Socket:
+        return SharedSocket(await self.endpoint.open(self._url, self._headers), _DIALECT)
 
     def close(self, connection: _Socket) -> None:
         connection.push(_written(CloseSocket(close_socket=True)))
@@ -275,7 +235,7 @@ class ElevenLabsUtterance:
         self._socket.push(_written(CloseContext(context_id=self._context, close_context=True)))
 
     def _on_silence(self, silent_s: float) -> None:
-        self.on_failure(_error(f"sent no audio for {silent_s:g} s", retryable=True))
+        self.on_failure(ERRORS.error(f"sent no audio for {silent_s:g} s"))
 
     def _abandon(self) -> None:
         self._closing = None
@@ -323,47 +283,28 @@ class WordTimes:
         return (word,)
 
 
-class ElevenLabsVoice:
-    """Speaks replies, each in a context on a warm socket."""
+class ElevenLabsVoice(Pooled[_Socket]):
+    """Speaks replies, each in a context on a warm socket of its voice and language."""
 
-    def __init__(self, config: ElevenLabsConfig) -> None:
+    def __init__(self, config: ElevenLabsConfig, uses: Sequence[Use] = (Use(),)) -> None:
         self._config = config
-        self._sockets = OpenConnections(config.socket.close_timeout_s)
-        connector = _Connector(config, self._sockets, config.voice, None)
-        self._pool = Pool("elevenlabs", connector, config.pool)
-
-    @property
-    def warm(self) -> bool:
-        return self._pool.warm
-
-    def pools(self) -> tuple[PoolFigures, ...]:
-        return (self._pool.figures(),)
-
-    def expect(self, calls: int) -> None:
-        """So many calls are in progress: each may want a connection at any moment."""
-        self._pool.expect(calls)
-
-    async def start(self) -> None:
-        """Begin warming; returns at once."""
-        self._pool.start()
-
-    async def wait_warm(self, timeout_s: float) -> None:
-        """Raises PoolTimeout."""
-        await self._pool.wait_warm(timeout_s)
+        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+        super().__init__("elevenlabs", config.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
     ) -> ElevenLabsUtterance:
         """Open an utterance; its context begins with the first text. Raises ProviderError or PoolTimeout."""
-        spoken = language.partition("-")[0].lower()
-        if voice in (None, self._config.voice) and spoken == "en":
-            lease = await self._pool.acquire()
-        else:
-            connector = _Connector(self._config, self._sockets, voice or self._config.voice, spoken)
-            lease = await self._pool.dial_apart(connector)
-        return ElevenLabsUtterance(lease, self._config, reply_id)
+        return ElevenLabsUtterance(await self.acquire(Use(language, voice)), self._config, reply_id)
 
-    async def aclose(self) -> None:
-        """Close all sockets. Idempotent."""
-        await self._pool.aclose()
-        await self._sockets.aclose()
+    def kind_of(self, use: Use) -> Use:
+        return Use(use.spoken, use.voice or self._config.voice)
+
+    def connector(self, use: Use) -> _Connector:
+        return _Connector(self._config, self._endpoint, use)
+
+
+def open_elevenlabs(opening: Opening) -> ElevenLabsVoice:
+    """As the table of vendors has it opened."""
+    config = ElevenLabsConfig(opening.base_url, opening.key, opening.voice)
+    return ElevenLabsVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

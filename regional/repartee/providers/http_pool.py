@@ -1,6 +1,6 @@
 """HTTP connections that are warm when a request needs one: a transport for the HTTP client of the official SDKs.
 
-Owns one :class:`~repartee.pool.pool.Pool` of single connections, each warmed by a cheap GET. The client's own pool
+Connections are single, each warmed by a cheap GET. The client's own pool
 can't do this: it opens a socket only while requests overlap, and loses one, unreplaced, with every stream that is
 closed early (HTTP/1.1 has no other way to cancel). Here a lost one is replaced in the background, and the pool's
 figures are the same as every other provider's.
@@ -18,16 +18,15 @@ import msgspec
 from repartee.errors import ProviderError
 from repartee.pool.faults import MOST_WORDS
 from repartee.pool.lease import Lease
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import Pool
 from repartee.providers.http_line import HttpLine, Origin
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.vendor_errors import VendorErrors, is_retryable, retry_after_s
 from repartee.wire import outside_json
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """The cheap request that opens and keeps a connection, and who to name when it fails.
+    """The cheap request that opens and keeps a connection, and whose errors are raised when it fails.
 
     ``probe`` is a request such as a call makes, small: it decides where the cheap one is refused, since a key that
     may not do the one often may do the other. POSTed as JSON to ``probe_url``.
@@ -35,8 +34,7 @@ class WarmUp:
 
     url: str
     headers: Mapping[str, str]
-    provider: str
-    stage: str
+    errors: VendorErrors
     probe_url: str
     probe: bytes
     timeout_s: float = 5.0
@@ -46,10 +44,11 @@ class WarmUp:
 class LineConnector:
     """Opens, keeps and closes lines for the pool."""
 
-    def __init__(self, warm_up: WarmUp, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, warm_up: WarmUp, tls: Callable[[], ssl.SSLContext], lines: OpenConnections) -> None:
         self._warm_up = warm_up
+        self._errors = warm_up.errors
         self._tls = tls
-        self._lines = OpenConnections(warm_up.timeout_s)
+        self._lines = lines
         self._harmless = 0
         """The status with which the cheap request is refused although a call's is not."""
         self.keeps_open = True
@@ -63,8 +62,8 @@ class LineConnector:
         except httpx2.TransportError as error:
             if line is not None:
                 line.close()
-            what = f"could not be reached at {self._warm_up.url}: {error or type(error).__name__}."
-            raise self._error(what, None) from error
+            what = f"could not be reached at {self._warm_up.url}: {error or type(error).__name__}"
+            raise self._errors.error(what) from error
         except BaseException:
             if line is not None:
                 line.close()
@@ -73,15 +72,15 @@ class LineConnector:
 
     async def _tried(self, line: HttpLine) -> HttpLine:
         """The line, or another one, once the server has answered as it would a call. Raises ProviderError."""
-        status, said = await self._get(line)
-        if _is_passing(status):
+        answer = await self._get(line)
+        if answer.is_passing_fault:
             line.close()
-            raise self._error(f"answers with status {status} ({said})", status)
-        if status >= 400 and status != self._harmless:
+            raise self._refused(answer, f"answers with status {answer.status} ({answer.said})")
+        if answer.status >= 400 and answer.status != self._harmless:
             if not line.is_open:
                 line = await self._open()
             await self._probe(line)
-            self._harmless = status
+            self._harmless = answer.status
         self.keeps_open = not line.told_to_close
         return line
 
@@ -90,16 +89,18 @@ class LineConnector:
         warm_up = self._warm_up
         headers = {**warm_up.headers, "Content-Type": "application/json"}
         try:
-            status, said = await self._send(
+            answer = await self._send(
                 line, "POST", warm_up.probe_url, headers, warm_up.probe, warm_up.probe_timeout_s
             )
         except BaseException:
             line.close()
             raise
-        if status >= 400:
+        if answer.status >= 400:
             line.close()
-            what = "refused the API key" if status in (401, 403) else "refused a request such as a call's"
-            raise self._error(f"{what} (status {status}): {said}", status)
+            what = (
+                "refused the API key" if answer.status in (401, 403) else "refused a request such as a call's"
+            )
+            raise self._refused(answer, f"{what} (status {answer.status}): {answer.said}")
 
     async def probe(self) -> None:
         """Make a request such as a call's, on a line of its own. Raises ProviderError."""
@@ -107,8 +108,8 @@ class LineConnector:
             line = await self._open()
             await self._probe(line)
         except httpx2.TransportError as error:
-            what = f"could not be asked at {self._warm_up.probe_url}: {error or type(error).__name__}."
-            raise self._error(what, None) from error
+            what = f"could not be asked at {self._warm_up.probe_url}: {error or type(error).__name__}"
+            raise self._errors.error(what) from error
         line.close()
 
     async def _open(self) -> HttpLine:
@@ -124,7 +125,7 @@ class LineConnector:
     def why_lost(self, connection: HttpLine) -> ProviderError | None:
         if connection.told_to_close:
             return None
-        return self._error("closed a connection before it could be used.", None)
+        return self._errors.error("closed a connection before it could be used")
 
     def on_lost(self, connection: HttpLine, call: Callable[[], None]) -> None:
         connection.on_close(call)
@@ -135,49 +136,47 @@ class LineConnector:
     def close(self, connection: HttpLine) -> None:
         connection.close()
 
-    async def aclose(self) -> None:
-        """Returns when no line is left."""
-        await self._lines.aclose()
-
     async def _check(self, line: HttpLine) -> bool:
         try:
-            status, _ = await self._get(line)
+            answer = await self._get(line)
         except httpx2.TransportError:
             return False
-        return not _is_passing(status)
+        return not answer.is_passing_fault
 
-    async def _get(self, line: HttpLine) -> tuple[int, str]:
+    async def _get(self, line: HttpLine) -> "_Answered":
         warm_up = self._warm_up
         return await self._send(line, "GET", warm_up.url, warm_up.headers, b"", warm_up.timeout_s)
 
     async def _send(
         self, line: HttpLine, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
-    ) -> tuple[int, str]:
+    ) -> "_Answered":
         extensions = {"timeout": {"read": timeout_s}}
         request = httpx2.Request(
             method, url, headers=dict(headers), content=body or None, extensions=extensions
         )
         response = await line.send(request)
         try:
-            answer = await response.aread()
+            body = await response.aread()
         finally:
             await response.aclose()
-        return response.status_code, _words(answer)
+        return _Answered(response.status_code, _words(body), retry_after_s(response.headers))
 
-    def _error(self, what: str, status: int | None) -> ProviderError:
-        warm_up = self._warm_up
-        return ProviderError(
-            f"{warm_up.provider} {what}",
-            provider=warm_up.provider,
-            stage=warm_up.stage,
-            retryable=status is None or _is_passing(status),
-            status=status,
-        )
+    def _refused(self, answer: "_Answered", what: str) -> ProviderError:
+        return self._errors.error(what, status=answer.status, retry_after_s=answer.retry_after_s)
 
 
-def _is_passing(status: int) -> bool:
-    """The server, and not the request, is at fault, or it wants to be asked less."""
-    return status in (408, 429) or status >= 500
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A request's answer: its status, its words, and for how long it asks to be left alone."""
+
+    status: int
+    said: str
+    retry_after_s: float | None
+
+    @property
+    def is_passing_fault(self) -> bool:
+        """The server, and not the request, is at fault, or it wants to be asked less."""
+        return self.status >= 400 and is_retryable(self.status)
 
 
 def _words(answer: bytes) -> str:
@@ -227,23 +226,19 @@ class _LeasedStream(httpx2.AsyncByteStream):
 
 
 class PooledTransport(httpx2.AsyncBaseTransport):
-    """Sends each request over a warm connection of its own.
+    """Sends each request over a warm connection of its own, which ``acquire`` gives.
 
-    Requests fail with the pool's errors (ProviderError, PoolTimeout) beside the HTTP library's.
+    Requests fail with its errors (ProviderError, PoolTimeout) beside the HTTP library's.
     """
 
     def __init__(
-        self, name: str, warm_up: WarmUp, settings: PoolSettings, tls: Callable[[], ssl.SSLContext]
+        self, acquire: Callable[[], Coroutine[Any, Any, Lease[HttpLine]]], connector: LineConnector
     ) -> None:
-        self._connector = LineConnector(warm_up, tls)
-        self.pool: Pool[HttpLine] = Pool(name, self._connector, settings)
-
-    async def probe(self) -> None:
-        """Make a small request such as a call's, beside the pool. Raises ProviderError."""
-        await self._connector.probe()
+        self._acquire = acquire
+        self._connector = connector
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        lease = await self.pool.acquire()
+        lease = await self._acquire()
         try:
             response = await lease.connection.send(request)
         except BaseException:
@@ -256,7 +251,3 @@ class PooledTransport(httpx2.AsyncBaseTransport):
             stream=_LeasedStream(response.stream, lease, self._connector),
             extensions=response.extensions,
         )
-
-    async def aclose(self) -> None:
-        await self.pool.aclose()
-        await self._connector.aclose()

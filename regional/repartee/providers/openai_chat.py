@@ -17,7 +17,7 @@ One per process. Closing the iterator early cancels the request at the provider.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import httpx2
@@ -25,13 +25,17 @@ import msgspec
 import openai
 
 from repartee.errors import ProviderError, VoiceError
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import PoolFigures
-from repartee.providers.http_pool import PooledTransport, WarmUp
+from repartee.pool.settings import PoolSettings
+from repartee.providers.http_line import HttpLine
+from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
+from repartee.providers.open_connections import OpenConnections
 from repartee.providers.openai_models import asking, limit_field
+from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import tls_context
 from repartee.providers.tool_call_pieces import ToolCallPieces
+from repartee.providers.vendor import Opening
+from repartee.providers.vendor_errors import VendorErrors, retry_after_s
 from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
@@ -133,7 +137,7 @@ class _Reply:
         """What one ``data:`` line brings. Raises msgspec.MsgspecError for what is not a chunk, and _Broken."""
         chunk = _CHUNK.decode(data)
         if chunk.error is not None:
-            raise _Broken(chunk.error.message or str(chunk.error.code))
+            raise _Broken(chunk.error.message or str(chunk.error.code), str(chunk.error.code))
         parts: list[ReplyPart] = []
         for choice in (chunk.choices or ())[:1]:
             delta = choice.delta
@@ -183,14 +187,19 @@ class _ServerSentEvents:
 
 
 class _Broken(Exception):
-    """The endpoint reports a fault within the stream."""
+    """The endpoint reports a fault within the stream; ``word`` is its own name for it."""
+
+    def __init__(self, said: str, word: str) -> None:
+        super().__init__(said)
+        self.word = word
 
 
-class ChatBrain:
+class ChatBrain(Pooled[HttpLine]):
     """Streams replies from one endpoint and model."""
 
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
+        self._errors = VendorErrors(config.provider, "llm", config.provider)
         self._asking = asking(config.model)
         self._told = False
         base_url = config.base_url.rstrip("/")
@@ -198,20 +207,22 @@ class ChatBrain:
         warm_up = WarmUp(
             url=f"{base_url}/models",
             headers={"Authorization": f"Bearer {config.api_key}"},
-            provider=config.provider,
-            stage="llm",
+            errors=self._errors,
             probe_url=self._url,
             probe=msgspec.json.encode(self._body(PROBE)),
             timeout_s=config.connect_timeout_s,
         )
-        self._transport = PooledTransport(config.provider, warm_up, config.pool, tls_context)
+        lines = OpenConnections(config.connect_timeout_s)
+        self._lines = LineConnector(warm_up, tls_context, lines)
+        super().__init__(config.provider, config.pool, lines)
+        transport = PooledTransport(self.acquire, self._lines)
         timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
         self._client = openai.AsyncOpenAI(
             api_key=config.api_key,
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(transport=self._transport, timeout=timeout),
+            http_client=openai.DefaultAsyncHttpxClient(transport=transport, timeout=timeout),
         )
         self._draining: set[asyncio.Task[None]] = set()
 
@@ -221,33 +232,24 @@ class ChatBrain:
 
     async def probe(self) -> None:
         """Ask the model for a few tokens, as a call would. Raises ProviderError."""
-        await self._transport.probe()
-
-    @property
-    def warm(self) -> bool:
-        return self._transport.pool.warm
-
-    def pools(self) -> tuple[PoolFigures, ...]:
-        return (self._transport.pool.figures(),)
-
-    def expect(self, calls: int) -> None:
-        """So many calls are in progress: each may want a connection at any moment."""
-        self._transport.pool.expect(calls)
+        await self._lines.probe()
 
     async def start(self) -> None:
         """Begin warming; returns when the SDK is ready (a tenth of a second), the connections follow."""
-        self._transport.pool.start()
+        await super().start()
         await self._rehearse()
-
-    async def wait_warm(self, timeout_s: float) -> None:
-        """Raises PoolTimeout."""
-        await self._transport.pool.wait_warm(timeout_s)
 
     async def aclose(self) -> None:
         """Close all connections; replies under way fail. Idempotent."""
         for task in tuple(self._draining):
             task.cancel()
         await asyncio.gather(*self._draining, return_exceptions=True)
+        await super().aclose()
+
+    def connector(self, use: Use) -> LineConnector:
+        return self._lines
+
+    async def close_client(self) -> None:
         await self._client.close()
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
@@ -264,13 +266,13 @@ class ChatBrain:
                         yield part
                     if reply.finished:
                         return
-            raise self._error("ended its answer in the middle", retryable=True)
+            raise self._errors.error("ended its answer in the middle")
         except _Broken as error:
-            raise self._error(f"broke off its answer: {error}", retryable=True) from error
+            raise self._errors.error(f"broke off its answer: {error}", error.word) from error
         except msgspec.MsgspecError as error:
-            raise self._error(f"sent a message that cannot be read ({error})", retryable=True) from error
+            raise self._errors.unreadable(error) from error
         except (httpx2.HTTPError, OSError) as error:
-            raise self._error(f"was lost in mid-answer ({error!r})", retryable=True) from error
+            raise self._errors.error(f"was lost in mid-answer ({error!r})") from error
         finally:
             if reply.finished:
                 self._drain(response, body)
@@ -292,11 +294,11 @@ class ChatBrain:
         except openai.APIStatusError as error:
             raise self._refused(error) from error
         except openai.APITimeoutError as error:
-            raise self._error("did not answer in time", retryable=True) from error
+            raise self._errors.error("did not answer in time") from error
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, VoiceError):
                 raise error.__cause__ from error
-            raise self._error(f"could not be reached: {error.__cause__!r}", retryable=True) from error
+            raise self._errors.error(f"could not be reached: {error.__cause__!r}") from error
 
     def _body(self, request: ReplyRequest) -> dict[str, Any]:
         config = self._config
@@ -348,16 +350,12 @@ class ChatBrain:
 
     def _refused(self, error: openai.APIStatusError) -> ProviderError:
         status = error.status_code
-        return self._error(
-            f"refused the request with status {status} ({error.message})".replace("\n", " "),
-            retryable=status in (408, 409, 429) or status >= 500,
+        return self._errors.error(
+            f"refused the request with status {status} ({error.message})",
+            error.code,
+            error.type,
             status=status,
-        )
-
-    def _error(self, what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-        provider = self._config.provider
-        return ProviderError(
-            f"{provider} {what}.", provider=provider, stage="llm", retryable=retryable, status=status
+            retry_after_s=retry_after_s(error.response.headers),
         )
 
 
@@ -385,3 +383,9 @@ async def _post(client: openai.AsyncOpenAI, url: str, body: bytes) -> httpx2.Res
         stream_cls=openai.AsyncStream[object],
     )
     return cast(httpx2.Response, answer)
+
+
+def open_chat(opening: Opening) -> ChatBrain:
+    """As the table of vendors has it opened."""
+    config = ChatConfig(opening.base_url, opening.key, opening.model)
+    return ChatBrain(replace(config, pool=opening.sized(config.pool)))

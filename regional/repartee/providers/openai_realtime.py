@@ -15,8 +15,8 @@ as they are, since its models cost more than the audio. What is said over a line
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import msgspec
@@ -25,24 +25,18 @@ from openai.types.websocket_connection_options import WebSocketConnectionOptions
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
-from repartee.pool.policy import PoolSettings
-from repartee.pool.pool import Pool, PoolFigures
+from repartee.pool.settings import PoolSettings
+from repartee.providers.connecting import Endpoint, Entering, OwnSocket, SocketConnector, first_message
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
-from repartee.providers.open_connections import OpenConnections
-from repartee.providers.socket_dial import SocketDial
-from repartee.providers.sockets import (
-    DIAL_ERRORS,
-    PushedSocket,
-    SocketSettings,
-    translate,
-    websocket_url,
-)
+from repartee.providers.pooled import Pooled, Use
+from repartee.providers.sockets import PushedSocket, SocketSettings, websocket_url
+from repartee.providers.vendor import Opening
+from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords
 from repartee.wire import relay_events as wire
 
-PROVIDER = "openai"
-STAGE = "model"
+ERRORS = VendorErrors("openai", "model", "OpenAI's Realtime API")
 
 
 def _pool() -> PoolSettings:
@@ -64,31 +58,19 @@ class RealtimeConfig:
     socket: SocketSettings = field(default_factory=SocketSettings)
 
 
-def _error(what: str, *, retryable: bool, status: int | None = None) -> ProviderError:
-    return ProviderError(
-        f"OpenAI's Realtime API {what}.", provider=PROVIDER, stage=STAGE, retryable=retryable, status=status
-    )
-
-
 def refusal(error: wire.ErrorSeen) -> ProviderError:
     """An ``error`` event in our words."""
-    retryable = error.type in ("server_error", "rate_limit_error") or error.code == "session_expired"
-    return _error(f"refused: {error.message.rstrip('.')} ({error.code or error.type})", retryable=retryable)
+    said = f"refused: {error.message.rstrip('.')} ({error.code or error.type})"
+    return ERRORS.error(said, error.type, error.code)
 
 
-def _lost(socket: PushedSocket) -> ProviderError:
-    code, reason = socket.close_code, socket.close_reason
-    said = f"closed the connection ({code} {reason})".replace(" )", ")")
-    return _error(said, retryable=code != 1008, status=code)
-
-
-@dataclass(eq=False, slots=True)
-class _Session:
+class _Session(OwnSocket):
     """An open socket, and when the session on it began. The SDK's own object is kept for as long as the socket."""
 
-    socket: PushedSocket
-    opened_at: float
-    sdk: object
+    def __init__(self, socket: PushedSocket, opened_at: float, sdk: object) -> None:
+        super().__init__(socket, ERRORS)
+        self.opened_at = opened_at
+        self.sdk = sdk
 
 
 class RealtimeLine:
@@ -113,7 +95,7 @@ class RealtimeLine:
 
         def ended() -> None:
             if not self._lease.released:
-                on_lost(_lost(self._socket))
+                on_lost(ERRORS.lost(self._socket))
 
         self._socket.listen(on_message)
         self._socket.on_close(ended)
@@ -137,136 +119,67 @@ def _ignore(message: bytes) -> None:
     """What comes after the end."""
 
 
-class _Connector:
+class _Connector(SocketConnector[_Session]):
     """Dials through the SDK, and waits for the session."""
 
-    def __init__(self, config: RealtimeConfig) -> None:
+    def __init__(self, config: RealtimeConfig, endpoint: Endpoint, client: AsyncOpenAI) -> None:
+        super().__init__(endpoint)
         self._config = config
-        self._sockets = OpenConnections(config.socket.close_timeout_s)
-        self._client = AsyncOpenAI(
-            api_key=config.api_key,
-            base_url=config.base_url,
-            websocket_base_url=websocket_url(config.base_url),
-            max_retries=0,
-        )
+        self._client = client
 
-    async def dial(self, *, urgent: bool) -> _Session:
-        config = self._config
-        dial = SocketDial(config.socket, self._sockets)
-        options = dial.options(config.base_url)
-        manager = self._client.realtime.connect(
-            model=config.model, websocket_connection_options=cast(WebSocketConnectionOptions, options)
-        )
+    async def connect(self) -> _Session:
+        def manager(options: Mapping[str, Any]) -> Entering:
+            return self._client.realtime.connect(
+                model=self._config.model,
+                websocket_connection_options=cast(WebSocketConnectionOptions, options),
+            )
+
         opened_at = time.monotonic()
-        try:
-            async with self._sockets.dialling():
-                sdk = await manager.enter()
-        except DIAL_ERRORS as error:
-            raise translate(error, provider=PROVIDER, stage=STAGE, base_url=config.base_url) from error
-        socket = dial.socket
-        try:
-            await self._greeted(socket)
-        except BaseException:
-            socket.close_soon()
-            raise
+        socket, sdk = await self.endpoint.enter(manager)
         return _Session(socket, opened_at, sdk)
 
-    async def _greeted(self, socket: PushedSocket) -> None:
+    async def prime(self, connection: _Session, *, urgent: bool) -> None:
         """Wait for ``session.created``: a model that may not be used is told only now."""
-        first: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-
-        def settle(message: bytes | None) -> None:
-            if not first.done():
-                first.set_result(message)
-
-        socket.listen(settle)
-        socket.on_close(lambda: settle(None))
-        try:
-            async with asyncio.timeout(self._config.greeting_timeout_s):
-                message = await first
-        except TimeoutError:
-            raise _error("accepted the connection but began no session", retryable=True) from None
-        finally:
-            socket.listen_no_more()
-        if message is None:
-            raise _lost(socket)
-        event = _read(message)
+        event = _read(await first_message(connection.socket, ERRORS, self._config.greeting_timeout_s))
         if event.error is not None:
             raise refusal(event.error)
-
-    keeps_open = True
-
-    def is_open(self, connection: _Session) -> bool:
-        return connection.socket.is_open
-
-    def has_answered(self, connection: _Session) -> bool:
-        return False
-
-    def why_lost(self, connection: _Session) -> ProviderError:
-        return _lost(connection.socket)
-
-    def on_lost(self, connection: _Session, call: Callable[[], None]) -> None:
-        connection.socket.on_close(call)
-
-    def keep_alive(self, connection: _Session) -> None:
-        """The socket's own pings suffice."""
-
-    def close(self, connection: _Session) -> None:
-        connection.socket.close_soon()
-
-    async def aclose(self) -> None:
-        """Returns when no socket is left."""
-        await self._sockets.aclose()
-        await self._client.close()
 
 
 def _read(message: bytes) -> wire.ProviderEvent:
     try:
         return wire.read(message)
     except msgspec.MsgspecError as error:
-        raise _error(f"sent a message that cannot be read ({error})", retryable=True) from error
+        raise ERRORS.unreadable(error) from error
 
 
-class OpenAIRealtime:
+class OpenAIRealtime(Pooled[_Session]):
     """Opens sessions, from warm sockets where there are any."""
 
     def __init__(self, config: RealtimeConfig) -> None:
         self.config = config
-        self._connector = _Connector(config)
-        self._pool = Pool("openai-realtime", self._connector, config.pool)
+        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+        self._client = AsyncOpenAI(
+            api_key=config.api_key,
+            base_url=config.base_url,
+            websocket_base_url=websocket_url(config.base_url),
+            max_retries=0,
+        )
+        super().__init__("openai-realtime", config.pool, self._endpoint.sockets)
 
     @property
     def model(self) -> str:
         """The model that all sessions are with."""
         return self.config.model
 
-    @property
-    def warm(self) -> bool:
-        return self._pool.warm
-
-    def pools(self) -> tuple[PoolFigures, ...]:
-        return (self._pool.figures(),)
-
-    def in_calls(self, calls: int) -> None:
-        """So many calls are in progress; each has its session already."""
-        self._pool.in_calls(calls)
-
-    async def start(self) -> None:
-        """Begin warming; returns at once."""
-        self._pool.start()
-
-    async def wait_warm(self, timeout_s: float) -> None:
-        """Raises PoolTimeout."""
-        await self._pool.wait_warm(timeout_s)
-
     async def open(self) -> RealtimeLine:
         """A session of one's own. Raises ProviderError or PoolTimeout."""
-        return RealtimeLine(await self._pool.acquire(), self.config.life_s)
+        return RealtimeLine(await self.acquire(), self.config.life_s)
 
-    async def aclose(self) -> None:
-        """Close all sockets. Idempotent."""
-        await self._pool.aclose()
-        await self._connector.aclose()
+    def connector(self, use: Use) -> _Connector:
+        return _Connector(self.config, self._endpoint, self._client)
+
+    async def close_client(self) -> None:
+        await self._client.close()
 
 
 class RealtimeVoice:
@@ -291,7 +204,9 @@ class RealtimePhrase:
         self._reply_id = reply_id
         self._timeout_s = timeout_s
         self._text = ""
-        self._sounds: Inbox[SpeechAudio] = Inbox(10_000, lambda: _error("said too much", retryable=False))
+        self._sounds: Inbox[SpeechAudio] = Inbox(
+            10_000, lambda: ERRORS.error("said too much", retryable=False)
+        )
         line.listen(self._on_message, self._sounds.fail)
         output: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": SPEECH_HZ}}
         audio = {"input": {"turn_detection": None}, "output": output | ({"voice": voice} if voice else {})}
@@ -308,7 +223,7 @@ class RealtimePhrase:
                 async for sound in self._sounds:
                     yield sound
         except TimeoutError:
-            raise _error(f"did not finish a phrase within {self._timeout_s:g} s", retryable=True) from None
+            raise ERRORS.error(f"did not finish a phrase within {self._timeout_s:g} s") from None
 
     async def cancel(self) -> None:
         self._sounds.end()
@@ -321,7 +236,7 @@ class RealtimePhrase:
                 return
             event = _read(message)
         except (msgspec.MsgspecError, ValueError, ProviderError):
-            self._sounds.fail(_error("sent a message that cannot be read", retryable=True))
+            self._sounds.fail(ERRORS.error("sent a message that cannot be read"))
             return
         if event.error is not None:
             self._sounds.fail(refusal(event.error))
@@ -329,4 +244,10 @@ class RealtimePhrase:
             if event.response.status == "completed":
                 self._sounds.end()
             else:
-                self._sounds.fail(_error(f"left a phrase {event.response.status}", retryable=True))
+                self._sounds.fail(ERRORS.error(f"left a phrase {event.response.status}"))
+
+
+def open_realtime(opening: Opening) -> OpenAIRealtime:
+    """As the table of vendors has it opened."""
+    config = RealtimeConfig(opening.base_url, opening.key, opening.model)
+    return OpenAIRealtime(replace(config, pool=opening.sized(config.pool)))

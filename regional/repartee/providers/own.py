@@ -5,12 +5,12 @@ it looks after its own connections.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
-from repartee.pool.pool import PoolFigures
+from repartee.pool.figures import PoolFigures
 from repartee.providers.interfaces import (
     LLM,
     STT,
@@ -21,6 +21,7 @@ from repartee.providers.interfaces import (
     Transcriber,
     Utterance,
 )
+from repartee.providers.pooled import Use
 from repartee.turn.events import SpeechAudio, SpeechWords
 
 log = logging.getLogger(__name__)
@@ -57,8 +58,8 @@ class Own:
     def expect(self, calls: int) -> None:
         """So many calls are in progress."""
 
-    def in_calls(self, calls: int) -> None:
-        """So many calls are in progress."""
+    def use(self, uses: Iterable[Use]) -> None:
+        """The deployment's agents use these."""
 
     async def start(self) -> None:
         """Its factory has started it."""

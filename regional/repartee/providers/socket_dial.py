@@ -56,7 +56,7 @@ class SocketDial:
 async def open_socket(
     url: str, headers: Mapping[str, str], settings: SocketSettings, owner: OpenConnections
 ) -> PushedSocket:
-    """Connect. Raises what :func:`translate` understands: OSError, TimeoutError or ``websockets``' exceptions."""
+    """Connect. Raises one of vendor_errors' DIAL_ERRORS."""
     dial = SocketDial(settings, owner)
     async with owner.dialling():
         await connect(url, additional_headers=dict(headers), **dial.options(url))

@@ -16,11 +16,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import broadcast
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame
 from websockets.protocol import State
 
-from repartee.errors import ProviderError
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.websockets_insides import PushingConnection
 
@@ -68,6 +66,8 @@ class PushedSocket:
         self._on_close: list[Callable[[], None]] = []
         self._held: deque[Message] = deque(maxlen=MAX_HELD_MESSAGES)
         self._fragments: list[bytes] = []
+        self._goodbye: tuple[int | None, str] | None = None
+        self._has_closed = False
         self.ended = False
 
     def connection(self, protocol: ClientProtocol, **options: Any) -> ClientConnection:
@@ -94,6 +94,11 @@ class PushedSocket:
         return self._connection.close_reason if self._connection else None
 
     @property
+    def goodbye(self) -> tuple[int | None, str]:
+        """The code and the reason that the peer closes with, from its first word of that on."""
+        return self._goodbye or (self.close_code, self.close_reason or "")
+
+    @property
     def has_room(self) -> bool:
         """The peer reads what it is sent, or is gone: sending now adds to no pile."""
         return not self.is_open or self._unsent_bytes < self._settings.room_bytes
@@ -113,8 +118,9 @@ class PushedSocket:
         self._on_message = None
 
     def on_close(self, call: Callable[[], None]) -> None:
-        """Call once when the connection has ended, however it did; at the next turn of the loop if it has."""
-        if self.ended:
+        """Call once when the peer says goodbye, or the connection has ended otherwise; at the next turn of the loop
+        if that was before."""
+        if self.ended or self._has_closed:
             self._loop.call_soon(call)
         else:
             self._on_close.append(call)
@@ -178,6 +184,15 @@ class PushedSocket:
         """The socket is gone."""
         self._owner.ended(self)
         self.ended = True
+        self._tell_closed()
+
+    def on_goodbye(self, code: int, reason: str) -> None:
+        """The peer begins to close: nothing more is to be had here, though the socket takes a while to end."""
+        self._goodbye = (code, reason)
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        self._has_closed = True
         callbacks, self._on_close = self._on_close, []
         for call in callbacks:
             call()
@@ -193,37 +208,6 @@ class PushedSocket:
 def tls_context() -> ssl.SSLContext:
     """One TLS context a process: making one reads the whole trust store (tens of ms)."""
     return ssl.create_default_context()
-
-
-DIAL_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed)
-"""What a failed connection attempt raises; the last if the connection ended before anything was asked on it."""
-
-
-def translate(
-    error: BaseException, *, provider: str, stage: str, base_url: str, detail_headers: tuple[str, ...] = ()
-) -> ProviderError:
-    """A failed connection attempt in our words. ``detail_headers`` of a refused upgrade say why, provider-wise."""
-    status: int | None = None
-    retryable = True
-    if isinstance(error, InvalidStatus):
-        response = error.response
-        status = response.status_code
-        retryable = status in (408, 429) or status >= 500
-        details = [f"{name}: {response.headers[name]}" for name in detail_headers if name in response.headers]
-        if not details and response.body:
-            details = [bytes(response.body[:200]).decode(errors="replace").strip()]
-        said = f" ({'; '.join(details)})" if details else ""
-        message = f"{provider} refused the connection with status {status}{said}."
-    elif isinstance(error, TimeoutError | asyncio.TimeoutError):
-        message = f"{provider} at {base_url} did not answer in time."
-    elif isinstance(error, InvalidURI):
-        retryable = False
-        message = (
-            f"{provider}'s base URL {base_url!r} is not a URL one can connect to; use http:// or https://."
-        )
-    else:
-        message = f"{provider} at {base_url} could not be reached: {error}."
-    return ProviderError(message, provider=provider, stage=stage, retryable=retryable, status=status)
 
 
 def websocket_url(base_url: str) -> str:

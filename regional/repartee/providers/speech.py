@@ -4,15 +4,19 @@ Owns the telling apart of contexts on a socket and the collecting of one reply's
 """
 
 import asyncio
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from repartee.audio.pcm import SampleAligner, duration_ms
 from repartee.errors import ProviderError, VoiceError
+from repartee.pool.lease import Lease
+from repartee.providers.connecting import OwnSocket
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.sockets import PushedSocket
+from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
 
 MAX_UNREAD_SOUNDS = 4_096
@@ -36,11 +40,11 @@ class Listener(Protocol[MessageInT]):
 class Dialect(Generic[MessageT]):
     """How to read a vendor's messages: ``read`` gives the context (None: about the socket) and the message, and
     raises ProviderError for what cannot be read; ``socket_fault`` tells whether a message without context is an
-    error; ``lost`` makes the error for a socket that has ended."""
+    error."""
 
     read: Callable[[bytes], tuple[str | None, MessageT]]
     socket_fault: Callable[[MessageT], ProviderError | None]
-    lost: Callable[[PushedSocket], ProviderError]
+    errors: VendorErrors
 
 
 class SharedSocket(Generic[MessageT]):
@@ -61,7 +65,7 @@ class SharedSocket(Generic[MessageT]):
     @property
     def why_lost(self) -> ProviderError:
         """Why the socket has ended: the fault that the vendor told before it closed, or the code it closed with."""
-        return self._fault or self._dialect.lost(self._socket)
+        return self._fault or self._dialect.errors.lost(self._socket)
 
     def on_close(self, call: Callable[[], None]) -> None:
         """Call once when the socket has ended."""
@@ -138,6 +142,37 @@ class Sounds:
         """Add when words are spoken, in ms from the reply's start."""
         if words:
             self.inbox.put(SpeechWords(self._reply_id, words))
+
+
+class SocketUtterance(ABC):
+    """One reply on a socket of its own, which is closed with it. ``heard`` collects what :meth:`on_message` makes of
+    the vendor's messages."""
+
+    def __init__(self, lease: Lease[OwnSocket], reply_id: int, errors: VendorErrors) -> None:
+        self._lease = lease
+        self.heard = Sounds(reply_id, lambda: errors.unread("its audio"))
+        lease.connection.socket.listen(self.on_message)
+        lease.connection.on_close(lambda: self.heard.inbox.fail(lease.connection.why_lost))
+
+    @abstractmethod
+    def say(self, text: str, *, last: bool = False) -> None:
+        """As in :class:`~repartee.providers.interfaces.Utterance`."""
+
+    @abstractmethod
+    def on_message(self, message: bytes) -> None:
+        """The vendor's next message, text or binary."""
+
+    def push(self, message: bytes | str) -> None:
+        """Send the vendor a message; never waits."""
+        self._lease.connection.socket.push(message)
+
+    async def sounds(self) -> AsyncGenerator[SpeechAudio | SpeechWords, None]:
+        async for sound in self.heard.inbox:
+            yield sound
+
+    async def cancel(self) -> None:
+        self.heard.inbox.end()
+        self._lease.release(reusable=False)
 
 
 class SilenceWatch:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import parse_uri
 
@@ -33,6 +33,8 @@ class FrameReader(Protocol):
     def on_made(self, transport: asyncio.Transport) -> None: ...
 
     def on_frame(self, frame: Frame) -> None: ...
+
+    def on_goodbye(self, code: int, reason: str) -> None: ...
 
     def on_lost(self) -> None: ...
 
@@ -52,6 +54,9 @@ class PushingConnection(ClientConnection):
             self._reader.on_frame(event)
         else:
             super().process_event(event)
+            if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+                said = Close.parse(bytes(event.data))
+                self._reader.on_goodbye(int(said.code), said.reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -131,6 +136,9 @@ class _Probe(asyncio.Transport):
 
     def on_frame(self, frame: Frame) -> None:
         self.seen.append(bytes(frame.data))
+
+    def on_goodbye(self, code: int, reason: str) -> None:
+        self.seen.append("goodbye")
 
     def on_lost(self) -> None:
         self.seen.append("lost")

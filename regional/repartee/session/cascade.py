@@ -272,7 +272,7 @@ class Cascade:
             style=self._call.declared.spoken_style,
         )
         pipeline = self._new_pipeline(command.reply_id)
-        pipeline.think(self._brain, request, self._window)
+        pipeline.think(self._brain, request, self._window, patience_s=self._machine.policy.first_audio_s)
         if is_spoken(self._config, command.options):
             self._give_voice(pipeline)
         if foreseen:

@@ -45,6 +45,12 @@ LLM_ATTEMPTS = 2
 TTS_ATTEMPTS = 2
 """So many voices, one after the other, may be lost with a reply; each takes up what the one before has not spoken."""
 
+PATIENCE_S = 7.0
+"""How long a caller waits for an answer, unless the call's policy says otherwise."""
+
+ANSWER_S = 1.0
+"""What a model and a voice need for the first sound, once the model may be asked again."""
+
 MODEL_FIRST_S = 0.005
 """A voice is got ready so long after a model was asked: the request is on its way then, and no word is back yet."""
 
@@ -62,9 +68,12 @@ class Pipeline:
         self._unsaid: list[tuple[str, bool]] = []
         self._spoken = SpokenSoFar()
 
-    def think(self, brain: LLM, request: ReplyRequest, window: ContextWindow) -> None:
-        """Ask the model; with a mended conversation if its server refuses this one."""
-        self._tasks.append(self._start(self._think(brain, request, window)))
+    def think(
+        self, brain: LLM, request: ReplyRequest, window: ContextWindow, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Ask the model; with a mended conversation if its server refuses this one. A model that asks to be left
+        alone for a while is asked again after that, if it leaves the caller an answer within ``patience_s``."""
+        self._tasks.append(self._start(self._think(brain, request, window, patience_s)))
 
     def speak(self, voice: TTS, *, name: str | None, language: str) -> None:
         """Get a voice ready; what is said before it is waits for it. A model that has been asked comes first."""
@@ -92,7 +101,11 @@ class Pipeline:
         if not self._stopped:
             self._deliver(event)
 
-    async def _think(self, brain: LLM, request: ReplyRequest, window: ContextWindow) -> None:
+    async def _think(
+        self, brain: LLM, request: ReplyRequest, window: ContextWindow, patience_s: float
+    ) -> None:
+        now = asyncio.get_running_loop().time
+        latest = now() + patience_s - ANSWER_S
         for attempt in range(1, LLM_ATTEMPTS + 1):
             try:
                 await self._read(brain, request)
@@ -104,8 +117,10 @@ class Pipeline:
                     log.info("the language model is asked with a mended conversation: %s", error)
                     request = replace(request, messages=mended)
                     continue
-                if error.retryable and attempt < LLM_ATTEMPTS:
-                    log.info("the language model is asked again: %s", error)
+                wait_s = error.retry_after_s or 0.0
+                if error.retryable and attempt < LLM_ATTEMPTS and now() + wait_s <= latest:
+                    log.info("the language model is asked again in %.1f s: %s", wait_s, error)
+                    await asyncio.sleep(wait_s)
                     continue
                 self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
                 return

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from repartee.audio.pace import PaceSettings
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeLine
+from repartee.providers.openai_realtime import ERRORS, OpenAIRealtime, RealtimeLine
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
 from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
@@ -253,9 +253,4 @@ def _waiting(outgoing: Outgoing) -> Waiting[Outgoing]:
 
 
 def _silent() -> ProviderError:
-    return ProviderError(
-        "The speech-to-speech session does not answer what it is sent.",
-        provider="openai",
-        stage="model",
-        retryable=True,
-    )
+    return ERRORS.error("does not answer what it is sent")

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from repartee.latency.hedging import HedgePolicy
-from repartee.pool.pool import PoolFigures
+from repartee.pool.figures import PoolFigures
 from repartee.telemetry import events as t
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
@@ -181,7 +181,7 @@ class ServicesCollector(Collector):
             labels=["provider"],
         )
         age = GaugeMetricFamily(
-            "repartee_pool_age_seconds", "Mean age of open connections.", labels=["provider"]
+            "repartee_pool_oldest_age_seconds", "Age of the oldest open connection.", labels=["provider"]
         )
         for figures in self._source.pools():
             for state in ("idle", "leased", "dialling"):
@@ -189,7 +189,7 @@ class ServicesCollector(Collector):
             hits.add_metric([figures.name], figures.hits)
             misses.add_metric([figures.name], figures.misses)
             waited.add_metric([figures.name], figures.wait_ms / 1000)
-            age.add_metric([figures.name], figures.age_s)
+            age.add_metric([figures.name], figures.oldest_s)
             dials.add_metric([figures.name, "failed"], figures.dial_failures)
             dials.add_metric([figures.name, "opened"], max(0, figures.dials - figures.dial_failures))
             usable.add_metric([figures.name], figures.usable)

@@ -174,6 +174,8 @@ def spied(worker: Region) -> Wire:
     """Note what a cascade's providers are asked for, and have them do it."""
     wire = Wire()
     resources = worker.worker.services.resources
+    if resources is None:  # all its calls are with a speech-to-speech model
+        return wire
     ears: STT = resources.ears
     brain: LLM = resources.brain
     voice: TTS = resources.voice

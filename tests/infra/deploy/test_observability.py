@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from repartee.latency.hedging import HedgePolicy
-from repartee.pool.pool import PoolFigures
+from repartee.pool.figures import PoolFigures
 from repartee.telemetry.prometheus import Metrics
 
 from .conftest import INFRA, program
@@ -32,7 +32,7 @@ METRICS = {
     "repartee_pool_hits_total": {"provider"},
     "repartee_pool_misses_total": {"provider"},
     "repartee_pool_acquire_seconds_total": {"provider"},
-    "repartee_pool_age_seconds": {"provider"},
+    "repartee_pool_oldest_age_seconds": {"provider"},
     "repartee_pool_dials_total": {"provider", "outcome"},
     "repartee_pool_usable": {"provider"},
     "repartee_admitting": set[str](),

@@ -28,7 +28,7 @@ from websockets.http11 import Request, Response
 from repartee.app.readiness import Readiness
 from repartee.errors import AdmissionRefused
 from repartee.pool.faults import PoolFault
-from repartee.pool.pool import PoolFigures
+from repartee.pool.figures import PoolFigures
 
 ROOT = Path(__file__).parents[3]
 REFUSED = {"dg-error": "Project is out of credits"}
@@ -203,7 +203,7 @@ class Vendor:
     """A provider with one pool."""
 
     def __init__(self, name: str, *, usable: bool, warm: bool) -> None:
-        self.warm = warm
+        self.warm, self.usable = warm, usable
         counts = dict.fromkeys(
             ("idle", "leased", "dialling", "waiting", "hits", "misses", "dials", "dial_failures", "lost"), 0
         )
@@ -214,7 +214,7 @@ class Vendor:
             **counts,
             wait_ms=0,
             wait_ms_max=0,
-            age_s=0,
+            oldest_s=0,
             last_error=None,
             usable=usable,
             fault=fault,

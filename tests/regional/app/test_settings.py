@@ -68,7 +68,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_a_slash_at_the_end_does_not_matter() -> None:
-    assert read_settings({"OPENAI_BASE_URL": "http://h/v1/"}).openai_base_url == "http://h/v1"
+    assert read_settings({"OPENAI_BASE_URL": "http://h/v1/"}).value_of("OPENAI_BASE_URL") == "http://h/v1"
 
 
 def test_settings_cannot_be_changed() -> None:

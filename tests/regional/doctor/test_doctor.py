@@ -165,7 +165,7 @@ async def test_a_base_url_that_lacks_its_v1(providers: dict[str, str], tmp_path:
     assert done.returncode == 1
     assert "All is well" not in done.stdout
     assert "1 fault to mend." in done.stdout
-    assert "→ Check OPENAI_BASE_URL (OpenAI's ends in /v1)" in done.stdout
+    assert "→ Check OPENAI_BASE_URL (with the path that it ends in, such as /v1)" in done.stdout
 
 
 @asynccontextmanager

@@ -8,7 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from repartee.pool.policy import Plan, PoolPolicy, PoolSettings
+from repartee.pool.ceiling import DialCeiling
+from repartee.pool.policy import Plan, PoolPolicy
+from repartee.pool.settings import PoolSettings
 
 
 def filled(settings: PoolSettings, now: float = 0.0) -> PoolPolicy:
@@ -324,6 +326,69 @@ def test_what_is_lost_at_once_counts_once() -> None:
     assert policy.plan(30.75).dial == 1
     policy.opened(30.75, 0.0)
     assert policy.plan(31.25).dial == 1
+
+
+@pytest.mark.parametrize("lives_s", [0.02, 0.6, 0.9])
+def test_a_provider_that_closes_what_is_unused_is_unusable_however_late_it_does(lives_s: float) -> None:
+    """A busy machine, or a slow provider, makes a refusal late: the connection was open for half a second or more."""
+    policy = PoolPolicy(PoolSettings(spare=1))
+    assert policy.plan(0.0).dial == 1
+    now, usable_s = 0.0, 0.0
+    born = {policy.opened(now, 0.0): now}
+    while now < 30:
+        now = round(now + 0.01, 2)
+        for key in [key for key, at in born.items() if now >= at + lives_s]:
+            del born[key]
+            policy.lost(key, now, 1.0)
+        for _ in range(policy.plan(now).dial):
+            born[policy.opened(now, 0.0)] = now
+        usable_s += 0.01 * (policy.usable and now > 2)
+    assert usable_s == 0
+
+
+def test_and_is_trusted_again_once_one_has_outlived_that() -> None:
+    policy = PoolPolicy(PoolSettings(spare=1))
+    policy.plan(0.0)
+    policy.lost(policy.opened(0.0, 0.0), 0.8, 0.0)
+    policy.plan(5.0)
+    policy.opened(5.0, 0.0)
+    usable = []
+    for now in (5.9, 6.0):
+        policy.plan(now)
+        usable.append(policy.usable)
+    assert usable == [False, True]
+    policy.lost(policy.keys()[0], 60.0, 0.0)
+    policy.plan(61.0)
+    policy.opened(61.0, 0.0)
+    policy.plan(61.5)
+    assert policy.warm, "half a second is enough again"
+
+
+def test_a_provider_that_asks_to_be_left_alone_is_by_callers_too() -> None:
+    policy = filled(PoolSettings(spare=0))
+    assert policy.plan(0.0, waiting=1).urgent == 1
+    policy.dial_failed(0.0, 0.0, retry_after_s=7.5)
+    assert policy.left_alone_s(1.5) == 6.0
+    plan = policy.plan(7.4, waiting=1)
+    assert (plan.dial, plan.urgent, plan.wake_at) == (0, 0, 7.5)
+    assert policy.plan(7.5, waiting=1).urgent == 1
+    assert policy.left_alone_s(7.5) == 0
+
+
+def test_nobody_is_left_alone_for_longer_than_the_setting_says() -> None:
+    policy = PoolPolicy(PoolSettings(spare=1, retry_after_max_s=10.0))
+    policy.plan(0.0)
+    policy.dial_failed(0.0, 0.0, retry_after_s=86_400.0)
+    assert policy.plan(9.9).dial == 0
+    assert policy.plan(10.0).dial == 1
+
+
+def test_the_pools_of_one_provider_share_a_ceiling() -> None:
+    shared = DialCeiling(2, 20)
+    pools = [PoolPolicy(PoolSettings(spare=0), shared) for _ in range(3)]
+    started = [pool.plan(10.0, waiting=9).urgent for pool in pools]
+    assert started == [2, 0, 0]
+    assert [pool.plan(10.9, waiting=9).urgent for pool in pools] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("down_s", [1.0, 10.0, 100.0])

@@ -10,8 +10,8 @@ import pytest
 from tests.promptness import DEADLINE_S
 
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.pool.policy import PoolSettings
 from repartee.pool.pool import Pool
+from repartee.pool.settings import PoolSettings
 
 
 class Connection:

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from repartee.audio.pcm import duration_ms
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.cartesia import CartesiaConfig, CartesiaUtterance, CartesiaVoice
 from repartee.providers.sockets import SocketSettings
 from repartee.standins.server import Running
@@ -143,7 +143,7 @@ async def test_a_voice_that_falls_silent_is_noticed(standins: Running, fault: Fa
 
 async def test_a_bad_key_is_told_in_plain_words(standins: Running) -> None:
     voice = voice_at(standins.base_url, api_key="bad-key")
-    with pytest.raises(ProviderError, match=r"cartesia refused the connection with status 401") as told:
+    with pytest.raises(ProviderError, match=r"Cartesia refused the connection with status 401") as told:
         await voice.speak(1)
     assert not told.value.retryable
     await voice.start()

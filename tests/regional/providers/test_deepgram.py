@@ -10,7 +10,7 @@ from tests.promptness import DEADLINE_S
 from tests.regional.providers.conftest import frames, question, speech
 
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.interfaces import Hearing, Transcriber
 from repartee.providers.sockets import SocketSettings
@@ -105,7 +105,7 @@ async def test_an_empty_pool_dials_at_once(standins: Running, make: Callable[...
 @BOTH
 async def test_a_bad_key_is_told_in_plain_words(standins: Running, make: Callable[..., Any]) -> None:
     ears = make(standins, api_key="bad-key")
-    with pytest.raises(ProviderError, match=r"deepgram refused the connection with status 401") as told:
+    with pytest.raises(ProviderError, match=r"Deepgram refused the connection with status 401") as told:
         await ears.listen()
     assert (told.value.retryable, told.value.stage, told.value.status) == (False, "stt", 401)
     await ears.aclose()

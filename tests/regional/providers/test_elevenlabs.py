@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsUtterance, ElevenLabsVoice
 from repartee.turn.events import SpeechAudio, SpeechWords
 

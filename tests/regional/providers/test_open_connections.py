@@ -11,7 +11,7 @@ from tests.promptness import measured
 from websockets.asyncio.server import ServerConnection, serve
 
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
@@ -19,7 +19,8 @@ from repartee.providers.open_connections import OpenConnections
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
 from repartee.providers.socket_dial import open_socket
-from repartee.providers.sockets import DIAL_ERRORS, SocketSettings
+from repartee.providers.sockets import SocketSettings
+from repartee.providers.vendor_errors import DIAL_ERRORS
 from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=2, acquire_timeout_s=2.0, young_s=0.0)

@@ -23,7 +23,7 @@ from tests.regional.providers.scripted_http import (
 
 from repartee.app.settings import Settings
 from repartee.errors import PoolTimeout, ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
 from repartee.providers.openai_chat import ChatBrain, ChatConfig
 from repartee.standins.server import Running

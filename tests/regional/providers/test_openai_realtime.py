@@ -10,7 +10,7 @@ import pytest
 from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeLine, RealtimeVoice
 from repartee.session.phrases import Phrases
 from repartee.standins.server import Running
@@ -103,7 +103,7 @@ async def test_a_server_that_is_down_is_worth_another_try(standins: Running, fau
 async def test_a_session_that_never_begins_is_given_up(standins: Running, fault: Put) -> None:
     fault("silent", provider="openai-realtime")
     async with realtime(standins, greeting_timeout_s=0.1) as speech:
-        with pytest.raises(ProviderError, match="began no session"):
+        with pytest.raises(ProviderError, match="then said nothing"):
             await speech.open()
 
 

@@ -20,7 +20,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from repartee.pool.pool import PoolFigures
+from repartee.pool.figures import PoolFigures
 from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice

@@ -10,7 +10,7 @@ from tests.regional.session.actors import LooseTasks
 
 from repartee.audio.pcm import silence
 from repartee.audio.talker import AVAILABLE
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser

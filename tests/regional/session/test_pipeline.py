@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from repartee.errors import ProviderError
-from repartee.session.pipeline import Pipeline
+from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
+from repartee.session.pipeline import ANSWER_S, Pipeline
+from repartee.turn.context_window import ContextWindow
 from repartee.turn.events import (
     Event,
+    ReplyDone,
     ReplyFailed,
+    ReplyText,
     SpeechAudio,
     SpeechDone,
     SpeechWords,
@@ -124,3 +128,56 @@ async def test_a_voice_that_says_nothing_at_all_is_done() -> None:
     """Whether to ask again is decided elsewhere: nobody has heard anything yet."""
     events = await spoken(LostVoice([0], silently=True))
     assert [type(event) for event in events] == [SpeechDone]
+
+
+class BusyModel:
+    """Asks to be left alone for a while, once; then answers."""
+
+    def __init__(self, retry_after_s: float | None) -> None:
+        self.retry_after_s = retry_after_s
+        self.asked_at: list[float] = []
+
+    async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        if len(self.asked_at) == 1:
+            raise ProviderError(
+                "Too many requests.",
+                provider="x",
+                stage="llm",
+                retryable=True,
+                status=429,
+                retry_after_s=self.retry_after_s,
+            )
+        yield TextDelta("Yes.")
+        yield Finished("stop")
+
+
+async def thought(model: BusyModel, patience_s: float) -> list[Event]:
+    events: list[Event] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    request = ReplyRequest(messages=({"role": "user", "content": "Well?"},))
+    Pipeline(1, start, events.append).think(model, request, ContextWindow(1000), patience_s=patience_s)
+    await asyncio.gather(*tasks)
+    return events
+
+
+@pytest.mark.parametrize("retry_after_s", [0.2, None])
+async def test_a_model_that_is_busy_is_asked_again_when_it_wants_to_be(retry_after_s: float | None) -> None:
+    model = BusyModel(retry_after_s)
+    assert await thought(model, patience_s=7.0) == [ReplyText(1, "Yes."), ReplyDone(1, "stop")]
+    first, second = model.asked_at
+    assert second - first >= (retry_after_s or 0.0)
+
+
+async def test_one_that_would_answer_too_late_for_the_caller_is_not_waited_for() -> None:
+    model = BusyModel(2.0)
+    started = asyncio.get_running_loop().time()
+    [failed] = await thought(model, patience_s=2.0 + ANSWER_S / 2)
+    assert isinstance(failed, ReplyFailed)
+    assert len(model.asked_at) == 1
+    assert asyncio.get_running_loop().time() - started < 2.0, "the caller hears so at once"

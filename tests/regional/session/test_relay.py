@@ -18,7 +18,7 @@ from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
 from repartee.agent.notices import Notices
-from repartee.pool.policy import PoolSettings
+from repartee.pool.settings import PoolSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
@@ -164,7 +164,7 @@ async def on_stage(
                 for session in list(providers.state.realtime_sessions):
                     session.expire()
                 await until(lambda: not any(pool.idle for pool in speech.pools()))
-        speech.in_calls(1)  # as a worker says before the call begins: its dials are under the higher ceiling
+        speech.expect(1)  # as a worker says before the call begins: its dials are under the higher ceiling
         stage = Stage(providers, speech, agent, phrases, line)
         try:
             yield stage

@@ -1,0 +1,194 @@
+"""What a row of the table of vendors (vendors.py) says: a vendor's name and kind, its settings, how it is opened, how
+the doctor checks it.
+
+Knows no vendor, and imports none of their SDKs: what opens one is named, and loaded when it is opened.
+"""
+
+import importlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from repartee.pool.figures import PoolFigures
+from repartee.pool.settings import PoolSettings
+from repartee.providers.pooled import Use
+
+
+class VendorKind(Enum):
+    """What a vendor does in a call. The value is the stage's name in traces and metrics."""
+
+    STT = "stt"
+    LLM = "llm"
+    TTS = "tts"
+    SPEECH_TO_SPEECH = "model"
+
+    @property
+    def variable(self) -> str:
+        """The setting that names the vendors of this kind, in order."""
+        return _VARIABLES[self]
+
+
+_VARIABLES = {
+    VendorKind.STT: "REPARTEE_STT",
+    VendorKind.LLM: "REPARTEE_LLM",
+    VendorKind.TTS: "REPARTEE_TTS",
+    VendorKind.SPEECH_TO_SPEECH: "REPARTEE_REALTIME",
+}
+
+
+class Provider(Protocol):
+    """What a worker does with any vendor once it is opened. :class:`~repartee.providers.pooled.Pooled` does it all;
+    beside that, each kind has its own protocol in interfaces.py."""
+
+    @property
+    def warm(self) -> bool:
+        """Its pools were full once, and a new call need not fail now."""
+
+    @property
+    def usable(self) -> bool:
+        """A new call has a chance: something is ready, or dials do not fail."""
+
+    def pools(self) -> tuple[PoolFigures, ...]:
+        """Its pools' figures at this moment."""
+
+    def expect(self, calls: int) -> None:
+        """So many calls are in progress."""
+
+    def use(self, uses: Iterable[Use]) -> None:
+        """The deployment's agents use these languages and voices."""
+
+    async def start(self) -> None:
+        """Begin warming; returns at once."""
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent."""
+
+
+def anything(value: str) -> str:
+    """Accepts every value."""
+    return value
+
+
+def not_empty(value: str) -> str:
+    """Raises ValueError for nothing."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def web_address(url: str) -> str:
+    """The address without a slash at its end. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must begin with http:// or https:// (the WebSocket address follows from it)")
+    if not parts.hostname or any(character.isspace() for character in url):
+        raise ValueError("must name a host, as in https://api.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be a bare address: no user, password, ? or #")
+    return url.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSetting:
+    """An environment variable of a vendor's. ``check`` gives the value to use and raises ValueError for a wrong one;
+    what is ``secret`` is shown nowhere."""
+
+    variable: str
+    description: str
+    default: str = ""
+    check: Callable[[str], str] = anything
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """With whom one needs an account: several vendors of the table may be one company's.
+
+    ``name`` is that of errors, metrics and regions files; its variables follow from it. ``stand_in`` is the path of
+    its API under the stand-ins' address, None if there is no stand-in.
+    """
+
+    name: str
+    label: str
+    base_url: str
+    stand_in: str | None = None
+    key_note: str = ""
+    url_note: str = ""
+
+    @property
+    def key_variable(self) -> str:
+        return f"{self.name.upper()}_API_KEY"
+
+    @property
+    def url_variable(self) -> str:
+        return f"{self.name.upper()}_BASE_URL"
+
+    @property
+    def settings(self) -> tuple[VendorSetting, VendorSetting]:
+        key = VendorSetting(self.key_variable, self.key_note or f"Key for {self.label}.", secret=True)
+        where = self.url_note or f"Where {self.label} is."
+        return key, VendorSetting(self.url_variable, where, self.base_url, web_address)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a vendor is opened with. ``values`` are its settings', by variable; ``uses`` what the deployment's agents
+    use, the first agent's first; ``sized`` fits a pool to the worker."""
+
+    account: Account
+    values: Mapping[str, str]
+    uses: tuple[Use, ...] = (Use(),)
+    model: str = ""
+    voice: str = ""
+    sized: Callable[[PoolSettings], PoolSettings] = field(default=lambda pool: pool)
+
+    @property
+    def key(self) -> str:
+        return self.values[self.account.key_variable]
+
+    @property
+    def base_url(self) -> str:
+        return self.values[self.account.url_variable]
+
+
+Check = Callable[[Any], Awaitable[None]]
+"""Asks an opened vendor for what a call would. Raises ProviderError or PoolTimeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A row of the table.
+
+    ``opens`` names the function that opens it, as ``module:function``; it takes an :class:`Opening` and gives a
+    :class:`Provider` of its kind, or raises ConfigurationError. ``check`` is what the doctor asks of it beside a
+    connection that lasts. ``model`` and ``voice`` are variables of its settings: which model and which voice it is
+    asked for where the agent names none.
+    """
+
+    name: str
+    kind: VendorKind
+    account: Account
+    opens: str
+    check: Check
+    settings: tuple[VendorSetting, ...] = ()
+    model: str = ""
+    voice: str = ""
+    note: str = ""
+    """A few words for the documentation."""
+
+    @property
+    def traced(self) -> str:
+        """Its name in traces and in the log of turns."""
+        return self.name if self.name == self.account.name else f"{self.account.name}/{self.name}"
+
+    @property
+    def all_settings(self) -> tuple[VendorSetting, ...]:
+        """Its own and its account's."""
+        return (*self.account.settings, *self.settings)
+
+    def open(self, opening: Opening) -> Any:
+        """Open it. Raises ConfigurationError."""
+        module, _, function = self.opens.partition(":")
+        return getattr(importlib.import_module(module), function)(opening)

@@ -1,0 +1,48 @@
+"""What the doctor asks of an opened vendor, beside a connection that lasts: as little as a call's smallest part."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Protocol
+
+from repartee.errors import ProviderError
+from repartee.providers.interfaces import TTS
+from repartee.turn.events import SpeechAudio
+
+SYLLABLE = "Hm."
+SYLLABLE_S = 10.0
+"""How long the syllable may take."""
+
+
+class Probed(Protocol):
+    """A language model that can be asked for a few tokens."""
+
+    async def probe(self) -> None:
+        """Raises ProviderError."""
+
+
+async def connects(provider: object) -> None:
+    """Nothing more: its connections greet, so that one that lasts says enough."""
+
+
+async def answers(provider: Probed) -> None:
+    """The model writes a few tokens. Raises ProviderError."""
+    await provider.probe()
+
+
+async def speaks(provider: TTS) -> None:
+    """The voice says a syllable. Raises ProviderError or PoolTimeout."""
+    utterance = await provider.speak(0)
+    try:
+        utterance.say(SYLLABLE, last=True)
+        async with asyncio.timeout(SYLLABLE_S), aclosing(utterance.sounds()) as sounds:
+            async for sound in sounds:
+                if isinstance(sound, SpeechAudio):
+                    return
+    except TimeoutError:
+        pass
+    finally:
+        await utterance.cancel()
+    name = type(provider).__name__
+    raise ProviderError(
+        f"{name} took a syllable and sent no sound.", provider=name, stage="tts", retryable=True
+    )
