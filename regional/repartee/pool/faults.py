@@ -5,7 +5,7 @@ The names of variables follow from the provider's: each has ``<PROVIDER>_API_KEY
 
 from dataclasses import dataclass
 
-from repartee.errors import ProviderError, VoiceError
+from repartee.errors import PoolTimeout, ProviderError, VoiceError
 
 FAULT_WORDS = "cannot connect to"
 """In the log's line about a pool that fails: `repartee up` shows such lines."""
@@ -38,6 +38,15 @@ def fault_of(pool: str, error: VoiceError) -> PoolFault:
         why += "."
     status = error.status if isinstance(error, ProviderError) else None
     return PoolFault(pool, why, remedy(pool, error), status)
+
+
+def reason_of(error: VoiceError) -> str:
+    """Why a dial failed, as a metric's label: ``http_503``, ``closed_1008``, ``timeout``, ``unreachable``."""
+    if isinstance(error, ProviderError):
+        if error.status is not None:
+            return f"{'closed' if error.status >= 1000 else 'http'}_{error.status}"
+        return "unreachable"
+    return "timeout" if isinstance(error, PoolTimeout) else "fault"
 
 
 def remedy(pool: str, error: VoiceError) -> str:

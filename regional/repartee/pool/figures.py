@@ -1,6 +1,8 @@
 """What a pool looks like at one moment, for metrics and for whoever asks what is wrong. Pure."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from repartee.pool.faults import PoolFault
 
@@ -30,6 +32,9 @@ class PoolFigures:
     """Free slots on connections that have lasted long enough to be trusted."""
     usable: bool = True
     """A new call has a chance: something is ready, or dials do not fail."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Failed dials by reason, as :func:`~repartee.pool.faults.reason_of` names it."""
+
     fault: PoolFault | None = None
     """What is wrong now, and what to do about it."""
 
@@ -42,6 +47,7 @@ class PoolCounters:
     misses: int = 0
     dials: int = 0
     dial_failures: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     wait_ms: float = 0.0
     wait_ms_max: float = 0.0

@@ -26,6 +26,7 @@ from repartee.errors import PoolTimeout, ProviderError, VoiceError
 from repartee.pool.ceiling import DialCeiling
 from repartee.pool.connector import ConnectionT, Connector
 from repartee.pool.fault_log import FaultLog
+from repartee.pool.faults import reason_of
 from repartee.pool.figures import PoolCounters, PoolFigures
 from repartee.pool.lease import Lease
 from repartee.pool.policy import PoolPolicy
@@ -93,6 +94,7 @@ class Pool(Generic[ConnectionT]):
             last_error=None if self._faults.fault is None else self._faults.fault.why,
             ready=policy.ready_slots,
             usable=policy.usable,
+            failures=dict(counters.reasons),
             fault=self._faults.fault,
         )
 
@@ -280,8 +282,7 @@ class Pool(Generic[ConnectionT]):
         self._counters.lost += 1
         error = self._connector.why_lost(self._connections[key])
         if self._policy.lost(key, self._now(), random.random(), agreed=error is None) and error is not None:
-            self._counters.dial_failures += 1
-            self._faults.failed(error, self._now())
+            self._count_failure(error)
         self._drop(key)
         if tend:
             self._tend()
@@ -373,9 +374,13 @@ class Pool(Generic[ConnectionT]):
             hopeless, retry_after_s = not error.retryable, error.retry_after_s
             self._refusal = error
         self._policy.dial_failed(self._now(), random.random(), hopeless=hopeless, retry_after_s=retry_after_s)
-        self._counters.dial_failures += 1
-        self._faults.failed(error, self._now())
+        self._count_failure(error)
         self._fail_waiters(error)
+
+    def _count_failure(self, error: VoiceError) -> None:
+        self._counters.dial_failures += 1
+        self._counters.reasons[reason_of(error)] += 1
+        self._faults.failed(error, self._now())
 
     def _admit(self, connection: ConnectionT) -> None:
         if self._closed or not (self._connector.keeps_open or self._connector.is_open(connection)):

@@ -16,8 +16,10 @@ contexts of a socket are told apart by one callback; there is no task per reply 
     await voice.aclose()
 """
 
+import math
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -57,7 +59,11 @@ class CartesiaConfig:
     voice: str
     model: str = "sonic-3"
     prime_text: str = "Hello."
-    """Spoken to nobody on each new socket, so that the first caller does not wait for a cold model; empty: not."""
+    """Spoken to nobody on a new socket, so that the first caller does not wait for a cold model; empty: not."""
+
+    prime_after_s: float = 60.0
+    """Only if nothing was spoken for so long: each priming is paid for."""
+
     first_audio_timeout_s: float = 5.0
     stall_s: float = 10.0
     """After the last text, the longest silence before the utterance is taken for lost."""
@@ -120,11 +126,13 @@ _Socket = SharedSocket[_Message]
 class _Connector(SocketConnector[_Socket]):
     """Dials through the SDK and primes sockets for the pool, in the voice and the language that calls will use."""
 
-    def __init__(self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, use: Use) -> None:
+    def __init__(
+        self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, voice: "CartesiaVoice"
+    ) -> None:
         super().__init__(endpoint)
         self._config = config
         self._client = client
-        self._use = use
+        self._voice = voice
 
     async def connect(self) -> _Socket:
         def manager(options: Mapping[str, Any]) -> Entering:
@@ -138,9 +146,10 @@ class _Connector(SocketConnector[_Socket]):
 
     async def prime(self, connection: _Socket, *, urgent: bool) -> None:
         config = self._config
-        if config.prime_text and not urgent:
-            voice = self._use.voice or config.voice
-            priming = _Request(config, f"prime-{secrets.token_hex(8)}", voice, self._use.spoken)
+        if config.prime_text and not urgent and self._voice.is_cold():
+            use = self._voice.primed
+            context = f"prime-{secrets.token_hex(8)}"
+            priming = _Request(config, context, use.voice or config.voice, use.spoken)
             connection.push(priming.encode(config.prime_text, more=False))
 
 
@@ -274,7 +283,10 @@ class CartesiaVoice(Pooled[_Socket]):
 
     def __init__(self, config: CartesiaConfig, uses: Sequence[Use] = (Use(),)) -> None:
         self._config = config
-        self._primed = next(iter(uses))
+        self._spoke_at = -math.inf
+        self.primed = next(iter(uses))
+        """What the calls to come use."""
+
         self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
         self._client = AsyncCartesia(
             api_key=config.api_key,
@@ -282,18 +294,33 @@ class CartesiaVoice(Pooled[_Socket]):
             websocket_base_url=websocket_url(config.base_url),
             max_retries=0,
         )
-        super().__init__("cartesia", config.pool, self._endpoint.sockets)
+        super().__init__("cartesia", config.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
     ) -> CartesiaUtterance:
         """Open an utterance; its context begins with the first text. Raises ProviderError or PoolTimeout."""
         lease = await self.acquire()
+        self._spoke_at = time.monotonic()
         spoken = Use(language).spoken
         return CartesiaUtterance(lease, self._config, reply_id, voice or self._config.voice, spoken)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._config, self._endpoint, self._client, self._primed)
+        return _Connector(self._config, self._endpoint, self._client, self)
+
+    def is_cold(self) -> bool:
+        """Nothing was spoken for a while; by whoever asks, something will be."""
+        now = time.monotonic()
+        cold = now - self._spoke_at >= self._config.prime_after_s
+        if cold:
+            self._spoke_at = now
+        return cold
+
+    def use(self, uses: Iterable[Use]) -> None:
+        """The agents use these from now on."""
+        uses = tuple(uses)
+        self.primed = next(iter(uses), self.primed)
+        super().use(uses)
 
     async def close_client(self) -> None:
         await self._client.close()

@@ -175,6 +175,12 @@ class ServicesCollector(Collector):
         dials = CounterMetricFamily(
             "repartee_pool_dials", "Connections dialled, by outcome.", labels=["provider", "outcome"]
         )
+        failures = CounterMetricFamily(
+            "repartee_pool_failures",
+            "Connections that could not be had, or were lost at once, by reason: HTTP's status, the code of a "
+            "WebSocket's close, timeout, unreachable.",
+            labels=["provider", "reason"],
+        )
         usable = GaugeMetricFamily(
             "repartee_pool_usable",
             "1 while a new call can have a connection: one is ready, or dials do not fail.",
@@ -192,8 +198,10 @@ class ServicesCollector(Collector):
             age.add_metric([figures.name], figures.oldest_s)
             dials.add_metric([figures.name, "failed"], figures.dial_failures)
             dials.add_metric([figures.name, "opened"], max(0, figures.dials - figures.dial_failures))
+            for reason, count in figures.failures.items():
+                failures.add_metric([figures.name, reason], count)
             usable.add_metric([figures.name], figures.usable)
-        yield from (connections, hits, misses, waited, dials, usable, age)
+        yield from (connections, hits, misses, waited, dials, failures, usable, age)
         yield GaugeMetricFamily(
             "repartee_admitting",
             "1 while a new call would have the providers that it needs; 0: it is refused with 503.",

@@ -32,6 +32,7 @@ METRICS = {
     "repartee_pool_hits_total": {"provider"},
     "repartee_pool_misses_total": {"provider"},
     "repartee_pool_acquire_seconds_total": {"provider"},
+    "repartee_pool_failures_total": {"provider", "reason"},
     "repartee_pool_oldest_age_seconds": {"provider"},
     "repartee_pool_dials_total": {"provider", "outcome"},
     "repartee_pool_usable": {"provider"},

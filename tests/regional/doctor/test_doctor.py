@@ -5,15 +5,19 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.promptness import DEADLINE_S
+from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import REPARTEE, TICKET_KEY, clean_environment, region, stand_ins
 from tests.regional.tcp_server import tcp
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
@@ -169,7 +173,9 @@ async def test_a_base_url_that_lacks_its_v1(providers: dict[str, str], tmp_path:
 
 
 @asynccontextmanager
-async def chatting(lists: str, chats: str) -> AsyncIterator[tuple[str, list[str]]]:
+async def chatting(
+    lists: str, chats: str, words: str = "model is not yours"
+) -> AsyncIterator[tuple[str, list[str]]]:
     """A language model's server that answers the list of models and a chat so; gives its URL and what it is asked."""
     asked: list[str] = []
 
@@ -180,7 +186,7 @@ async def chatting(lists: str, chats: str) -> AsyncIterator[tuple[str, list[str]
                 await reader.readexactly(int(lengths[0]) if lengths else 0)
                 asked.append(" ".join(head.split()[:2]))
                 status = chats if asked[-1].startswith("post") else lists
-                body = b'{"error": {"message": "model is not yours"}}'
+                body = json.dumps({"error": {"message": words}}).encode()
                 writer.write(
                     b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body
                 )
@@ -203,6 +209,50 @@ async def test_a_model_that_the_list_does_not_tell_of(providers: dict[str, str],
     assert found.keys() == {"OpenAI"}
     assert "model is not yours" in found["OpenAI"].told
     assert "the model's name" in found["OpenAI"].remedy
+
+
+@pytest.mark.parametrize("said", ["model is not yours", "Missing scopes: model.request"])
+async def test_a_permission_that_is_missing_is_passed_on_in_the_providers_words(
+    providers: dict[str, str], port: int, said: str
+) -> None:
+    async with chatting("403 Forbidden", "403 Forbidden", said) as (url, _):
+        found = await faults({**providers, "OPENAI_BASE_URL": url}, port)
+    assert found.keys() == {"OpenAI"}
+    assert said in found["OpenAI"].told
+
+
+async def test_a_voice_that_the_provider_does_not_know(providers: dict[str, str], port: int) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def session(connection: ServerConnection) -> None:
+        async for message in connection:
+            asked.append(json.loads(message))
+            refusal = {"type": "error", "context_id": asked[-1]["context_id"], "status_code": 404}
+            await connection.send(json.dumps({**refusal, "title": "Voice not found", "message": "no parrot"}))
+
+    def admit(connection: ServerConnection, request: Request) -> Response | None:
+        return (
+            None
+            if "upgrade" in request.headers.get("Connection", "").lower()
+            else connection.respond(200, "")
+        )
+
+    async with serve(session, "127.0.0.1", 0, process_request=admit) as server:
+        url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        environment = {**providers, "CARTESIA_BASE_URL": url, "REPARTEE_VOICE": "parrot"}
+        found = await faults(environment, port)
+    assert found.keys() == {"Cartesia"}
+    assert "Voice not found: no parrot" in found["Cartesia"].told
+    assert asked[-1]["voice"]["id"] == "parrot"
+    assert asked[-1]["transcript"].strip() == "Hm.", "a syllable"
+
+
+async def test_a_host_that_is_mistyped_is_named_within_seconds(providers: dict[str, str], port: int) -> None:
+    machine = measured()
+    started = time.monotonic()
+    found = await faults({**providers, "DEEPGRAM_BASE_URL": "https://api.deepgramm.invalid"}, port)
+    assert "api.deepgramm.invalid has no address" in found["Deepgram"].told
+    machine.promise(time.monotonic() - started < 10, "no minute's wait")
 
 
 async def test_providers_that_cannot_be_reached(providers: dict[str, str], port: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.promptness import DEADLINE_S
 
-from repartee.errors import PoolTimeout, ProviderError
+from repartee.errors import PoolTimeout, ProviderError, VoiceError
+from repartee.pool.faults import reason_of
 from repartee.pool.pool import Pool
 from repartee.pool.settings import PoolSettings
 
@@ -433,3 +434,17 @@ async def test_a_closed_pool_dials_nothing_apart() -> None:
         with pytest.raises(PoolTimeout, match="is closing"):
             await pool.dial_apart(provider)
     assert provider.dialled == []
+
+
+def test_each_reason_of_a_failure_has_a_name() -> None:
+    def failed(status: int | None) -> ProviderError:
+        return ProviderError("No.", provider="x", stage="tts", retryable=True, status=status)
+
+    errors = [failed(429), failed(1008), failed(None), PoolTimeout("Late."), VoiceError("Ours.")]
+    assert [reason_of(error) for error in errors] == [
+        "http_429",
+        "closed_1008",
+        "unreachable",
+        "timeout",
+        "fault",
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -182,3 +183,46 @@ async def test_cartesia_is_primed_in_the_voice_and_the_language_of_the_calls_to_
             while not heard:  # noqa: ASYNC110 - the far end's state
                 await asyncio.sleep(0.01)
     assert (heard[0]["language"], heard[0]["voice"]["id"]) == ("de", "hers")
+
+
+async def test_cartesia_is_primed_once_and_not_at_every_dial() -> None:
+    heard: list[str] = []
+    dials = 0
+
+    async def session(connection: ServerConnection) -> None:
+        nonlocal dials
+        dials += 1
+        with suppress(ConnectionClosed):
+            async for message in connection:
+                heard.append(str(message))  # noqa: PERF401 - as they come
+
+    async with serve(session, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        pool = replace(POOL, max_age_s=0.2)
+        voice = CartesiaVoice(CartesiaConfig(url, "k", "v", pool=pool))
+        await voice.start()
+        async with asyncio.timeout(DEADLINE_S):
+            while dials < 20:  # noqa: ASYNC110 - the far end's count
+                await asyncio.sleep(0.01)
+        await voice.aclose()
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("vendor", list(VENDORS))
+async def test_failures_are_counted_by_reason(vendor: str) -> None:
+    def refuse(connection: ServerConnection, request: Request) -> Response:
+        return connection.respond(503, "overloaded")
+
+    async def nobody(connection: ServerConnection) -> None:
+        raise AssertionError("it was refused")
+
+    async with serve(nobody, "127.0.0.1", 0, process_request=refuse) as server:
+        provider = VENDORS[vendor][0](
+            f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}", [Use()]
+        )
+        await provider.start()
+        async with asyncio.timeout(DEADLINE_S):
+            while not provider.pools()[0].failures:  # noqa: ASYNC110 - the pool's state
+                await asyncio.sleep(0.01)
+        assert set(provider.pools()[0].failures) == {"http_503"}
+        await provider.aclose()
