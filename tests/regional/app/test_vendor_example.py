@@ -67,7 +67,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (providers / "chirp.py").write_text(example("vendor"))
     table = (providers / "vendors.py").read_text()
     assert TABLE in table
-    (providers / "vendors.py").write_text(table.replace(TABLE, TABLE + "    " + example("row")))
+    (providers / "vendors.py").write_text(table.replace(TABLE, TABLE + f"    {example('row').strip()},\n"))
     return root
 
 
