@@ -204,7 +204,7 @@ class Vendor:
 
     def __init__(self, name: str, *, usable: bool, warm: bool) -> None:
         self.warm, self.usable = warm, usable
-        counts = dict.fromkeys(
+        counts: dict[str, Any] = dict.fromkeys(
             ("idle", "leased", "dialling", "waiting", "hits", "misses", "dials", "dial_failures", "lost"), 0
         )
         fault = None if usable else PoolFault(name, f"{name} refused.", f"Mend {name}.")
