@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from repartee_edge.selfhosted import uvicorn_insides
+
 ROOT = Path(__file__).parents[2]
 
 GUARDS = {
-    "uvicorn": set[str](),
+    "uvicorn": {"edge/repartee_edge/selfhosted/uvicorn_insides.py"},
     "websockets": {"regional/repartee/providers/websockets_insides.py"},
     "httpx2": set[str](),
     "jwt": {"edge/repartee_edge/lean_jwt.py"},
@@ -54,15 +56,7 @@ SERVER_INSIDES = {
 }
 """What a uvicorn server or its configuration is made of, by names that no documentation has."""
 
-STILL_OUTSIDE = {
-    "edge/repartee_edge/selfhosted/front_door.py",
-    "edge/repartee_edge/selfhosted/tunnel.py",
-    "regional/repartee/app/client_socket.py",
-    "regional/repartee/app/processes/arrivals.py",
-    "regional/repartee/app/server.py",
-    "regional/repartee/standins/link.py",
-    "regional/repartee/standins/server.py",
-}
+STILL_OUTSIDE = {"regional/repartee/standins/link.py", "regional/repartee/standins/server.py"}
 """Files that reach into uvicorn and have no guard yet: the list only shrinks."""
 
 
@@ -140,6 +134,29 @@ def test_only_its_guard_reaches_into_a_library(library: str) -> None:
 
 def test_only_its_guard_reaches_into_uvicorn() -> None:
     assert set(found("uvicorn")) == GUARDS["uvicorn"] | STILL_OUTSIDE, found("uvicorn")
+
+
+INHERITING = [
+    ("edge/repartee_edge/selfhosted/front_door.py", "FrontDoor", uvicorn_insides.HTTP_CONNECTION),
+    ("regional/repartee/app/client_socket.py", "ClientSocket", uvicorn_insides.WEBSOCKET_CONNECTION),
+]
+
+
+@pytest.mark.parametrize(("file", "name", "checked"), INHERITING)
+def test_the_guard_checks_all_that_is_inherited(file: str, name: str, checked: set[str]) -> None:
+    """What a class takes from uvicorn's, by ``self`` or ``super()``, is what the guard looks for."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    [made] = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name]
+    own = {each.name for each in made.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+    own |= {each.id for node in made.body for each in ast.walk(node) if isinstance(each, ast.Name)}
+    taken = [node for node in ast.walk(made) if isinstance(node, ast.Attribute)]
+    through_self = {node.attr for node in taken if ast.unparse(node.value) == "self"}
+    through_super = {node.attr for node in taken if ast.unparse(node.value) == "super()"}
+    set_here = {node.attr for node in taken if isinstance(node.ctx, ast.Store)} & through_self
+    private = {each for each in set_here if each.startswith("_")}
+    inherited = (through_self - own - private) | (through_super - {"__init__"})
+    assert inherited - checked == set()
+    assert {each for each in checked - inherited if each not in own} == set(), "checked, but not used"
 
 
 def test_a_version_that_is_relied_on_is_capped() -> None:

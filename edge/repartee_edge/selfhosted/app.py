@@ -28,6 +28,7 @@ from repartee_edge.ratelimit import RateLimiter
 from repartee_edge.replies import EdgeReply, error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
 from repartee_edge.selfhosted.probes import Probes
@@ -142,11 +143,11 @@ class Edge:
             if not self._under_way[calls]:
                 del self._under_way[calls]
 
-    async def _hold(self, websocket: WebSocket, tunnel: Tunnel, decision: ProxySession) -> None:
+    async def _hold(self, websocket: WebSocket, tunnel: Tunnel | Bridge, decision: ProxySession) -> None:
         """Connect the call to a region, and carry it to its end."""
         started = time.perf_counter()
         try:
-            ranked, upstream, faults = await self._connect(websocket, decision)
+            ranked, upstream, faults = await self._connect(websocket, tunnel, decision)
         except NoRegion as refused:
             self._metrics.refused(refused.faults)
             reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
@@ -162,10 +163,12 @@ class Edge:
             await tunnel.join(upstream, name)
 
     async def _connect(
-        self, websocket: WebSocket, decision: ProxySession
+        self, websocket: WebSocket, tunnel: Tunnel | Bridge, decision: ProxySession
     ) -> tuple[Ranked, Upstream, tuple[RegionFault, ...]]:
         headers = forwarded(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in websocket.headers.raw
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in websocket.headers.raw
+            if tunnel.passes_on(name)
         )
         query = websocket.scope["query_string"].decode("latin-1")
         # The path as the router read it: in another spelling, what stands before a region might not know it.

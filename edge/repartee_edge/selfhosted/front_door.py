@@ -13,10 +13,10 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from repartee_edge.selfhosted.heads import DoorLimits, HeadFault, HeadMeter, HeadTooLarge
 from repartee_edge.selfhosted.refusals import Refusals
+from repartee_edge.selfhosted.uvicorn_insides import H11Protocol, Part, has
 
 LINGER_S = 2.0
 """How long a refused client may go on sending, unread, so that it reads its answer before the connection is reset."""
@@ -300,6 +300,9 @@ def _answer(fault: HeadFault) -> bytes:
     return head.encode() + body
 
 
-def front_door(limits: DoorLimits) -> type[asyncio.Protocol]:
-    """What ``uvicorn.Config`` takes as ``http``, for one server with these limits."""
+def front_door(limits: DoorLimits) -> type[asyncio.Protocol] | str:
+    """What ``uvicorn.Config`` takes as ``http``, for one server with these limits; uvicorn's own protocol where it
+    cannot be built upon."""
+    if not has(Part.FRONT_DOOR):
+        return "h11"
     return cast(type[asyncio.Protocol], partial(FrontDoor, room=Room(limits)))

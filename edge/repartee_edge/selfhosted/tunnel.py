@@ -13,11 +13,12 @@ from urllib.parse import unquote
 
 import h11
 from starlette.websockets import WebSocket
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from uvicorn import Config
 
+from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.pipe import join
 from repartee_edge.selfhosted.upstream import MAX_HEAD_BYTES, Upstream
+from repartee_edge.selfhosted.uvicorn_insides import ServerState, loaded
 
 EXTENSION = "repartee.tunnel"
 # Of the region's handshake answer these reach the client; the rest is about the edge's own connection.
@@ -33,6 +34,10 @@ class Tunnel:
         self._connection = connection
         self.joined = False
 
+    def passes_on(self, header: bytes) -> bool:
+        """Whether this header of the handshake is for the region."""
+        return True
+
     async def join(self, upstream: Upstream, region: str) -> None:
         """Answer the client as the region did, then pump bytes both ways until either side ends."""
         answer = [(name, value) for name, value in upstream.headers if name in ANSWER_HEADERS]
@@ -47,22 +52,17 @@ class Tunnel:
         await join(self._transport, upstream.transport)
 
 
-def tunnel_of(websocket: WebSocket) -> Tunnel:
-    """The tunnel of a WebSocket that TunnelProtocol took. Raises RuntimeError under another server."""
+def tunnel_of(websocket: WebSocket) -> Tunnel | Bridge:
+    """The tunnel of a WebSocket that TunnelProtocol took; under another server a bridge."""
     found = websocket.scope.get("extensions", {}).get(EXTENSION)
-    if not isinstance(found, Tunnel):
-        raise RuntimeError(
-            "serve this app with repartee_edge.selfhosted.server, which passes WebSockets through"
-        )
-    return found
+    return found if isinstance(found, Tunnel) else Bridge(websocket)
 
 
 class TunnelProtocol(asyncio.Protocol):
     """One client's handshake; uvicorn makes it when a request asks for an upgrade to WebSocket."""
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
-        if not config.loaded:
-            config.load()
+        self._app = loaded(config)
         self._config = config
         self._state = server_state
         self._app_state = app_state
@@ -132,7 +132,7 @@ class TunnelProtocol(asyncio.Protocol):
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
-            await self._config.loaded_app(scope, self._receive, self._send)
+            await self._app(scope, self._receive, self._send)
         except Exception:
             logger.exception("the session's handler failed")
             if self._connection.our_state is h11.SEND_RESPONSE:

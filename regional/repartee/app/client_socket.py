@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -26,6 +24,12 @@ from websockets.protocol import State
 from repartee.providers.websockets_insides import unmask
 from repartee.transport import close_codes
 from repartee.wire.allowance import Allowance
+from repartee_edge.selfhosted.uvicorn_insides import (
+    ClientDisconnected,
+    Part,
+    WebSocketsSansIOProtocol,
+    has,
+)
 
 log = logging.getLogger(__name__)
 
@@ -360,8 +364,11 @@ def whole_message(data: bytes) -> Mapping[str, Any] | None:
         return None
 
 
-def with_budget(budget: Budget) -> type[ClientSocket]:
-    """The protocol with another budget; uvicorn makes the connections itself."""
+def with_budget(budget: Budget) -> type[ClientSocket] | str:
+    """What ``uvicorn.Config`` takes as ``ws``: the protocol with this budget, or uvicorn's own in a version that it
+    cannot be built on."""
+    if not has(Part.CLIENT_SOCKET):
+        return "websockets-sansio"
     return type("ClientSocket", (ClientSocket,), {"budget": budget})
 
 

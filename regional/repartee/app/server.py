@@ -4,6 +4,9 @@ import asyncio
 import gc
 import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -14,6 +17,7 @@ from repartee.app.processes.arrivals import Arrivals
 from repartee.app.settings import Settings
 from repartee.app.worker import Worker
 from repartee.wire.client_events import MAX_EVENT_BYTES
+from repartee_edge.selfhosted import uvicorn_insides
 from repartee_edge.selfhosted.front_door import front_door
 from repartee_edge.selfhosted.heads import DoorLimits
 
@@ -24,61 +28,106 @@ MAX_FRAME_BYTES = 2 * MAX_EVENT_BYTES
 """Longer frames close the socket (1009); between this and MAX_EVENT_BYTES there is an error event and the call
 goes on."""
 
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+START_LOOK_S = 0.01
+"""How often a server that starts is looked at."""
 
-class DrainingServer(uvicorn.Server):
+
+class DrainingServer:
     """SIGTERM drains: no new calls, calls end by themselves or at the limit, then the process ends. SIGINT, or a
     second SIGTERM, ends it at once."""
 
     def __init__(self, config: uvicorn.Config, app: Starlette, arrivals: Arrivals | None = None) -> None:
-        super().__init__(config)
+        self._server = uvicorn.Server(config)
         self._app = app
         self._arrivals = arrivals
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
-        self._told_to_drain = False
+        self._received: list[int] = []
+        self.started = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until told to stop."""
-        self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
+        """Serve until told to stop. A signal that ended it at once is raised again when everything has ended."""
+        with _handlers_kept():
+            serving = asyncio.create_task(self._server.serve(sockets), name="uvicorn")
+            await asyncio.sleep(0)  # uvicorn sets its own handlers of signals
+            self._handle_signals()
+            try:
+                while not (  # noqa: ASYNC110 - uvicorn has nothing to wait for
+                    serving.done() or uvicorn_insides.has_started(self._server)
+                ):
+                    await asyncio.sleep(START_LOOK_S)
+                if not serving.done():
+                    self._begin()
+                await serving
+            finally:
+                if self._arrivals:
+                    self._arrivals.close()
+        for number in reversed(self._received):
+            signal.raise_signal(number)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, with everything that stays for good out of the garbage collector's sight.
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no more connections, and close those there are; ``at_once``: without waiting for their answers."""
+        if self._arrivals:
+            self._arrivals.close()
+        if not uvicorn_insides.stop(self._server, at_once=at_once):
+            signal.signal(signal.SIGINT, self._uvicorns_handler)
+            signal.raise_signal(signal.SIGINT)
+
+    def _begin(self) -> None:
+        """It listens: keep everything that stays for good out of the garbage collector's sight.
 
         A full collection then takes 4 ms instead of the 100 that all calls would stand still for (measured with
         ``repartee bench endurance``), and comes often enough that memory does not grow meanwhile. Collecting once
         more after the freeze is what makes it so: the collector paces itself by what the last one found.
         """
-        await super().startup(sockets)
         gc.collect()
         gc.freeze()
         gc.collect()
-        if self._arrivals and self.started:
-            self._arrivals.open(self)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, and close those there are."""
         if self._arrivals:
-            self._arrivals.close()
-        await super().shutdown(sockets)
+            self._arrivals.open(self._server)
+        self.started = True
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by uvicorn on SIGINT and SIGTERM, between any two instructions."""
-        if sig == signal.SIGTERM and self.started and self._loop and not self._told_to_drain:
-            self._told_to_drain = True
-            self._loop.call_soon_threadsafe(self._begin_drain)
-        else:
-            super().handle_exit(sig, frame)
+    def _handle_signals(self) -> None:
+        self._uvicorns_handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
 
-    def _begin_drain(self) -> None:
-        self._draining = asyncio.ensure_future(self._drain())
+        def handle(number: int, frame: FrameType | None) -> None:
+            """Called between any two instructions."""
+            loop.call_soon_threadsafe(self._told_to_stop, number)
+
+        for number in HANDLED:
+            signal.signal(number, handle)
+
+    def _told_to_stop(self, number: int) -> None:
+        if number == signal.SIGTERM and self.started and self._draining is None and not self._received:
+            self._draining = asyncio.create_task(self._drain(), name="drain")
+            return
+        again = number == signal.SIGINT and bool(self._received)
+        self._received.append(number)
+        self.stop(at_once=again)
 
     async def _drain(self) -> None:
         worker: Worker = self._app.state.worker
         try:
             await worker.drain()
         finally:
-            self.should_exit = True
+            self.stop()
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Leave the handlers of signals as they were, whoever sets others meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def door_limits(settings: Settings) -> DoorLimits:
@@ -107,6 +156,7 @@ def make_server(app: Starlette, *, host: str, port: int, arrivals: Arrivals | No
             port=port,
             loop="uvloop",
             http=front_door(door_limits(settings)),
+            h11_max_incomplete_event_size=settings.head_bytes,
             ws=with_budget(budget),
             ws_max_size=MAX_FRAME_BYTES,
             ws_per_message_deflate=False,

@@ -14,7 +14,7 @@ import msgspec
 import uvloop
 
 from repartee.app.main import create_app
-from repartee.app.processes.arrivals import Arrivals
+from repartee.app.processes.arrivals import Arrivals, can_hand_over
 from repartee.app.processes.membership import Membership
 from repartee.app.processes.parent import Descriptors
 from repartee.app.processes.shared_table import SharedTable
@@ -65,7 +65,8 @@ def serve(told: RegionProcess) -> None:
     config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched, name)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
     server = make_server(create_app(config, membership), host=told.host, port=told.port, arrivals=arrivals)
-    uvloop.run(server.serve(sockets=[]))
+    listening = [] if can_hand_over() else [socket.socket(fileno=given.listener)]
+    uvloop.run(server.serve(sockets=listening))
 
 
 def main() -> None:

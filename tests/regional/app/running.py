@@ -120,7 +120,7 @@ async def region(
         try:
             yield Region(listener.getsockname()[1], app.state.worker, server)
         finally:
-            server.should_exit = True
+            server.stop()
             await serving
     await until(lambda: open_sockets() <= sockets)  # the providers' connections take a moment to say goodbye
 

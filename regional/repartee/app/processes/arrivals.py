@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from repartee.app.processes.membership import Membership
+from repartee_edge.selfhosted.uvicorn_insides import Part, connection_factory, has
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,11 @@ SETTLE_S = 1.0
 AT_ONCE = 32
 ARRIVAL = "arrival"
 """Where an application finds its connection's Arrival: in the scope's state."""
+
+
+def can_hand_over() -> bool:
+    """Whether a server can serve a connection that its parent accepted; if not, it accepts connections itself."""
+    return has(Part.HAND_OVER)
 
 
 def hand_over(channel: socket.socket, connection: socket.socket) -> bool:
@@ -56,11 +62,12 @@ class Arrivals:
 
     def open(self, server: uvicorn.Server) -> None:
         """Take connections over from now on."""
-        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive, server)
+        if can_hand_over():
+            asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive, server)
         self._membership.takes_connections(True)
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more. Idempotent."""
         self._membership.takes_connections(False)
         asyncio.get_running_loop().remove_reader(self._channel.fileno())
 
@@ -77,27 +84,18 @@ class Arrivals:
             arrival = Arrival(self._membership.settled)
             asyncio.get_running_loop().call_later(SETTLE_S, arrival.settle)
             for descriptor in descriptors:
-                task = asyncio.create_task(_serve(server, socket.socket(fileno=descriptor), arrival))
+                made = connection_factory(server, {ARRIVAL: arrival})
+                task = asyncio.create_task(_serve(made, socket.socket(fileno=descriptor)))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
 
-async def _serve(server: uvicorn.Server, connection: socket.socket, arrival: Arrival) -> None:
-    """What uvicorn does with a connection that it accepts itself."""
-    loop = asyncio.get_running_loop()
-    state: dict[str, Any] = {**server.lifespan.state, ARRIVAL: arrival}
-
-    def protocol() -> asyncio.Protocol:
-        make: Any = server.config.http_protocol_class
-        made: asyncio.Protocol = make(
-            config=server.config, server_state=server.server_state, app_state=state, _loop=loop
-        )
-        return made
-
+async def _serve(made: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
+    """What a server does with a connection that it accepts itself."""
     try:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await loop.connect_accepted_socket(protocol, connection)
+        await asyncio.get_running_loop().connect_accepted_socket(made, connection)
     except OSError as error:
         log.debug("a connection was gone before it was served: %s", error)
         connection.close()

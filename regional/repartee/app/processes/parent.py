@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from repartee.app.background import Reported, reporting
-from repartee.app.processes.arrivals import hand_over
+from repartee.app.processes.arrivals import can_hand_over, hand_over
 from repartee.app.processes.dispatch import Candidate, RestartPolicy, preferred
+from repartee.app.processes.lobby import Lobby
 from repartee.app.processes.membership import hear
 from repartee.app.processes.shared_metrics import FOLDER_VARIABLE, process_gone
 from repartee.app.processes.shared_table import SharedTable
@@ -39,17 +40,19 @@ INTERRUPTED, TERMINATED, FAULTY = 130, 143, 1
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """What a process inherits: the shared table, where its connections come from, where it reports to, and a pipe
-    that closes when its parent is gone."""
+    """What a process inherits: the shared table, where its connections come from, where it reports to, a pipe
+    that closes when its parent is gone, and the listening socket where a server has to accept by itself (else -1)."""
 
     table: int
     channel: int
     reports: int
     lifeline: int
+    listener: int = -1
 
     def all(self) -> tuple[int, ...]:
         """All of them."""
-        return self.table, self.channel, self.reports, self.lifeline
+        several = (self.table, self.channel, self.reports, self.lifeline, self.listener)
+        return tuple(each for each in several if each >= 0)
 
 
 Command = Callable[[int, Descriptors], Sequence[str]]
@@ -85,6 +88,7 @@ class Processes:
         self._status = 0
         self._any_has_started = False
         self._handed = 0
+        self._lobby = Lobby()
         self._lifeline, self._held = os.pipe()
 
     async def run(self) -> int:
@@ -104,6 +108,7 @@ class Processes:
                 finally:
                     enforcing.cancel()
                     loop.remove_reader(self._listener.fileno())
+                    await self._lobby.aclose()
         os.close(self._held)
         os.close(self._lifeline)
         self._table.close()
@@ -183,7 +188,10 @@ class Processes:
             channel.setblocking(False)
             os.set_blocking(reports, False)
             os.set_blocking(far_reports, False)
-            given = Descriptors(self._table.descriptor, far_channel.fileno(), far_reports, self._lifeline)
+            listener = -1 if can_hand_over() else self._listener.fileno()
+            given = Descriptors(
+                self._table.descriptor, far_channel.fileno(), far_reports, self._lifeline, listener
+            )
             process = await asyncio.create_subprocess_exec(
                 *self._command(index, given),
                 env={**os.environ, FOLDER_VARIABLE: folder},
@@ -251,8 +259,10 @@ class Processes:
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_AT_ONCE):
-            able = preferred([self._candidate(child) for child in self._children.values()])
-            if not able:
+            candidates = [self._candidate(child) for child in self._children.values()]
+            has_started = any(each.row.started for each in candidates)
+            able = preferred(candidates) if can_hand_over() else []
+            if not able and (has_started or self._lobby.is_full):
                 self._pause(NOBODY_ABLE_S)
                 return
             try:
@@ -265,6 +275,9 @@ class Processes:
                 log.error("cannot accept connections: %s", error.strerror or error)
                 self._pause(ACCEPT_FAILED_S)
                 return
+            if not able:
+                self._lobby.take(connection, draining=self._ending.is_set())
+                continue
             with connection:
                 self._give(connection, able)
 
@@ -287,10 +300,9 @@ class Processes:
         loop.call_later(pause_s, self._resume)
 
     def _resume(self) -> None:
-        if self._children:
+        """Look again, unless the region ends and nobody is left."""
+        if self._children or not self._ending.is_set():
             asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
-        elif not self._ending.is_set():
-            self._pause(NOBODY_ABLE_S)
 
 
 def _signal(child: _Child, number: signal.Signals) -> None:

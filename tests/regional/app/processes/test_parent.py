@@ -97,6 +97,40 @@ async def is_answered(call: ClientConnection) -> bool:
     return False
 
 
+async def test_while_its_processes_start_it_says_so_at_once(
+    providers: dict[str, str], tmp_path: Path
+) -> None:
+    """An agent's file that takes its time holds up the start; the region's port answers meanwhile."""
+    agent, go_on = tmp_path / "desk.py", tmp_path / "go on"
+    agent.write_text(
+        "import os, pathlib, time\n\nfrom repartee import Agent\n\n"
+        f'while "PROMETHEUS_MULTIPROC_DIR" in os.environ and not pathlib.Path({str(go_on)!r}).exists():\n'
+        '    time.sleep(0.02)\nagent = Agent(instructions="Be kind.")\n'
+    )
+    with two_processes(providers, "--agent", f"{agent}:agent") as region:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
+            for _ in range(3):
+                answer = await client.get(f"{region.http}/readyz")
+                assert answer.status_code == 503
+                assert answer.headers["retry-after"] == "1"
+                assert answer.json() | {"ready": False, "admitting": False} == answer.json()
+                assert answer.json()["why"] == "the region's processes are starting"
+            assert (await client.get(f"{region.http}/healthz")).text == "alive\n"
+            assert (await client.head(f"{region.http}/readyz")).status_code == 503
+        with pytest.raises(InvalidStatus) as refusal:
+            async with calling(region.url):
+                pass
+        assert refusal.value.response.status_code == 503
+        async with AsyncExitStack() as idle:
+            for _ in range(300):  # more than are answered at once, and they ask for nothing
+                _, writer = await asyncio.open_connection("127.0.0.1", region.port)
+                idle.callback(writer.close)
+            go_on.touch()
+            await until_ready(region)
+            async with calling(region.url) as call:
+                assert await is_answered(call)
+
+
 async def test_calls_are_spread_and_one_that_dies_takes_only_its_own(providers: dict[str, str]) -> None:
     with two_processes(providers) as region:
         await until_ready(region)
