@@ -208,6 +208,7 @@ class Cascade:
         self._machine.policy = self._policy()
         self._agent.speak(self._config.language)
         self._hearing.set_format(self._formats[0])
+        self._hearing.set_turns(automatic=self._config.turn_detection is not None)
         self._hearing.set_language(self._config.language)
 
     @property

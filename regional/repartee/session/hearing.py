@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from repartee.audio.gap import ClientGap, GapPolicy
 from repartee.audio.pace import PaceSettings
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import CallerAudio
@@ -70,11 +71,8 @@ class HearingPolicy:
     regain_s: float = 3.0
     """A wordless turn of which another transcriber hears nothing for so long is over."""
 
-    gap_ms: float = 400
-    """Without audio for this long, silence is passed on instead: recognition hears a turn's end only in audio."""
-
-    gap_limit_ms: float = 6_000
-    """For so long; after that, recognition is left alone until audio comes again."""
+    gap: GapPolicy = field(default_factory=GapPolicy)
+    """When silence is passed on instead of audio that does not come: recognition hears a turn's end only in audio."""
 
     late_ms: float = 1_000
     """A turn whose end is not heard so long after its speech: when that ended is noted before it is forgotten."""
@@ -139,8 +137,8 @@ class Hearing:
         self._speech_ended_at: float | None = None
         self._late_end_at: float | None = None
         self._seeking: asyncio.TimerHandle | None = None
-        self._last_audio_at = 0.0
-        self._filled_until = 0.0
+        self._gap = ClientGap(policy.gap)
+        self._fills_gaps = True
         self._piece_bytes = bytes_for_ms(policy.feed_ms, HEARING_HZ)
 
     @property
@@ -177,7 +175,7 @@ class Hearing:
         """Audio from the client, in its format."""
         pcm = self._decoder.feed(data)
         self._received_bytes += len(pcm)
-        self._last_audio_at = self._filled_until = self._now()
+        self._gap.heard(duration_ms(len(pcm), HEARING_HZ), self._now())
         self._audio.append(pcm, time.monotonic())
         if len(pcm) <= self._piece_bytes:
             self._pass_on(pcm)
@@ -191,6 +189,10 @@ class Hearing:
             return
         self._language = language
         self._let_go()
+
+    def set_turns(self, *, automatic: bool) -> None:
+        """From now on recognition finds the turns' ends, or the client does: it hears no silence in between then."""
+        self._fills_gaps = automatic
 
     def finish_turn(self) -> None:
         """Have the open turn ended, after all the audio that has come."""
@@ -366,8 +368,7 @@ class Hearing:
     @property
     def _sent_ms(self) -> float:
         """How much has gone to recognition, with the silence of the client's latest pause."""
-        filled_ms = (self._filled_until - self._last_audio_at) * 1000
-        return self.received_ms + filled_ms - self._queue.waiting_ms
+        return self.received_ms + self._gap.filled_ms - self._queue.waiting_ms
 
     def _pass_on(self, pcm: bytes) -> None:
         # Nearly all goes this way, fifty times a second.
@@ -389,14 +390,11 @@ class Hearing:
 
     async def _fill_gaps(self) -> None:
         """Pass on silence while the client sends nothing."""
-        policy = self._policy
         while True:
-            await asyncio.sleep(policy.gap_ms / 1000)
-            now = self._now()
-            gap_ms = (now - self._last_audio_at) * 1000
-            if self._last_audio_at and policy.gap_ms < gap_ms < policy.gap_limit_ms:
-                self._pass_on(silence((now - self._filled_until) * 1000, HEARING_HZ))
-                self._filled_until = now
+            await asyncio.sleep(self._gap.look_in_s(self._now()))
+            ms = self._gap.take(self._now()) if self._fills_gaps else 0.0
+            if ms:
+                self._pass_on(silence(ms, HEARING_HZ))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -1,20 +1,31 @@
 """The caller's audio on its way to recognition: kept, cut, filled with silence, and followed to new ears."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from tests.regional.session.actors import Bell, LooseTasks, ScriptedEars, caller_audio, failure, heard_ms
+from tests.regional.session import virtual_time
+from tests.regional.session.actors import (
+    Bell,
+    LooseTasks,
+    ScriptedEars,
+    ScriptedTranscriber,
+    caller_audio,
+    failure,
+    heard_ms,
+)
 
+from repartee.audio.gap import GapPolicy
 from repartee.errors import PoolTimeout
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.turn.events import EndOfTurn, Event, HearingResumes, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.audio_format import WireFormat
 
-QUICK = HearingPolicy(watch=WatchPolicy(backoff_first_s=0.0), look_s=0.02, gap_ms=20, gap_limit_ms=200)
+QUICK = HearingPolicy(watch=WatchPolicy(backoff_first_s=0.0), look_s=0.02, gap=GapPolicy(20, limit_ms=200))
 
 
 class Listening:
@@ -73,7 +84,7 @@ async def test_long_audio_is_passed_on_in_pieces() -> None:
 
 
 async def test_without_ears_the_latest_audio_is_kept_and_no_more() -> None:
-    policy = replace(QUICK, backlog_ms=200, gap_ms=10_000)
+    policy = replace(QUICK, backlog_ms=200, gap=GapPolicy(10_000))
     stage = listening(policy)
     for _ in range(50):
         stage.hearing.feed(caller_audio(20))
@@ -84,7 +95,7 @@ async def test_without_ears_the_latest_audio_is_kept_and_no_more() -> None:
 
 
 async def test_what_was_said_while_the_ears_were_changed_is_heard_by_the_new_ones() -> None:
-    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+    async with listening(replace(QUICK, gap=GapPolicy(10_000))).at_work() as stage:
         first = await stage.ears.opened()
         stage.ears.obstacles.append(failure("stt"))
         first.hears(StartOfTurn("Hello"))
@@ -113,7 +124,7 @@ async def test_silence_is_passed_on_when_audio_stops() -> None:
 
 
 async def test_silence_is_not_passed_on_for_ever() -> None:
-    async with listening(replace(QUICK, gap_limit_ms=60)).at_work() as stage:
+    async with listening(replace(QUICK, gap=GapPolicy(20, limit_ms=60))).at_work() as stage:
         ears = await stage.ears.opened()
         stage.hearing.feed(caller_audio(20))
         await stage.bell.until(lambda: len(ears.pieces) >= 2)
@@ -135,7 +146,7 @@ async def test_before_the_first_audio_there_is_nothing_to_fill() -> None:
 
 
 async def test_the_end_of_speech_is_told_with_the_end_of_the_turn() -> None:
-    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+    async with listening(replace(QUICK, gap=GapPolicy(10_000))).at_work() as stage:
         ears = await stage.ears.opened()
         stage.hearing.feed(caller_audio(300) + bytes(48 * 300))
         ears.hears(StartOfTurn(), EndOfTurn("Hello?"))
@@ -155,10 +166,11 @@ async def test_a_turn_is_as_long_as_its_audio_however_late_it_is_heard(
     events: tuple[StartOfTurn | EndOfTurn, ...], gap_ms: float
 ) -> None:
     """All at once, after the last of the audio: on a busy machine, and of words that were said over the agent."""
-    async with listening(replace(QUICK, gap_ms=gap_ms)).at_work() as stage:
+    async with listening(replace(QUICK, gap=GapPolicy(gap_ms, limit_ms=200))).at_work() as stage:
         ears = await stage.ears.opened()
         for turn in (1, 2):
-            stage.hearing.feed(SPOKEN)
+            for start in range(0, len(SPOKEN), 960):
+                stage.hearing.feed(SPOKEN[start : start + 960])
             # With silence for the client's pause, or without.
             passed_ms = 900 * turn + (60 if gap_ms == 20 else -10)
             await stage.bell.until(lambda passed_ms=passed_ms: heard_ms(ears) >= passed_ms)  # type: ignore[misc]
@@ -169,7 +181,7 @@ async def test_a_turn_is_as_long_as_its_audio_however_late_it_is_heard(
 
 
 async def test_a_turn_that_waited_for_ears_is_as_long_as_its_audio() -> None:
-    stage = listening(replace(QUICK, gap_ms=10_000))
+    stage = listening(replace(QUICK, gap=GapPolicy(10_000)))
     stage.hearing.feed(SPOKEN * 3)
     assert stage.hearing.passed_ms == 0
     async with stage.at_work():
@@ -181,7 +193,7 @@ async def test_a_turn_that_waited_for_ears_is_as_long_as_its_audio() -> None:
 
 
 async def test_a_turn_keeps_its_beginning_when_other_ears_hear_it_again() -> None:
-    async with listening(replace(QUICK, gap_ms=10_000)).at_work() as stage:
+    async with listening(replace(QUICK, gap=GapPolicy(10_000))).at_work() as stage:
         first = await stage.ears.opened()
         stage.hearing.feed(SPOKEN)
         await stage.bell.until(lambda: heard_ms(first) >= 890)
@@ -193,3 +205,109 @@ async def test_a_turn_keeps_its_beginning_when_other_ears_hear_it_again() -> Non
         await stage.bell.until(lambda: isinstance(stage.delivered[-1], EndOfTurn))
         assert stage.hearing.turn_began_ms == pytest.approx(400, abs=15)
         assert stage.hearing.passed_ms == pytest.approx(900, abs=2)
+
+
+class Recorded(ScriptedTranscriber):
+    """Ears that note when silence came, and how much (ms)."""
+
+    def __init__(self, bell: Bell) -> None:
+        super().__init__(bell)
+        self.came: list[tuple[float, int]] = []
+
+    def feed(self, pcm: bytes) -> None:
+        if not any(pcm):
+            self.came.append((virtual_time.now(), len(pcm) // 48))
+        super().feed(pcm)
+
+
+def silence_times(
+    sends: Callable[[Hearing], Awaitable[None]], *, automatic: bool = True
+) -> list[tuple[int, int]]:
+    """When silence reached the ears, in ms after the client's last audio, and how much (ms) each time."""
+    found: list[tuple[int, int]] = []
+
+    async def play() -> None:
+        stage = listening(HearingPolicy())
+        ears = Recorded(stage.bell)
+
+        async def listen(**_: object) -> Recorded:
+            return ears
+
+        stage.ears.listen = listen  # type: ignore[method-assign]
+        stage.hearing.set_turns(automatic=automatic)
+        async with stage.at_work():
+            await asyncio.sleep(0.01)
+            await sends(stage.hearing)
+            last, known = virtual_time.now(), len(ears.came)
+            await asyncio.sleep(1.0)
+            found.extend((round((at - last) * 1000), ms) for at, ms in ears.came[known:])
+
+    virtual_time.run(play())
+    return found
+
+
+async def a_microphone(hearing: Hearing) -> None:
+    for _ in range(25):
+        hearing.feed(caller_audio(20))
+        await asyncio.sleep(0.02)
+
+
+class TestAClientThatSendsNothingWhileItsCallerIsSilent:
+    """Each answered as early as one that sends silence: 60 ms after the last audio at the latest."""
+
+    def test_the_gap_is_filled_from_60_ms_on_at_its_own_pace(self) -> None:
+        async def push_to_talk(hearing: Hearing) -> None:
+            await a_microphone(hearing)
+            hearing.feed(caller_audio(20))
+
+        times = silence_times(push_to_talk)
+        assert times[0][0] == pytest.approx(60, abs=1)
+        assert max(ms for _, ms in times) <= 40, "no lump"
+        steps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(times)]
+        assert set(steps) == {20}
+        for at, _ in times:
+            assert at - 60 <= sum(ms for when, ms in times if when <= at) <= at, "in real time"
+        assert sum(ms for _, ms in times) == pytest.approx(1_000, abs=40)
+
+    def test_a_gated_microphone_in_mid_turn(self) -> None:
+        async def gated(hearing: Hearing) -> None:
+            await a_microphone(hearing)
+            await asyncio.sleep(0.3)
+            await a_microphone(hearing)
+            hearing.feed(caller_audio(20))
+
+        assert silence_times(gated)[0][0] == pytest.approx(60, abs=1)
+
+    def test_a_packet_now_and_then(self) -> None:
+        fed: list[float] = []
+
+        async def dtx(hearing: Hearing) -> None:
+            await a_microphone(hearing)
+            for _ in range(10):
+                hearing.feed(bytes(960))
+                await asyncio.sleep(0.2)
+                fed.append(hearing.passed_ms)
+            hearing.feed(bytes(960))
+
+        assert silence_times(dtx)[0][0] == pytest.approx(60, abs=1)
+
+    @pytest.mark.parametrize("piece_ms", [20, 100, 500, 3_000])
+    def test_a_file_and_nothing_after(self, piece_ms: int) -> None:
+        async def test_tool(hearing: Hearing) -> None:
+            for _ in range(3_000 // piece_ms):
+                hearing.feed(caller_audio(piece_ms))
+
+        # Of what comes at once, all but 2 s is passed on at ten times real time.
+        assert 60 <= silence_times(test_tool)[0][0] <= 115
+
+    def test_appends_of_a_second_are_one_sentence(self) -> None:
+        async def second_by_second(hearing: Hearing) -> None:
+            for _ in range(4):
+                await asyncio.sleep(1.02)
+                hearing.feed(caller_audio(1_000))
+
+        fed = silence_times(second_by_second)
+        assert fed == [], "the next second may still come"
+
+    def test_manual_turns_are_not_filled(self) -> None:
+        assert silence_times(a_microphone, automatic=False) == []

@@ -326,7 +326,7 @@ def test_a_request_to_end_the_turn_waits_for_the_audio_before_it_and_for_another
             assert heard_ms(second) >= 4_980
             assert second.turns_finished == 1
             second.is_lost()
-            await asyncio.sleep(1)
+            await asyncio.sleep(1.2)
             assert caller.transcribers[2].turns_finished == 1
 
     run(play())
