@@ -105,6 +105,20 @@ def agent_faults(agent: Declared) -> list[str]:
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
 
 
+def unused(agent: Declared, model: str, *, replies: bool) -> list[str]:
+    """What of an agent a speech-to-speech model has no use for, a sentence each. ``replies``: it has
+    ``@agent.reply``."""
+    said = [f"@agent.reply: {model} makes its own replies"] if replies else []
+    if agent.temperature is not None:
+        said.append(f"temperature: {model} takes none")
+    if agent.backchannels is not None:
+        said.append(
+            f"backchannels: {model} falls silent for whatever it hears, before any word is known; they only leave "
+            "the wait for a tool alone"
+        )
+    return said
+
+
 def _own_faults(agent: Declared) -> list[str]:
     faults = []
     for stage in ("stt", "llm", "tts"):

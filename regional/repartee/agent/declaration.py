@@ -15,6 +15,7 @@ from repartee.agent.faults import AgentFault, Place, place_of, refuse
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
+from repartee.relay.settings import is_speech_to_speech
 
 Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
 ReplyFunction = Callable[[ReplyContext], AsyncIterator[str | ToolCall]]
@@ -119,6 +120,12 @@ class Declaration:
             reasons = [
                 *reasons,
                 "llm would never be used: @agent.reply makes the replies. Use one of the two.",
+            ]
+        if self._reply is not None and is_speech_to_speech(self._agent.model):
+            reasons = [
+                *reasons,
+                f"{self._agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
+                "the two.",
             ]
         refuse(
             [

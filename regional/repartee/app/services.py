@@ -1,12 +1,14 @@
 """The providers of one worker: opened by its settings, warmed at its start, shared by its calls."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
+from repartee.agent.checks import unused
 from repartee.agent.experience import Experience
 from repartee.app.keeping import Lessons
 from repartee.app.readiness import Readiness
@@ -31,6 +33,8 @@ from repartee.turn.item_list import HistoryLimits
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedVendor:
@@ -46,11 +50,7 @@ class Services:
     def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
         check_keys(settings, relayed=relayed, own=own_stages(agent))
-        if relayed and worker_side(agent).reply_function:
-            raise ConfigurationError(
-                f"{agent!r}: {agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
-                "the two."
-            )
+        agent.check()
         needed = needed_vendors(settings, relayed=relayed, own=own_stages(agent))
         self.vendors = tuple(OpenedVendor(row, _open(row, settings, agent)) for row in needed)
         """What was opened, with its row of the table of vendors."""
@@ -90,6 +90,11 @@ class Services:
         )
 
     def _relay_resources(self, settings: Settings, realtime: OpenAIRealtime) -> RelayResources:
+        replies = worker_side(self._agent).reply_function is not None
+        if remarks := unused(self._agent, realtime.model, replies=replies):
+            log.warning(
+                "of the agent's settings, speech to speech has no use for these: %s.", "; ".join(remarks)
+            )
         return RelayResources(
             realtime,
             # Phrases in the cascade's voice would not sound like the model's: it says them itself.
@@ -98,7 +103,7 @@ class Services:
             self._lessons.keep,
             settings.realtime_transcriber,
             line=LinePolicy(watch=_watch_policy(settings)),
-            history=_history_limits(settings),
+            policy=_turn_policy(settings),
         )
 
     @property

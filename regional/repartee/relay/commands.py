@@ -39,10 +39,16 @@ class EndSound(Command, frozen=True):
 
 
 class CutResponse(Command, frozen=True):
-    """The session of this response is gone: tell the client of its end, a failure if some of it was heard."""
+    """Nothing more will come of this response: tell the client of its end, a failure if some of it was heard, or was
+    to be. ``code`` says why."""
 
     response_id: str
     sounded: bool
+    code: str = "session_lost"
+
+
+class ClearSound(Command, frozen=True):
+    """What the client's side holds of the agent's speech must not be heard."""
 
 
 class FindRecording(Command, frozen=True):
@@ -50,6 +56,8 @@ class FindRecording(Command, frozen=True):
 
     token: int
     text: str
+    any_voice: bool = False
+    """Another voice's recording is better than none."""
 
 
 class PlayRecording(Command, frozen=True):

@@ -104,6 +104,11 @@ class ItemLedger:
         if entry := self._items.find(item_id):
             entry.item.heard_ms = max(entry.item.heard_ms or 0.0, played_ms)
 
+    def audio_ms(self, item_id: str) -> float:
+        """How much audio of an answer was sent."""
+        entry = self._items.find(item_id)
+        return entry.item.audio_ms if entry else 0.0
+
     def remove(self, item_id: str) -> None:
         """The item was deleted."""
         if entry := self._items.find(item_id):

@@ -12,9 +12,6 @@ from repartee.turn.outcome import TurnOutcome, when_cut, when_left
 from repartee.turn.speaker import Speaker
 from repartee.turn.tool_wait import ToolWait
 
-FILLER = 0
-"""The speaker's id for what is said while a tool runs; answers are counted from 1."""
-
 
 @dataclass(slots=True)
 class _Turn:
@@ -37,17 +34,20 @@ class TurnLedger:
     _turn: _Turn | None = None
     _ended: bool = True
     _replies: int = 0
+    """The speaker's ids for answers are counted from 1, those for all else from -1 down."""
+    _fillers: int = 0
     _reply_of: dict[str, int] = field(default_factory=dict)
 
-    def started(self, now: float) -> list[c.Command]:
-        """The caller has begun to speak. The turn before ends here, and playing stops."""
-        sounding = self.speaker.sounding(now)
+    def started(self, now: float, *, interrupts: bool = True) -> list[c.Command]:
+        """The caller has begun to speak. The turn before ends here, and playing stops if they interrupt."""
+        sounding = self.speaker.sounding(now) if interrupts else None
         cut: list[c.Command] = []
         if sounding is not None:
             answered = self._turn.turn_id if self._turn else 0
             cut = [c.SpeechCut(answered, self.speaker.heard_ms(sounding, now))]
         commands = cut + self.ended("superseded" if sounding is None else "interrupted", now)
-        self.speaker.stop(now)
+        if interrupts:
+            self.speaker.stop(now)
         self.turn_id += 1
         self.speaking = True
         return commands
@@ -80,10 +80,12 @@ class TurnLedger:
         """When the last sample of the current turn's speech arrived."""
         return self._turn.timeline.starts_at if self._turn and self._turn.timeline else None
 
-    def sent_filler(self, length_ms: float, lead_in_ms: float, now: float) -> None:
-        """Something was sent to be heard while a tool runs."""
-        starts_at = self.speaker.play(FILLER, length_ms, now)
+    def sent_filler(self, length_ms: float, lead_in_ms: float, now: float) -> int:
+        """Something was sent to be heard while a tool runs. Returns the speaker's id for it."""
+        self._fillers -= 1
+        starts_at = self.speaker.play(self._fillers, length_ms, now)
         self.wait.note_filler(starts_at + lead_in_ms / 1000)
+        return self._fillers
 
     def sent_audio(
         self, response_id: str, item_id: str, length_ms: float, silent_ms: float, now: float
@@ -92,7 +94,7 @@ class TurnLedger:
 
         ``silent_ms`` matters until the turn is traced (:attr:`untraced`).
         """
-        starts_at = self.speaker.play(self._reply(response_id), length_ms, now)
+        starts_at = self.speaker.play(self.reply_id(response_id), length_ms, now)
         turn = self._turn
         if turn is None or turn.trace:
             return []
@@ -162,7 +164,7 @@ class TurnLedger:
         assert turn.timeline is not None
         turn.trace = TurnTrace(
             turn.turn_id,
-            self._reply(response_id),
+            self.reply_id(response_id),
             round(turn.timeline.total_ms, 3),
             turn.timeline.stages_ms(),
             False,
@@ -171,7 +173,8 @@ class TurnLedger:
         )
         return [c.TurnTraced(turn.trace, response_id, item_id)]
 
-    def _reply(self, response_id: str) -> int:
+    def reply_id(self, response_id: str) -> int:
+        """The number of a response, which is the speaker's id for it."""
         if response_id not in self._reply_of:
             self._replies += 1
             self._reply_of[response_id] = self._replies

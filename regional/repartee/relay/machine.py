@@ -10,17 +10,22 @@ from typing import Any
 
 from repartee.relay import commands as r
 from repartee.relay import events as re
+from repartee.relay.answers import OVERDUE, PLAYED, SLACK_S, Answers, look_again
 from repartee.relay.items import ItemLedger
 from repartee.relay.ledger import TurnLedger
-from repartee.relay.outside import OutsideItems
-from repartee.relay.responses import Response, Responses
+from repartee.relay.own_speech import OwnSpeech
+from repartee.relay.response import Response
+from repartee.relay.response_events import ResponseEvents
+from repartee.relay.responses import Responses
 from repartee.relay.screen import Screen
 from repartee.relay.settings import AgentSide, RelaySettings
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.filler import FillerChoice
-from repartee.turn.history import Message, unknown_item
-from repartee.turn.item_list import HistoryLimits
+from repartee.turn.backchannel import acknowledges
+from repartee.turn.filler import FillerChoice, NoFillers
+from repartee.turn.history import unknown_item
+from repartee.turn.policy import TurnPolicy
+from repartee.turn.silent_caller import IDLE
 from repartee.turn.tool_wait import FILLER, ToolWait
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
@@ -32,54 +37,54 @@ HIDDEN = frozenset(["session.created", "session.updated", "rate_limits.updated"]
 OWN_EVENT = "rep_"
 """How the ids of events begin that the relay sends of its own accord."""
 
-PLAYED = "played"
-"""The deadline by which the caller has heard everything."""
-
 TURN_END_MS = 8_000.0
 """So much quiet ends a turn under any settings of OpenAI's: its calmest detector waits 8 s."""
 
-SLACK_S = 0.001
-"""A deadline so near has come: timers are rounded."""
-
 
 class RelayMachine:
-    """One call. ``call_id`` makes ids unique beyond it; ``tools`` are those that the agent runs."""
+    """One call. ``call_id`` makes ids unique beyond it. ``cuts``: when the caller interrupts, the provider's
+    conversation is cut to what was heard; if not, the client does that, as OpenAI's clients do."""
 
     def __init__(
         self,
         call_id: str,
         config: SessionConfig,
         agent: AgentSide,
-        fillers: FillerChoice,
-        tools: frozenset[str],
-        history: HistoryLimits | None = None,
+        policy: TurnPolicy | None = None,
+        fillers: FillerChoice | None = None,
+        *,
+        cuts: bool = False,
     ) -> None:
+        policy = policy or TurnPolicy()
         self._call_id = call_id
+        self._cuts = cuts
         self._ids = 0
-        wait: ToolWait[Response] = ToolWait(fillers)
+        wait: ToolWait[Response] = ToolWait(fillers or NoFillers())
         self.turns = TurnLedger(wait)
-        self.items = ItemLedger(history)
+        self.items = ItemLedger(policy.history)
         self.settings = RelaySettings(config, agent, self._new_event_id)
-        self._responses = Responses(self.turns, self.items, wait, tools, self._new_event_id)
-        self._outside = OutsideItems()
-        self._screen = Screen(tools)
+        self._responses = Responses(self.turns, self.items, wait, self._new_event_id, self._new_item_id)
+        self._answers = Answers(self.turns, self.items, self._responses, wait)
+        self._speech = OwnSpeech(
+            self.turns, self.items, self._responses, self._new_event_id, self._new_item_id
+        )
+        self._events = ResponseEvents(self.turns, self.items, self._responses, self._answers, self._speech)
+        self._screen = Screen(self._responses.runs)
         self._words: dict[str, str] = {}
-        self._replies = 0
         self._caller_speaks = False
         self._asked_at = 0.0
-        self._request: str | None = None
-        self._turn_waits = False
         self._over = False
+        self.policy = policy
         self._handlers: dict[type[e.Event], Callable[[Any, float], list[c.Command]]] = {
             re.ClientWish: self._on_wish,
             re.ProviderSaid: self._on_said,
-            re.ProviderSound: self._on_sound,
+            re.ProviderSound: self._events.take_sound,
             re.SessionBegan: self._on_session,
             re.RecordingFound: self._on_recording,
             re.RecordingMissing: self._on_no_recording,
-            re.NoticeWanted: lambda ev, now: self._play(ev.text, ev.length_ms, ev.lead_in_ms, now)[1],
+            re.NoticeWanted: lambda ev, now: self._speech.play(ev.text, ev.length_ms, ev.lead_in_ms, now)[1],
             e.SayRequested: lambda ev, now: self._responses.say(ev.text),
-            e.ToolFinished: lambda ev, now: self._responses.finished(ev, self._new_item_id(), now),
+            e.ToolFinished: self._responses.finished,
             e.Played: self._on_played,
             e.DeadlinePassed: self._on_deadline,
             e.HungUp: self._on_hung_up,
@@ -87,6 +92,15 @@ class RelayMachine:
 
     def __repr__(self) -> str:
         return f"<RelayMachine {self._call_id}: turn {self.turns.turn_id}, {self._responses!r}>"
+
+    @property
+    def policy(self) -> TurnPolicy:
+        """How turns are taken, as far as that is not the provider's to decide; may be replaced at any time."""
+        return self._responses.policy
+
+    @policy.setter
+    def policy(self, policy: TurnPolicy) -> None:
+        self._responses.policy = policy
 
     def receive(self, event: e.Event, now: float) -> list[c.Command]:
         """What to do about an event, in order. ``now`` is seconds on any monotonic clock.
@@ -96,12 +110,11 @@ class RelayMachine:
         if self._over:
             return []
         commands = self._handlers[type(event)](event, now)
-        return commands if self._over else [*commands, *self._responses.plan(now)]
+        return commands if self._over else [*commands, *self._answers.after(now), *self._responses.plan(now)]
 
     def open(self, **chosen: Any) -> SessionConfig:
         """The call begins, with what the agent has made of its settings (:meth:`RelaySettings.begin`)."""
         self.settings.begin(**chosen)
-        self._responses.spoken = self.settings.config.spoken
         return self.settings.config
 
     # --- what the session may look at ------------------------------------------------------------------------------
@@ -117,19 +130,26 @@ class RelayMachine:
         silent = not self.turns.speaking and self.turns.speaker.ends_at < now
         return settled and silent and self._responses.idle
 
+    def weighs_silence(self, response_id: str) -> bool:
+        """Whether it matters how much silence a response's audio begins with: nothing of it was heard yet."""
+        response = self._responses.under_way.get(response_id)
+        return self.turns.untraced or (response is not None and not response.audible)
+
     @property
     def request(self) -> str | None:
         """The client's last ``response.create``, as long as no response has begun since."""
-        return self._request
+        return self._events.request
 
     def owes(self, quiet_ms: float) -> bool:
         """The provider owes something: to a request, or to a turn that has ended (``quiet_ms`` of quiet end any)."""
         detection = self.settings.config.turn_detection
-        if self._responses.owed or self._request is not None:
+        if self._responses.owed or self._events.request is not None:
             return True
         if detection is None:
             return False
-        return (self._turn_waits and detection.replies) or (self.turns.speaking and quiet_ms >= TURN_END_MS)
+        return (self._responses.turn_waits and detection.replies) or (
+            self.turns.speaking and quiet_ms >= TURN_END_MS
+        )
 
     # --- the client ----------------------------------------------------------------------------------------------
 
@@ -139,26 +159,29 @@ class RelayMachine:
         match wish:
             case w.SessionUpdate(session=patch):
                 update = self.settings.change(patch, event.source, wish.event_id)
-                return [r.ToProvider(update), self._settings_changed()]
-            case w.ClearOutput():
-                return [r.ToProvider(wire.encode("response.cancel"))]
-            case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if wish.item_id in self._outside:
-                return self._outside.answer(wish)
+                return [r.ToProvider(update), r.SettingsChanged(self.settings.config)]
+            case w.CancelResponse() | w.ClearOutput():
+                self._responses.hush()
+                cancel = wire.encode("response.cancel") if isinstance(wish, w.ClearOutput) else event.source
+                return [r.ToProvider(cancel), r.ClearSound()]
+            case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if wish.item_id in self._speech.outside:
+                return self._speech.outside.answer(wish)
             case w.TruncateItem() | w.RetrieveItem() | w.DeleteItem() if self._screen.hides(wish.item_id):
                 raise unknown_item(wish.item_id)
             case w.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
                 self.items.cut(item_id, heard_ms)
-            case w.CreateResponse():
-                self._request = event.source
+            case w.CreateResponse(response=params):
+                self._events.request = event.source
+                tools = params.tools if params else None
+                self._events.request_tools = None if tools is None else frozenset(tool.name for tool in tools)
+                beside = params is not None and params.conversation == "none"
+                return [r.ToProvider(event.source), *([] if beside else self._answers.requested(now))]
         return [r.ToProvider(event.source)]
 
-    def _settings_changed(self) -> c.Command:
-        self._responses.spoken = self.settings.config.spoken
-        return r.SettingsChanged(self.settings.config)
-
     def _on_played(self, event: e.Played, now: float) -> list[c.Command]:
-        """The transport reports what the caller has heard; another session is given no more than that."""
+        """The transport reports what the caller has heard; the conversation will be cut to no more than that."""
         self.items.heard(event.item_id, event.played_ms)
+        self._speech.sounding.played(event.item_id, event.played_ms)
         return []
 
     # --- the provider's session ----------------------------------------------------------------------------------
@@ -181,9 +204,9 @@ class RelayMachine:
             opening.append(r.ReplayAudio())
         opening += self._responses.restart(ask=ask, now=now)
         if ask:
-            self._request = None  # one answer is enough
-        if self._request is not None and not event.waits:
-            opening.append(r.ToProvider(self._request))
+            self._events.request = None  # one answer is enough
+        if self._events.request is not None and not event.waits:
+            opening.append(r.ToProvider(self._events.request))
         return [*cut, *opening, *played]
 
     def _left_undone(self, event: re.SessionBegan, now: float) -> tuple[bool, bool, list[c.Command]]:
@@ -192,7 +215,7 @@ class RelayMachine:
         answering = self._responses.answering
         detection = self.settings.config.turn_detection
         automatic = detection is not None and detection.replies
-        self._turn_waits = False
+        self._responses.turn_waits = False
         lost, ask, played = event.lost, False, list[c.Command]()
         replay = not lost or self.turns.speaking or event.suspected
         unheard = self.items.drop_unheard()
@@ -203,10 +226,11 @@ class RelayMachine:
         elif answering is not None and not answering.sounded:
             ask = True
         elif answering is not None:
-            played = _look_again(self.turns.responded(now, more=False, failed=True))
+            played = look_again(self.turns.responded(now, more=False, failed=True))
         return replay, ask, played
 
     def _on_said(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
+        self._screen.look(event.event)
         return self._screen.passing(self._heed(event, now), event.event)
 
     def _heed(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
@@ -216,46 +240,51 @@ class RelayMachine:
                 update = self.settings.taken()
                 return [r.SettingsChanged(update.config, confirmed=True)] if update and update.before else []
             case "error" if said.error is not None:
-                return self._on_error(event.source, said.error)
+                return self._on_error(event.source, said.error, now)
             case "input_audio_buffer.speech_started":
                 return self._speech_started(event, now)
             case "input_audio_buffer.speech_stopped":
-                self._turn_waits = True
-                return self._speech_stopped(event, now)
+                return self._speech_stopped(event, now, waits=True) if self._caller_speaks else []
             case "input_audio_buffer.committed":
                 by_client = self.turns.speaking or not self.turns.unanswered
                 return self._speech_stopped(event, now) if by_client else [r.PassOn(event.source)]
             case kind if kind.startswith("conversation.item."):
                 return self._on_item(event, said)
             case kind if kind.startswith("response."):
-                return [r.PassOn(event.source), *self._on_response(said, now)]
+                return self._events.take(event, now)
             case kind:
                 return [] if kind in HIDDEN else [r.PassOn(event.source)]
 
-    def _on_error(self, source: str, error: wire.ErrorSeen) -> list[c.Command]:
-        self._request = None
+    def _on_error(self, source: str, error: wire.ErrorSeen, now: float) -> list[c.Command]:
+        self._events.request = None
         update = self.settings.refused(error)
         if update is not None and update.before is not None:
-            return [self._settings_changed(), r.RefuseClient(error, update.event_id)]
+            return [r.SettingsChanged(self.settings.config), r.RefuseClient(error, update.event_id)]
         if update is not None:
             return [r.RefuseAgent(error)]
         if error.event_id and error.event_id.startswith(OWN_EVENT):
-            self._responses.refused(error.event_id)
-            return [r.NoteRefusal(error.message)]
+            return [r.NoteRefusal(error.message), *self._answers.refused(error.event_id, error, now)]
         return [] if error.code == "session_expired" else [r.PassOn(source)]
 
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def _speech_started(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
-        self._turn_waits = False
+        self._responses.turn_waits = False
         if self._caller_speaks:
             return []
         self._caller_speaks = True
-        return [r.PassOn(event.source), *self.turns.started(now), *self._responses.caller_spoke()]
+        interrupts = self.policy.interruptible
+        reported = self.policy.playout_reported
+        cut = self._speech.cut_short(now, reported=reported, cuts=self._cuts) if interrupts else []
+        commands = [r.PassOn(event.source), *self.turns.started(now, interrupts=interrupts), *cut]
+        return [*commands, *self._responses.caller_spoke(), *self._answers.caller_spoke()]
 
-    def _speech_stopped(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
+    def _speech_stopped(self, event: re.ProviderSaid, now: float, *, waits: bool = False) -> list[c.Command]:
         self._caller_speaks = False
-        return [r.PassOn(event.source), *self.turns.stopped(now, event.speech_ended_at)]
+        self._responses.turn_waits = waits
+        commands = [r.PassOn(event.source), *self.turns.stopped(now, event.speech_ended_at)]
+        ended_at = now if event.speech_ended_at is None else min(event.speech_ended_at, now)
+        return [*commands, *self._answers.turn_ended(ended_at, now), *self._responses.go_on()]
 
     def _on_item(self, event: re.ProviderSaid, said: wire.ProviderEvent) -> list[c.Command]:
         passed: list[c.Command] = [r.PassOn(event.source)]
@@ -263,16 +292,14 @@ class RelayMachine:
             case "input_audio_transcription.delta" if said.item_id:
                 return passed + self._hear(said.item_id, said.delta or "")
             case "input_audio_transcription.completed" if said.item_id:
-                self._words.pop(said.item_id, None)
-                self.items.says(said.item_id, said.transcript or "")
-                served = [r.Served()] if said.transcript else []
-                return [*passed, r.HearWords(self.turns.turn_id, said.transcript or ""), *served]
+                return passed + self._heard(said.item_id, said.transcript or "")
             case "added" | "done" as kind if said.item is not None:
-                return (
-                    passed if self.items.note(said.item, said.previous_item_id, done=kind == "done") else []
-                )
+                self._responses.acknowledged(said.item.id)
+                noted = self.items.note(said.item, said.previous_item_id, done=kind == "done")
+                return passed if noted else []
             case "deleted" if said.item_id:
                 self.items.remove(said.item_id)
+                return [] if said.item_id in self._speech.outside else passed
         return passed
 
     def _hear(self, item_id: str, more: str) -> list[c.Command]:
@@ -280,66 +307,24 @@ class RelayMachine:
         turn_id = self.turns.turn_id
         return [r.HearWords(turn_id, text), c.TurnHeard(turn_id, item_id, text)]
 
-    # --- responses -----------------------------------------------------------------------------------------------
+    def _heard(self, item_id: str, text: str) -> list[c.Command]:
+        """All words of a turn. A cough does not end the wait for a tool, nor do thanks for what is being done."""
+        self._words.pop(item_id, None)
+        self.items.says(item_id, text)
+        if text.strip() and not acknowledges(text, self.policy.backchannels, self.policy.thanks):
+            self._responses.caller_said()
+        served: list[c.Command] = [r.Served()] if text else []
+        return [r.HearWords(self.turns.turn_id, text), *served]
 
-    def _on_sound(self, event: re.ProviderSound, now: float) -> list[c.Command]:
-        delta = event.delta
-        response = self._responses.under_way.get(delta.response_id)
-        if response is None:
-            return []
-        response.sounded = True
-        self.items.sounds(delta.item_id, event.length_ms)
-        played: list[c.Command] = [r.PlaySound(delta, event.source)]
-        if response.outside:
-            self.turns.sent_filler(event.length_ms, 0.0, now)
-            return played
-        return played + self.turns.sent_audio(
-            delta.response_id, delta.item_id, event.length_ms, event.silent_ms, now
-        )
-
-    def _on_response(self, said: wire.ProviderEvent, now: float) -> list[c.Command]:
-        match said.type.removeprefix("response."):
-            case "created" if said.response is not None:
-                self._request, self._turn_waits = None, False
-                self._responses.created(said.response)
-            case "output_item.added" if said.item is not None and said.response_id:
-                self._output_added(said.response_id, said.item)
-            case "output_item.done" if said.item is not None and said.response_id:
-                if said.item.type == "function_call" and said.item.status == "completed":
-                    return self._responses.called(said.response_id, said.item, now)
-            case "output_audio_transcript.delta" | "output_text.delta" if said.item_id:
-                self.items.continues(said.item_id, said.delta or "")
-            case "output_text.done":
-                self.turns.wrote()
-            case "output_audio.done" if said.response_id:
-                return [r.EndSound(said.response_id)]
-            case "done" if said.response is not None:
-                return self._response_done(said.response, now)
-        return []
-
-    def _output_added(self, response_id: str, item: wire.ItemSeen) -> None:
-        response = self._responses.under_way.get(response_id)
-        if response is None or item.type != "message":
-            return
-        response.item_id = item.id
-        if response.outside:
-            self._outside.add(Message(item.id, "assistant", "", spoken=True))
-
-    def _response_done(self, seen: wire.ResponseSeen, now: float) -> list[c.Command]:
-        response = self._responses.under_way.get(seen.id)
-        commands = self._responses.done(seen, now)
-        if seen.status == "completed":
-            commands.append(r.Served())
-        if response is not None and response.outside:
-            return commands
-        calls = any(item.type == "function_call" for item in seen.output)
-        failed = seen.status in ("failed", "cancelled")
-        commands += _look_again(self.turns.responded(now, more=calls and not failed, failed=failed))
-        return commands if self.turns.unanswered else [*commands, r.ForgetAudio()]
+    # --- time ------------------------------------------------------------------------------------------------------
 
     def _on_deadline(self, event: e.DeadlinePassed, now: float) -> list[c.Command]:
         if event.name == FILLER:
             return self._responses.fill(now)
+        if event.name == OVERDUE:
+            return self._answers.overdue(now)
+        if event.name == IDLE:
+            return self._answers.idle(now)
         if event.name != PLAYED:
             return []
         later = self.turns.speaker.ends_at
@@ -353,35 +338,8 @@ class RelayMachine:
         recital = self._responses.take_recital(event.token)
         if recital is None:
             return []
-        message, commands = self._play(recital.text, event.length_ms, event.lead_in_ms, now)
-        known = [] if recital.filler else self._have_it_known(message)
-        return [*commands, *known, *self._responses.go_on()]
-
-    def _play(
-        self, text: str, length_ms: float, lead_in_ms: float, now: float
-    ) -> tuple[Message, list[c.Command]]:
-        """A recorded phrase, as a response of its own."""
-        self._replies += 1
-        reply_id, turn_id = self._replies, self.turns.turn_id
-        message = Message(self._new_item_id(), "assistant", text, spoken=True)
-        self._outside.add(message)
-        self.turns.sent_filler(length_ms, lead_in_ms, now)
-        return message, [
-            c.ReplyStarted(reply_id, turn_id),
-            c.AnswerStarted(reply_id, message, None),
-            c.ReplyWords(reply_id, text),
-            r.PlayRecording(reply_id, text),
-            c.ReplyEnded(reply_id, turn_id, "completed", message),
-        ]
-
-    def _have_it_known(self, message: Message) -> list[c.Command]:
-        """Have the model know that this was said."""
-        fields = {"type": "message", "role": "assistant"}
-        item = {"id": message.item_id, **fields, "content": [{"type": "output_text", "text": message.text}]}
-        self.items.add(message.item_id, fields, text=message.text)
-        self.items.hide(message.item_id)
-        created = wire.encode("conversation.item.create", event_id=self._new_event_id(), item=item)
-        return [r.ToProvider(created)]
+        said = self._speech.recite(recital, event.length_ms, event.lead_in_ms, now)
+        return [*said, *self._answers.said(recital), *self._responses.go_on()]
 
     def _on_no_recording(self, event: re.RecordingMissing, now: float) -> list[c.Command]:
         recital = self._responses.take_recital(event.token)
@@ -401,7 +359,3 @@ class RelayMachine:
     def _new_item_id(self) -> str:
         self._ids += 1
         return f"item_{self._call_id}_{self._ids}"
-
-
-def _look_again(due: float | None) -> list[c.Command]:
-    return [] if due is None else [c.SetDeadline(PLAYED, due)]

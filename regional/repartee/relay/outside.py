@@ -19,6 +19,10 @@ class OutsideItems:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
+    def get(self, item_id: str) -> Message | None:
+        """The item, if it is one of these."""
+        return self._items.get(item_id)
+
     def add(self, message: Message) -> None:
         """The client knows this item."""
         self._items[message.item_id] = message

@@ -1,9 +1,10 @@
-"""What of the provider's events the client sees: nothing of the agent's own tools, which are none of its business.
+"""What of the provider's events the client sees: nothing of the agent's own tools, which are none of its business,
+nor of calls of functions that nobody has.
 
 A hidden item leaves no gap: what follows it is told to follow the item before it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from repartee.relay.commands import PassOn
@@ -16,10 +17,11 @@ MAX_HIDDEN = 4_000
 
 
 class Screen:
-    """One call's. ``tools`` are those that the agent runs."""
+    """One call's. ``runs`` says whether the agent answers a call of this name in a response of this id (None: the
+    response that is under way)."""
 
-    def __init__(self, tools: frozenset[str]) -> None:
-        self._tools = tools
+    def __init__(self, runs: Callable[[str, str | None], bool]) -> None:
+        self._runs = runs
         self._hidden: dict[str, str | None] = {}
         self._calls: dict[str, None] = {}
 
@@ -29,24 +31,34 @@ class Screen:
 
     def passing(self, commands: Iterable[Command], said: wire.ProviderEvent) -> list[Command]:
         """The commands that an event has led to; what is passed on of it is what the client may see."""
-        hidden = self._is_hidden(said)
+        hidden = self.look(said)
         return [
             PassOn(self._mended(command.event, said)) if isinstance(command, PassOn) else command
             for command in commands
             if not (hidden and isinstance(command, PassOn))
         ]
 
-    def _is_hidden(self, said: wire.ProviderEvent) -> bool:
+    def look(self, said: wire.ProviderEvent) -> bool:
+        """Whether an event is about what the client does not see. Calls are known from their first event on."""
         item = said.item
+        for output in said.response.output if said.response else ():
+            if output.type == "function_call" and self._is_own(
+                output, said.response.id if said.response else None
+            ):
+                self._hide(output.id, None)
         if item is None:
             return said.item_id is not None and said.item_id in self._hidden
-        if item.type == "function_call" and item.name in self._tools:
+        if item.type == "function_call" and item.name and self._is_own(item, said.response_id):
             self._hide(item.id, said.previous_item_id)
             if item.call_id:
                 _remember(self._calls, item.call_id, None)
         elif item.type == "function_call_output" and item.call_id in self._calls:
             self._hide(item.id, said.previous_item_id)
         return item.id in self._hidden
+
+    def _is_own(self, item: wire.ItemSeen, response_id: str | None) -> bool:
+        known = item.id in self._hidden or item.call_id in self._calls
+        return known or self._runs(item.name or "", response_id)
 
     def _hide(self, item_id: str, previous: str | None) -> None:
         _remember(self._hidden, item_id, previous or self._hidden.get(item_id))
@@ -60,7 +72,7 @@ class Screen:
                 previous = self._hidden[previous]
             changes["previous_item_id"] = previous
         output: Sequence[wire.ItemSeen] = said.response.output if said.response else ()
-        hidden = {item.id for item in output if item.type == "function_call" and item.name in self._tools}
+        hidden = {item.id for item in output if item.id in self._hidden}
         if not (changes or hidden):
             return event
         whole: dict[str, Any] = outside_json.decode(event)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repartee.wire import relay_events as wire
+from repartee.wire.audio_format import WireFormat
 from repartee.wire.provider_session import own_settings, provider_session
 from repartee.wire.session_config import SessionConfig, check_own
 from repartee.wire.settings_patch import SessionPatch
@@ -33,24 +34,30 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class AgentSide:
-    """What the agent brings to a session. ``tools`` are in the Realtime protocol's form, ``style`` is added to spoken
-    sessions' instructions, ``transcriber`` is the provider's model for the caller's words. ``own_voice``: the agent's
-    voice is one of the provider's, since the agent was written for its models. ``own`` are settings that mean
-    something to the provider alone."""
+    """What the agent brings to a session.
+
+    ``tools`` are in the Realtime protocol's form, ``style`` is added to spoken sessions' instructions,
+    ``transcriber`` is the provider's model for the caller's words, ``keyterms`` are words that it should expect.
+    ``own_voice``: the agent's voice is one of the provider's, since the agent was written for its models. ``own`` are
+    settings that mean something to the provider alone. ``formats`` are the client's, in and out, where its connection
+    fixes them (None: the session's settings decide).
+    """
 
     tools: Sequence[Mapping[str, Any]]
     style: str
     transcriber: str
     own_voice: bool
     own: Mapping[str, Any] = field(default_factory=dict)
+    formats: tuple[WireFormat, WireFormat] | None = None
+    keyterms: Sequence[str] = ()
 
 
 class RelaySettings:
     """One call's. ``config`` are the settings in force for what is sent from now on."""
 
     def __init__(self, config: SessionConfig, agent: AgentSide, new_event_id: Callable[[], str]) -> None:
-        self.config = config
         self._agent = agent
+        self.config = self._fixed(config)
         self._new_event_id = new_event_id
         self._own = agent.own
         self._pending: dict[str, Update] = {}
@@ -70,7 +77,14 @@ class RelaySettings:
             voice=voice if self._agent.own_voice else None,
             language=language,
         )
-        self.config = config.updated(ticket) if ticket else config
+        self.config = self._fixed(config.updated(ticket) if ticket else config)
+
+    def _fixed(self, config: SessionConfig) -> SessionConfig:
+        """With the formats of the client's connection."""
+        formats = self._agent.formats
+        return (
+            config if formats is None else replace(config, input_format=formats[0], output_format=formats[1])
+        )
 
     def change(self, patch: SessionPatch, text: str, event_id: str | None) -> str:
         """The client wants other settings; ``text`` is its event as it came. Returns the event for the provider.
@@ -78,7 +92,7 @@ class RelaySettings:
         They count from now on, as the client does not wait either. Raises ClientProtocolError; then nothing is
         changed.
         """
-        config = self.config.updated(patch)
+        config = self._fixed(self.config.updated(patch))
         names = frozenset(str(tool["name"]) for tool in self._agent.tools)
         check_own(config.tools, None, names, "session")
         own = own_settings(text)
@@ -113,6 +127,7 @@ class RelaySettings:
             style=self._agent.style,
             agent_tools=self._agent.tools,
             transcriber=self._agent.transcriber,
+            keyterms=self._agent.keyterms,
             own=self._own,
         )
         return wire.encode("session.update", event_id=event_id, session=session)

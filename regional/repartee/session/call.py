@@ -5,7 +5,6 @@ runs it. Nothing here waits for anything: audio and events go into bounded queue
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallReport, Emit
 from repartee.transport.interfaces import CallEnd, Transport
 from repartee.turn import events as e
-from repartee.turn.commands import Command
+from repartee.turn.commands import AnswerMissing, Command
 from repartee.wire.allowance import Allowance
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import (
@@ -38,6 +37,9 @@ from repartee.wire.unmet import mcp_tools
 log = logging.getLogger(__name__)
 
 Line = Coroutine[Any, Any, None]
+
+MISSING = frozenset(["no words", "no sound", "content_filter", "length"])
+"""Why an answer was missing, beside the failures that are counted as such."""
 
 LEAVE_S = 20.0
 """A call that ends for a provider's fault says so first, within this."""
@@ -215,13 +217,41 @@ class Call:
             await run()
         except (ProviderError, PoolTimeout) as error:
             self.report.provider_failed(stage, error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_S):
-                    await self._kind.take_leave()
+            await self._take_leave()
             # Only now: a client may hang up when it reads this.
             self.transport.report_failure(f"{what} is gone: {error}", f"{stage}_failed")
             await self.transport.flush()
             self.end(CallEnd.PROVIDERS_GONE)
+
+    async def _take_leave(self) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_S) as limit:
+                await self._kind.take_leave()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # a fault of the worker's own
+
+    def note_missing(self, command: AnswerMissing, *, stage: str, counted: bool) -> None:
+        """Nothing of an answer could be heard: log it, and count it unless its failure is counted already."""
+        done = "the model is asked again" if command.asked_again else "the caller hears an apology"
+        log.warning(
+            "call %s: nothing of the answer to turn %d can be heard (%s): %s",
+            self.settings.call_id,
+            command.turn_id,
+            command.reason,
+            done,
+        )
+        if counted:
+            self.report.provider_failed(stage, command.reason)
+
+    def give_up(self, reason: str, code: str) -> None:
+        """The caller can be told nothing: a silent line helps nobody."""
+        self.shell.start(self._end_mute(reason, code))
+
+    async def _end_mute(self, reason: str, code: str) -> None:
+        self.transport.report_failure(f"The agent cannot speak: {reason}", code)
+        await self.transport.flush()
+        self.end(CallEnd.PROVIDERS_GONE)
 
     async def _converse(self) -> None:
         """Begin as the agent wants to, then take what the client sends, until it is gone."""

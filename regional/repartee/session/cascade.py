@@ -15,7 +15,7 @@ from msgspec import UNSET
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError
 from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
-from repartee.session.call import Call, Line
+from repartee.session.call import MISSING, Call, Line
 from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
 from repartee.session.intake import Intake
 from repartee.session.manners import turn_policy
@@ -39,9 +39,6 @@ from repartee.wire.settings_patch import SessionPatch
 from repartee.wire.unmet import check_response, check_session
 
 log = logging.getLogger(__name__)
-
-MISSING = frozenset(["no words", "no sound", "content_filter", "length"])
-"""Why an answer was missing, beside the failures that are counted as such."""
 
 NOTICE_LOOK_S = 0.1
 """How often a notice looks whether the agent has finished."""
@@ -252,7 +249,7 @@ class Cascade:
             c.LookupUsed: self._agent.used,
             c.SayDropped: self._agent.not_said,
             c.AnswerMissing: self._note_missing,
-            c.GiveUp: self._give_up,
+            c.GiveUp: lambda command: self._call.give_up(command.reason, "tts_failed"),
             c.HangUp: lambda command: self._call.end(CallEnd.CALLER_SILENT),
             c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
@@ -280,26 +277,8 @@ class Cascade:
             self._shell.deliver(e.LookedUp(command.reply_id, foreseen))
 
     def _note_missing(self, command: c.AnswerMissing) -> None:
-        done = "the model is asked again" if command.asked_again else "the caller hears an apology"
-        log.warning(
-            "call %s: nothing of the answer to turn %d can be heard (%s): %s",
-            self._call.settings.call_id,
-            command.turn_id,
-            command.reason,
-            done,
-        )
-        if command.reason in MISSING:
-            stage = "tts" if command.reason == "no sound" else "llm"
-            self._call.report.provider_failed(stage, command.reason)
-
-    def _give_up(self, command: c.GiveUp) -> None:
-        """The caller can be told nothing: a silent line helps nobody."""
-        self._shell.start(self._end_mute(command.reason))
-
-    async def _end_mute(self, reason: str) -> None:
-        self._transport.report_failure(f"The agent cannot speak: {reason}", "tts_failed")
-        await self._transport.flush()
-        self._call.end(CallEnd.PROVIDERS_GONE)
+        stage = "tts" if command.reason == "no sound" else "llm"
+        self._call.note_missing(command, stage=stage, counted=command.reason in MISSING)
 
     def _new_pipeline(self, reply_id: int) -> Pipeline:
         pipeline = self._pipelines[reply_id] = Pipeline(

@@ -4,10 +4,11 @@ The client speaks the same protocol as to a cascade. Audio and events pass betwe
 """
 
 import asyncio
+import binascii
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -23,13 +24,15 @@ from repartee.relay import events as re
 from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide, is_speech_to_speech
 from repartee.session.call import Call, Line, waits_already
+from repartee.session.manners import turn_policy
 from repartee.session.phrases import Phrases, Recording
+from repartee.session.plain_client import PlainClient
 from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
 from repartee.session.relay_audio import RelayAudio
-from repartee.transport.interfaces import CallEnd, RealtimeTransport
+from repartee.transport.interfaces import CallEnd, RealtimeTransport, Transport
 from repartee.turn import commands as c
-from repartee.turn.item_list import HistoryLimits
 from repartee.turn.languages import language_of
+from repartee.turn.policy import TurnPolicy
 from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent
@@ -55,7 +58,8 @@ class RelayResources:
     learn: Callable[[Iterable[Transition]], Awaitable[None]]
     transcriber: str = "gpt-transcribe"
     line: LinePolicy = field(default_factory=LinePolicy)
-    history: HistoryLimits = field(default_factory=HistoryLimits)
+    policy: TurnPolicy = field(default_factory=TurnPolicy)
+    """How turns are taken, as far as that is not the provider's to decide."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -66,10 +70,13 @@ class RelayResources:
 class Relay:
     """One call with a speech-to-speech model. Implements :class:`~repartee.session.call.Kind`."""
 
-    def __init__(self, call: Call, resources: RelayResources, transport: RealtimeTransport) -> None:
+    def __init__(self, call: Call, resources: RelayResources, transport: Transport) -> None:
         self._call = call
-        self._shell, self._agent, self._transport = call.shell, call.agent, transport
+        speaks_it = isinstance(transport, RealtimeTransport)
+        client = transport if isinstance(transport, RealtimeTransport) else PlainClient(transport)
+        self._shell, self._agent, self._transport = call.shell, call.agent, client
         self._resources = resources
+        fixed = transport.formats
         self._machine = RelayMachine(
             call.settings.call_id,
             _config_of(call, resources),
@@ -80,10 +87,13 @@ class Relay:
                 # The voice of an agent that was written for a cascade is none of the model's.
                 own_voice=is_speech_to_speech(call.declared.model),
                 own=least_reasoning(resources.speech.model),
+                keyterms=call.declared.keyterms,
+                formats=(fixed.source, fixed.sink) if fixed else None,
             ),
+            self._policy(_config_of(call, resources)),
             self._agent.fillers,
-            self._agent.tool_names,
-            resources.history,
+            # A client of OpenAI's protocol cuts the conversation itself, unless its transport knows better.
+            cuts=transport.reports_played or not speaks_it,
         )
         self._owed_at: float | None = None
         user = LineUser(
@@ -96,7 +106,7 @@ class Relay:
         )
         self._line = ProviderLine(resources.speech, user, resources.line)
         self._audio = RelayAudio(
-            transport,
+            client,
             send=lambda outgoing: self._line.send(outgoing.event, audio_ms=outgoing.audio_ms),
             speaking=lambda: self._machine.turns.speaking,
             keeps_utterance=lambda: self._machine.keeps_utterance,
@@ -125,9 +135,18 @@ class Relay:
             language=context.language,
             ticket=self._call.settings.session,
         )
+        self._apply(config)
+        return config
+
+    def _apply(self, config: SessionConfig) -> None:
+        """These settings count for what is sent from now on."""
+        self._machine.policy = self._policy(config)
         self._audio.configure(config)
         self._agent.speak(config.language)
-        return config
+
+    def _policy(self, config: SessionConfig) -> TurnPolicy:
+        policy = turn_policy(self._resources.policy, self._call.declared, config)
+        return replace(policy, playout_reported=self._call.transport.reports_played)
 
     def take_audio(self, audio: bytes) -> None:
         """The caller's audio."""
@@ -189,19 +208,18 @@ class Relay:
     def _take_message(self, message: bytes) -> None:
         """A message of the provider's, at the moment it comes."""
         try:
-            event = self._event_in(message)
-        except (msgspec.MsgspecError, ValueError) as error:
+            self._shell.deliver(self._event_in(message))
+        except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error) as error:
             self._call.report.provider_failed("model", f"OpenAI sent a message that cannot be read: {error}")
-            return
-        try:
-            self._shell.deliver(event)
         except Exception as error:
             self._call.fail(error)
 
     def _event_in(self, message: bytes) -> re.ProviderSound | re.ProviderSaid:
         if delta := wire.audio_in(message):
             self._audio.answered()
-            silent_ms = self._audio.silent_ms(delta) if self._machine.turns.untraced else 0.0
+            silent_ms = (
+                self._audio.silent_ms(delta) if self._machine.weighs_silence(delta.response_id) else 0.0
+            )
             return re.ProviderSound(delta, message, self._audio.length_ms(delta), silent_ms)
         said = wire.read(message)
         if said.type.startswith(SERVICE):
@@ -230,7 +248,7 @@ class Relay:
             r.PlaySound: lambda command: self._audio.play(command.delta, command.source),
             r.EndSound: lambda command: self._audio.end(command.response_id),
             r.CutResponse: lambda command: announce(
-                announcer.response_cut(command.response_id, sounded=command.sounded)
+                announcer.response_cut(command.response_id, sounded=command.sounded, code=command.code)
             ),
             r.FindRecording: self._find_recording,
             r.PlayRecording: lambda command: self._audio.play_recording(
@@ -244,7 +262,11 @@ class Relay:
             r.RefuseClient: self._refuse_client,
             r.RefuseAgent: self._give_up,
             r.NoteRefusal: self._note_refusal,
+            r.ClearSound: lambda command: self._transport.clear_all(),
             c.RunTool: self._run_tool,
+            c.AnswerMissing: lambda command: self._call.note_missing(command, stage="model", counted=True),
+            c.GiveUp: lambda command: self._call.give_up(command.reason, "model_failed"),
+            c.HangUp: lambda command: self._call.end(CallEnd.CALLER_SILENT),
             c.SayDropped: self._agent.not_said,
             c.SetDeadline: self._shell.set_deadline,
             c.ClearDeadline: self._shell.clear_deadline,
@@ -258,7 +280,10 @@ class Relay:
 
     def _find_recording(self, command: r.FindRecording) -> None:
         config = self._machine.settings.config
-        found = self._resources.phrases.get(command.text, name=config.voice, language=config.language)
+        phrases, language = self._resources.phrases, config.language
+        found = phrases.get(command.text, name=config.voice, language=language)
+        if found is None and command.any_voice:
+            found = phrases.get_any(command.text, language=language)
         if found is None:
             self._shell.deliver(re.RecordingMissing(command.token))
             return
@@ -270,8 +295,7 @@ class Relay:
             self._agent.learn(command.config.metadata)
             self._transport.configured(command.config)
         else:
-            self._audio.configure(command.config)
-            self._agent.speak(command.config.language)
+            self._apply(command.config)
 
     def _refuse_client(self, command: r.RefuseClient) -> None:
         error = command.error

@@ -73,7 +73,7 @@ class RelayAudio:
         self._out_as_it_comes = self._out == sink
 
     def configure(self, config: SessionConfig) -> None:
-        """From now on audio is as these settings say."""
+        """From now on audio is as these settings say; they hold what the client's connection fixes."""
         if (formats := _formats(config)) != self._formats:
             self._use(formats)
             self._recent.clear()
@@ -179,6 +179,7 @@ class RelayAudio:
         encoder, place = self._encoders.pop(response_id, None), self._places.pop(response_id, None)
         if encoder and place and (rest := encoder.flush()):
             self._transport.play_as(msgspec.structs.replace(place, event_id=f"{place.event_id}_end"), rest)
+        self._transport.end_sound(response_id)
 
 
 def _formats(config: SessionConfig) -> AudioFormats:

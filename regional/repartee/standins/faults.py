@@ -4,7 +4,7 @@ A fault is put on the board (``POST /standins/faults``), or asked for by one con
 header ``x-standins-fault`` or the query key ``standins_fault``: ``close; after_messages=3; code=1011``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,26 @@ IN_MID_STREAM = {
     "malformed": "one message is cut in half, so that it is not JSON",
     "error": "the provider's own error message is sent, with `status`",
 }
-KINDS = (*AT_CONNECT, "hang_at_connect", "slow_first_token", *IN_MID_STREAM)
+IN_ANSWER = {
+    "empty_response": "an answer ends with nothing in it",
+    "filtered_response": "an answer ends with nothing in it, for the content filter",
+    "unknown_tool": "an answer calls a function that nobody has declared",
+}
+"""Kinds that spoil one answer: a request to the language model, or a response of the speech-to-speech model's."""
+
+IN_RESPONSE = {
+    **IN_ANSWER,
+    "silent_response": "a response has words and no sound",
+    "failed_response": "a response fails, for a server error",
+    "refuse_response": "a response is refused with an error; one that nobody asked for never begins",
+    "never_done": "a response begins and never goes on",
+    "duplicate_events": "each event of a response comes twice",
+    "unknown_events": "events that nobody knows come among a response's",
+    "close_in_response": "the WebSocket is closed with `code` after a response's first sound",
+}
+"""Kinds that spoil one response of the speech-to-speech model's, and leave its connection alone."""
+
+KINDS = (*AT_CONNECT, "hang_at_connect", "slow_first_token", *IN_MID_STREAM, *IN_RESPONSE)
 
 
 class FaultError(ValueError):
@@ -34,9 +53,9 @@ class FaultError(ValueError):
 class Fault:
     """One thing that goes wrong.
 
-    It hits ``count`` connections (or, of the language model, requests) after letting ``skip`` pass. In mid-stream it
-    strikes once ``after_messages`` messages have been sent and ``after_ms`` ms have passed since the start.
-    ``delay_ms`` is for ``slow_first_token``.
+    It hits ``count`` connections (or requests of the language model, or responses) after letting ``skip`` pass. In
+    mid-stream it strikes once ``after_messages`` messages have been sent and ``after_ms`` ms have passed since the
+    start. ``delay_ms`` is for ``slow_first_token``.
     """
 
     kind: str
@@ -122,15 +141,15 @@ class FaultBoard:
         """Forget all faults."""
         self.waiting.clear()
 
-    def take(self, provider: str) -> Fault | None:
-        """The fault for a new connection or request of this provider, if it gets one.
+    def take(self, provider: str, kinds: Collection[str] = KINDS) -> Fault | None:
+        """The fault of these kinds for a new connection or request of this provider, if it gets one.
 
         Each waiting fault of this provider counts the passer-by in its ``skip``; the first whose turn it is strikes.
         """
         hit: Fault | None = None
         kept: list[Fault] = []
         for fault in self.waiting:
-            if hit is not None or fault.provider not in ("any", provider):
+            if hit is not None or fault.provider not in ("any", provider) or fault.kind not in kinds:
                 kept.append(fault)
             elif fault.skip > 0:
                 kept.append(replace(fault, skip=fault.skip - 1))

@@ -18,6 +18,8 @@ from websockets.protocol import State
 from repartee.standins.faults import (
     FAULT_HEADER,
     FAULT_QUERY,
+    IN_RESPONSE,
+    KINDS,
     Fault,
     FaultBoard,
     FaultError,
@@ -31,6 +33,9 @@ UNREAD_LIMIT_BYTES = 8_000_000
 """A peer that lets this much pile up unread is cut off: no queue here is without a bound."""
 
 HANDSHAKE_S = 10.0
+
+AT_CONNECTION = frozenset(KINDS) - frozenset(IN_RESPONSE)
+"""The kinds of faults that a connection or a request may have, whatever it is for."""
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
@@ -129,12 +134,14 @@ def query_of(scope: Scope) -> list[tuple[str, str]]:
     return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def fault_for(scope: Scope, provider: str, board: FaultBoard) -> Fault | None:
+def fault_for(
+    scope: Scope, provider: str, board: FaultBoard, kinds: frozenset[str] = AT_CONNECTION
+) -> Fault | None:
     """The fault this connection or request asks for itself, or else the board's. Raises FaultError."""
     asked = headers_of(scope).get(FAULT_HEADER) or dict(query_of(scope)).get(FAULT_QUERY)
     if asked:
         return parse_fault_text(asked)
-    return board.take(provider)
+    return board.take(provider, kinds)
 
 
 class Link:

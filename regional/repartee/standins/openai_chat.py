@@ -14,8 +14,9 @@ from repartee.standins.bad_request import BadRequest
 from repartee.standins.brain import Answer, answer, tokens_of
 from repartee.standins.chat_request import MODELS, ChatRequest, is_served, read_request
 from repartee.standins.errands import ToolRequest
-from repartee.standins.faults import Fault, FaultError, FaultGate
-from repartee.standins.link import Scope, fault_for, headers_of
+from repartee.standins.faults import IN_ANSWER, Fault, FaultError, FaultGate
+from repartee.standins.link import AT_CONNECTION, Scope, fault_for, headers_of
+from repartee.standins.spoilt import spoilt
 from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.timing import wait_until
 
@@ -126,7 +127,7 @@ async def chat_completions(scope: Scope, receive: Any, send: Any, state: StandIn
     counts = state.stats.of("openai")
     counts.requests += 1
     try:
-        fault = await _admit(exchange, state)
+        fault = await _admit(exchange, state, AT_CONNECTION | IN_ANSWER.keys())
         if fault is None or fault.refusal_status is None:
             request = read_request(await exchange.body(), state.models)
             counts.messages_in += 1
@@ -164,10 +165,12 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "stand-in"}
 
 
-async def _admit(exchange: Exchange, state: StandInState) -> Fault | None:
+async def _admit(
+    exchange: Exchange, state: StandInState, kinds: frozenset[str] = AT_CONNECTION
+) -> Fault | None:
     """The request's fault, after refusing what has to be refused. Raises BadRequest."""
     try:
-        fault = fault_for(exchange.scope, "openai", state.faults)
+        fault = fault_for(exchange.scope, "openai", state.faults, kinds)
     except FaultError as error:
         raise BadRequest(str(error)) from error
     if fault is not None and fault.kind == "hang_at_connect":
@@ -231,9 +234,10 @@ class Completion:
         """Answer the request to its end."""
         request = self._request
         lines = self._state.engines.lines if self._state.engines.light else ()
-        reply = answer(request.messages, request.tools, request.tool_choice, lines)
+        reply = spoilt(self._fault) or answer(request.messages, request.tools, request.tool_choice, lines)
         tokens = tokens_of(reply.text)
-        reason = "tool_calls" if reply.tool_calls else "stop"
+        filtered = self._fault is not None and self._fault.kind == "filtered_response"
+        reason = "content_filter" if filtered else "tool_calls" if reply.tool_calls else "stop"
         if request.max_tokens is not None and len(tokens) > request.max_tokens:
             tokens, reason = tokens[: request.max_tokens], "length"
         if request.stream:

@@ -10,18 +10,20 @@ import binascii
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from repartee.standins.chat_request import REALTIME_MODELS, is_served
 from repartee.standins.ears import Word, text_of
-from repartee.standins.faults import Fault
+from repartee.standins.faults import IN_RESPONSE, Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, Listening, Wording
 from repartee.standins.openai_chat import error_document
 from repartee.standins.realtime_conversation import Conversation, Item, ItemFault, checked_item, new_id
 from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
+from repartee.standins.spoilt import spoiling
 from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.turns import FluxTurns, TurnEvent, TurnTimes
 
@@ -244,7 +246,8 @@ class RealtimeSession:
             content["transcript"] = text_of(words)
             self._state.stats.of(PROVIDER).requests += 1
             if answered and not self._active():
-                self._respond({})
+                with suppress(ItemFault):  # a refusal of which nobody is told
+                    self._respond({})
             if self._settings["audio"]["input"]["transcription"]:
                 self._tell_words(item_id, content["transcript"], seconds)
 
@@ -331,10 +334,12 @@ class RealtimeSession:
             list(items),
             None if outside else self._conversation_id,
             fault.delay_ms if fault is not None and fault.kind == "slow_first_token" else 0.0,
+            None if outside else self._state.faults.take(PROVIDER, IN_RESPONSE),
         )
-        response = ModelResponse(
-            self._state, wanted, send=self._send, keep=self._keep, on_end=self._response_over
-        )
+        if wanted.spoilt_by("refuse_response"):
+            raise ItemFault("The server had an error while processing your request.", "", "server_error")
+        send = spoiling(self._send, wanted.fault, self._link.close)
+        response = ModelResponse(self._state, wanted, send=send, keep=self._keep, on_end=self._response_over)
         self._responses.append(response)
         limits = [{"name": "tokens", "limit": 800_000, "remaining": 799_000, "reset_seconds": 0.0}]
         self._send("rate_limits.updated", rate_limits=limits)

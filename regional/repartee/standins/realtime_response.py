@@ -14,9 +14,11 @@ from typing import Any
 
 from repartee.standins.brain import Answer, answer, tokens_of
 from repartee.standins.errands import ToolRequest
+from repartee.standins.faults import Fault
 from repartee.standins.pcm import from_linear16
 from repartee.standins.realtime_conversation import Item, chat_messages, new_id, text_in
 from repartee.standins.speaking import CHUNK_MS, FIRST_CHUNK_MS, speech_of
+from repartee.standins.spoilt import ending, spoilt
 from repartee.standins.state import StandInState
 from repartee.standins.timing import wait_until
 
@@ -38,6 +40,12 @@ class Wanted:
     conversation_id: str | None
     """None: out of band, the conversation never hears of it."""
     late_ms: float = 0.0
+    fault: Fault | None = None
+    """What spoils it."""
+
+    def spoilt_by(self, kind: str) -> bool:
+        """Whether its fault is of this kind."""
+        return self.fault is not None and self.fault.kind == kind
 
     @property
     def spoken(self) -> bool:
@@ -107,23 +115,32 @@ class ModelResponse:
 
     async def _run(self) -> None:
         started_s, wanted = time.monotonic(), self.wanted
+        if wanted.spoilt_by("never_done"):
+            await asyncio.Event().wait()
         reply = self._thought()
         first_s = started_s + (self._draw("ttft", self._state.profile.llm.ttft_ms) + wanted.late_ms) / 1000
         tokens = tokens_of(reply.text)
         limit = wanted.settings.get("max_output_tokens")
         complete = not isinstance(limit, int) or len(tokens) <= limit
         text = reply.text if complete or not isinstance(limit, int) else "".join(tokens[:limit])
-        if text and wanted.spoken:
+        if text and wanted.spoilt_by("silent_response"):
+            await self._write(tokens_of(text), first_s)
+        elif text and wanted.spoken:
             first_s += self._draw("ttfb", self._state.profile.tts.ttfb_ms) / 1000
             await self._speak(text, first_s)
         elif text:
             await self._write(tokens_of(text), first_s)
         for call in reply.tool_calls:
             await self._call(call, first_s)
+        if forced := ending(wanted.fault):
+            self._finish(forced[0], None, forced[1])
+            return
         self._finish("completed" if complete else "incomplete", None if complete else "max_output_tokens")
 
     def _thought(self) -> Answer:
         settings = self.wanted.settings
+        if instead := spoilt(self.wanted.fault):
+            return instead
         verbatim = _VERBATIM.search(str(settings.get("instructions") or ""))
         if verbatim:
             return Answer(verbatim.group(1))
@@ -174,7 +191,8 @@ class ModelResponse:
         for number, token in enumerate(tokens):
             await wait_until(first_s + number * interval_s)
             self._text += token
-            self._content("output_text.delta", delta=token)
+            kind = "output_audio_transcript.delta" if self.wanted.spoken else "output_text.delta"
+            self._content(kind, delta=token)
         self._close_message("completed")
 
     async def _call(self, call: ToolRequest, first_s: float) -> None:
@@ -264,11 +282,11 @@ class ModelResponse:
             **fields,
         )
 
-    def _finish(self, status: str, reason: str | None) -> None:
+    def _finish(self, status: str, reason: str | None, details: dict[str, Any] | None = None) -> None:
         self._over = True
         self._close_message("incomplete" if status != "completed" else status)
         self._on_end(self)
-        details = {"type": status, "reason": reason} if reason else None
+        details = details or ({"type": status, "reason": reason} if reason else None)
         self._send("response.done", response=self._json(status, details) | {"usage": self._usage()})
 
     def _json(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Only a transport may say that the client is gone.
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from repartee.errors import ClientProtocolError
 from repartee.turn.commands import Command
@@ -114,6 +114,7 @@ class Transport(Protocol):
         """Close the connection with the reason, unless the client has done so. Returns within seconds."""
 
 
+@runtime_checkable
 class RealtimeTransport(Transport, Protocol):
     """A transport whose client speaks OpenAI's Realtime protocol: a provider's events may pass through it."""
 
@@ -131,5 +132,11 @@ class RealtimeTransport(Transport, Protocol):
     def announce(self, event: ServerEvent) -> None:
         """An event that the announcer made."""
 
+    def clear_all(self) -> None:
+        """What the client's side still holds of the agent's speech must not be heard."""
+
     def play_as(self, place: AudioDelta, audio: bytes) -> None:
         """Audio that belongs where the provider's event ``place`` says, in the client's format."""
+
+    def end_sound(self, response_id: str) -> None:
+        """The audio of a provider's response is complete."""

@@ -129,6 +129,9 @@ class RealtimeWebSocket:
     def clear(self, reply_id: int) -> None:
         """Nothing to send: clients drop what they hold at input_audio_buffer.speech_started."""
 
+    def clear_all(self) -> None:
+        """Nothing to send: as :meth:`clear`."""
+
     def refuse(self, error: ClientProtocolError) -> None:
         """An error event: the client's mistake."""
         self._put(self._announcer.error(error))
@@ -154,6 +157,9 @@ class RealtimeWebSocket:
         """A provider's audio, converted."""
         if audio:
             self._outbox.put_audio(place.event(), audio)
+
+    def end_sound(self, response_id: str) -> None:
+        """The provider's own event says so."""
 
     def _put(self, event: ServerEvent) -> None:
         self._outbox.put_event(event)

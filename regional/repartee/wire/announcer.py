@@ -17,6 +17,12 @@ from repartee.wire.session_config import SessionConfig
 
 ServerEvent = dict[str, Any]
 
+CUT = {
+    "session_lost": "The model's session was lost.",
+    "answer_overdue": "The model has sent nothing for too long.",
+}
+"""Why nothing more comes of a provider's response, by the error's code."""
+
 
 class Announcer:
     """The server's side of one session's events. ``own`` makes those that are not OpenAI's, for a client that asks.
@@ -92,10 +98,10 @@ class Announcer:
             audio_end_ms=round(heard_ms),
         )
 
-    def response_cut(self, response_id: str, *, sounded: bool) -> ServerEvent:
-        """The end of a provider's response whose session is lost: a failure if some of it was heard."""
+    def response_cut(self, response_id: str, *, sounded: bool, code: str = "session_lost") -> ServerEvent:
+        """The end of a provider's response of which no more will come: a failure if some of it was heard."""
         status = "failed" if sounded else "cancelled"
-        error = {"type": "server_error", "code": "session_lost", "message": "The model's session was lost."}
+        error = {"type": "server_error", "code": code, "message": CUT[code]}
         details: dict[str, Any] = {"type": status} | ({"error": error} if sounded else {})
         response: dict[str, Any] = {
             "object": "realtime.response",

@@ -62,12 +62,15 @@ def provider_session(
     style: str,
     agent_tools: Sequence[Mapping[str, Any]],
     transcriber: str,
+    keyterms: Sequence[str] = (),
     own: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The ``session`` of a session.update. ``style`` is added to the instructions of spoken sessions, ``own`` is what
-    the client has set for the provider alone."""
+    """The ``session`` of a session.update. ``style`` is added to the instructions of spoken sessions,
+    ``keyterms`` are the transcriber's prompt if the client gives none, ``own`` is what the client has set for the
+    provider alone."""
     instructions = f"{config.instructions}\n\n{style}".strip() if config.spoken else config.instructions
-    transcription = {"model": transcriber, "prompt": config.transcription_prompt}
+    prompt = config.transcription_prompt or ", ".join(keyterms)
+    transcription = {"model": transcriber, "prompt": prompt}
     if config.language != "multi":
         transcription["language"] = config.language.partition("-")[0]
     output: dict[str, Any] = {"format": provider_format(config.output_format).as_json()}

@@ -71,6 +71,13 @@ class ItemSeen(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None = None
 
 
+class StatusDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a response is not completed."""
+
+    reason: str | None = None
+    error: "ErrorSeen | None" = None
+
+
 class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A response as its first and its last event tell it; ``conversation_id`` None: it is out of band."""
 
@@ -79,6 +86,15 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None
     output: list[ItemSeen] = []
     metadata: dict[str, Any] | None = None
+    status_details: StatusDetails | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not completed: ``content_filter``, ``max_output_tokens``, an error's code or message."""
+        details = self.status_details
+        if details is None or details.error is None:
+            return details.reason if details else None
+        return details.reason or details.error.code or details.error.message
 
 
 class ErrorSeen(msgspec.Struct, frozen=True, kw_only=True):

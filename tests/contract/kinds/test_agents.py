@@ -351,6 +351,7 @@ async def test_what_an_agent_declares_reaches_its_providers(kind: str) -> None:
             assert session["max_output_tokens"] == 7 * 120
             assert session["audio"]["output"]["voice"] == "cedar"
             assert session["model"] == "gpt-realtime"
+            assert session["audio"]["input"]["transcription"]["prompt"] == "Repartee"
         assert call.errors == []
 
 

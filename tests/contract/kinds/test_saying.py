@@ -9,7 +9,6 @@ from tests.regional.app.running import until
 
 from repartee import CallContext, ReplyContext, ToolCall
 from repartee.agent.predictions import Predictions
-from repartee.relay.responses import TEXTS_TO_SAY
 from repartee.session.agent_call import EARLY_TEXTS
 from repartee.turn.policy import TurnPolicy
 
@@ -17,7 +16,7 @@ MOST = 16
 
 
 def test_the_bound_is_one() -> None:
-    assert TurnPolicy().texts_to_say == TEXTS_TO_SAY == EARLY_TEXTS == MOST
+    assert TurnPolicy().texts_to_say == EARLY_TEXTS == MOST
 
 
 async def test_in_on_call_start_it_follows_the_session_and_the_greeting_follows_it(kind: str) -> None:

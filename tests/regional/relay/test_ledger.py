@@ -5,7 +5,7 @@ import pytest
 from repartee.agent.fillers import Fillers
 from repartee.relay.items import ItemLedger
 from repartee.relay.ledger import TurnLedger
-from repartee.relay.responses import Response
+from repartee.relay.response import Response
 from repartee.turn import commands as c
 from repartee.turn.events import ToolFinished
 from repartee.turn.item_list import HistoryLimits

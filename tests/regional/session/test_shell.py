@@ -21,7 +21,6 @@ from repartee.telemetry.events import CallOutcome
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.commands import ClearDeadline, Command, ItemRemoved, SetDeadline
 from repartee.turn.events import DeadlinePassed, Event, HungUp, ItemDeleted, SayRequested
-from repartee.turn.filler import NoFillers
 from repartee.turn.machine import TurnMachine
 from repartee.turn.state import Cause, IllegalTransition, State
 from repartee.wire.session_config import SessionConfig
@@ -162,7 +161,7 @@ def cores() -> list[Core]:
     side = AgentSide(tools=[], style="", transcriber="t", own_voice=True)
     return [
         TurnMachine("1"),
-        RelayMachine("1", SessionConfig(), side, NoFillers(), frozenset()),
+        RelayMachine("1", SessionConfig(), side),
         ScriptedCore(),
     ]
 

@@ -194,6 +194,14 @@ class TelephoneLine:
         """Drop it here, and have the carrier drop it, now."""
         self._cut(self._items.get(reply_id, f"reply_{reply_id}"))
 
+    def clear_all(self) -> None:
+        """The same for all that is being said."""
+        for item_id in self._pacer.items:
+            self._cut(item_id)
+
+    def end_sound(self, response_id: str) -> None:
+        """The provider's own event says so."""
+
     def refuse(self, error: ClientProtocolError) -> None:
         """A carrier asks for nothing, so nothing of it is refused."""
         log.info("call on %s: %s", self._framing.carrier, error)
@@ -214,8 +222,7 @@ class TelephoneLine:
     def _note(self, event: Any) -> None:
         kind = event.get("type")
         if kind == SPEECH_STARTED:
-            for item_id in self._pacer.items:
-                self._cut(item_id)
+            self.clear_all()
         elif kind == AUDIO_DONE[0]:
             self._end(str(event.get("item_id")))
         elif kind == AUDIO_DONE[1]:
