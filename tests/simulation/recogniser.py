@@ -55,6 +55,8 @@ class SimulatedTranscriber:
         pass
 
     def hears(self, event: Hearing) -> None:
+        over = isinstance(event, EndOfTurn)
+        self.owing_since = None if over else asyncio.get_running_loop().time()
         self._events.put_nowait(event)
 
     def is_lost(self) -> None:
@@ -157,7 +159,6 @@ class SimulatedEars:
     async def _fall_deaf(self, sound: Sound) -> None:
         """Until another connection takes its place, which hears the turn again."""
         deaf = await self._there()
-        deaf.owing_since = self._now()
         await deaf.gone.wait()
 
     async def _end(self, sound: Sound) -> None:
