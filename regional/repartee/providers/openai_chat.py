@@ -26,17 +26,16 @@ import openai
 
 from repartee.errors import ProviderError, VoiceError
 from repartee.pool.settings import PoolSettings
+from repartee.providers.chat_stream import BrokenAnswer, EventStream, StreamedReply
 from repartee.providers.http_line import HttpLine
 from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
-from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
+from repartee.providers.interfaces import ReplyPart, ReplyRequest
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.openai_models import asking, limit_field
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import tls_context
-from repartee.providers.tool_call_pieces import ToolCallPieces
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors, retry_after_s
-from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
 
@@ -71,127 +70,8 @@ class ChatConfig:
         return self.max_tokens_field or limit_field(self.base_url, self.model)
 
 
-class _Function(msgspec.Struct):
-    """``arguments`` is an object where a server does not write JSON within JSON."""
-
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolDelta(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-    extra_content: dict[str, Any] | None = None
-
-
-class _Part(msgspec.Struct):
-    text: str | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[_ToolDelta] | None = None
-    function_call: _Function | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Fault(msgspec.Struct):
-    message: str = ""
-    code: str | int | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    error: _Fault | None = None
-
-
-_CHUNK = outside_json.Decoder[_Chunk](_Chunk)
-
 PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tokens=16)
 """A request such as a call's, where it has to be found out whether one would be answered."""
-
-_REASONS = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-
-
-class _Reply:
-    """One answer being put together from its stream."""
-
-    def __init__(self) -> None:
-        self._calls = ToolCallPieces()
-        self.finished = False
-
-    def take(self, data: bytes) -> list[ReplyPart]:
-        """What one ``data:`` line brings. Raises msgspec.MsgspecError for what is not a chunk, and _Broken."""
-        chunk = _CHUNK.decode(data)
-        if chunk.error is not None:
-            raise _Broken(chunk.error.message or str(chunk.error.code), str(chunk.error.code))
-        parts: list[ReplyPart] = []
-        for choice in (chunk.choices or ())[:1]:
-            delta = choice.delta
-            if delta is not None:
-                if text := _text_of(delta):
-                    parts.append(TextDelta(text))
-                self._take_calls(delta)
-            if choice.finish_reason and not self.finished:  # some servers send "" with every piece
-                parts += self.finish(_REASONS.get(choice.finish_reason, "stop"))
-        return parts
-
-    def finish(self, reason: str) -> list[ReplyPart]:
-        """The tool calls, now that they are complete, and the end."""
-        self.finished = True
-        calls = self._calls.complete()
-        return [*calls, Finished("tool_calls" if calls else reason)]
-
-    def _take_calls(self, delta: _Delta) -> None:
-        if delta.reasoning_content:
-            self._calls.think(delta.reasoning_content)
-        if delta.function_call is not None:
-            function = delta.function_call
-            self._calls.take(0, None, function.name, function.arguments, None)
-        for piece in delta.tool_calls or ():
-            function = piece.function or _Function()
-            extra = {"extra_content": piece.extra_content} if piece.extra_content else None
-            self._calls.take(piece.index, piece.id, function.name, function.arguments, extra)
-
-
-def _text_of(delta: _Delta) -> str:
-    content = delta.content
-    if isinstance(content, list):
-        content = "".join(part.text or "" for part in content)
-    return content or delta.refusal or ""
-
-
-class _ServerSentEvents:
-    """Cuts a stream into the ``data`` of its events; each is one line in this protocol."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> list[bytes]:
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()
-        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
-
-
-class _Broken(Exception):
-    """The endpoint reports a fault within the stream; ``word`` is its own name for it."""
-
-    def __init__(self, said: str, word: str) -> None:
-        super().__init__(said)
-        self.word = word
 
 
 class ChatBrain(Pooled[HttpLine]):
@@ -256,21 +136,18 @@ class ChatBrain(Pooled[HttpLine]):
         """Stream one reply; the last part is Finished. Raises ProviderError or PoolTimeout."""
         response = await self._send(request)
         body = aiter(cast(httpx2.AsyncByteStream, response.stream))
-        events = _ServerSentEvents()
-        reply = _Reply()
+        events, reply = EventStream(), StreamedReply()
         try:
             async for piece in body:
                 for data in events.feed(piece):
-                    parts = reply.finish("stop") if data == b"[DONE]" else reply.take(data)
-                    for part in parts:
+                    for part in reply.take(data):
                         yield part
                     if reply.finished:
                         return
-            raise self._errors.error("ended its answer in the middle")
-        except _Broken as error:
+            for part in (*(part for data in events.finish() for part in reply.take(data)), *reply.end()):
+                yield part
+        except BrokenAnswer as error:
             raise self._errors.error(f"broke off its answer: {error}", error.word) from error
-        except msgspec.MsgspecError as error:
-            raise self._errors.unreadable(error) from error
         except (httpx2.HTTPError, OSError) as error:
             raise self._errors.error(f"was lost in mid-answer ({error!r})") from error
         finally:

@@ -20,8 +20,8 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel, TypeAdapter
 
 from repartee.providers import cartesia as our_cartesia
+from repartee.providers import chat_stream
 from repartee.providers import elevenlabs as our_elevenlabs
-from repartee.providers import openai_chat
 from repartee.providers.deepgram_streams import FLUX_MESSAGES
 from repartee.wire import relay_events
 
@@ -102,7 +102,7 @@ def as_model(model: Any, raw: bytes) -> Callable[[], object]:
 def measured() -> list[dict[str, object]]:
     cases: list[tuple[str, str, dict[str, Any], Callable[[bytes], object], Any]] = [
         ("deepgram", "TurnInfo", TURN, FLUX_MESSAGES.decode, ListenV2TurnInfo),
-        ("openai", "chat.completion.chunk", TOKEN, openai_chat._CHUNK.decode, ChatCompletionChunk),
+        ("openai", "chat.completion.chunk", TOKEN, chat_stream.CHUNK.decode, ChatCompletionChunk),
         (
             "openai",
             "response.output_audio.delta",

@@ -1,0 +1,261 @@
+"""What chat servers stream, in all the shapes in which they do: cut into events, and put together into a reply. Pure.
+
+Servers that call themselves compatible end lines with CR alone, leave out the last line's end, the ``[DONE]`` or the
+reason, send fields that are null, of another type or new, or answer with one whole JSON document. Whatever can be
+understood is; what cannot is left out, but for a fault that the server reports and for what is no JSON at all.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from repartee.providers.interfaces import Finished, ReplyPart, TextDelta
+from repartee.providers.tool_call_pieces import ToolCallPieces
+from repartee.wire import outside_json
+
+DONE = b"[DONE]"
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""One event, or one whole answer. A server that sends more is broken."""
+
+_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+REASONS = {
+    "stop": "stop",
+    "eos": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+"""Servers' reasons for an end, in OpenAI's words."""
+
+
+class BrokenAnswer(Exception):
+    """The server reports a fault within its answer, or what it sends is none; ``word`` is its own name for it."""
+
+    def __init__(self, said: str, word: str | None = None) -> None:
+        super().__init__(said)
+        self.word = word
+
+
+class EventStream:
+    """Cuts a body into the ``data`` of its events, each a line; a body that is one JSON document is one event.
+
+    A document that is spread over several ``data`` lines is put together.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._begun = False
+        self._whole = False
+        self._after_cr = False
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The ``data`` that is complete with this piece; an empty one where an event ends. Raises BrokenAnswer for an
+        event that never ends."""
+        if self._after_cr:
+            piece = piece.removeprefix(b"\n")
+        self._after_cr = piece.endswith(b"\r")
+        self._rest += piece
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise BrokenAnswer("an event of it is endless")
+        if not self._begun and not self._begin():
+            return []
+        if self._whole:
+            return []
+        *lines, self._rest = _LINE_END.split(self._rest)
+        events = [data for line in lines if (data := _data_of(line)) or not line]
+        if _data_of(self._rest) == DONE:  # nothing follows it, perhaps not even the line's end
+            self._rest = b""
+            events.append(DONE)
+        return events
+
+    def finish(self) -> list[bytes]:
+        """The body is over: what was not complete is now."""
+        rest, self._rest = self._rest, b""
+        if self._whole:
+            return [rest]
+        return [data] if (data := _data_of(rest)) else []
+
+    def _begin(self) -> bool:
+        """Look at the first character: whether it has come."""
+        if _MARK.startswith(self._rest):
+            return False
+        self._rest = self._rest.removeprefix(_MARK)
+        first = self._rest.lstrip()[:1]
+        if not first:
+            return False
+        self._begun, self._whole = True, first == b"{"
+        return True
+
+
+def _data_of(line: bytes) -> bytes:
+    return line[5:].strip() if line.startswith(b"data:") else b""
+
+
+class _Choice(msgspec.Struct):
+    delta: Any = None
+    message: Any = None
+    text: Any = None
+    finish_reason: Any = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    error: Any = None
+
+
+CHUNK = outside_json.Decoder[_Chunk](_Chunk)
+_ANYTHING = outside_json.Decoder[Any](Any)
+
+
+class StreamedReply:
+    """One answer being put together. ``finished``: its end has come."""
+
+    def __init__(self) -> None:
+        self._calls = ToolCallPieces()
+        self._held = b""
+        self._begun = False
+        self.finished = False
+
+    def take(self, data: bytes) -> list[ReplyPart]:
+        """What an event's data brings; empty where an event ends. Raises BrokenAnswer."""
+        if data == DONE:
+            return self.finish("stop")
+        if not data:
+            self._refuse_held()
+            return []
+        document = self._held + data
+        try:
+            chunk = self._read(document)
+        except outside_json.TooDeep as error:
+            raise BrokenAnswer(f"an event of it cannot be read: {error}") from error
+        except msgspec.DecodeError:  # perhaps a document over several lines
+            self._held = document
+            if len(document) > MAX_EVENT_BYTES:
+                raise BrokenAnswer("an event of it is endless") from None
+            return []
+        self._held = b""
+        if chunk.error:
+            raise _fault(chunk.error)
+        parts: list[ReplyPart] = []
+        for choice in (chunk.choices or ())[:1]:
+            parts += self._take_choice(choice)
+        return parts
+
+    def end(self) -> list[ReplyPart]:
+        """The body is over. Raises BrokenAnswer if nothing of an answer was in it."""
+        if self.finished:
+            return []
+        self._refuse_held()
+        if not self._begun:
+            raise BrokenAnswer("it ended before it had begun")
+        return self.finish("stop")
+
+    def _refuse_held(self) -> None:
+        if self._held:
+            raise BrokenAnswer(f"an event of it cannot be read: {self._held[:80]!r}")
+
+    def finish(self, reason: str) -> list[ReplyPart]:
+        """The tool calls, now that they are complete, and the end."""
+        if self.finished:
+            return []
+        self.finished = True
+        calls = self._calls.complete()
+        return [*calls, Finished("tool_calls" if calls else reason)]
+
+    def _read(self, data: bytes) -> _Chunk:
+        """The document; of one of another shape than OpenAI's, what can be understood. Raises msgspec.DecodeError."""
+        try:
+            return CHUNK.decode(data)
+        except msgspec.ValidationError:
+            document = _ANYTHING.decode(data)
+        if not isinstance(document, dict):
+            return _Chunk()
+        choices = document.get("choices")
+        kept = [
+            _Choice(
+                choice.get("delta"), choice.get("message"), choice.get("text"), choice.get("finish_reason")
+            )
+            for choice in (choices if isinstance(choices, list) else ())
+            if isinstance(choice, dict)
+        ]
+        return _Chunk(kept, document.get("error"))
+
+    def _take_choice(self, choice: _Choice) -> list[ReplyPart]:
+        parts: list[ReplyPart] = []
+        self._begun = True
+        delta = choice.delta if isinstance(choice.delta, dict) else choice.message
+        if isinstance(delta, dict):
+            if text := _text_of(delta):
+                parts.append(TextDelta(text))
+            self._take_calls(delta)
+        elif isinstance(choice.text, str) and choice.text:
+            parts.append(TextDelta(choice.text))
+        reason = choice.finish_reason
+        if isinstance(reason, str) and reason and not self.finished:  # some servers send "" with every piece
+            parts += self.finish(REASONS.get(reason, "stop"))
+        return parts
+
+    def _take_calls(self, delta: dict[str, Any]) -> None:
+        thoughts = delta.get("reasoning_content")
+        if isinstance(thoughts, str) and thoughts:
+            self._calls.think(thoughts)
+        if isinstance(function := delta.get("function_call"), dict):
+            self._take_function(0, None, function, None)
+        pieces = delta.get("tool_calls")
+        for piece in pieces if isinstance(pieces, list) else ():
+            if not isinstance(piece, dict):
+                continue
+            function, extra = piece.get("function"), piece.get("extra_content")
+            self._take_function(
+                index if isinstance(index := piece.get("index"), int) else None,
+                _id_of(piece.get("id")),
+                function if isinstance(function, dict) else {},
+                {"extra_content": extra} if extra else None,
+            )
+
+    def _take_function(
+        self, index: int | None, call_id: str | None, function: dict[str, Any], extra: dict[str, Any] | None
+    ) -> None:
+        name, arguments = function.get("name"), function.get("arguments")
+        self._calls.take(
+            index,
+            call_id,
+            name if isinstance(name, str) and name else None,
+            arguments if isinstance(arguments, str | dict) else None,
+            extra,
+        )
+
+
+def _id_of(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int) and value not in ("", None) else None
+
+
+def _text_of(delta: dict[str, Any]) -> str:
+    content = delta.get("content")
+    if isinstance(content, list):
+        content = "".join(_texts_in(content))
+    refusal = delta.get("refusal")
+    return content if isinstance(content, str) and content else refusal if isinstance(refusal, str) else ""
+
+
+def _texts_in(parts: list[Any]) -> Iterator[str]:
+    for part in parts:
+        text = part.get("text") if isinstance(part, dict) else part
+        if isinstance(text, str):
+            yield text
+
+
+def _fault(error: object) -> BrokenAnswer:
+    """OpenAI's object, or the sentence that others send in its place."""
+    if not isinstance(error, dict):
+        return BrokenAnswer(str(error))
+    word = error.get("code") or error.get("type")
+    return BrokenAnswer(str(error.get("message") or word or error), None if word is None else str(word))
