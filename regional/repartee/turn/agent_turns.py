@@ -66,7 +66,7 @@ class AgentTurns:
             if overlapped:
                 return []  # decided when the overlap ends
             self._floor.move(Cause.MORE_AWAITED)
-            return self._answers.played_out(now)
+            return self._turns.let_out() + self._answers.played_out(now)
         if overlapped:
             return self._hand_over(now)
         self._floor.move(Cause.PLAYED_OUT)

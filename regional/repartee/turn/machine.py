@@ -251,18 +251,17 @@ class TurnMachine:
         """What was said over the agent did not interrupt it: a backchannel, or words to be answered after."""
         self._floor.move(Cause.OVERLAP_ENDED)
         turn, judge, playout = self._turn, self._judge, self._answers.playout
-        commands: list[c.Command] = []
         if judge.is_acknowledgement(turn):
             if turn.answers_agent:  # the filler asked something
-                commands = [*self._turns.announce(), *self._turns.record()]
+                self._turns.keep_back()
         elif judge.wants_answer(turn, now):
             self._turns.keep_back()
             self._answers.owed.owing = self.policy.reply_to_turns
             turn.speech_ended_at = None  # the wait for the agent to finish is no latency
         if playout.audible:
-            return [*commands, c.SetDeadline(PLAYED_OUT, max(playout.ends_at, now))]
+            return [c.SetDeadline(PLAYED_OUT, max(playout.ends_at, now))]
         self._floor.move(Cause.MORE_AWAITED)
-        return commands + self._turns.let_out()
+        return self._turns.let_out()
 
     def _end_turn(self, now: float) -> list[c.Command]:
         turn, request = self._turn, self._agent.agenda.request
