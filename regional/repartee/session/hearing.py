@@ -351,7 +351,7 @@ class Hearing:
     def _note_late_end(self, owed_since: float | None) -> None:
         """The audio is forgotten after a while, and with it when the caller fell silent; whoever waits knows it."""
         is_late = owed_since is not None and (self._now() - owed_since) * 1000 >= self._policy.late_ms
-        if self._turn.is_open and is_late or self._transcriber is None or self._turn.unheard:
+        if (self._turn.is_open and is_late) or self._transcriber is None or self._turn.unheard:
             self._late_end_at = self._audio.speech_ended_at() or self._late_end_at
 
     def _forget_speech_end(self) -> None:
