@@ -18,7 +18,8 @@ from tests.simulation.voice import SimulatedVoice, Words
 from repartee.agent.agent import worker_side
 from repartee.agent.experience import Experience
 from repartee.session.call import Call, CallParts, CallSettings
-from repartee.session.cascade import Cascade, CascadeResources
+from repartee.session.cascade import Cascade
+from repartee.session.cascade_resources import CascadeResources
 from repartee.session.phrases import Phrases
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd

@@ -12,14 +12,16 @@ import inspect
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar, overload
 
-from repartee.agent.declaration import Declaration, Hook, ReplyFunction
+from repartee.agent.declaration import Declaration, Hook, ReplyFunction, SummaryFunction
 from repartee.agent.faults import place_of_call
+from repartee.agent.fillers import FILLER_AFTER_MS
 from repartee.agent.limits import Limits
 from repartee.agent.notices import Notices
 from repartee.agent.predictions import Predictions
 from repartee.providers.interfaces import LLM, STT, TTS
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
+Summaries = TypeVar("Summaries", bound=SummaryFunction)
 HookFunction = TypeVar("HookFunction", bound=Hook)
 Replies = TypeVar("Replies", bound=ReplyFunction)
 
@@ -33,7 +35,7 @@ class Agent:
     ``learn`` adds what past calls show. ``notices`` are said when an answer cannot be had.
     ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
     instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
-    they are there (None: for ever).
+    they are there (None: for ever). ``filler_after_ms`` is how long a tool may run before its filler is said.
     ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
     Nothing is raised here: :meth:`check` tells of all faults at once.
     """
@@ -54,6 +56,7 @@ class Agent:
         backchannels: Collection[str] | None = None,
         spoken_style: str | None = None,
         idle_s: float | None = None,
+        filler_after_ms: float = FILLER_AFTER_MS,
         predictions: Predictions | None = None,
         learn: bool = True,
         stt: Callable[[], STT] | None = None,
@@ -73,6 +76,7 @@ class Agent:
         self.backchannels = backchannels
         self.spoken_style = spoken_style
         self.idle_s = idle_s
+        self.filler_after_ms = filler_after_ms
         self.predictions: Predictions = predictions or {}
         self.learn = learn
         self.stt, self.llm, self.tts = stt, llm, tts
@@ -138,6 +142,16 @@ class Agent:
     def on_call_end(self, function: HookFunction) -> HookFunction:
         """Call this async function with the CallContext when the call is over."""
         self._declaration.add_hook("on_call_end", function)
+        return function
+
+    def summary(self, function: Summaries) -> Summaries:
+        """Sum up what the model is no longer shown of a long call, with this async function.
+
+        It is called with the CallContext and the words (the summary before, if there is one, and what is left out
+        since, a line each), and returns the text that the model is shown in their place, beginning with the reply
+        after it. A call waits for nothing meanwhile. A cascade has this.
+        """
+        self._declaration.set_summary(function)
         return function
 
     def reply(self, function: Replies) -> Replies:

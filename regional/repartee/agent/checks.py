@@ -16,6 +16,9 @@ FILLER_CHARS = 120
 
 MAX_TIMEOUT_S = 600.0
 
+MAX_FILLER_AFTER_MS = 8_000.0
+"""A caller who waits hears something within eight seconds."""
+
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi")
 
 
@@ -35,6 +38,7 @@ class Declared(Protocol):
     backchannels: Collection[str] | None
     spoken_style: str | None
     idle_s: float | None
+    filler_after_ms: float
     stt: Callable[[], STT] | None
     llm: Callable[[], LLM] | None
     tts: Callable[[], TTS] | None
@@ -69,15 +73,18 @@ def _sync_faults(what: str, function: Callable[..., Any]) -> list[str]:
     ]
 
 
-def hook_faults(kind: str, function: Callable[..., Any], *, generator: bool) -> list[str]:
-    """What is wrong with a hook, or with the agent's own way to reply."""
+def hook_faults(
+    kind: str, function: Callable[..., Any], *, generator: bool, takes: str = "the context"
+) -> list[str]:
+    """What is wrong with a hook, or with the agent's own way to reply. ``takes`` names its arguments."""
     if generator and not inspect.isasyncgenfunction(function):
         return ["@agent.reply needs an async generator: `async def` with `yield` in it."]
     faults = [] if generator else _sync_faults(f"@agent.{kind}", function)
     try:
-        inspect.signature(function).bind(object())
+        inspect.signature(function).bind(*(object() for _ in takes.split(" and ")))
     except TypeError:
-        faults.append(f"@agent.{kind} is called with one argument, the context.")
+        number = "two arguments" if " and " in takes else "one argument"
+        faults.append(f"@agent.{kind} is called with {number}, {takes}.")
     return faults
 
 
@@ -102,6 +109,7 @@ def agent_faults(agent: Declared) -> list[str]:
         faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
     faults += _own_faults(agent)
     faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
+    faults += _filler_faults(agent.filler_after_ms)
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
 
 
@@ -144,6 +152,12 @@ def _manner_faults(backchannels: object, style: object, idle_s: object) -> list[
     if idle_s is not None and not (isinstance(idle_s, int | float) and idle_s >= 1):
         faults.append(f"idle_s must be None or a number of seconds from 1 on, not {idle_s!r}.")
     return faults
+
+
+def _filler_faults(after_ms: object) -> list[str]:
+    if isinstance(after_ms, int | float) and 0 <= after_ms <= MAX_FILLER_AFTER_MS:
+        return []
+    return [f"filler_after_ms must be a number of ms from 0 to {MAX_FILLER_AFTER_MS:g}, not {after_ms!r}."]
 
 
 def _notice_faults(notices: object) -> list[str]:

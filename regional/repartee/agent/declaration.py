@@ -18,6 +18,7 @@ from repartee.agent.tools import Tool
 from repartee.relay.settings import is_speech_to_speech
 
 Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
+SummaryFunction = Callable[[CallContext, str], Coroutine[Any, Any, str]]
 ReplyFunction = Callable[[ReplyContext], AsyncIterator[str | ToolCall]]
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Declaration:
         self._faults: list[AgentFault] = []
         self._hooks: dict[str, Hook] = {}
         self._reply: ReplyFunction | None = None
+        self._summary: SummaryFunction | None = None
         self._rules: tuple[Rule, ...] | None = None
 
     def __repr__(self) -> str:
@@ -78,6 +80,16 @@ class Declaration:
         self._fault(place, *hook_faults("reply", function, generator=True))
         self._reply = function
 
+    def set_summary(self, function: SummaryFunction) -> None:
+        """The agent's own way to sum up a long call."""
+        place = place_of(function)
+        if self._summary is not None:
+            self._fault(place, "@agent.summary is used twice. A call has one summary.")
+        self._fault(
+            place, *hook_faults("summary", function, generator=False, takes="the context and the words")
+        )
+        self._summary = function
+
     def _fault(self, place: Place, *reasons: str) -> None:
         self._rules = None
         self._faults += [AgentFault(place, reason) for reason in reasons]
@@ -93,6 +105,11 @@ class Declaration:
     def reply_function(self) -> ReplyFunction | None:
         """The agent's own way to reply, if it has one."""
         return self._reply
+
+    @property
+    def summary_function(self) -> SummaryFunction | None:
+        """The agent's own way to sum up a long call, if it has one."""
+        return self._summary
 
     @property
     def rules(self) -> tuple[Rule, ...]:

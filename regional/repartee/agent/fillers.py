@@ -8,12 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+FILLER_AFTER_MS = 150.0
+"""How long a tool may run before its first filler."""
+
 
 @dataclass(frozen=True, slots=True)
 class FillerPolicy:
     """When something is said. A phrase also costs: an answer that comes meanwhile waits until it has been said."""
 
-    after_ms: float = 150.0
+    after_ms: float = FILLER_AFTER_MS
     """The first filler, if there is no result by then."""
 
     again_after_ms: float = 4_000.0

@@ -23,13 +23,14 @@ from repartee.providers.own import own_llm, own_stages, own_stt, own_tts
 from repartee.providers.pooled import Use, sized
 from repartee.providers.vendor import Provider, Vendor, VendorKind
 from repartee.relay.settings import is_speech_to_speech
-from repartee.session.cascade import CascadeResources
-from repartee.session.hearing import HearingPolicy
+from repartee.session.cascade_resources import CascadeResources
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
+from repartee.turn.languages import language_of
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
 
@@ -71,6 +72,7 @@ class Services:
         self._lessons = lessons or Lessons(Experience())
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
+        self._recording_openers: asyncio.Task[None] | None = None
         self.relay = self._relay_resources(settings, serving["model"]) if "model" in serving else None
         self.resources = None if relayed else self._cascade_resources(settings, serving)
         self._relays_on_request = settings.speech_to_speech == "on"
@@ -87,6 +89,8 @@ class Services:
             self._lessons.keep,
             _turn_policy(settings),
             HearingPolicy(watch=_watch_policy(settings)),
+            context_tokens=settings.context_tokens,
+            speculation_tokens=settings.speculation_tokens,
         )
 
     def _relay_resources(self, settings: Settings, realtime: OpenAIRealtime) -> RelayResources:
@@ -166,24 +170,36 @@ class Services:
         """Have what this agent says word for word recorded, in the background."""
         if self._recording:
             self._recording.cancel()
+        if self._recording_openers:
+            self._recording_openers.cancel()
         self._recording = asyncio.create_task(self._record(agent))
+        self._recording_openers = asyncio.create_task(self._record_openers(agent))
 
     async def aclose(self) -> None:
         """Close all connections; returns when none is left."""
-        if self._recording:
-            self._recording.cancel()
-            await asyncio.wait([self._recording])
+        if recording := [task for task in (self._recording, self._recording_openers) if task]:
+            for task in recording:
+                task.cancel()
+            await asyncio.wait(recording)
         await asyncio.gather(*(provider.aclose() for provider in self._all))
 
     async def _record(self, agent: Agent) -> None:
-        phrases = (
-            (*worker_side(agent).phrases, *agent.notices.phrases(agent.language)) if self._records else ()
-        )
+        if not self._records:
+            return
+        phrases = (*worker_side(agent).phrases, *agent.notices.phrases(agent.language))
         if self.resources:
             await self.resources.phrases.record(phrases, name=agent.voice, language=agent.language)
         if self.relay:
             voice = None if self.resources else agent.voice
             await self.relay.phrases.record(phrases, name=voice, language=agent.language)
+
+    async def _record_openers(self, agent: Agent) -> None:
+        """What replies like to begin with, once all that is said word for word is there: no call waits for it."""
+        if self._recording is None or self.resources is None or not self._records:
+            return
+        await asyncio.wait([self._recording])
+        openers = language_of(agent.language).openers
+        await self.resources.phrases.record(openers, name=agent.voice, language=agent.language)
 
 
 def needed_vendors(
@@ -227,7 +243,12 @@ def _open(row: Vendor, settings: Settings, agent: Agent) -> Provider:
 
 def _turn_policy(settings: Settings) -> TurnPolicy:
     chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
-    return TurnPolicy(speculate=settings.speculate, chunks=chunks, history=_history_limits(settings))
+    return TurnPolicy(
+        speculate=settings.speculate,
+        chunks=chunks,
+        history=_history_limits(settings),
+        extra_requests_per_turn=settings.extra_requests,
+    )
 
 
 def _history_limits(settings: Settings) -> HistoryLimits:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from repartee.app.answer_settings import AnswerSettings
 from repartee.app.client_settings import ClientSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
@@ -29,7 +30,9 @@ def _named(variable: str) -> AliasChoices:
     return AliasChoices(variable)
 
 
-class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings, VendorSettings):
+class Settings(
+    AnswerSettings, ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings, VendorSettings
+):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -56,7 +59,8 @@ class Settings(ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettin
     record_phrases: bool = Field(
         default=True,
         validation_alias=_named("REPARTEE_RECORD_PHRASES"),
-        description="Have the greeting and the fillers synthesised once at the start, and play them from memory.",
+        description='Have the greeting, the fillers and what replies like to begin with ("Of course.") synthesised '
+        "once at the start, and play them from memory.",
     )
     silent_s: float = Field(
         default=5.0,

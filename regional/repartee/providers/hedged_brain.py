@@ -39,7 +39,10 @@ class HedgedBrain:
         race: _Race = {}
         original = _enter(race, self._first.reply(request))
         try:
-            if await self._late(race, began) and self.policy.may_hedge():
+            extra, late = request.extra, await self._late(race, began)
+            if late and (extra is None or extra.left) and self.policy.may_hedge():
+                if extra is not None:
+                    extra.take("hedge")
                 _enter(race, self._second.reply(request))
             winner = await _first_answer(race)
             parts = race.pop(winner)

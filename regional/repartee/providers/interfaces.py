@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from repartee.latency.extra_requests import ExtraRequests
 from repartee.turn.events import (
     EagerEndOfTurn,
     EndOfTurn,
@@ -95,6 +96,7 @@ ReplyPart = TextDelta | CalledTool | Finished
 class ReplyRequest:
     """What a language model is asked.
 
+    ``extra`` is what may be asked beside it for the same reply (None: as much as anyone likes).
     ``messages`` and ``tools`` are in OpenAI's chat form (``{"role": …, "content": …}``, ``{"type": "function",
     "function": {…}}``); ``tool_choice`` is ``auto``, ``none``, ``required`` or a tool's name.
     """
@@ -104,6 +106,7 @@ class ReplyRequest:
     tool_choice: str = "auto"
     max_tokens: int = 200
     temperature: float | None = None
+    extra: ExtraRequests | None = field(default=None, compare=False)
 
 
 class LLM(Protocol):

@@ -12,10 +12,11 @@ from repartee.agent.agent import Agent, worker_side
 from repartee.agent.brain import OwnBrain
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience, Transition
-from repartee.agent.fillers import Fillers
+from repartee.agent.fillers import FillerPolicy, Fillers
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Run, Toolbox
 from repartee.providers.interfaces import LLM
+from repartee.session.call_summary import CallSummary
 from repartee.turn.commands import LookupUsed, PrepareTool, RunTool, SayDropped
 from repartee.turn.events import Event, SayRequested, ToolFinished
 from repartee.turn.foresight import Foreseen
@@ -49,7 +50,11 @@ class AgentCall:
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
             {name: tool.fillers for name, tool in worker_side(agent).tools.items()},
+            FillerPolicy(after_ms=agent.filler_after_ms),
             expected_ms=experience.expected,
+        )
+        self._summary = CallSummary(
+            worker_side(agent).summary_function, self.context, start=start, deliver=deliver
         )
         self._early: list[str] | None = []
         self._prefetches: set[asyncio.Task[None]] = set()
@@ -114,6 +119,10 @@ class AgentCall:
     def learn(self, metadata: Mapping[str, Any]) -> None:
         """What the client tells of the caller in mid-call."""
         self._guess(self._toolbox.told(metadata))
+
+    def left_out(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """The model is no longer shown these: have them summed up, if the agent does that."""
+        self._summary.cover(messages)
 
     def prepare(self, command: PrepareTool) -> None:
         """A speculative reply wants a tool: look it up on a guess, if it is one that may be."""

@@ -6,33 +6,28 @@ Replies run in tasks of their own, deadlines are timers. What all calls have in 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
 
-from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError
-from repartee.providers.interfaces import LLM, SPEECH_HZ, STT, TTS
 from repartee.session.call import MISSING, Call, Line
-from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.session.cascade_resources import CascadeResources
+from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.intake import Intake
 from repartee.session.manners import turn_policy
 from repartee.session.notice import NoticePlayer
-from repartee.session.phrases import Phrases, Recording
-from repartee.session.pipeline import Pipeline
-from repartee.session.prompt import is_spoken, reply_request
+from repartee.session.phrases import Recording
+from repartee.session.replying import Replying
 from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c
-from repartee.turn import events as e
 from repartee.turn.caller_turns import COMMIT
-from repartee.turn.context_window import CONTEXT_TOKENS, ContextWindow
-from repartee.turn.foresight import as_messages
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
-from repartee.wire.audio_format import AudioEncoder, WireFormat
+from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent, ResponseParams
 from repartee.wire.session_config import SessionConfig, check_own, checked_response
 from repartee.wire.settings_patch import SessionPatch
@@ -44,30 +39,6 @@ NOTICE_LOOK_S = 0.1
 """How often a notice looks whether the agent has finished."""
 
 
-async def forget(taught: Iterable[Transition]) -> None:
-    """Keep nothing of what a call has taught."""
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeResources:
-    """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
-
-    ears: STT
-    brain: LLM
-    voice: TTS
-    names: Mapping[str, str]
-    phrases: Phrases
-    experience: Experience
-    learn: Callable[[Iterable[Transition]], Awaitable[None]] = forget
-    """Takes what a call has taught; must not raise."""
-    policy: TurnPolicy = field(default_factory=TurnPolicy)
-    """How turns are taken, but for what a session says of it."""
-    hearing: HearingPolicy = field(default_factory=HearingPolicy)
-    """How speech recognition is kept, and when the caller is told that it is away."""
-    context_tokens: int = CONTEXT_TOKENS
-    """How much of a conversation the model is shown (estimated)."""
-
-
 class Cascade:
     """One call on a cascade. Implements :class:`~repartee.session.call.Kind`."""
 
@@ -75,8 +46,8 @@ class Cascade:
         self._call = call
         self._shell, self._agent, self._transport = call.shell, call.agent, call.transport
         self._resources = resources
-        self._brain = self._agent.brain(resources.brain)
         self._config = _config_of(call)
+        self._replying = Replying(call, resources, self._config, self._formats[1])
         self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
         self._hearing = Hearing(
             resources.ears,
@@ -99,13 +70,10 @@ class Cascade:
             configure=self._configure,
             check=self._checked_response,
         )
-        self._window = ContextWindow(resources.context_tokens)
-        self._pipelines: dict[int, Pipeline] = {}
-        self._encoders: dict[int, AudioEncoder] = {}
         self._carriers = self._make_carriers()
 
     def __repr__(self) -> str:
-        return f"<Cascade: {len(self._pipelines)} replies, {self._machine!r}>"
+        return f"<Cascade: {self._replying!r}, {self._machine!r}>"
 
     @property
     def core(self) -> TurnMachine:
@@ -151,8 +119,7 @@ class Cascade:
 
     async def take_leave(self) -> None:
         """Say goodbye, and wait until that was heard."""
-        for pipeline in self._pipelines.values():
-            pipeline.stop()
+        self._replying.stop_all()
         if goodbye := self._call.declared.notices.goodbye:
             recording = await self._notices.recording(goodbye, self._config)
             self._say_notice(goodbye, recording)
@@ -202,7 +169,8 @@ class Cascade:
         return checked
 
     def _apply_settings(self) -> None:
-        self._machine.policy = self._policy()
+        self._machine.policy = policy = self._policy()
+        self._replying.configure(self._config, self._formats[1], policy)
         self._agent.speak(self._config.language)
         self._hearing.set_format(self._formats[0])
         self._hearing.set_turns(automatic=self._config.turn_detection is not None)
@@ -219,7 +187,11 @@ class Cascade:
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
         policy = turn_policy(self._resources.policy, self._call.declared, self._config)
-        return replace(policy, playout_reported=self._transport.reports_played)
+        return replace(
+            policy,
+            playout_reported=self._transport.reports_played,
+            speculate=policy.speculate and not self._replying.guesses_spent,
+        )
 
     # --- carrying out --------------------------------------------------------------------------------------------
 
@@ -235,12 +207,12 @@ class Cascade:
 
     def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
         return {
-            c.Play: self._play,
-            c.Say: self._say,
-            c.StartReply: self._start_reply,
-            c.StopReply: self._stop_reply,
+            c.Play: self._replying.play,
+            c.Say: self._replying.say,
+            c.StartReply: self._replying.start,
+            c.StopReply: self._replying.stop,
             c.StopPlaying: lambda command: self._transport.clear(command.reply_id),
-            c.ReplyEnded: self._end_reply,
+            c.ReplyEnded: self._replying.end,
             c.SetDeadline: self._set_deadline,
             c.ClearDeadline: self._shell.clear_deadline,
             c.EndHearing: lambda command: self._hearing.finish_turn(),
@@ -254,80 +226,21 @@ class Cascade:
             c.TurnHeard: lambda command: self._agent.heard(command.turn_id, command.text),
             c.TurnFinished: self._turn_finished,
             c.SpeechCut: lambda command: self._call.report.interrupted(command.turn_id, command.heard_ms),
-            c.SpeculationEnded: lambda command: self._call.report.speculation_ended(command.outcome),
+            c.SpeculationEnded: self._settle_guess,
         }
 
-    def _start_reply(self, command: c.StartReply) -> None:
-        foreseen = self._agent.foreseen(command.turn_id, command.words)
-        request = reply_request(
-            self._config,
-            self._window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
-            options=command.options,
-            agent_tools=self._agent.chat_tools,
-            temperature=self._call.declared.temperature,
-            follows_tools=command.follows_tools,
-            may_call=command.tools,
-            style=self._call.declared.spoken_style,
-        )
-        pipeline = self._new_pipeline(command.reply_id)
-        pipeline.think(self._brain, request, self._window, patience_s=self._machine.policy.first_audio_s)
-        if is_spoken(self._config, command.options):
-            self._give_voice(pipeline)
-        if foreseen:
-            self._shell.deliver(e.LookedUp(command.reply_id, foreseen))
+    def _settle_guess(self, command: c.SpeculationEnded) -> None:
+        self._replying.settle_guess(command)
+        if self._replying.guesses_spent and self._machine.policy.speculate:
+            log.info(
+                "call %s: its budget for speculation is spent; it waits for each turn's end",
+                self._call.settings.call_id,
+            )
+            self._machine.policy = self._policy()
 
     def _note_missing(self, command: c.AnswerMissing) -> None:
         stage = "tts" if command.reason == "no sound" else "llm"
         self._call.note_missing(command, stage=stage, counted=command.reason in MISSING)
-
-    def _new_pipeline(self, reply_id: int) -> Pipeline:
-        pipeline = self._pipelines[reply_id] = Pipeline(
-            reply_id, self._shell.start, self._take_from_providers
-        )
-        return pipeline
-
-    def _take_from_providers(self, event: e.Event) -> None:
-        if isinstance(event, e.ReplyFailed):
-            self._call.report.provider_failed(event.stage, event.message)
-        self._shell.deliver(event)
-
-    def _give_voice(self, pipeline: Pipeline) -> None:
-        """Get its voice ready, before there are words for it."""
-        pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
-
-    def _say(self, command: c.Say) -> None:
-        pipeline = self._pipelines.get(command.reply_id)
-        if pipeline is None:  # the agent's own words: no model was asked
-            config = self._config
-            phrases, language = self._resources.phrases, config.language
-            recording = phrases.get(command.text, name=config.voice, language=language)
-            if recording is None and command.text == self._machine.policy.apology:  # the voice may be away
-                recording = phrases.get_any(command.text, language=language)
-            if recording and command.last:
-                self._shell.deliver(e.SpeechWords(command.reply_id, recording.words))
-                self._shell.deliver(e.SpeechAudio(command.reply_id, recording.pcm))
-                self._shell.deliver(e.SpeechDone(command.reply_id))
-                return
-            pipeline = self._new_pipeline(command.reply_id)
-            self._give_voice(pipeline)
-        pipeline.say(command.text, command.last)
-
-    def _stop_reply(self, command: c.StopReply) -> None:
-        if pipeline := self._pipelines.pop(command.reply_id, None):
-            pipeline.stop()
-        self._encoders.pop(command.reply_id, None)
-
-    def _end_reply(self, command: c.ReplyEnded) -> None:
-        if encoder := self._encoders.pop(command.reply_id, None):
-            self._transport.play(command.reply_id, encoder.flush())
-        if pipeline := self._pipelines.pop(command.reply_id, None):
-            pipeline.stop()
-
-    def _play(self, command: c.Play) -> None:
-        encoder = self._encoders.get(command.reply_id)
-        if encoder is None:
-            encoder = self._encoders[command.reply_id] = AudioEncoder(self._formats[1], SPEECH_HZ)
-        self._transport.play(command.reply_id, encoder.feed(command.pcm))
 
     def _set_deadline(self, command: c.SetDeadline) -> None:
         """A commit whose audio recognition has not been given yet waits: half a turn must not be answered."""

@@ -10,18 +10,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
-from repartee.audio.gap import ClientGap, GapPolicy
-from repartee.audio.pace import PaceSettings
+from repartee.audio.gap import ClientGap
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import CallerAudio
 from repartee.audio.talker import Talker
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
 from repartee.providers.interfaces import Hearing as Heard
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
@@ -33,7 +33,7 @@ from repartee.turn.events import (
     HearingResumes,
     TurnResumed,
 )
-from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
+from repartee.turn.session_watch import SessionWatch, Verdict
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
 log = logging.getLogger(__name__)
@@ -43,47 +43,6 @@ FINISH = None
 
 FINISH_BYTES = 960
 """What such a request counts for in the queue's bound: as much as a frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class HearingPolicy:
-    """Durations as the names say."""
-
-    backlog_ms: float = 60_000
-    """How much audio may wait; older audio is dropped. A client may send a minute at once; without a transcriber the
-    call is over after 10 s."""
-
-    feed_ms: float = 100
-    """Audio that comes in longer pieces is passed on in pieces of this length."""
-
-    pace: PaceSettings = field(default_factory=PaceSettings)
-    """How fast audio that has waited is passed on."""
-
-    turn_ms: float = 30_000
-    """So much of the open turn is kept, to be played to another transcriber. Of a longer one, the words are kept."""
-
-    preroll_ms: float = 1_500
-    """So much is kept while no turn is open: one may have begun that recognition has not told of yet."""
-
-    suspect_ms: float = 8_000
-    """So much is kept of sound to which recognition has said nothing."""
-
-    regain_s: float = 3.0
-    """A wordless turn of which another transcriber hears nothing for so long is over."""
-
-    gap: GapPolicy = field(default_factory=GapPolicy)
-    """When silence is passed on instead of audio that does not come: recognition hears a turn's end only in audio."""
-
-    late_ms: float = 1_000
-    """A turn whose end is not heard so long after its speech: when that ended is noted before it is forgotten."""
-
-    look_s: float = 0.25
-    """How often the transcriber is looked at."""
-
-    watch: WatchPolicy = field(default_factory=WatchPolicy)
-
-    seek_after_ms: float = 5
-    """How long after an eager end of turn its place in the audio is sought: the request to the model is out then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,4 +35,5 @@ def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> Tu
         reply_to_turns=detection.replies,
         interruptible=detection.interruptible,
         idle_s=policy.idle_s if idle_ms is None else idle_ms / 1000,
+        idle_reported=idle_ms is not None,
     )

@@ -23,6 +23,7 @@ from repartee.providers.interfaces import (
     TextDelta,
     Utterance,
 )
+from repartee.session.phrases import Recording
 from repartee.session.spoken_so_far import SpokenSoFar
 from repartee.turn.context_window import ContextWindow
 from repartee.turn.events import (
@@ -31,7 +32,9 @@ from repartee.turn.events import (
     ReplyFailed,
     ReplyText,
     ReplyToolCall,
+    SpeechAudio,
     SpeechDone,
+    SpeechWords,
 )
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class Pipeline:
         self._stopped = False
         self._unsaid: list[tuple[str, bool]] = []
         self._spoken = SpokenSoFar()
+        self._voice_asked = False
 
     def think(
         self, brain: LLM, request: ReplyRequest, window: ContextWindow, *, patience_s: float = PATIENCE_S
@@ -83,10 +87,31 @@ class Pipeline:
     def say(self, text: str, last: bool) -> None:
         """Have the voice say this."""
         self._spoken.given(text, last=last)
+        if last and not text and not self._voice_asked:
+            self._tell(SpeechDone(self._reply_id))  # all of it was heard from memory
+            return
+        self._voice_asked = True
         if self._utterance:
             self._utterance.say(text, last=last)
         else:
             self._unsaid.append((text, last))
+
+    @property
+    def has_begun(self) -> bool:
+        """Something was to be said."""
+        return self._spoken.begun
+
+    def play(self, recording: Recording, text: str, last: bool) -> None:
+        """Have this heard from memory; the voice speaks what follows it."""
+        self._spoken.given(text, last=last)
+        for sound in (
+            SpeechWords(self._reply_id, recording.words),
+            SpeechAudio(self._reply_id, recording.pcm),
+        ):
+            self._tell(self._spoken.heard(sound))
+        self._spoken.take_up()
+        if last:
+            self._tell(SpeechDone(self._reply_id))
 
     def stop(self) -> None:
         """Stop both; nothing is delivered after this."""
@@ -113,12 +138,14 @@ class Pipeline:
             except ProviderError as error:
                 refused = error.status == HTTPStatus.BAD_REQUEST and attempt < LLM_ATTEMPTS
                 mended = window.mended(request.messages, str(error)) if refused else None
-                if mended is not None:
+                extra = request.extra
+                if mended is not None and (extra is None or extra.take("mended")):
                     log.info("the language model is asked with a mended conversation: %s", error)
                     request = replace(request, messages=mended)
                     continue
                 wait_s = error.retry_after_s or 0.0
-                if error.retryable and attempt < LLM_ATTEMPTS and now() + wait_s <= latest:
+                again = error.retryable and attempt < LLM_ATTEMPTS and now() + wait_s <= latest
+                if again and (extra is None or extra.take("retry")):
                     log.info("the language model is asked again in %.1f s: %s", wait_s, error)
                     await asyncio.sleep(wait_s)
                     continue

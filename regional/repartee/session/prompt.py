@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repartee.providers.interfaces import ReplyRequest
+from repartee.turn.context_window import estimated_tokens, tokens_of
 from repartee.turn.languages import language_of
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.session_config import (
@@ -52,6 +53,11 @@ def reply_request(
 
 def _tool_choice(config: SessionConfig, options: ResponseParams, *, follows_tools: bool) -> str:
     return "auto" if follows_tools else chat_tool_choice(options.tool_choice or config.tool_choice)
+
+
+def request_tokens(request: ReplyRequest) -> int:
+    """About how many tokens a request takes."""
+    return tokens_of(request.messages) + estimated_tokens("".join(map(str, request.tools)))
 
 
 def is_spoken(config: SessionConfig, options: ResponseParams | None) -> bool:

@@ -24,6 +24,11 @@ class SpokenSoFar:
         self._audio_ms = 0.0
         self._taken_up_ms = 0.0
 
+    @property
+    def begun(self) -> bool:
+        """A voice has something to speak, or has had."""
+        return bool(self._text) or self._last
+
     def given(self, text: str, *, last: bool) -> None:
         """A voice is to speak this."""
         self._text += text

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from repartee.agent.prefetch import PrefetchFigures
+from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.timeline import TurnTrace
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
@@ -52,9 +53,17 @@ class TurnOver(CallEvent, frozen=True):
 
 
 class SpeculationSettled(CallEvent, frozen=True):
-    """A reply begun before its turn was confirmed was used or thrown away. A cascade has these."""
+    """A reply begun before its turn was confirmed was used or thrown away. A cascade has these. ``tokens`` is what it
+    had taken by then, estimated."""
 
     outcome: SpeculationOutcome
+    tokens: int = 0
+
+
+class ExtraRequestMade(CallEvent, frozen=True):
+    """A language model was asked more than once for a reply, or before its turn had ended."""
+
+    kind: ExtraKind
 
 
 class ToolRan(CallEvent, frozen=True):

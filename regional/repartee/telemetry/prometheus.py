@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.hedging import HedgePolicy
 from repartee.pool.figures import PoolFigures
 from repartee.telemetry import events as t
@@ -111,11 +112,27 @@ class Metrics:
             registry=registry,
         )
 
+        self._speculation_tokens = Counter(
+            "repartee_speculation_tokens",
+            "Tokens of replies begun before their turn was confirmed, estimated.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._extra_requests = Counter(
+            "repartee_extra_requests",
+            "Requests to the language model beside the one that a reply is.",
+            ["kind"],
+            registry=registry,
+        )
+
         # A counter that is born at 1 shows no increase: an alarm would miss the first of its kind.
         for outcome in get_args(TurnOutcome):
             self._turns.labels(outcome)
         for outcome in get_args(SpeculationOutcome):
             self._speculations.labels(outcome)
+            self._speculation_tokens.labels(outcome)
+        for kind in get_args(ExtraKind):
+            self._extra_requests.labels(kind)
         for trouble in ("nothing_received", "nothing_played"):
             self._line_troubles.labels(trouble)
         for stage, provider in providers.items():
@@ -131,8 +148,11 @@ class Metrics:
         match event:
             case t.TurnOver():
                 self._turn_over(event)
-            case t.SpeculationSettled(outcome=outcome):
+            case t.SpeculationSettled(outcome=outcome, tokens=tokens):
                 self._speculations.labels(outcome).inc()
+                self._speculation_tokens.labels(outcome).inc(tokens)
+            case t.ExtraRequestMade(kind=kind):
+                self._extra_requests.labels(kind).inc()
             case t.ProviderFailed(provider=provider, stage=stage):
                 self._provider_errors.labels(provider, stage).inc()
             case t.LineTroubled(trouble=trouble):

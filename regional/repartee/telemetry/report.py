@@ -9,6 +9,7 @@ from typing import TypedDict
 from repartee.agent.prefetch import PrefetchFigures
 from repartee.agent.toolbox import Run
 from repartee.errors import ProviderError, VoiceError
+from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.timeline import TurnTrace
 from repartee.telemetry import events as t
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
@@ -68,9 +69,13 @@ class CallReport:
         )
         self._emit(over)
 
-    def speculation_ended(self, outcome: SpeculationOutcome) -> None:
+    def speculation_ended(self, outcome: SpeculationOutcome, tokens: int = 0) -> None:
         """A reply begun before its turn was confirmed was used or thrown away."""
-        self._emit(t.SpeculationSettled(**self._shared(), outcome=outcome))
+        self._emit(t.SpeculationSettled(**self._shared(), outcome=outcome, tokens=tokens))
+
+    def extra_request(self, kind: ExtraKind) -> None:
+        """A language model was asked more than once for a reply, or before its turn had ended."""
+        self._emit(t.ExtraRequestMade(**self._shared(), kind=kind))
 
     def tool_ran(self, run: Run) -> None:
         """A tool of the agent's has answered."""

@@ -153,6 +153,9 @@ class AgentTurns:
             return [c.HangUp(SILENT)]
         self._floor.move(Cause.REPLY_REQUESTED)
         self._turns.open_wordless()
+        if policy.idle_reported:
+            idle = c.CallerIdle(self._turns.current.item_id, policy.idle_s * 1000)
+            return [idle, *answers.begin(self._turns.current.turn_id, now, timeline=Timeline(now))]
         if policy.still_there:
             return self.follow(answers.recite(self._turns.current.turn_id, policy.still_there, now), now)
         return answers.begin(self._turns.current.turn_id, now, timeline=Timeline(now))

@@ -86,6 +86,7 @@ class Answering:
             timeline.mark("tool", now)
         reply = self.replies.new(turn_id, self.policy, timeline, request, speculated=tentative is not None)
         if reply.speculated:
+            self.owed.note_extra(turn_id)
             return [self._ask(reply, tentative, words=words)]
         taken = self._take_on(turn_id, timeline.starts_at if timeline else now)
         return [*taken, self._ask(reply, words=words), *self._open(reply, now)]
@@ -141,6 +142,7 @@ class Answering:
             words,
             follows_tools=reply.follows_tools,
             tools=reply.may_call,
+            extra=self.owed.extra_left(reply.turn_id, self.policy),
         )
 
     def _open(self, reply: Reply, now: float) -> list[c.Command]:
@@ -252,7 +254,8 @@ class Answering:
         calling = self._tools.calling
         if calling is None or not self._tools or self.replies:
             return []  # while a reply is active nothing else can sound; when it is over, it is planned anew
-        phrase = self._tools.take_filler(self.playout.ends_at, now, by=self._company_by)
+        by = self.owed.company_by(self.playout.sound_ends_at, self.policy)
+        phrase = self._tools.take_filler(self.playout.ends_at, now, by=by)
         if phrase is None:
             return self._plan_filler(now)
         reply = self.replies.new(calling.turn_id, self.policy, None, calling.request)
@@ -261,11 +264,8 @@ class Answering:
         return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply.reply_id, now)
 
     def _plan_filler(self, now: float) -> list[c.Command]:
-        return self._tools.plan(self.playout.ends_at, now, by=self._company_by)
-
-    @property
-    def _company_by(self) -> float:
-        return self.owed.company_by(self.playout.sound_ends_at, self.policy)
+        by = self.owed.company_by(self.playout.sound_ends_at, self.policy)
+        return self._tools.plan(self.playout.ends_at, now, by=by)
 
     # --- ending --------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ class StartReply(Command, frozen=True):
 
     ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model too,
     and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak about the
-    results of tools that were called for the same turn. ``tools``: it may call tools.
+    results of tools that were called for the same turn. ``tools``: it may call tools. ``extra``: so many further
+    requests may be made for it; :class:`~repartee.turn.events.ExtraRequest` tells of each.
     """
 
     reply_id: int
@@ -40,6 +41,7 @@ class StartReply(Command, frozen=True):
     words: str = ""
     follows_tools: bool = False
     tools: bool = True
+    extra: int = 0
 
 
 class Say(Command, frozen=True):
@@ -117,6 +119,14 @@ class TurnHeard(Command, frozen=True):
     turn_id: int
     item_id: str
     text: str
+
+
+class CallerIdle(Command, frozen=True):
+    """The caller has said nothing for so long since the agent was last heard; the model is asked. ``item_id`` is the
+    turn's, in which nobody spoke."""
+
+    item_id: str
+    silent_ms: float
 
 
 class TurnEnded(Command, frozen=True):

@@ -53,11 +53,14 @@ class ContextWindow:
         self._tokens = tokens
         self._alternate = False
         self._no_system = False
+        self.left_out: Messages = []
+        """What the last conversation that was fitted has had to leave out, in order."""
 
     def fit(self, messages: Sequence[Mapping[str, Any]]) -> Messages:
         """What to ask with. The oldest tools' results go first, then the oldest turns; the instructions never."""
         fitted = [dict(message) for message in messages]
-        if sum(map(_tokens_of, fitted)) > self._tokens:
+        self.left_out = []
+        if tokens_of(fitted) > self._tokens:
             fitted = self._shortened(fitted)
         return self._alternating(fitted) if self._alternate else fitted
 
@@ -70,7 +73,7 @@ class ContextWindow:
             return None
         asked = [dict(message) for message in messages]
         if _LENGTH.search(refusal):
-            shown = sum(map(_tokens_of, asked))
+            shown = tokens_of(asked)
             fixed = sum(_tokens_of(message) for message in asked if message["role"] == "system")
             self._tokens = max((shown - fixed) * 2 // 3 + fixed, 1)
             mended = self.fit(asked)
@@ -105,6 +108,7 @@ class ContextWindow:
                     break
             if place < kept_from and messages[place]["role"] != "system":
                 going += sizes[place]
+        self.left_out = [message for message in messages[:cut] if message["role"] != "system"]
         return _cut_off(messages, cut)
 
     def _alternating(self, messages: Messages) -> Messages:
@@ -138,10 +142,21 @@ def _system_folded(messages: Messages) -> Messages:
 
 
 def _tokens_of(message: Mapping[str, Any]) -> int:
-    text = f"{message.get('content') or ''}{message.get('tool_calls') or ''}"
+    return (
+        estimated_tokens(f"{message.get('content') or ''}{message.get('tool_calls') or ''}") + MESSAGE_TOKENS
+    )
+
+
+def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
+    """About how many tokens these messages take."""
+    return sum(map(_tokens_of, messages))
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text takes."""
     # A letter beyond Latin takes two or three bytes of UTF-8: so it is told without looking at each.
     wide = min((len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2, len(text))
-    return (len(text) - wide) // CHARS_PER_TOKEN + wide + MESSAGE_TOKENS
+    return (len(text) - wide) // CHARS_PER_TOKEN + wide
 
 
 def _start_of_turns(messages: Messages, turns: int) -> int:

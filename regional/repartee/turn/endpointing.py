@@ -51,6 +51,9 @@ class EndpointingSettings:
     """Silence that ends a turn in which no word was recognised."""
     finalize_wait_ms: float = 1_000.0
     """How long the answer to a request to finalise is waited for."""
+    owed_final_ms: float = 500.0
+    """So long after such a request a turn does not end without the words that it is to bring; a recogniser that
+    answers late loses none of them, and one that does not answer costs no more than this."""
     audio_gap_ms: float = 1_000.0
     """A turn in which no audio comes at all for so long has ended."""
 
@@ -113,6 +116,8 @@ class Endpointer:
         self._shown = ""
         self._eager: str | None = None
         self._finalizing_until: float | None = None
+        self._final_owed_until = 0.0
+        self._over = False
         self._stale_until_s = heard_s
         self._flushing_old = False
 
@@ -137,6 +142,8 @@ class Endpointer:
         """One frame of the local detector, whose audio has just been sent to the recogniser."""
         self._heard_s += self._frame_s
         self._last_frame_at = now
+        if self._over and not self._final_is_owed(now):
+            return self._end()
         if not speech:
             self._speech_run_s = 0.0
             return self._silence(now) if self._in_turn else []
@@ -168,15 +175,15 @@ class Endpointer:
             self._covered_s = max(self._covered_s, result.end_s)
         outputs = self._begin(self.text) if self.text else []
         outputs += self._show()
-        if result.speech_final and self._in_turn and self.text:
-            return outputs + self._end()
+        if self._in_turn and self.text and (result.speech_final or self._over):
+            return outputs + self._end_with_finals(now)
         if self._in_turn:
             outputs += self._silence(now)
         return outputs
 
     def utterance_end(self) -> list[Output]:
         """The recogniser has seen no word for a while."""
-        return self._end() if self._in_turn and self.text else []
+        return self._end_with_finals(self._last_frame_at or 0.0) if self._in_turn and self.text else []
 
     def force_end(self) -> list[Output]:
         """The turn is to end now, with the words there are."""
@@ -230,7 +237,7 @@ class Endpointer:
         settings = self._settings
         silence_ms = _ms(self._heard_s - self._last_sound_s)
         if silence_ms >= (settings.end_silence_ms if self.text else settings.empty_turn_ms):
-            return self._end()
+            return [] if self._final_is_owed(now) else self._end()
         if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
             self._eager = self.text
             return [EagerEndOfTurn(self._eager)]
@@ -251,7 +258,18 @@ class Endpointer:
             return []
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = now + self._settings.finalize_wait_ms / 1000
+        self._final_owed_until = now + self._settings.owed_final_ms / 1000
         return [Finalize()]
+
+    def _final_is_owed(self, now: float) -> bool:
+        """Words that were asked for may still come, and those that there are do not reach the last sound."""
+        asked = self._finalizing_until is not None
+        return asked and now < self._final_owed_until and not self._complete
+
+    def _end_with_finals(self, now: float) -> list[Output]:
+        """The recogniser has heard the turn end: it ends with the words that were asked for."""
+        self._over = self._final_is_owed(now)
+        return [] if self._over else self._end()
 
     def _end(self) -> list[Output]:
         text = self.text
@@ -268,7 +286,7 @@ class Endpointer:
                 outputs.append(Finalize())
             self._flushing_old = True
         self._stale_until_s = self._covered_s = self._heard_s
-        self._in_turn = False
+        self._in_turn = self._over = False
         self._committed, self._interim, self._shown, self._eager = [], "", "", None
         self._sounded = False
         self._speech_since_finalize_s = 0.0

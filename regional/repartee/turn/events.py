@@ -96,6 +96,12 @@ class ReplyDone(Event, frozen=True):
     reason: str = "stop"
 
 
+class ExtraRequest(Event, frozen=True):
+    """A model was asked once more than the reply is one request: late, refused or failed, it was asked again."""
+
+    reply_id: int
+
+
 class ReplyFailed(Event, frozen=True):
     """The reply cannot be had, from the language model (``llm``) or the voice (``tts``)."""
 
@@ -157,6 +163,12 @@ class LookedUp(Event, frozen=True):
 
     reply_id: int
     results: Sequence["Foreseen"]
+
+
+class Summarised(Event, frozen=True):
+    """The agent's own summary of what a model is no longer shown; it takes the place of the one before."""
+
+    text: str
 
 
 class SayRequested(Event, frozen=True):

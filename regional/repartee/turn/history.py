@@ -25,6 +25,9 @@ SPEECH_MS_PER_CHAR = 60.0
 """How long a character takes to say, about (150 words a minute): while audio is still being made, its whole length
 is reckoned from its text."""
 
+EARLIER = "What was said earlier in this call:"
+"""Stands before a summary."""
+
 STILL_RUNNING = "The tool is still running; its result is not known yet."
 """What a model is told of a tool call whose result has not come: its protocol wants one for every call."""
 
@@ -122,6 +125,8 @@ class History:
     def __init__(self, limits: HistoryLimits | None = None) -> None:
         self._items: ItemList[Item] = ItemList(limits)
         self._forgotten: list[str] = []
+        self.summary = ""
+        """What the agent says of the part that a model is no longer shown."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -216,6 +221,8 @@ class History:
         items = [*self, *more]
         outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionOutput)}
         messages: list[dict[str, Any]] = []
+        if self.summary:
+            messages.append({"role": "system", "content": f"{EARLIER}\n{self.summary}"})
         for item in items:
             if isinstance(item, Message):
                 if not (item.filler or item.filtered) and (text := item.heard_text).strip():

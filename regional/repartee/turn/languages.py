@@ -24,6 +24,8 @@ class Language:
     """Said when a tool keeps the caller waiting and has nothing else to say."""
     still_there: str
     """Said when the caller has been silent for long."""
+    openers: tuple[str, ...]
+    """What models like to begin with: recorded at the start, so that the voice need not be asked for it."""
     style: str
 
 
@@ -42,6 +44,17 @@ ENGLISH = Language(
     more="There is more. Shall I go on?",
     company="One moment, please.",
     still_there="Are you still there?",
+    openers=(
+        "Sure.",
+        "Sure!",
+        "Of course.",
+        "Of course!",
+        "Certainly.",
+        "Absolutely!",
+        "Great question!",
+        "Let me check.",
+        "Okay.",
+    ),
     style=(
         "You are speaking with a caller. Answer in two or three short sentences of plain spoken "
         "language, without "
@@ -62,6 +75,16 @@ _ROWS = (
         more="Es gibt noch mehr dazu. Soll ich weitermachen?",
         company="Einen Moment, bitte.",
         still_there="Sind Sie noch da?",
+        openers=(
+            "Gerne.",
+            "Gerne!",
+            "Natürlich.",
+            "Natürlich!",
+            "Selbstverständlich.",
+            "Klar!",
+            "Gute Frage!",
+            "Einen Moment.",
+        ),
         style=(
             "Du sprichst mit einem Anrufer. Antworte auf Deutsch in zwei oder drei kurzen Sätzen "
             "gesprochener Sprache, "
@@ -79,6 +102,14 @@ _ROWS = (
         more="Il y a encore des choses à dire. Voulez-vous que je continue ?",
         company="Un instant, s'il vous plaît.",
         still_there="Vous êtes toujours là ?",
+        openers=(
+            "Bien sûr.",
+            "Bien sûr !",
+            "Avec plaisir.",
+            "Certainement.",
+            "D'accord.",
+            "Bonne question !",
+        ),
         style=(
             "Tu parles avec une personne au téléphone. Réponds en français, en deux ou trois phrases courtes "
             "de langage "
@@ -96,6 +127,14 @@ _ROWS = (
         more="Hay algo más. ¿Quiere que siga?",
         company="Un momento, por favor.",
         still_there="¿Sigue ahí?",
+        openers=(
+            "Claro.",
+            "¡Claro!",
+            "Por supuesto.",
+            "¡Por supuesto!",
+            "Con mucho gusto.",
+            "De acuerdo.",
+        ),
         style=(
             "Estás hablando con una persona por teléfono. Responde en español con dos o tres frases cortas "
             "de lenguaje "
@@ -112,6 +151,14 @@ _ROWS = (
         more="C'è dell'altro. Vuole che continui?",
         company="Un momento, per favore.",
         still_there="È ancora lì?",
+        openers=(
+            "Certo.",
+            "Certo!",
+            "Certamente.",
+            "Volentieri.",
+            "Va bene.",
+            "Ottima domanda!",
+        ),
         style=(
             "Stai parlando con una persona al telefono. Rispondi in italiano con due o tre frasi brevi, come "
             "si parla, "
@@ -129,6 +176,14 @@ _ROWS = (
         more="Há mais a dizer. Quer que eu continue?",
         company="Um momento, por favor.",
         still_there="Ainda está aí?",
+        openers=(
+            "Claro.",
+            "Claro!",
+            "Com certeza.",
+            "Com certeza!",
+            "Com prazer.",
+            "Boa pergunta!",
+        ),
         style=(
             "Está a falar com uma pessoa ao telefone. Responda em português com duas ou três frases curtas "
             "de linguagem "
@@ -145,6 +200,14 @@ _ROWS = (
         more="Er is nog meer. Zal ik doorgaan?",
         company="Een ogenblik, alstublieft.",
         still_there="Bent u er nog?",
+        openers=(
+            "Natuurlijk.",
+            "Natuurlijk!",
+            "Zeker.",
+            "Zeker!",
+            "Graag gedaan.",
+            "Goede vraag!",
+        ),
         style=(
             "Je praat met een beller. Antwoord in het Nederlands in twee of drie korte zinnen spreektaal, "
             "zonder "
@@ -162,6 +225,13 @@ _ROWS = (
         more="まだ続きがあります。続けましょうか。",
         company="少々お待ちください。",
         still_there="まだそちらにいらっしゃいますか。",
+        openers=(
+            "はい。",
+            "もちろんです。",
+            "承知しました。",
+            "かしこまりました。",
+            "ありがとうございます。",
+        ),
         style=(
             "電話の相手と話しています。日本語の話し言葉で、短い文を二つか三つで答えてください。相手が求めない限り、"
             "箇条書き、記号、絵文字は使わないでください。一番大切なことから話してください。"
@@ -177,6 +247,14 @@ _ROWS = (
         more="अभी और भी है। क्या मैं आगे बताऊँ?",
         company="एक क्षण रुकिए।",
         still_there="क्या आप अभी भी वहाँ हैं?",
+        openers=(
+            "ज़रूर।",
+            "ज़रूर!",
+            "बिल्कुल।",
+            "बिल्कुल!",
+            "जी हाँ।",
+            "अच्छा सवाल है!",
+        ),
         style=(
             "आप फ़ोन पर किसी से बात कर रहे हैं। हिंदी में, बोलचाल की भाषा में, दो या तीन छोटे वाक्यों में "
             "उत्तर दीजिए; "
@@ -193,6 +271,14 @@ _ROWS = (
         more="Jest tego więcej. Czy mam mówić dalej?",
         company="Chwileczkę, proszę.",
         still_there="Czy jest pan lub pani jeszcze na linii?",
+        openers=(
+            "Oczywiście.",
+            "Oczywiście!",
+            "Jasne.",
+            "Jasne!",
+            "Z przyjemnością.",
+            "Dobre pytanie!",
+        ),
         style=(
             "Rozmawiasz z kimś przez telefon. Odpowiadaj po polsku dwoma lub trzema krótkimi zdaniami, "
             "językiem "

@@ -61,6 +61,7 @@ class TurnMachine:
             e.HearingResumes: self._on_hearing_resumes,
             e.HearingLost: self._on_hearing_lost,
             e.LookedUp: answers.take_lookups,
+            e.ExtraRequest: self._on_extra,
             e.ReplyText: answers.take_text,
             e.ReplyToolCall: answers.take_call,
             e.ReplyDone: lambda event, now: self._agent.follow(answers.finish_text(event, now), now),
@@ -69,6 +70,7 @@ class TurnMachine:
             e.SpeechWords: answers.take_words,
             e.SpeechDone: lambda event, now: self._agent.follow(answers.finish_speech(event, now), now),
             e.ToolFinished: self._agent.finish_tool,
+            e.Summarised: self._on_summarised,
             e.SayRequested: self._agent.say,
             e.NoticeSent: self._on_notice,
             e.TurnCommitted: self._on_committed,
@@ -212,7 +214,10 @@ class TurnMachine:
             return commands
         self._floor.move(Cause.EAGER_END)
         wanted = policy.speculate and policy.reply_to_turns and not turn.committing
-        if not wanted or not turn.text.strip() or turn.speculations >= policy.speculations_per_turn:
+        spent = turn.speculations >= policy.speculations_per_turn or not self._answers.owed.extra_left(
+            turn.turn_id, policy
+        )
+        if not wanted or not turn.text.strip() or spent:
             return commands
         turn.speculations += 1
         turn.speculated_text = turn.text
@@ -360,6 +365,15 @@ class TurnMachine:
         self._turns.commit_awaited = False
         commands: list[c.Command] = [c.ClearDeadline(COMMIT)]
         return commands + (self._agent.catch_up(now) if self.state is State.LISTENING else [])
+
+    def _on_extra(self, event: e.ExtraRequest, now: float) -> list[c.Command]:
+        if reply := self._answers.replies.find(event.reply_id):
+            self._answers.owed.note_extra(reply.turn_id)
+        return []
+
+    def _on_summarised(self, event: e.Summarised, now: float) -> list[c.Command]:
+        self.history.summary = event.text
+        return []
 
     def _on_played(self, event: e.Played, now: float) -> list[c.Command]:
         self._answers.playout.note_played(event.item_id, event.played_ms)

@@ -20,6 +20,8 @@ class OwedAnswer:
         self.owing = False
         self._due: int | None = None
         self._finished = -1
+        self._extra_turn = -1
+        self._extra = 0
         self._effort = TurnEffort()
         self._trace: TurnTrace | None = None
 
@@ -49,6 +51,19 @@ class OwedAnswer:
         finished = [] if self._due == turn_id else self.leave("unanswered")
         self._due = turn_id
         return finished
+
+    # --- what it may cost ---------------------------------------------------------------------------------------
+
+    def extra_left(self, turn_id: int, policy: TurnPolicy) -> int:
+        """How many requests this turn may still cost beside its replies."""
+        used = self._extra if self._extra_turn == turn_id else 0
+        return max(policy.extra_requests - used, 0)
+
+    def note_extra(self, turn_id: int) -> None:
+        """One was made."""
+        if self._extra_turn != turn_id:
+            self._extra_turn, self._extra = turn_id, 0
+        self._extra += 1
 
     # --- what is tried -------------------------------------------------------------------------------------------
 

@@ -6,6 +6,10 @@ from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
 from repartee.turn.languages import ENGLISH
 
+EXTRA_BEYOND_TOOLS = 6
+"""A turn has at most ``tool_calls_per_turn`` + 2 replies. With so many extra requests beyond as many again, it makes
+twice its limit + 8 requests in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnPolicy:
@@ -78,6 +82,9 @@ class TurnPolicy:
     idle_times: int = 2
     """So often the agent asks."""
 
+    idle_reported: bool = False
+    """The client has set ``idle_s``: it is told each time, the model is asked, and the agent never hangs up."""
+
     hang_up_s: float = 10.0
     """So long after it has asked for the last time it hangs up."""
 
@@ -91,10 +98,19 @@ class TurnPolicy:
     tool_calls_per_turn: int = 8
     """After so many the model is asked to answer without tools."""
 
+    extra_requests_per_turn: int = 8
+    """So many requests a turn may cost beside its replies: hedges, speculations, retries, mended ones, other vendors;
+    never more than :data:`EXTRA_BEYOND_TOOLS` beyond ``tool_calls_per_turn``."""
+
     chunks: ChunkPolicy = field(default_factory=ChunkPolicy)
 
     history: HistoryLimits = field(default_factory=HistoryLimits)
     """How much of the conversation is kept."""
+
+    @property
+    def extra_requests(self) -> int:
+        """How many a turn may cost beside its replies."""
+        return min(self.extra_requests_per_turn, self.tool_calls_per_turn + EXTRA_BEYOND_TOOLS)
 
     @property
     def replies_by_itself(self) -> bool:

@@ -34,11 +34,12 @@ class SilentCaller:
         """How long the caller may be silent from now on; None: for ever."""
         if policy.idle_s is None:
             return None
-        return policy.idle_s if self._asked < policy.idle_times else policy.hang_up_s
+        asks = policy.idle_reported or self._asked < policy.idle_times
+        return policy.idle_s if asks else policy.hang_up_s
 
     def look(self, policy: TurnPolicy) -> Silence:
         """They have been silent for so long. Asking is taken to be done."""
-        if self._asked >= policy.idle_times:
+        if self._asked >= policy.idle_times and not policy.idle_reported:
             return Silence.HANG_UP
         self._asked += 1
         return Silence.ASK

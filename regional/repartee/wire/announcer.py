@@ -41,6 +41,7 @@ class Announcer:
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
             c.TurnStarted: self._turn_started,
             c.TurnEnded: self._turn_ended,
+            c.CallerIdle: self._caller_idle,
             c.ReplyStarted: self._reply_started,
             c.AnswerStarted: self._answer_started,
             c.ReplyWords: self._reply_words,
@@ -120,6 +121,17 @@ class Announcer:
         self._turn_started_ms = audio_ms
         return [
             self.event("input_audio_buffer.speech_started", audio_start_ms=audio_ms, item_id=command.item_id)
+        ]
+
+    def _caller_idle(self, command: c.CallerIdle, audio_ms: int) -> list[ServerEvent]:
+        began_ms = max(audio_ms - round(command.silent_ms), 0)
+        return [
+            self.event(
+                "input_audio_buffer.timeout_triggered",
+                audio_start_ms=began_ms,
+                audio_end_ms=audio_ms,
+                item_id=command.item_id,
+            )
         ]
 
     def _turn_ended(self, command: c.TurnEnded, audio_ms: int) -> list[ServerEvent]:

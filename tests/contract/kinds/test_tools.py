@@ -243,6 +243,21 @@ async def test_a_quick_tool_needs_no_filler(kind: str) -> None:
         assert "Let me look at your account." not in call.said
 
 
+async def test_the_fillers_delay_is_the_agents(kind: str) -> None:
+    agent = agent_for(kind, filler_after_ms=0)
+
+    @agent.tool(filler="Let me look at your account.")
+    async def get_balance() -> dict[str, int]:
+        """See how much money is in the account."""
+        await asyncio.sleep(0.1)
+        return {"balance": 1240}
+
+    async with on(kind, agent) as call:
+        await call.asks()
+        await call.hears_said("1240")
+        assert "Let me look at your account." in call.said, "150 ms are not waited for"
+
+
 async def test_a_filler_is_timed_in_the_turns_trace(kind: str) -> None:
     agent = agent_for(kind)
     released = asyncio.Event()

@@ -39,6 +39,8 @@ METRICS = {
     "repartee_admitting": set[str](),
     "repartee_provider_errors_total": {"provider", "stage"},
     "repartee_speculations_total": {"outcome"},
+    "repartee_speculation_tokens_total": {"outcome"},
+    "repartee_extra_requests_total": {"kind"},
     "repartee_prefetch_total": {"outcome"},
     "repartee_prefetch_saved_seconds_total": set[str](),
     "repartee_llm_requests_total": set[str](),

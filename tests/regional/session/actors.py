@@ -28,6 +28,7 @@ from repartee.errors import ProviderError, VoiceError
 from repartee.latency.timeline import TurnTrace
 from repartee.providers.interfaces import (
     HEARING_HZ,
+    LLM,
     SPEECH_HZ,
     CalledTool,
     Finished,
@@ -37,8 +38,9 @@ from repartee.providers.interfaces import (
     TextDelta,
 )
 from repartee.session.call import Call, CallParts, CallSettings
-from repartee.session.cascade import Cascade, CascadeResources
-from repartee.session.hearing import HearingPolicy
+from repartee.session.cascade import Cascade
+from repartee.session.cascade_resources import CascadeResources
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.phrases import Phrases
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd, Transport
@@ -403,12 +405,14 @@ class Stage:
         *,
         binary: bool = False,
         outbox_bytes: int = OUTBOX_BYTES,
+        resources: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.bell = Bell()
         self.client = ScriptedClient(self.bell)
         self.ears = ScriptedEars(self.bell)
         self.brain = ScriptedBrain(self.bell)
+        self.llm: LLM = self.brain
         self.voice = ScriptedVoice(self.bell)
         self.notes = Notes()
         self.learned: list[Transition] = []
@@ -416,6 +420,7 @@ class Stage:
         self._hearing = hearing or HearingPolicy()
         self.phrases = Phrases(self.voice)
         self._settings = CallSettings("call", "here", agent="bank:agent", **settings)
+        self._resources = resources or {}
         self._binary, self._outbox_bytes = binary, outbox_bytes
         self._others: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[CallEnd]
@@ -424,13 +429,14 @@ class Stage:
         self._others = asyncio.all_tasks()
         resources = CascadeResources(
             self.ears,
-            self.brain,
+            self.llm,
             self.voice,
             names={"stt": "s", "llm": "l", "tts": "t"},
             phrases=self.phrases,
             experience=Experience(),
             learn=self._learn,
             hearing=self._hearing,
+            **self._resources,
         )
         transport = self.connect(resources.names)
         parts = CallParts(self._settings, self._agent, resources, self.notes.events.append, transport)

@@ -12,7 +12,7 @@ from tests.regional.session.actors import Stage, caller_audio, failure, heard_ms
 from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices
 from repartee.errors import PoolTimeout
-from repartee.session.hearing import HearingPolicy
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy

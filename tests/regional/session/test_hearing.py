@@ -20,7 +20,8 @@ from tests.regional.session.actors import (
 
 from repartee.audio.gap import GapPolicy
 from repartee.errors import PoolTimeout
-from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.session.hearing import Hearing, HearingUser
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.turn.events import EndOfTurn, Event, HearingResumes, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.audio_format import WireFormat

@@ -20,7 +20,8 @@ from tests.regional.session.virtual_time import now, run
 from repartee.audio.pcm import bytes_for_ms, silence
 from repartee.errors import ProviderError
 from repartee.providers.interfaces import HEARING_HZ, STT
-from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.session.hearing import Hearing, HearingUser
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.standins.voice import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
 from repartee.wire.audio_format import WireFormat

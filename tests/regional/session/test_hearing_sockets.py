@@ -13,7 +13,8 @@ from repartee.audio.talker import AVAILABLE
 from repartee.pool.settings import PoolSettings
 from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
 from repartee.providers.interfaces import HEARING_HZ
-from repartee.session.hearing import Hearing, HearingPolicy, HearingUser
+from repartee.session.hearing import Hearing, HearingUser
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.standins.faults import Fault
 from repartee.standins.server import Config, Running, serve
 from repartee.standins.voice import synthesise

@@ -24,7 +24,8 @@ def test_metrics_are_made_of_the_stream() -> None:
     metrics = Metrics(PROVIDERS)
     metrics.export(turn_over("answered", 400.0))
     metrics.export(turn_over("unanswered"))
-    metrics.export(t.SpeculationSettled(**SHARED, outcome="released"))
+    metrics.export(t.SpeculationSettled(**SHARED, outcome="released", tokens=700))
+    metrics.export(t.ExtraRequestMade(**SHARED, kind="hedge"))
     metrics.export(t.ProviderFailed(**SHARED, stage="llm", provider="l", message="It is down."))
     metrics.export(t.CallBegan(**SHARED, providers=PROVIDERS))
     metrics.export(t.Interrupted(**SHARED, turn_id=1, heard_ms=120.0))
@@ -39,6 +40,10 @@ def test_metrics_are_made_of_the_stream() -> None:
         "repartee_voice_to_voice_seconds_count": 1,
         'repartee_stage_seconds_sum{stage="llm"}': 0.4,
         'repartee_speculations_total{outcome="released"}': 1,
+        'repartee_speculation_tokens_total{outcome="released"}': 700,
+        'repartee_speculation_tokens_total{outcome="resumed"}': 0,
+        'repartee_extra_requests_total{kind="hedge"}': 1,
+        'repartee_extra_requests_total{kind="vendor"}': 0,
         'repartee_provider_errors_total{provider="l",stage="llm"}': 1,
         'repartee_provider_errors_total{provider="s",stage="stt"}': 0,
         'repartee_calls_total{outcome="too_long"}': 1,

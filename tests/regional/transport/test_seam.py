@@ -9,7 +9,7 @@ from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.agent.limits import Limits
 from repartee.audio.pcm import bytes_for_ms
-from repartee.session.hearing import HearingPolicy
+from repartee.session.hearing_policy import HearingPolicy
 from repartee.transport import close_codes
 from repartee.transport.interfaces import AudioFormats, CallEnd, Transport
 from repartee.turn import commands as c

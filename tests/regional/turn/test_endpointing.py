@@ -150,10 +150,10 @@ def test_interim_words_that_stop_short_of_the_last_sound_are_not_complete() -> N
     assert call.outputs(EagerEndOfTurn) == []
 
 
-def test_an_unanswered_request_does_not_hold_up_the_end() -> None:
-    call = Call().starts().say("hello there", 800).words("hello there").pause(400)
+def test_an_unanswered_request_holds_up_the_end_no_longer_than_its_limit() -> None:
+    call = Call().starts().say("hello there", 800).words("hello there").pause(600)
     assert call.outputs(EndOfTurn) == [EndOfTurn("hello there")]
-    assert call.at(EndOfTurn) - 800 == 360
+    assert call.at(EndOfTurn) - 800 == 60 + 500
 
 
 def test_words_of_an_ended_turn_do_not_open_the_next() -> None:
@@ -161,7 +161,7 @@ def test_words_of_an_ended_turn_do_not_open_the_next() -> None:
     call.words("hello there", final=True, speech_final=True)
     call.words("", final=True, finalized=True)
     assert len(call.outputs(StartOfTurn)) == len(call.outputs(EndOfTurn)) == 1
-    call.starts().say("bye", 400).words("bye").pause(400)
+    call.starts().say("bye", 400).words("bye").pause(600)
     assert call.outputs(EndOfTurn) == [EndOfTurn("hello there"), EndOfTurn("bye")]
 
 
@@ -178,7 +178,7 @@ def test_words_that_come_after_their_turn_was_answered_are_dropped() -> None:
 
 
 def test_until_the_flush_is_answered_words_that_began_in_the_ended_turn_are_dropped() -> None:
-    call = Call().starts().say("hello there", 800).words("hello there").pause(400)
+    call = Call().starts().say("hello there", 800).words("hello there").pause(600)
     assert call.outputs(EndOfTurn) == [EndOfTurn("hello there")]
     ended = call.outputs()
     call.pause(200).words("hello")  # reaches past the end of the turn, as recognisers cut their stretches
@@ -231,6 +231,43 @@ def test_utterance_end_ends_a_turn_with_words_only() -> None:
     assert call.rule.utterance_end() == []
     call.words("hello", end_s=0.5)
     assert EndOfTurn("hello") in call.rule.utterance_end()
+
+
+class TestOwedFinals:
+    """A request to finalise is out, and the words that it is to bring have not come."""
+
+    def test_a_late_final_is_in_the_turn(self) -> None:
+        call = Call().starts().say("i would like two", 900).words("i would like", end_s=0.7).pause(460)
+        assert call.outputs(Finalize) and not call.outputs(EndOfTurn), "it has been silent for long enough"
+        call.words("i would like two", end_s=0.9, final=True, finalized=True)
+        assert call.outputs(EndOfTurn) == [EndOfTurn("i would like two")]
+        assert call.at(EndOfTurn) == 900 + 460
+
+    def test_the_turn_ends_at_the_limit_without_it(self) -> None:
+        settings = EndpointingSettings(owed_final_ms=500)
+        call = Call(settings).starts().say("i would like two", 900).words("i would like", end_s=0.7)
+        call.pause(2_000)
+        assert call.outputs(EndOfTurn) == [EndOfTurn("i would like")]
+        assert call.at(EndOfTurn) == call.at(Finalize) + 500
+
+    @pytest.mark.parametrize("says", ["speech final", "utterance end"])
+    def test_nor_does_the_recognisers_own_end_come_before_it(self, says: str) -> None:
+        call = Call().starts().say("i would like two", 900).words("i would like", end_s=0.7).pause(100)
+        if says == "utterance end":
+            call.note(call.rule.utterance_end())
+        else:
+            call.words("i would like", end_s=0.7, final=True, speech_final=True)
+        assert call.outputs(Finalize) and not call.outputs(EndOfTurn)
+        call.say("", 60).words("two", end_s=0.9, final=True, finalized=True)
+        [ended] = call.outputs(EndOfTurn)
+        assert isinstance(ended, EndOfTurn) and ended.text.endswith("two")
+
+    def test_or_at_the_limit_even_if_there_is_noise(self) -> None:
+        call = Call().starts().say("i would like two", 900).words("i would like", end_s=0.7).pause(100)
+        call.note(call.rule.utterance_end())
+        call.say("", 600)
+        assert call.outputs(EndOfTurn) == [EndOfTurn("i would like")]
+        assert call.at(EndOfTurn) == call.at(Finalize) + 500
 
 
 def test_words_are_compared_without_punctuation_and_capitals() -> None:

@@ -1,6 +1,7 @@
 """Whatever a model, a voice, a tool or a caller does, the caller hears an answer, an apology or company."""
 
 import pytest
+from openai.types.realtime import InputAudioBufferTimeoutTriggered
 from tests.regional.turn.conversation import Conversation, silence
 
 from repartee.agent.fillers import Fillers
@@ -8,6 +9,7 @@ from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.languages import LANGUAGES
 from repartee.turn.policy import TurnPolicy
+from repartee.wire.announcer import Announcer
 
 APOLOGY, MORE = TurnPolicy().apology, TurnPolicy().more
 TOOLS = TurnPolicy(tools=frozenset({"look_up"}), client_tools=frozenset({"theirs"}))
@@ -450,8 +452,67 @@ class TestSilence:
         assert requests(talk) == 2
 
 
+class TestIdleTimeout:
+    """The protocol's own: the client is told, and the model speaks to the caller."""
+
+    POLICY = TurnPolicy(idle_s=6, idle_reported=True)
+
+    def test_the_model_is_asked_each_time_and_nobody_hangs_up(self) -> None:
+        talk = asked(self.POLICY)
+        talk.agent_says("Ten.", ms=500)
+        for number in range(1, 6):
+            talk.wait(6.6)
+            assert len(talk.all(c.CallerIdle)) == number
+            assert requests(talk) == 1 + number
+            talk.agent_says("Is there anything else?", ms=500)
+        talk.wait(1)
+        assert not talk.all(c.HangUp)
+
+    def test_the_event_is_of_the_sdks_type(self) -> None:
+        talk = asked(self.POLICY)
+        talk.agent_says("Ten.", ms=500)
+        talk.wait(6.6)
+        idle = talk.last(c.CallerIdle)
+        [event] = Announcer("call").tell(idle, 9_000)
+        told = InputAudioBufferTimeoutTriggered.model_validate(event, strict=True)
+        assert (told.type, told.item_id) == ("input_audio_buffer.timeout_triggered", idle.item_id)
+        assert (told.audio_start_ms, told.audio_end_ms) == (3_000, 9_000)
+
+
+class TestRequestBudget:
+    def test_guesses_come_out_of_the_turns_budget(self) -> None:
+        talk = Conversation(TurnPolicy(extra_requests_per_turn=2, speculations_per_turn=9))
+        talk.caller_starts("I")
+        for number in range(4):
+            talk.caller_pauses(f"I {number}")
+            talk.caller_resumes()
+        assert requests(talk) == 2
+        assert [start.extra for start in talk.all(c.StartReply)] == [1, 0]
+        talk.caller_ends("I see.")
+        assert requests(talk) == 3, "the turn's own request is no extra one"
+        assert talk.last(c.StartReply).extra == 0
+
+    def test_what_one_reply_has_taken_the_next_has_not(self) -> None:
+        talk = asked(TurnPolicy(extra_requests_per_turn=5, tools=frozenset({"look_up"})))
+        assert talk.last(c.StartReply).extra == 5
+        for _ in range(2):
+            talk.send(e.ExtraRequest(talk.reply))
+        talk.model_calls("c1")
+        talk.model_ends("tool_calls")
+        talk.tool_gives("c1", "{}")
+        assert talk.last(c.StartReply).extra == 3
+        talk.agent_says("Ten.")
+        talk.wait(3)
+        talk.caller_says("And then?")
+        assert talk.last(c.StartReply).extra == 5, "each turn has its own"
+
+    def test_it_follows_the_limit_of_tool_calls(self) -> None:
+        assert TurnPolicy(extra_requests_per_turn=100, tool_calls_per_turn=3).extra_requests == 9
+
+
 @pytest.mark.parametrize("code", ["en", "de", "fr", "es", "it", "pt", "nl", "ja", "hi", "pl"])
 def test_each_language_has_all_of_its_row(code: str) -> None:
     row = LANGUAGES[code]
     assert row.apology and row.more and row.company and row.still_there and row.style
+    assert 5 <= len(row.openers) <= 12 and all(opener[-1] in ".!?。।" for opener in row.openers)
     assert len(row.backchannels) >= 10 and row.thanks

@@ -1,0 +1,34 @@
+"""What a model may be asked beside the one request that a reply is: a hedge, the same again, or mended, or elsewhere.
+
+One turn has a budget of them; each reply of it is given what is left. Pure.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+ExtraKind = Literal["speculation", "hedge", "retry", "mended", "vendor"]
+"""``speculation``: before the turn had ended; ``hedge``: a second time, as the first is late; ``retry``: again, after
+a failure; ``mended``: again, with a conversation that the server takes; ``vendor``: of another vendor."""
+
+
+def nobody(kind: ExtraKind) -> None:
+    """Counts nothing."""
+
+
+class ExtraRequests:
+    """One reply's. ``left`` is how many more may be made, ``note`` is told of each that is."""
+
+    def __init__(self, left: int, note: Callable[[ExtraKind], None] = nobody) -> None:
+        self.left = left
+        self._note = note
+
+    def __repr__(self) -> str:
+        return f"<ExtraRequests: {self.left} left>"
+
+    def take(self, kind: ExtraKind) -> bool:
+        """Whether one more may be made; counts as made if so."""
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        self._note(kind)
+        return True

@@ -1,0 +1,38 @@
+"""What the calls of a worker on a cascade share."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from repartee.agent.experience import Experience, Transition
+from repartee.providers.interfaces import LLM, STT, TTS
+from repartee.session.hearing_policy import HearingPolicy
+from repartee.session.phrases import Phrases
+from repartee.turn.context_window import CONTEXT_TOKENS
+from repartee.turn.policy import TurnPolicy
+from repartee.turn.speculation_budget import SPECULATION_TOKENS
+
+
+async def forget(taught: Iterable[Transition]) -> None:
+    """Keep nothing of what a call has taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeResources:
+    """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
+
+    ears: STT
+    brain: LLM
+    voice: TTS
+    names: Mapping[str, str]
+    phrases: Phrases
+    experience: Experience
+    learn: Callable[[Iterable[Transition]], Awaitable[None]] = forget
+    """Takes what a call has taught; must not raise."""
+    policy: TurnPolicy = field(default_factory=TurnPolicy)
+    """How turns are taken, but for what a session says of it."""
+    hearing: HearingPolicy = field(default_factory=HearingPolicy)
+    """How speech recognition is kept, and when the caller is told that it is away."""
+    context_tokens: int = CONTEXT_TOKENS
+    """How much of a conversation the model is shown (estimated)."""
+    speculation_tokens: int = SPECULATION_TOKENS
+    """How much a call may spend on replies begun too early (estimated)."""
