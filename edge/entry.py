@@ -26,13 +26,15 @@ from repartee_edge.health import (
     summarise,
 )
 from repartee_edge.placement import Caller
-from repartee_edge.replies import error
+from repartee_edge.replies import EdgeReply, error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
 from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.settings import SETTING_NAMES, SettingsError, read_settings
+from repartee_edge.telephone.names import KEEP_S
 
 REPORT_PREFIX = "report:"
 REPORT_TTL_S = 120
+OUTCOME_PREFIX = "outcome:"
 REFRESH_S = 10.0
 PROBE_TIMEOUT_S = 3.0
 RATE_PERIOD_S = 60
@@ -77,6 +79,8 @@ class Default(WorkerEntrypoint):
         if isinstance(action, StoreReport):
             await self._store(f"{action.report.region}:{action.instance}", action.report)
             action = action.reply
+        if not isinstance(action, EdgeReply):
+            action = await self._telephone(action)
         return _response(action)
 
     async def scheduled(self, controller, env=None, ctx=None):
@@ -168,6 +172,32 @@ class Default(WorkerEntrypoint):
             report = Report(region.name, time.time(), up=False)
         await self._store(f"{region.name}:probe", report)
 
+    async def _telephone(self, action):
+        """Keep what is to become of a call, or answer by what is kept."""
+        from repartee_edge.telephone.outcomes import KeepOutcome
+
+        if not isinstance(action, KeepOutcome):
+            return action.answer(await self._outcome(action.name))
+        if getattr(self.env, "REPORTS", None) is not None:
+            options = {"expirationTtl": KEEP_S, "metadata": action.outcome.as_words()}
+            await self.env.REPORTS.put(OUTCOME_PREFIX + action.name, "", options)
+        return action.reply
+
+    async def _outcome(self, name):
+        from repartee_edge.telephone.outcomes import outcome_from_words
+
+        if getattr(self.env, "REPORTS", None) is None:
+            return None
+        try:
+            listed = await self.env.REPORTS.list({"prefix": OUTCOME_PREFIX + name})
+        except Exception as failure:
+            print(f"what became of a call can't be read: {failure}")
+            return None
+        for entry in _field(listed, "keys"):
+            words = _field(entry, "metadata")
+            return outcome_from_words({"next": _field(words, "next"), "to": _field(words, "to")})
+        return None
+
     async def _store(self, name, report):
         if getattr(self.env, "REPORTS", None) is not None:
             options = {"expirationTtl": REPORT_TTL_S, "metadata": report_to_words(report)}
@@ -196,6 +226,7 @@ async def _incoming(request):
         caller=caller,
         client_ip=headers.get("cf-connecting-ip", ""),
         body=await _body(raw) if raw.method == "POST" else b"",
+        query=urlsplit(raw.url).query,
     )
 
 

@@ -12,13 +12,16 @@ CORS_MAX_AGE_S = 600
 
 @dataclass(frozen=True, slots=True)
 class EdgeReply:
-    """A finished HTTP answer; ``body`` is JSON, or None for an empty one."""
+    """A finished HTTP answer; ``body`` is JSON, or None for an empty one; ``text`` something else, in its place."""
 
     status: int
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
     def content(self) -> bytes:
+        if self.text:
+            return self.text.encode()
         return b"" if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
 
     def with_headers(self, extra: Mapping[str, str]) -> "EdgeReply":

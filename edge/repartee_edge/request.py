@@ -55,6 +55,7 @@ class EdgeRequest:
     caller: Caller
     client_ip: str = ""
     body: bytes = b""
+    query: str = ""
 
     @property
     def upgrade(self) -> bool:

@@ -7,18 +7,23 @@ clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from repartee_edge import credentials, heartbeats, identifiers, origins, tickets
 from repartee_edge import request as incoming
 from repartee_edge.credentials import Identity, Unauthorised
 from repartee_edge.failover import RegionFault
 from repartee_edge.health import Breaker, RegionStatus, Report, effective
-from repartee_edge.placement import Placement, Ranked, place
+from repartee_edge.placement import Caller, Placement, Ranked, place
 from repartee_edge.regions import Region
 from repartee_edge.replies import EdgeReply, cors_headers, error, preflight
 from repartee_edge.request import BadBody, EdgeRequest
 from repartee_edge.settings import EdgeSettings
+from repartee_edge.telephone.names import PREFIX as TELEPHONE_PREFIX
+
+if TYPE_CHECKING:
+    from repartee_edge.telephone.desk import TelephoneDesk
+    from repartee_edge.telephone.outcomes import AskOutcome, KeepOutcome
 
 SESSION_PATHS = ("/v1/voice/session", "/v1/realtime")
 SECRETS_PATH = "/v1/realtime/client_secrets"
@@ -51,7 +56,7 @@ class StoreReport:
     reply: EdgeReply
 
 
-Action = EdgeReply | ProxySession | ProxyPage | StoreReport
+Action: TypeAlias = "EdgeReply | ProxySession | ProxyPage | StoreReport | KeepOutcome | AskOutcome"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Router:
         self._asks_regions = asks_regions
         self.breaker = Breaker()
         self.statuses: Mapping[str, RegionStatus] = {}
+        self._desk = self._new_desk()
 
     def decide(self, request: EdgeRequest, now: float, tick: float) -> Decision:
         """What to do with a request. Never raises on what a client can send."""
@@ -100,6 +106,9 @@ class Router:
             return Decision(_upgrade_required(path))
         if path.startswith(f"{REGIONS_PATH}/") and path.endswith(HEARTBEAT_SUFFIX):
             return self._heartbeat(request, now)
+        if self._desk is not None and path.startswith(TELEPHONE_PREFIX):
+            action, known = self._desk.decide(request, now, tick)
+            return Decision(action, ("key:telephone",) if known else _charged_ip(request))
         allowed = {
             REGIONS_PATH: "GET",
             SECRETS_PATH: "POST",
@@ -185,9 +194,24 @@ class Router:
         )
 
     def _place(self, request: EdgeRequest, key: str | None, tick: float) -> Placement:
+        return self._place_caller(request.caller, tick, key)
+
+    def _new_desk(self) -> "TelephoneDesk | None":
+        """What answers carriers, if any are to be answered."""
+        settings = self.settings
+        if settings.telephone is None:
+            return None
+        # Imported here because a Worker without telephone calls would pay for it at each cold start.
+        from repartee_edge.telephone.desk import TelephoneDesk
+
+        return TelephoneDesk(
+            settings.telephone, settings.ticket_keys, self._place_caller, settings.calls_per_key
+        )
+
+    def _place_caller(self, caller: Caller, tick: float, key: str | None = None) -> Placement:
         names = [region.name for region in self.settings.table.enabled]
         statuses = effective(names, self.statuses, self.breaker, tick)
-        return place(request.caller, self.settings.table, statuses, key=key)
+        return place(caller, self.settings.table, statuses, key=key)
 
     def _ready(self, tick: float) -> EdgeReply:
         """Ready is an edge that has a region to send a call to, be it full at the moment."""

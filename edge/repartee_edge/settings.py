@@ -12,6 +12,7 @@ from repartee_edge.credentials import ApiKeys, Identity, parse_api_keys
 from repartee_edge.failover import DEFAULT_POLICY, FailoverPolicy
 from repartee_edge.regions import RegionsError, RegionTable, load_regions
 from repartee_edge.regions_data import REGIONS_JSON
+from repartee_edge.telephone.names import SETTING_NAMES as TELEPHONE_NAMES
 from repartee_edge.tickets import MIN_KEY_BYTES, TicketKeys
 
 KNOWN_KEY = "dev"
@@ -32,10 +33,13 @@ SETTING_NAMES = (
     "REPARTEE_CALLS_PER_TOKEN",
     "REPARTEE_EDGE_DRAIN_S",
     "REPARTEE_EDGE_PROBE_S",
+    *TELEPHONE_NAMES,
 )
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
+
+    from repartee_edge.telephone.settings import TelephoneTable
 
     Network = IPv4Network | IPv6Network
 
@@ -66,6 +70,7 @@ class EdgeSettings:
     calls_per_token: int = 2
     drain_s: int = 30
     probe_s: int = 2
+    telephone: "TelephoneTable | None" = None
 
     @property
     def own_machine_only(self) -> bool:
@@ -96,6 +101,7 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
     calls_per_token = _whole(env, "REPARTEE_CALLS_PER_TOKEN", 2, 1, 1_000_000, faults)
     drain_s = _whole(env, "REPARTEE_EDGE_DRAIN_S", 30, 0, 3600, faults)
     probe_s = _whole(env, "REPARTEE_EDGE_PROBE_S", 2, 1, 60, faults)
+    telephone = _telephone(env, faults)
     if faults or table is None or ticket_keys is None:
         raise SettingsError(faults)
     return EdgeSettings(
@@ -112,6 +118,7 @@ def read_settings(env: Mapping[str, str], regions_json: str | None = None) -> Ed
         calls_per_token=calls_per_token,
         drain_s=drain_s,
         probe_s=probe_s,
+        telephone=telephone,
     )
 
 
@@ -146,6 +153,15 @@ def _table(text: str, faults: list[str]) -> RegionTable | None:
     except RegionsError as error:
         faults += [f"regions: {fault}" for fault in error.faults]
         return None
+
+
+def _telephone(env: Mapping[str, str], faults: list[str]) -> "TelephoneTable | None":
+    if not any(env.get(name, "").strip() for name in TELEPHONE_NAMES):
+        return None
+    # Imported here because a Worker without telephone calls would pay for it at each cold start.
+    from repartee_edge.telephone.settings import read_telephone
+
+    return read_telephone(env, faults)
 
 
 def _items(text: str) -> list[str]:

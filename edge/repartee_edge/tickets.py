@@ -117,16 +117,18 @@ def sign(
     metadata: Mapping[str, str] | None = None,
     session: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    jti: str | None = None,
 ) -> str:
     """A ticket for one session in one region, valid for ``ttl_s`` seconds from ``now``.
 
-    ``limit`` is how many calls of ``subject`` may be under way at once. Raises TicketTooLong.
+    ``limit`` is how many calls of ``subject`` may be under way at once; ``jti`` is what tells the ticket from others,
+    where it is not to be a random one. Raises TicketTooLong.
     """
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": region,
         "sub": subject,
-        "jti": identifiers.ticket_id(),
+        "jti": jti or identifiers.ticket_id(),
         "iat": int(now),
         "exp": int(now) + ttl_s,
     }

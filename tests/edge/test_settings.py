@@ -4,6 +4,7 @@ import pytest
 from tests.edge.conftest import ROOT
 
 from repartee_edge.settings import SETTING_NAMES, SettingsError, read_settings
+from repartee_edge.telephone.names import KEY_NAMES
 
 GOOD = {"REPARTEE_API_KEY": "dev", "REPARTEE_TICKET_KEY": "k" * 40}
 
@@ -30,6 +31,11 @@ def test_every_wrong_setting_is_named_and_no_secret_is_shown() -> None:
         "REPARTEE_CALLS_PER_TOKEN": "0",
         "REPARTEE_EDGE_DRAIN_S": "1.5",
         "REPARTEE_EDGE_PROBE_S": "0",
+        "REPARTEE_PUBLIC_URL": "voice.example.com",
+        "REPARTEE_TELEPHONE_NUMBERS": '["+15550100"]',
+        "REPARTEE_TELEPHONE_MEDIA": "twilio=nowhere",
+        "REPARTEE_TELEPHONE_BUSY": "b" * 501,
+        **dict.fromkeys(KEY_NAMES, "hush hush"),
     }
     assert set(wrong) == set(SETTING_NAMES)
     with pytest.raises(SettingsError) as refused:

@@ -27,14 +27,17 @@ from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
 from repartee_edge.replies import EdgeReply, error
 from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
-from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.router import Action, ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
 from repartee_edge.selfhosted.probes import Probes
+from repartee_edge.selfhosted.telephone import KeptOutcomes
 from repartee_edge.selfhosted.tunnel import Tunnel, tunnel_of
 from repartee_edge.selfhosted.upstream import Dialler, Refusal, Upstream
 from repartee_edge.settings import EdgeSettings
+from repartee_edge.telephone.names import PREFIX as TELEPHONE_PREFIX
+from repartee_edge.telephone.outcomes import AskOutcome, KeepOutcome
 
 MAX_REPORTS = 4096
 SUMMARY_S = 5.0
@@ -79,6 +82,7 @@ class Edge:
         self._metrics = EdgeMetrics()
         self._page_breaker = Breaker()
         self._under_way: Counter[str] = Counter()
+        self._outcomes = KeptOutcomes()
         self._pages: httpx.AsyncClient | None = None
 
     @contextlib.asynccontextmanager
@@ -119,7 +123,11 @@ class Edge:
         if isinstance(decision, StoreReport):
             self._store(decision)
             return _response(decision.reply)
+        if isinstance(decision, KeepOutcome | AskOutcome):
+            decision = self._outcomes.carry_out(decision, time.monotonic())
         assert isinstance(decision, EdgeReply)
+        if incoming.path.startswith(TELEPHONE_PREFIX):
+            self._metrics.telephone(incoming.path, decision.status)
         return _response(decision)
 
     async def websocket(self, websocket: WebSocket) -> None:
@@ -215,9 +223,9 @@ class Edge:
         peer = connection.client.host if connection.client else ""
         address = client_address(peer, headers, self._settings.trusted_proxies)
         caller = self._locator.locate(address, direct=method == "POST")
-        return EdgeRequest(method, connection.url.path, headers, caller, address, body)
+        return EdgeRequest(method, connection.url.path, headers, caller, address, body, connection.url.query)
 
-    def _decide(self, incoming: EdgeRequest) -> EdgeReply | ProxySession | ProxyPage | StoreReport:
+    def _decide(self, incoming: EdgeRequest) -> Action:
         tick = time.monotonic()
         if tick - self._summarised_at > SUMMARY_S:
             self._summarise(tick)

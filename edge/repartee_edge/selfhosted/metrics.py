@@ -13,6 +13,9 @@ from prometheus_client import (
 )
 
 from repartee_edge.failover import RegionFault
+from repartee_edge.telephone.signatures import CARRIERS
+
+WEBHOOKS = ("incoming", "next", "status", "outcome")
 
 CONNECT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.5, 3.0, 6.0)
 
@@ -47,6 +50,13 @@ class EdgeMetrics:
             "repartee_edge_rate_limited", "Requests over a rate limit", ["kind"], registry=self._registry
         )
 
+        self._telephone = Counter(
+            "repartee_edge_telephone_webhooks",
+            "Carriers' webhooks, by carrier, kind and the status of the answer",
+            ["carrier", "kind", "status"],
+            registry=self._registry,
+        )
+
     def exposition(self) -> bytes:
         return generate_latest(self._registry)
 
@@ -64,6 +74,13 @@ class EdgeMetrics:
     def refused(self, faults: Sequence[RegionFault]) -> None:
         self._count(faults)
         self._refused.inc()
+
+    def telephone(self, path: str, status: int) -> None:
+        """A webhook at ``/v1/telephone/<carrier>/<kind>…`` has been answered."""
+        carrier, _, rest = path.removeprefix("/v1/telephone/").partition("/")
+        kind = rest.partition("/")[0]
+        known = carrier in CARRIERS and kind in WEBHOOKS
+        self._telephone.labels(*((carrier, kind) if known else ("other", "other")), str(status)).inc()
 
     def limited(self, kind: str) -> None:
         self._limited.labels(kind).inc()

@@ -37,7 +37,7 @@ async def stream(websocket: WebSocket) -> None:
         slot.enter_context(worker.slots.one())
         with slot:
             worker.services.check("")
-            ticket = _admitted(worker, websocket, carrier)
+            ticket = admitted(worker, websocket, carrier)
             slot.enter_context(worker.subjects.one(ticket.subject, ticket.limit))
             await websocket.accept()
             await _hold(worker, websocket, FRAMINGS[carrier](), ticket, slot.pop_all())
@@ -57,7 +57,7 @@ async def stream(websocket: WebSocket) -> None:
         await websocket.send_denial_response(error(401, f"ticket_{refusal.reason}", str(refusal)))
 
 
-def _admitted(worker: Worker, websocket: WebSocket, carrier: str) -> Ticket:
+def admitted(worker: Worker, websocket: WebSocket, carrier: str) -> Ticket:
     """The ticket in the path, of a call of this carrier's. Raises BadSignature and TicketError."""
     settings = worker.settings
     if carrier not in FRAMINGS:

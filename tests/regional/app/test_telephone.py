@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
-from repartee_edge.telephone.signatures import stream_token, twilio_signature
-from repartee_edge.tickets import TicketKeys, sign
+from repartee.app.telephone import admitted
+from repartee_edge.telephone.signatures import BadSignature, stream_token, twilio_signature
+from repartee_edge.tickets import TicketError, TicketKeys, sign
 
 TOKEN = "a Twilio auth token"
 PUBLIC = "https://eu-west.voice.example.com"
@@ -196,3 +199,54 @@ async def test_without_a_carriers_key_no_stream_of_its_is_taken(providers: dict[
         path = path_of()
         headers = {"X-Twilio-Signature": twilio_signature("", f"wss://eu-west.voice.example.com{path}", [])}
         assert await refused(worker, path, headers) == (403, "bad_signature")
+
+
+class Handshake:
+    """As much of a WebSocket as is looked at before it is accepted."""
+
+    def __init__(self, carrier: str, path: str, headers: Mapping[str, str]) -> None:
+        self.path_params = {"carrier": carrier, "ticket": path.rpartition("/")[2]}
+        self.url = SimpleNamespace(path=path)
+        self.headers = {name.lower(): value for name, value in headers.items()}
+
+
+@pytest.mark.parametrize("kind", ["forged", "replayed", "expired", "wrongly addressed"])
+async def test_of_5_000_handshakes_that_are_not_right_none_is_accepted(worker: Region, kind: str) -> None:
+    """1,250 of each kind; as many webhooks in the edge's tests: 10,000 in all."""
+    rng, accepted = random.Random(kind), 0
+    used = [ticket() for _ in range(25)]
+    for given in used:
+        path = path_of(given=given)
+        admitted(worker.worker, Handshake("twilio", path, handshake("twilio", path)), "twilio")  # type: ignore[arg-type]
+    for _ in range(1_250):
+        carrier, now = "twilio", time.time()
+        given = ticket()
+        path = path_of(given=given)
+        headers = handshake(carrier, path)
+        if kind == "replayed":
+            path = path_of(given=rng.choice(used))
+            headers = handshake(carrier, path)
+        elif kind == "expired":
+            path = path_of(given=ticket(now=now - rng.randrange(61, 10**6)))
+            headers = handshake(carrier, path)
+        elif kind == "wrongly addressed":
+            carrier = rng.choice(["twilio", "telnyx", "vonage", "plivo"])
+            other = rng.choice([name for name in ("twilio", "telnyx", "exotel") if name != carrier])
+            wrong = rng.choice([ticket(carrier, region="us-east"), ticket(other)])
+            path = path_of(carrier, wrong)
+            headers = handshake(carrier, path)
+        else:
+            text = rng.choice([given, headers["X-Twilio-Signature"]])
+            at = rng.randrange(len(text) - 4)
+            changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+            if text == given:
+                path = path_of(given=changed)
+                headers = handshake(carrier, path)
+            else:
+                headers = {"X-Twilio-Signature": changed}
+        try:
+            admitted(worker.worker, Handshake(carrier, path, headers), carrier)  # type: ignore[arg-type]
+            accepted += 1
+        except (BadSignature, TicketError):
+            pass
+    assert accepted == 0
