@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.protocol import State
 
+from repartee.standins.asgi_link import MessageSocket
 from repartee.standins.faults import (
     FAULT_HEADER,
     FAULT_QUERY,
@@ -27,6 +26,7 @@ from repartee.standins.faults import (
     parse_fault_text,
 )
 from repartee.standins.stats import ProviderStats
+from repartee.standins.uvicorn_insides import HttpToolsProtocol, WebSocketsSansIOProtocol
 
 Scope = dict[str, Any]
 UNREAD_LIMIT_BYTES = 8_000_000
@@ -150,7 +150,9 @@ class Link:
     def __init__(
         self, scope: Scope, receive: Any, send: Any, counts: Callable[[], ProviderStats], board: FaultBoard
     ) -> None:
-        self.socket = cast(DirectWebSocket, scope["extensions"]["standins.socket"])
+        self.socket: DirectWebSocket | MessageSocket = scope["extensions"].get(
+            "standins.socket"
+        ) or MessageSocket(send)
         self.headers = headers_of(scope)
         self.query = query_of(scope)
         self.fault: Fault | None = None
@@ -204,8 +206,11 @@ class Link:
 
     async def closed(self) -> None:
         """Wait until the connection is gone, whoever closed it."""
-        while (await self._receive())["type"] != "websocket.disconnect":
-            pass
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            if isinstance(self.socket, MessageSocket) and message["type"] == "websocket.receive":
+                self.socket.take(message)
+        if isinstance(self.socket, MessageSocket):
+            self.socket.end()
         if self._opened:
             self._opened = False
             counts = self._counts()

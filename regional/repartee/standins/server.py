@@ -8,6 +8,7 @@ Runs on whatever event loop it is started in; under load, uvloop.
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.server import ServerState
 
 from repartee.standins.cartesia import tts_websocket
 from repartee.standins.control import control
@@ -29,10 +29,12 @@ from repartee.standins.profiles import load_profile
 from repartee.standins.script import DEFAULT_SCRIPT, load_script
 from repartee.standins.sphinx import SphinxPool
 from repartee.standins.state import Engines, StandInState
+from repartee.standins.uvicorn_insides import ServerState, reaches_sockets
 from repartee.standins.voice import hum
 
 KEEP_ALIVE_S = 600
 STOP_S = 2.0
+BACKLOG = 2048
 MESSAGE_LIMIT_BYTES = 4_000_000
 
 
@@ -166,39 +168,60 @@ def light_engines(lines: Any) -> Engines:
 @asynccontextmanager
 async def _listening(config: Config, state: StandInState) -> AsyncIterator[Running]:
     logging.getLogger("uvicorn.access").disabled = True
+    own = reaches_sockets()
     settings = uvicorn.Config(
         Application(state),
-        ws=DirectWebSocket,
-        http=PlainHttp,
+        ws=DirectWebSocket if own else "websockets-sansio",
+        http=PlainHttp if own else "httptools",
         lifespan="off",
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(STOP_S),
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_max_size=MESSAGE_LIMIT_BYTES,
     )
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        listener = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise PortTaken(
+            f"Port {config.port} on {config.host} is not free ({reason}): choose another with --port."
+        ) from error
+    port = int(listener.getsockname()[1])
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    async with (_reached if own else _through_asgi)(settings, listener):
+        yield Running(f"http://{host}:{port}", port, state)
+
+
+@asynccontextmanager
+async def _reached(settings: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve with our own protocols, on this loop, without a server's handling of signals."""
     settings.load()
     shared = ServerState()
     loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: PlainHttp(config=settings, server_state=shared, app_state={}, _loop=loop), sock=listener
+    )
     try:
-        server = await loop.create_server(
-            lambda: PlainHttp(config=settings, server_state=shared, app_state={}, _loop=loop),
-            config.host,
-            config.port,
-            backlog=2048,
-        )
-    except OSError as error:
-        raise PortTaken(
-            f"Port {config.port} on {config.host} cannot be had ({error.strerror}): choose another with --port."
-        ) from error
-    port = int(server.sockets[0].getsockname()[1])
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    try:
-        yield Running(f"http://{host}:{port}", port, state)
+        yield
     finally:
         server.close()
         await _hang_up(shared)
+
+
+@asynccontextmanager
+async def _through_asgi(settings: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve as uvicorn documents it."""
+    serving = asyncio.create_task(uvicorn.Server(settings).serve([listener]), name="stand-ins")
+    try:
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving], timeout=STOP_S)
+        listener.close()
 
 
 async def _hang_up(shared: ServerState) -> None:

@@ -45,22 +45,23 @@ async def until(seen: Callable[[], object]) -> None:
 
 
 @contextmanager
-def stand_ins(profile: str = "instant", *, light: bool = True) -> Iterator[dict[str, str]]:
+def stand_ins(
+    profile: str = "instant", *, light: bool = True, variables: Mapping[str, str] | None = None
+) -> Iterator[dict[str, str]]:
     """The providers' stand-ins; gives the variables that point a worker to them."""
     command = [REPARTEE, "standins", "--profile", profile, "--port", "0", *(["--light"] if light else [])]
-    process = subprocess.Popen(
-        command, env=clean_environment() | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True
-    )
+    environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(variables or {})}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    variables = {}
+    exported = {}
     for line in process.stdout:
         if line.startswith("export "):
             name, _, value = line.removeprefix("export ").strip().partition("=")
-            variables[name] = value
+            exported[name] = value
         elif "Ctrl-C" in line:
             break
     try:
-        yield variables
+        yield exported
     finally:
         process.terminate()
         process.communicate(timeout=DEADLINE_S)

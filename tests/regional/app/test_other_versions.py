@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from tests.altered import altered
 from tests.promptness import DEADLINE_S
-from tests.regional.app.running import RegionProcess, calling, region_process, spoken_turn
+from tests.regional.app.running import RegionProcess, calling, region_process, spoken_turn, stand_ins
 
 
 async def until_ready(region: RegionProcess) -> None:
@@ -72,6 +72,12 @@ async def test_a_server_that_only_a_signal_stops(providers: dict[str, str], tmp_
         assert await region.exit_status() in (130, -signal.SIGINT)
         assert region.process.stdout is not None
         assert region.process.stdout.read().count("a server is stopped by a signal") == 1
+
+
+async def test_stand_ins_without_the_insides_of_uvicorn(tmp_path: Path) -> None:
+    other = altered(tmp_path, "uvicorn", UVICORN)
+    with stand_ins(variables={"PYTHONPATH": str(other)}) as providers:
+        assert "WARNING" not in await output_of_a_call(providers, tmp_path / "none")
 
 
 async def test_with_the_versions_that_are_installed_nothing_is_lacking(
