@@ -9,7 +9,7 @@ Owns the declaration and its check. Holds nothing of any call: one Agent serves 
 """
 
 import inspect
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from repartee.agent.declaration import Declaration, Hook, ReplyFunction, SummaryFunction
@@ -30,7 +30,9 @@ class Agent:
     """An agent that takes calls.
 
     ``voice`` and ``model`` are the providers' names (None: the deployment's). ``max_tokens`` bounds a reply; spoken
-    ones should be short. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
+    ones should be short. ``reasoning_effort``, ``service_tier`` and ``extra_body`` go to the language model with each
+    request, ``voice_options`` (``model``, ``speed``, ``volume``, ``emotion``, ``pronunciation``) to the voice, as far
+    as its vendor takes them. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
     ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
     ``learn`` adds what past calls show. ``notices`` are said when an answer cannot be had.
     ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
@@ -50,6 +52,10 @@ class Agent:
         model: str | None = None,
         max_tokens: int = 200,
         temperature: float | None = None,
+        reasoning_effort: str | None = None,
+        service_tier: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        voice_options: Mapping[str, str | float] | None = None,
         keyterms: Sequence[str] = (),
         limits: Limits | None = None,
         notices: Notices | None = None,
@@ -70,6 +76,10 @@ class Agent:
         self.model = model
         self.max_tokens = max_tokens
         self.temperature = temperature
+        self.reasoning_effort = reasoning_effort
+        self.service_tier = service_tier
+        self.extra_body: Mapping[str, Any] = extra_body or {}
+        self.voice_options: Mapping[str, str | float] = voice_options or {}
         self.keyterms: Sequence[str] = keyterms
         self.limits = limits or Limits()
         self.notices = notices or Notices()

@@ -1,6 +1,7 @@
 """The providers of one worker: opened by its settings, warmed at its start, shared by its calls."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -226,10 +227,26 @@ def check_keys(settings: Settings, *, relayed: bool = False, own: Collection[str
         )
 
 
+def _options(row: Vendor, agent: Agent) -> dict[str, object]:
+    """What the agent asks of a vendor of this kind."""
+    if row.kind is VendorKind.TTS:
+        return dict(agent.voice_options)
+    if row.kind is not VendorKind.LLM:
+        return {}
+    extra = json.dumps(dict(agent.extra_body)) if agent.extra_body else ""
+    asked = {
+        "reasoning_effort": agent.reasoning_effort,
+        "service_tier": agent.service_tier,
+        "extra_body": extra,
+    }
+    return {name: value for name, value in asked.items() if value}
+
+
 def _open(row: Vendor, settings: Settings, agent: Agent) -> Provider:
     speaks_itself = row.kind is VendorKind.SPEECH_TO_SPEECH
     model = agent.model if is_speech_to_speech(agent.model) is speaks_itself else None
-    opening = settings.opening(row, model=model, voice=agent.voice)
+    options = _options(row, agent)
+    opening = settings.opening(row, model=model, voice=agent.voice, options=options)
     sizes = partial(
         sized,
         calls=settings.max_calls,

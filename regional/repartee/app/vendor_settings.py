@@ -1,11 +1,12 @@
 """The settings that say which vendors serve, and the vendors' own, as the table of vendors has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, create_model, field_validator
 from pydantic_settings import BaseSettings
 
+from repartee.errors import ConfigurationError
 from repartee.providers.vendor import Opening, Vendor, VendorKind, VendorSetting
 from repartee.providers.vendors import USUAL, VENDORS, listed
 
@@ -107,14 +108,30 @@ class VendorSettings(TableSettings):
         value = getattr(self, field_of(variable))
         return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
-    def opening(self, vendor: Vendor, *, model: str | None = None, voice: str | None = None) -> Opening:
-        """What to open a vendor with, for an agent that names this model and this voice."""
+    def opening(
+        self,
+        vendor: Vendor,
+        *,
+        model: str | None = None,
+        voice: str | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> Opening:
+        """What to open a vendor with, for an agent that names this model and this voice, and wants these options.
+
+        Raises ConfigurationError for options that the vendor does not take.
+        """
+        try:
+            wanted = vendor.check_options(options or {})
+        except ValueError as error:
+            raise ConfigurationError(f"The agent's options for {vendor.name} are wrong: {error}.") from None
+        usual = {name: self.value_of(variable) for name, variable in vendor.options.items()}
         values = {setting.variable: self.value_of(setting.variable) for setting in vendor.all_settings}
         return Opening(
             vendor.account,
             values,
             model=model or values.get(vendor.model, ""),
             voice=voice or self.voice or values.get(vendor.voice, ""),
+            options={name: value for name, value in {**usual, **wanted}.items() if value},
         )
 
 

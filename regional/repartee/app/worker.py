@@ -95,8 +95,8 @@ class Worker:
 
     def serve(self, agent: Agent) -> None:
         """New calls get this agent; those in progress keep theirs."""
-        if agent.model != self._agent.model:
-            log.warning("the agent's model has changed: restart the worker for it")
+        if _asked(agent) != _asked(self._agent):
+            log.warning("the agent's model or its options have changed: restart the worker for it")
         self._agent = agent
         self.services.serve(agent)
 
@@ -238,6 +238,12 @@ class Worker:
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
         log.info("drained in %.1f s", time.monotonic() - started)
+
+
+def _asked(agent: Agent) -> tuple[object, ...]:
+    """What of an agent its vendors are opened with, once."""
+    body, voice = dict(agent.extra_body), dict(agent.voice_options)
+    return agent.model, agent.reasoning_effort, agent.service_tier, body, voice
 
 
 def ticket_keys(settings: Settings) -> TicketKeys | None:

@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import msgspec
 from cartesia import AsyncCartesia
-from cartesia.types import GenerationRequestParam
+from cartesia.types import GenerationConfigParam, GenerationRequestParam
 from cartesia.types.websocket_connection_options import WebsocketConnectionOptions
 
 from repartee.errors import ProviderError
@@ -57,7 +57,13 @@ class CartesiaConfig:
     base_url: str
     api_key: str
     voice: str
-    model: str = "sonic-3"
+    model: str = "sonic-3.5"
+    speed: float | None = None
+    volume: float | None = None
+    emotion: str | None = None
+    pronunciation: str | None = None
+    """The id of a pronunciation dictionary."""
+
     prime_text: str = "Hello."
     """Spoken to nobody on a new socket, so that the first caller does not wait for a cold model; empty: not."""
 
@@ -159,6 +165,9 @@ class _Request:
     def __init__(self, config: CartesiaConfig, context: str, voice: str, language: str) -> None:
         self._context = context
         self._model = config.model
+        manner = {"speed": config.speed, "volume": config.volume, "emotion": config.emotion}
+        self._manner = {name: value for name, value in manner.items() if value is not None}
+        self._pronunciation = config.pronunciation
         self._voice = voice
         self._language = language
 
@@ -175,6 +184,10 @@ class _Request:
             "transcript": transcript,
             "continue": more,
         }
+        if self._manner:
+            request["generation_config"] = cast(GenerationConfigParam, self._manner)
+        if self._pronunciation:
+            request["pronunciation_dict_id"] = self._pronunciation
         return msgspec.json.encode(request).decode()
 
 
@@ -328,5 +341,15 @@ class CartesiaVoice(Pooled[_Socket]):
 
 def open_cartesia(opening: Opening) -> CartesiaVoice:
     """As the table of vendors has it opened."""
-    config = CartesiaConfig(opening.base_url, opening.key, opening.voice)
+    options = opening.options
+    config = CartesiaConfig(
+        opening.base_url,
+        opening.key,
+        opening.voice,
+        model=options["model"],
+        speed=float(options["speed"]) if "speed" in options else None,
+        volume=float(options["volume"]) if "volume" in options else None,
+        emotion=options.get("emotion"),
+        pronunciation=options.get("pronunciation"),
+    )
     return CartesiaVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

@@ -17,7 +17,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
-from elevenlabs import CloseContext, CloseSocket, InitialiseContext, RealtimeVoiceSettings, SendTextMulti
+from elevenlabs import (
+    CloseContext,
+    CloseSocket,
+    InitialiseContext,
+    PronunciationDictionaryLocator,
+    RealtimeVoiceSettings,
+    SendTextMulti,
+)
 
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
@@ -51,6 +58,10 @@ class ElevenLabsConfig:
     api_key: str
     voice: str
     model: str = "eleven_flash_v2_5"
+    speed: float | None = None
+    pronunciation: str | None = None
+    """A pronunciation dictionary: its id and its version, with a colon between them."""
+
     stability: float = 0.5
     similarity_boost: float = 0.8
     first_audio_timeout_s: float = 5.0
@@ -224,11 +235,21 @@ class ElevenLabsUtterance:
         self._opened = True
         self._socket.register(self._context, self)
         config = self._config
-        voice = RealtimeVoiceSettings(stability=config.stability, similarity_boost=config.similarity_boost)
+        voice = RealtimeVoiceSettings(
+            stability=config.stability, similarity_boost=config.similarity_boost, speed=config.speed
+        )
+        named, _, version = (config.pronunciation or "").partition(":")
+        locator = PronunciationDictionaryLocator(pronunciation_dictionary_id=named, version_id=version)
         flush: dict[str, Any] = {
             "flush": True
         }  # the SDK's type for a context's first text does not list it, but takes it
-        first = InitialiseContext(context_id=self._context, text=text, voice_settings=voice, **flush)
+        first = InitialiseContext(
+            context_id=self._context,
+            text=text,
+            voice_settings=voice,
+            pronunciation_dictionary_locators=[locator] if named else None,
+            **flush,
+        )
         self._socket.push(_written(first))
 
     def _close_context(self) -> None:
@@ -306,5 +327,13 @@ class ElevenLabsVoice(Pooled[_Socket]):
 
 def open_elevenlabs(opening: Opening) -> ElevenLabsVoice:
     """As the table of vendors has it opened."""
-    config = ElevenLabsConfig(opening.base_url, opening.key, opening.voice)
+    options = opening.options
+    config = ElevenLabsConfig(
+        opening.base_url,
+        opening.key,
+        opening.voice,
+        model=options["model"],
+        speed=float(options["speed"]) if "speed" in options else None,
+        pronunciation=options.get("pronunciation"),
+    )
     return ElevenLabsVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

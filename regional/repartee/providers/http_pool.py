@@ -29,14 +29,16 @@ class WarmUp:
     """The cheap request that opens and keeps a connection, and whose errors are raised when it fails.
 
     ``probe`` is a request such as a call makes, small: it decides where the cheap one is refused, since a key that
-    may not do the one often may do the other. POSTed as JSON to ``probe_url``.
+    may not do the one often may do the other. POSTed as JSON to ``probe_url``. ``learn`` is told of a body that is
+    refused, with the status, the parameter at fault and the words; True: ask again with what ``probe`` gives now.
     """
 
     url: str
     headers: Mapping[str, str]
     errors: VendorErrors
     probe_url: str
-    probe: bytes
+    probe: Callable[[], Mapping[str, Any]]
+    learn: Callable[[Mapping[str, Any], int, str | None, str], bool]
     timeout_s: float = 5.0
     probe_timeout_s: float = 5.0
 
@@ -86,12 +88,8 @@ class LineConnector:
 
     async def _probe(self, line: HttpLine) -> None:
         """Ask as a call does: once, as it costs a few tokens."""
-        warm_up = self._warm_up
-        headers = {**warm_up.headers, "Content-Type": "application/json"}
         try:
-            answer = await self._send(
-                line, "POST", warm_up.probe_url, headers, warm_up.probe, warm_up.probe_timeout_s
-            )
+            answer = await self._asked(line)
         except BaseException:
             line.close()
             raise
@@ -101,6 +99,17 @@ class LineConnector:
                 "refused the API key" if answer.status in (401, 403) else "refused a request such as a call's"
             )
             raise self._refused(answer, f"{what} (status {answer.status}): {answer.said}")
+
+    async def _asked(self, line: HttpLine) -> "_Answered":
+        """The answer to a call's request, without the parameters that the server turns out not to take."""
+        warm_up = self._warm_up
+        headers = {**warm_up.headers, "Content-Type": "application/json"}
+        while True:
+            asked = warm_up.probe()
+            body = msgspec.json.encode(asked)
+            answer = await self._send(line, "POST", warm_up.probe_url, headers, body, warm_up.probe_timeout_s)
+            if not (line.is_open and warm_up.learn(asked, answer.status, answer.param, answer.said)):
+                return answer
 
     async def probe(self) -> None:
         """Make a request such as a call's, on a line of its own. Raises ProviderError."""
@@ -159,7 +168,8 @@ class LineConnector:
             body = await response.aread()
         finally:
             await response.aclose()
-        return _Answered(response.status_code, _words(body), retry_after_s(response.headers))
+        said, param = _words(body)
+        return _Answered(response.status_code, said, param, retry_after_s(response.headers))
 
     def _refused(self, answer: "_Answered", what: str) -> ProviderError:
         return self._errors.error(what, status=answer.status, retry_after_s=answer.retry_after_s)
@@ -167,10 +177,11 @@ class LineConnector:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A request's answer: its status, its words, and for how long it asks to be left alone."""
+    """A request's answer: its status, its words, the parameter at fault, for how long it asks to be left alone."""
 
     status: int
     said: str
+    param: str | None
     retry_after_s: float | None
 
     @property
@@ -179,17 +190,18 @@ class _Answered:
         return self.status >= 400 and is_retryable(self.status)
 
 
-def _words(answer: bytes) -> str:
-    """What a refusal says: the message of OpenAI's form of errors, or its text as it is."""
+def _words(answer: bytes) -> tuple[str, str | None]:
+    """What a refusal says, and of which parameter: as in OpenAI's form of errors, or its text as it is."""
     with contextlib.suppress(msgspec.MsgspecError):
-        said = _REFUSAL.decode(answer).error.message
-        if said:
-            return said[:MOST_WORDS]
-    return " ".join(answer[:MOST_WORDS].decode(errors="replace").split())
+        fault = _REFUSAL.decode(answer).error
+        if fault.message:
+            return fault.message[:MOST_WORDS], fault.param
+    return " ".join(answer[:MOST_WORDS].decode(errors="replace").split()), None
 
 
 class _Fault(msgspec.Struct):
     message: str = ""
+    param: str | None = None
 
 
 class _Refusal(msgspec.Struct):

@@ -15,7 +15,7 @@ One per process. Closing the iterator early cancels the request at the provider.
 """
 
 import asyncio
-import logging
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -26,18 +26,17 @@ import openai
 
 from repartee.errors import ProviderError, VoiceError
 from repartee.pool.settings import PoolSettings
+from repartee.providers.chat_body import MOST_REFUSALS, ChatBody
 from repartee.providers.chat_stream import BrokenAnswer, EventStream, StreamedReply
 from repartee.providers.http_line import HttpLine
 from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
 from repartee.providers.interfaces import ReplyPart, ReplyRequest
 from repartee.providers.open_connections import OpenConnections
-from repartee.providers.openai_models import asking, limit_field
+from repartee.providers.openai_models import limit_field
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import tls_context
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors, retry_after_s
-
-log = logging.getLogger(__name__)
 
 
 def _llm_pool() -> PoolSettings:
@@ -63,6 +62,10 @@ class ChatConfig:
     drain_timeout_s: float = 0.5
     """After the last token, how long the end of the stream is waited for in the background, to keep the socket."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    effort: str = ""
+    """``reasoning_effort``; empty: the least that the model's family can do."""
+
+    service_tier: str = ""
     pool: PoolSettings = field(default_factory=_llm_pool)
 
     @property
@@ -80,8 +83,13 @@ class ChatBrain(Pooled[HttpLine]):
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
         self._errors = VendorErrors(config.provider, "llm", config.provider)
-        self._asking = asking(config.model)
-        self._told = False
+        self._body = ChatBody(
+            config.model,
+            config.tokens_field,
+            effort=config.effort,
+            service_tier=config.service_tier,
+            extra=config.extra,
+        )
         base_url = config.base_url.rstrip("/")
         self._url = f"{base_url}/chat/completions"
         warm_up = WarmUp(
@@ -89,7 +97,8 @@ class ChatBrain(Pooled[HttpLine]):
             headers={"Authorization": f"Bearer {config.api_key}"},
             errors=self._errors,
             probe_url=self._url,
-            probe=msgspec.json.encode(self._body(PROBE)),
+            probe=lambda: self._body.of(PROBE),
+            learn=self._body.learn,
             timeout_s=config.connect_timeout_s,
         )
         lines = OpenConnections(config.connect_timeout_s)
@@ -165,9 +174,7 @@ class ChatBrain(Pooled[HttpLine]):
     async def _send(self, request: ReplyRequest) -> httpx2.Response:
         """Ask, and return when the answer has begun."""
         try:
-            return await _post(
-                self._client, self._url, msgspec.json.encode(self._body(request), enc_hook=_plain)
-            )
+            return await self._ask(request)
         except openai.APIStatusError as error:
             raise self._refused(error) from error
         except openai.APITimeoutError as error:
@@ -177,36 +184,17 @@ class ChatBrain(Pooled[HttpLine]):
                 raise error.__cause__ from error
             raise self._errors.error(f"could not be reached: {error.__cause__!r}") from error
 
-    def _body(self, request: ReplyRequest) -> dict[str, Any]:
-        config = self._config
-        body: dict[str, Any] = {
-            "model": config.model,
-            "messages": request.messages,
-            "stream": True,
-            config.tokens_field: request.max_tokens,
-        }
-        if self._asking.effort is not None:
-            body["reasoning_effort"] = self._asking.effort
-        body |= config.extra
-        if request.temperature is not None and self._takes(request.temperature):
-            body["temperature"] = request.temperature
-        if request.tools:
-            body["tools"] = request.tools
-            choice = request.tool_choice
-            named = {"type": "function", "function": {"name": choice}}
-            body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
-        return body
-
-    def _takes(self, temperature: float) -> bool:
-        """Whether the model takes a temperature; says so once if it does not."""
-        if self._asking.temperature or temperature == 1:
-            return True
-        if not self._told:
-            self._told = True
-            log.warning(
-                "%s takes no temperature but 1: the agent's %g is left out.", self._config.model, temperature
-            )
-        return False
+    async def _ask(self, request: ReplyRequest) -> httpx2.Response:
+        """Ask; again, without it, if the server refuses a parameter by name. Raises the SDK's exceptions."""
+        for refusals in range(MOST_REFUSALS + 1):
+            body = self._body.of(request)
+            try:
+                return await _post(self._client, self._url, msgspec.json.encode(body, enc_hook=_plain))
+            except openai.APIStatusError as error:
+                learnt = self._body.learn(body, error.status_code, error.param, error.message)
+                if not learnt or refusals == MOST_REFUSALS:
+                    raise
+        raise AssertionError("it has returned or raised")
 
     def _drain(self, response: httpx2.Response, body: AsyncIterator[bytes]) -> None:
         """Read the end of a finished stream in the background: only then can its socket be used again."""
@@ -264,5 +252,13 @@ async def _post(client: openai.AsyncOpenAI, url: str, body: bytes) -> httpx2.Res
 
 def open_chat(opening: Opening) -> ChatBrain:
     """As the table of vendors has it opened."""
-    config = ChatConfig(opening.base_url, opening.key, opening.model)
+    options = opening.options
+    config = ChatConfig(
+        opening.base_url,
+        opening.key,
+        opening.model,
+        extra=json.loads(options.get("extra_body") or "{}"),
+        effort=options.get("reasoning_effort", ""),
+        service_tier=options.get("service_tier", ""),
+    )
     return ChatBrain(replace(config, pool=opening.sized(config.pool)))

@@ -5,6 +5,7 @@ Knows no vendor, and imports none of their SDKs: what opens one is named, and lo
 """
 
 import importlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -78,6 +79,44 @@ def not_empty(value: str) -> str:
     return value
 
 
+def number(least: float, most: float) -> Callable[[str], str]:
+    """A check for a number within these bounds, or nothing."""
+
+    def check(value: str) -> str:
+        try:
+            good = not value or least <= float(value) <= most
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return value
+
+    return check
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A check for one of these words, or nothing."""
+
+    def check(value: str) -> str:
+        if value and value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def json_object(value: str) -> str:
+    """A JSON object, or nothing. Raises ValueError."""
+    if value:
+        try:
+            good = isinstance(json.loads(value), dict)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError('must be a JSON object, as in {"seed": 1}')
+    return value
+
+
 def web_address(url: str) -> str:
     """The address without a slash at its end. Raises ValueError."""
     parts = urlsplit(url)
@@ -142,6 +181,9 @@ class Opening:
     uses: tuple[Use, ...] = (Use(),)
     model: str = ""
     voice: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The row's options that are set, by name; each was checked."""
+
     sized: Callable[[PoolSettings], PoolSettings] = field(default=lambda pool: pool)
 
     @property
@@ -175,6 +217,9 @@ class Vendor:
     settings: tuple[VendorSetting, ...] = ()
     model: str = ""
     voice: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What an agent may ask of it beside, by name: the setting that says it for agents that do not."""
+
     note: str = ""
     """A few words for the documentation."""
 
@@ -182,6 +227,21 @@ class Vendor:
     def traced(self) -> str:
         """Its name in traces and in the log of turns."""
         return self.name if self.name == self.account.name else f"{self.account.name}/{self.name}"
+
+    def check_options(self, wanted: Mapping[str, object]) -> dict[str, str]:
+        """An agent's options as the settings would have them. Raises ValueError for one that it does not take, and
+        for a value that is wrong."""
+        settings = {setting.variable: setting for setting in self.settings}
+        checked = {}
+        for name, value in wanted.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise ValueError(f"{self.account.label} takes no {name} (but {known})")
+            try:
+                checked[name] = settings[self.options[name]].check(str(value))
+            except ValueError as error:
+                raise ValueError(f"{name} {error}, not {value}") from None
+        return checked
 
     @property
     def all_settings(self) -> tuple[VendorSetting, ...]:

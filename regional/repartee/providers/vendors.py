@@ -4,7 +4,18 @@ Settings, the opening of providers, the doctor, `repartee up`, the regions file'
 (``tools/generate_vendors.py`` writes what cannot). docs/extending.md shows how a vendor is added: a file and a row.
 """
 
-from repartee.providers.vendor import Account, Vendor, VendorKind, VendorSetting, not_empty
+from collections.abc import Mapping
+
+from repartee.providers.vendor import (
+    Account,
+    Vendor,
+    VendorKind,
+    VendorSetting,
+    json_object,
+    not_empty,
+    number,
+    one_of,
+)
 from repartee.providers.vendor_checks import answers, connects, speaks
 
 HERE = "repartee.providers"
@@ -25,12 +36,32 @@ ELEVENLABS = Account("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io")
 LLM_MODEL = VendorSetting(
     "REPARTEE_LLM_MODEL", "The language model, where the agent names none.", "gpt-6-luna", not_empty
 )
+EFFORT = VendorSetting(
+    "REPARTEE_REASONING_EFFORT",
+    "How much the language model may reason before it answers; empty: the least that its family can do.",
+    check=one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+)
+SERVICE_TIER = VendorSetting(
+    "REPARTEE_SERVICE_TIER", "The language model's `service_tier`; empty: none is asked for."
+)
+EXTRA_BODY = VendorSetting(
+    "REPARTEE_LLM_EXTRA",
+    "Further fields of each request to the language model, as a JSON object.",
+    check=json_object,
+)
 REALTIME_MODEL = VendorSetting(
     "REPARTEE_REALTIME_MODEL",
     "The speech-to-speech model, where the agent names none.",
     "gpt-realtime-1.5",
     not_empty,
 )
+
+
+def id_and_version(value: str) -> str:
+    """Raises ValueError for what has not both."""
+    if value and not all(value.partition(":")):
+        raise ValueError("must be an id and a version, as in abc:def")
+    return value
 
 
 def _voice(account: Account, default: str) -> VendorSetting:
@@ -40,6 +71,36 @@ def _voice(account: Account, default: str) -> VendorSetting:
 
 CARTESIA_VOICE = _voice(CARTESIA, "f786b574-daa5-4673-aa0c-cbe3e8534c02")
 ELEVENLABS_VOICE = _voice(ELEVENLABS, "JBFqnCBsd6RMkjVDRZzb")
+
+CARTESIA_OPTIONS = {
+    "model": VendorSetting("REPARTEE_CARTESIA_MODEL", "Cartesia's model.", "sonic-3.5", not_empty),
+    "speed": VendorSetting(
+        "REPARTEE_CARTESIA_SPEED", "How fast it speaks; 1 is usual.", check=number(0.6, 1.5)
+    ),
+    "volume": VendorSetting(
+        "REPARTEE_CARTESIA_VOLUME", "How loud it speaks; 1 is usual.", check=number(0.5, 2)
+    ),
+    "emotion": VendorSetting("REPARTEE_CARTESIA_EMOTION", "How it feels, as `calm` or `sympathetic`."),
+    "pronunciation": VendorSetting(
+        "REPARTEE_CARTESIA_PRONUNCIATION", "The id of a pronunciation dictionary."
+    ),
+}
+ELEVENLABS_OPTIONS = {
+    "model": VendorSetting("REPARTEE_ELEVENLABS_MODEL", "ElevenLabs' model.", "eleven_flash_v2_5", not_empty),
+    "speed": VendorSetting(
+        "REPARTEE_ELEVENLABS_SPEED", "How fast it speaks; 1 is usual.", check=number(0.7, 1.2)
+    ),
+    "pronunciation": VendorSetting(
+        "REPARTEE_ELEVENLABS_PRONUNCIATION",
+        "A pronunciation dictionary, as its id and its version with a colon between them.",
+        check=id_and_version,
+    ),
+}
+
+
+def _variables(options: Mapping[str, VendorSetting]) -> dict[str, str]:
+    return {name: setting.variable for name, setting in options.items()}
+
 
 VENDORS: tuple[Vendor, ...] = (
     Vendor(
@@ -64,8 +125,13 @@ VENDORS: tuple[Vendor, ...] = (
         OPENAI,
         f"{HERE}.openai_chat:open_chat",
         answers,
-        (LLM_MODEL,),
+        (LLM_MODEL, EFFORT, SERVICE_TIER, EXTRA_BODY),
         model=LLM_MODEL.variable,
+        options={
+            "reasoning_effort": EFFORT.variable,
+            "service_tier": SERVICE_TIER.variable,
+            "extra_body": EXTRA_BODY.variable,
+        },
         note="chat completions, at OpenAI or any compatible server",
     ),
     Vendor(
@@ -74,8 +140,9 @@ VENDORS: tuple[Vendor, ...] = (
         CARTESIA,
         f"{HERE}.cartesia:open_cartesia",
         speaks,
-        (CARTESIA_VOICE,),
+        (CARTESIA_VOICE, *CARTESIA_OPTIONS.values()),
         voice=CARTESIA_VOICE.variable,
+        options=_variables(CARTESIA_OPTIONS),
         note="one socket for all voices and languages",
     ),
     Vendor(
@@ -84,8 +151,9 @@ VENDORS: tuple[Vendor, ...] = (
         ELEVENLABS,
         f"{HERE}.elevenlabs:open_elevenlabs",
         speaks,
-        (ELEVENLABS_VOICE,),
+        (ELEVENLABS_VOICE, *ELEVENLABS_OPTIONS.values()),
         voice=ELEVENLABS_VOICE.variable,
+        options=_variables(ELEVENLABS_OPTIONS),
         note="a socket for each voice and language",
     ),
     Vendor(

@@ -43,6 +43,7 @@ def test_an_agent_has_its_authors_side_only() -> None:
         "filler_after_ms",
         "greeting",
         "idle_s",
+        "extra_body",
         "instructions",
         "keyterms",
         "language",
@@ -53,11 +54,14 @@ def test_an_agent_has_its_authors_side_only() -> None:
         "model",
         "notices",
         "predictions",
+        "reasoning_effort",
+        "service_tier",
         "spoken_style",
         "stt",
         "temperature",
         "tts",
         "voice",
+        "voice_options",
     }
     assert {name for name in vars(Agent("Hi.")) if not name.startswith("_")} == stated
 

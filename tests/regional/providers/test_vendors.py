@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repartee.app.settings import Settings, read_settings, variable_of
+from repartee.errors import ConfigurationError
 from repartee.providers.pooled import Use
 from repartee.providers.vendor import Opening, Vendor, VendorKind
 from repartee.providers.vendors import ACCOUNTS, LLM, SPEECH_TO_SPEECH, STT, TTS, USUAL, VENDORS, listed
@@ -20,8 +21,7 @@ rows = pytest.mark.parametrize("row", VENDORS, ids=lambda row: f"{row.kind.value
 
 
 def opening(row: Vendor) -> Opening:
-    values = {setting.variable: setting.default or "key" for setting in row.all_settings}
-    return Opening(row.account, values, model=values.get(row.model, ""), voice=values.get(row.voice, ""))
+    return read_settings({row.account.key_variable: "key"}).opening(row)
 
 
 @rows
@@ -124,3 +124,38 @@ def test_no_other_file_decides_by_a_vendors_name() -> None:
         if by_name.search(line.partition("#")[0])
     ]
     assert found == []
+
+
+def test_an_agents_options_count_for_more_than_the_settings() -> None:
+    settings = read_settings({"REPARTEE_CARTESIA_SPEED": "1.1", "REPARTEE_CARTESIA_EMOTION": "calm"})
+    [cartesia] = settings.vendors(TTS)
+    options = settings.opening(cartesia, options={"speed": 0.9, "volume": 1.5}).options
+    assert options == {"model": "sonic-3.5", "speed": "0.9", "volume": "1.5", "emotion": "calm"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "options", "wrong"),
+    [
+        ("elevenlabs", {"emotion": "calm"}, "ElevenLabs takes no emotion"),
+        ("cartesia", {"speed": 3}, "speed must be a number from 0.6 to 1.5, not 3"),
+        ("elevenlabs", {"pronunciation": "abc"}, "pronunciation must be an id and a version"),
+    ],
+)
+def test_an_option_that_the_vendor_does_not_take_stops_the_start(
+    vendor: str, options: dict[str, object], wrong: str
+) -> None:
+    settings = read_settings({"REPARTEE_TTS": vendor})
+    with pytest.raises(ConfigurationError, match=wrong):
+        settings.opening(settings.vendors(TTS)[0], options=options)
+
+
+def test_wrong_options_in_the_settings_are_named() -> None:
+    wrong = {
+        "REPARTEE_CARTESIA_VOLUME": "loud",
+        "REPARTEE_LLM_EXTRA": "[1]",
+        "REPARTEE_REASONING_EFFORT": "some",
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(wrong)
+    for variable in wrong:
+        assert f"{variable}: must be" in str(caught.value)

@@ -1,0 +1,109 @@
+"""What a model is asked with on chat completions: a request in the form that its server takes.
+
+Starts from what the model's family is known to take (openai_models) and from the deployment's own wishes, and learns
+from refusals: a server that refuses a parameter by name is not asked with it again.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from repartee.providers.interfaces import ReplyRequest
+from repartee.providers.openai_models import asking
+
+log = logging.getLogger(__name__)
+
+OTHER_NAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+"""What a parameter is called by other servers."""
+
+NEEDED = frozenset(["model", "messages", "stream", "tools"])
+"""Without these there would be no answer, or another agent."""
+
+MOST_REFUSALS = 6
+"""So many parameters may be refused, one after the other, before a request is given up."""
+
+_QUOTED = re.compile(r"['\"`]([a-z_]{3,40})['\"`]")
+
+
+class ChatBody:
+    """Makes the bodies for one model at one server.
+
+    ``effort`` and ``service_tier`` are the deployment's (``reasoning_effort``, ``service_tier``; empty: what the
+    family needs, and nothing), ``extra`` are further fields.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tokens_field: str,
+        *,
+        effort: str = "",
+        service_tier: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._model = model
+        self._tokens_field = tokens_field
+        family = asking(model)
+        self._takes_temperature = family.temperature
+        wishes = {"reasoning_effort": effort or family.effort, "service_tier": service_tier}
+        self._fixed = {name: value for name, value in wishes.items() if value} | dict(extra or {})
+        self._refused: set[str] = set()
+        self._renamed: dict[str, str] = {}
+        self._told = False
+
+    def of(self, request: ReplyRequest) -> dict[str, Any]:
+        """The body for a request, as far as is known what the server takes."""
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": request.messages,
+            "stream": True,
+            self._tokens_field: request.max_tokens,
+            **self._fixed,
+        }
+        if request.temperature is not None and self._temperature(request.temperature):
+            body["temperature"] = request.temperature
+        if request.tools:
+            body["tools"] = request.tools
+            choice = request.tool_choice
+            named = {"type": "function", "function": {"name": choice}}
+            body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
+        return self._as_learnt(body)
+
+    def learn(self, body: Mapping[str, Any], status: int, param: str | None, said: str) -> bool:
+        """A server has refused this body. True if that was for a parameter which it will not be sent again, so that
+        the request is worth another try."""
+        name = self._at_fault(body, param, said) if status in (400, 422) else None
+        if name is None:
+            return False
+        self._refused.add(name)
+        other = OTHER_NAME.get(name)
+        if other is not None and other not in self._refused:
+            self._renamed[name] = other
+            log.warning("%s does not take %s: it is sent %s from now on", self._model, name, other)
+        else:
+            self._renamed = {old: new for old, new in self._renamed.items() if new != name}
+            log.warning("%s does not take %s: it is left out from now on (%s)", self._model, name, said[:300])
+        return True
+
+    def _at_fault(self, body: Mapping[str, Any], param: str | None, said: str) -> str | None:
+        named = [re.split(r"[.\[]", param, maxsplit=1)[0]] if param else _QUOTED.findall(said)
+        return next((name for name in named if name in body and name not in NEEDED), None)
+
+    def _as_learnt(self, body: dict[str, Any]) -> dict[str, Any]:
+        for name in self._refused & body.keys():
+            value = body.pop(name)
+            if (other := self._renamed.get(name)) is not None:
+                body.setdefault(other, value)
+        return body
+
+    def _temperature(self, temperature: float) -> bool:
+        """Whether the model takes a temperature; says so once if it does not."""
+        if self._takes_temperature or temperature == 1:
+            return True
+        if not self._told:
+            self._told = True
+            log.warning(
+                "%s takes no temperature but 1: the agent's %g is left out.", self._model, temperature
+            )
+        return False
