@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from repartee.app import webrtc_routes
 from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
@@ -30,6 +31,7 @@ from repartee.app.processes.shared_metrics import whole_region
 from repartee.app.services import Services
 from repartee.app.subjects import Subjects
 from repartee.app.telephone import STREAM_PATH, stream
+from repartee.app.webrtc_serving import webrtc_serving
 from repartee.app.worker import Worker, WorkerConfig, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.telemetry.prometheus import Metrics
@@ -61,6 +63,8 @@ class Lasting(TypedDict):
 
     worker: Worker
     membership: Membership | None
+    webrtc: object
+    """The WebRtcService, or why there is none."""
 
 
 def create_app(config: WorkerConfig, membership: Membership | None = None) -> Starlette:
@@ -94,8 +98,11 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         app.state.worker = worker
         await services.start()
         try:
-            async with _beside(worker, config, membership):
-                yield {"worker": worker, "membership": membership}
+            async with (
+                webrtc_serving(worker, config, membership) as webrtc,
+                _beside(worker, config, membership),
+            ):
+                yield {"worker": worker, "membership": membership, "webrtc": webrtc}
         finally:
             await services.aclose()
 
@@ -112,6 +119,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         Route("/v1/voice/session", upgrade_required),
         Route("/v1/realtime", upgrade_required),
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
+        *webrtc_routes.ROUTES,
     ]
     middleware = [Middleware(Settling)] if membership else []
     if config.allow_anonymous or config.loopback_only:
@@ -181,6 +189,9 @@ async def metrics(request: Request) -> Response:
 
 async def session(websocket: WebSocket) -> None:
     """A call: admitted before it is accepted, so that a caller who is refused can go elsewhere at once."""
+    if "call_id" in websocket.query_params:
+        await webrtc_routes.side_band(websocket)
+        return
     worker = _worker(websocket)
     offered = websocket.scope["subprotocols"]
     slot = ExitStack()

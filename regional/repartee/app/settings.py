@@ -17,6 +17,7 @@ from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_settings import TelephoneSettings
 from repartee.app.vendor_settings import VendorSettings
+from repartee.app.webrtc_settings import WebRtcSettings
 from repartee.errors import ConfigurationError
 from repartee.providers.vendor import web_address
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
@@ -31,7 +32,13 @@ def _named(variable: str) -> AliasChoices:
 
 
 class Settings(
-    AnswerSettings, ClientSettings, StoreSettings, TelemetrySettings, TelephoneSettings, VendorSettings
+    AnswerSettings,
+    ClientSettings,
+    StoreSettings,
+    TelemetrySettings,
+    TelephoneSettings,
+    VendorSettings,
+    WebRtcSettings,
 ):
     """One regional worker's configuration. Field descriptions are the documentation's."""
 

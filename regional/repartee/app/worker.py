@@ -132,31 +132,44 @@ class Worker:
 
     async def hold_call(self, websocket: WebSocket, ticket: Ticket | None, slot: ExitStack) -> None:
         """Hold a call on an accepted socket until it ends; the slot is given back with the last thing it does."""
-        session, fault = initial_session(ticket.session if ticket else None)
-        settings = CallSettings(
-            call_id=secrets.token_hex(8),
-            region=self.settings.region,
-            model=websocket.query_params.get("model", ""),
-            metadata=dict(ticket.metadata) if ticket else {},
-            session=session,
-            session_fault=fault,
-            limits=client_limits(self.settings),
-            agent=self._agent_name,
-        )
+        settings = self.call_settings(websocket.query_params.get("model", ""), ticket)
+        shortcuts = shortcuts_of(websocket.scope)
+        socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
 
-        def connect(names: Mapping[str, str]) -> RealtimeTransport:
-            shortcuts = shortcuts_of(websocket.scope)
-            wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
-            socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
+        wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
+
+        def connect(providers: Mapping[str, str]) -> RealtimeTransport:
             return RealtimeWebSocket(
                 WebSocketLink(socket),
                 call_id=settings.call_id,
-                own_events=OwnEvents(settings.call_id, settings.region, names) if wants_own else None,
+                own_events=OwnEvents(settings.call_id, settings.region, providers) if wants_own else None,
                 binary=websocket.query_params.get("audio") == "binary",
                 event_bytes=settings.limits.other_bytes,
             )
 
-        await self._hold(settings, slot, connect)
+        with slot:
+            await self.run_call(settings, connect)
+
+    def call_settings(
+        self,
+        model: str,
+        ticket: Ticket | None,
+        *,
+        call_id: str = "",
+        session: Mapping[str, Any] | None = None,
+    ) -> CallSettings:
+        """What is particular to a call. ``session``: settings that the client sent along, before its ticket's."""
+        settled, fault = initial_session(session or (ticket.session if ticket else None))
+        return CallSettings(
+            call_id=call_id or secrets.token_hex(8),
+            region=self.settings.region,
+            model=model,
+            metadata=dict(ticket.metadata) if ticket else {},
+            session=settled,
+            session_fault=fault,
+            limits=client_limits(self.settings),
+            agent=self._agent_name,
+        )
 
     async def hold_telephone_call(
         self,
@@ -176,19 +189,17 @@ class Worker:
             limits=client_limits(self.settings),
             agent=self._agent_name,
         )
-        await self._hold(settings, slot, lambda names: connect(settings.call_id))
-
-    async def _hold(
-        self,
-        settings: CallSettings,
-        slot: ExitStack,
-        connect: Callable[[Mapping[str, str]], RealtimeTransport],
-    ) -> None:
         with slot:
-            call, transport = self._new_call(settings, connect)
-            with self._counted(call):
-                end = await call.run()
-                await transport.close(end)
+            await self.run_call(settings, lambda names: connect(settings.call_id))
+
+    async def run_call(
+        self, settings: CallSettings, connect: Callable[[Mapping[str, str]], RealtimeTransport]
+    ) -> None:
+        """Hold a call to its end. ``connect`` makes its transport, given the names of its providers."""
+        call, transport = self._new_call(settings, connect)
+        with self._counted(call):
+            end = await call.run()
+            await transport.close(end)
 
     def _new_call(
         self, settings: CallSettings, connect: Callable[[Mapping[str, str]], RealtimeTransport]

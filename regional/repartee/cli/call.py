@@ -32,12 +32,25 @@ def call(
     ] = None,
     key: Annotated[str, typer.Option(envvar="REPARTEE_API_KEY", help="The API key.")] = KNOWN_KEY,
     base64_audio: Annotated[bool, typer.Option("--base64", help="Send audio in JSON, not binary.")] = False,
+    webrtc: Annotated[bool, typer.Option("--webrtc", help="Call by WebRTC.")] = False,
+    tcp: Annotated[bool, typer.Option("--tcp", help="By WebRTC over TCP, as where UDP is blocked.")] = False,
+    media_via: Annotated[
+        str | None,
+        typer.Option(help="With --webrtc: send media to this relay.", metavar="HOST:PORT"),
+    ] = None,
 ) -> None:
     """Place a call: ask, listen to each answer to its end, and show where the time went.
 
     Exit status 1 when a question was left unanswered.
     """
-    options = CallOptions(url=url, api_key=key, binary_audio=not base64_audio)
+    options = CallOptions(
+        url=url,
+        api_key=key,
+        binary_audio=not base64_audio,
+        webrtc=webrtc or tcp or media_via is not None,
+        tcp=tcp,
+        media_via=None if media_via is None else _relay(media_via),
+    )
     questions = _questions(say or [], wav or [], options.rate_hz)
     console = Console(highlight=False)
     numbered = iter(range(1, len(questions) + 1))
@@ -48,10 +61,17 @@ def call(
 
     lines = [AskedLine(question) for question in questions]
     over = asyncio.run(converse(options, lines, on_turn=show, out=out))
-    report = call_report(over.turns, over.call_id)
+    report = {"transport": options.transport, **call_report(over.turns, over.call_id)}
     console.print(summary_view(report))
     write_report(report, json_path)
     require_answers(report)
+
+
+def _relay(said: str) -> tuple[str, int]:
+    host, _, port = said.rpartition(":")
+    if not host or not port.isdigit():
+        raise typer.BadParameter("a relay is host:port, as in 127.0.0.1:9000", param_hint="--media-via")
+    return host, int(port)
 
 
 def _questions(say: list[str], wav: list[Path], rate_hz: int) -> list[Question]:

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+import httpx
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from repartee.audio.pcm import bytes_for_ms, silence
@@ -40,6 +42,18 @@ class CallOptions:
     rate_hz: int = 24_000
     open_timeout_s: float = 10.0
     answer_timeout_s: float = 15.0
+    webrtc: bool = False
+    tcp: bool = False
+    """With ``webrtc``: by ICE-TCP only."""
+    media_via: tuple[str, int] | None = None
+    """With ``webrtc``: a relay that media is sent to."""
+
+    @property
+    def transport(self) -> str:
+        """As reports name it."""
+        if self.webrtc:
+            return "webrtc"
+        return "websocket-binary" if self.binary_audio else "websocket"
 
 
 def session_url(url: str, *, binary_audio: bool) -> str:
@@ -55,10 +69,26 @@ def session_url(url: str, *, binary_audio: bool) -> str:
     return urlunsplit((scheme, parts.netloc, path, query, ""))
 
 
+class CallSocket(Protocol):
+    """What a call needs of its connection: a WebSocket, or WebRTC with the same face."""
+
+    async def send(self, message: str | bytes, /) -> None:
+        """An event, or audio."""
+
+    async def recv(self) -> str | bytes:
+        """The next of the server's."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """All of them."""
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
 class PlacedCall:
     """A call that is under way; made by :func:`place_call`."""
 
-    def __init__(self, socket: ClientConnection, options: CallOptions, now: Callable[[], float]) -> None:
+    def __init__(self, socket: CallSocket, options: CallOptions, now: Callable[[], float]) -> None:
         self.options = options
         self.playback = PlaybackClock(options.rate_hz)
         self.dialogue = Dialogue(self.playback)
@@ -231,7 +261,9 @@ async def place_call(options: CallOptions) -> AsyncIterator[PlacedCall]:
         await socket.close()
 
 
-async def _connected(options: CallOptions) -> ClientConnection:
+async def _connected(options: CallOptions) -> CallSocket:
+    if options.webrtc:
+        return await _by_webrtc(options)
     url = session_url(options.url, binary_audio=options.binary_audio)
     try:
         return await connect(
@@ -252,7 +284,32 @@ async def _connected(options: CallOptions) -> ClientConnection:
         raise unreachable(url, error) from None
 
 
-async def _opened(socket: ClientConnection, call: PlacedCall, options: CallOptions) -> None:
+async def _by_webrtc(options: CallOptions) -> CallSocket:
+    if find_spec("OpenSSL") is None or find_spec("pylibsrtp") is None:
+        raise CallFailed("A call by WebRTC needs more packages: pip install 'repartee[webrtc]'.")
+    from repartee.client.webrtc import MediaWishes, connect_media  # the extra is there
+
+    url = calls_url(options.url)
+    headers = {"Authorization": f"Bearer {options.api_key}"} if options.api_key else {}
+    wishes = MediaWishes(options.tcp, options.media_via, options.open_timeout_s)
+    try:
+        return await connect_media(url, headers, wishes)
+    except httpx.HTTPStatusError as error:
+        answer = error.response
+        raise refused(url, answer.status_code, answer.text, answer.headers.get("Retry-After")) from None
+    except httpx.HTTPError as error:
+        raise unreachable(url, error) from None
+
+
+def calls_url(url: str) -> str:
+    """Where the calls by WebRTC are begun of a server whose session is at ``url``. Raises CallFailed."""
+    parts = urlsplit(session_url(url, binary_audio=False))
+    scheme = {"ws": "http", "wss": "https"}[parts.scheme]
+    query = "&".join(filter(None, [parts.query, "events=repartee"]))
+    return urlunsplit((scheme, parts.netloc, "/v1/realtime/calls", query, ""))
+
+
+async def _opened(socket: CallSocket, call: PlacedCall, options: CallOptions) -> None:
     """Wait for the server to open the session."""
     try:
         message = await asyncio.wait_for(socket.recv(), options.open_timeout_s)

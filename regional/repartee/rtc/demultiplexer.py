@@ -48,6 +48,10 @@ class Demultiplexer:
         """How many addresses are known: those that have shown a call's password."""
         return len(self._by_address)
 
+    def knows(self, address: Address) -> bool:
+        """Whether a call's password was shown from there."""
+        return address in self._by_address
+
     def add(self, peer: Peer) -> None:
         """A connection, or new credentials of one."""
         for ufrag in peer.ice.ufrags:

@@ -63,6 +63,11 @@ class Pacer:
         """Audio that has not been paced out."""
         return self._waiting / self.bytes_per_ms
 
+    @property
+    def items(self) -> list[Hashable]:
+        """Those that have not been paced out to their end, and not been forgotten."""
+        return list(self._progress)
+
     def paced_ms(self, item: Hashable) -> float:
         """How much of an item has been paced out."""
         progress = self._progress.get(item)

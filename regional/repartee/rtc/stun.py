@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-Address = tuple[str, int]
-"""An IP address and a port."""
+Address = tuple[str, int] | tuple[str, int, str]
+"""An IP address and a port; of a connection of ICE-TCP, `tcp` too."""
 
 COOKIE: Final = 0x2112A442
 HEADER_BYTES: Final = 20

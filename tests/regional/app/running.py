@@ -107,14 +107,20 @@ async def region(
     agent: Agent | None = None,
     allow_anonymous: bool = True,
     warm: bool = True,
+    port: int = 0,
 ) -> AsyncIterator[Region]:
-    """A worker on a socket of its own, with these settings."""
+    """A worker on a socket of its own, with these settings; ``port`` 0: any."""
     settings = read_settings(
-        {"REPARTEE_LATENCY_LOG": os.devnull, "REPARTEE_STORE_FILE": ":memory:", **environment}
+        {
+            "REPARTEE_LATENCY_LOG": os.devnull,
+            "REPARTEE_STORE_FILE": ":memory:",
+            "REPARTEE_WEBRTC_PORT": "0",
+            **environment,
+        }
     )
     app = create_app(WorkerConfig(settings, agent or Agent(instructions="Be kind."), allow_anonymous))
     sockets = open_sockets()
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+    with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
         server = make_server(app, host="127.0.0.1", port=0)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started and (app.state.worker.ready or not warm))

@@ -29,7 +29,9 @@ def rows(title: str) -> list[str]:
     text = OPERATIONS.read_text(encoding="utf-8")
     _, found, below = text.partition(f"\n{title}")
     assert found, f"{title} is not in docs/operations.md"
-    return re.findall(r"^\| `[A-Z_]+` \|.*$", below.partition("\n**")[0].partition("\n## ")[0], re.MULTILINE)
+    return re.findall(
+        r"^\| `[A-Z0-9_]+` \|.*$", below.partition("\n**")[0].partition("\n## ")[0], re.MULTILINE
+    )
 
 
 def test_a_regions_settings_are_in_the_table_word_for_word() -> None:

@@ -95,5 +95,5 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.skipif(not OPERATIONS.exists(), reason="docs/operations.md is not written yet")
 def test_every_setting_is_in_the_documentation() -> None:
     """Each has a row of a table that begins with its name: | `REPARTEE_STT` | ..."""
-    documented = set(re.findall(r"^\| *`([A-Z_]+)`", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE))
+    documented = set(re.findall(r"^\| *`([A-Z0-9_]+)`", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE))
     assert {variable_of(field) for field in Settings.model_fields} <= documented

@@ -24,6 +24,8 @@ BOUNDED = {"outside_json.decode", "outside_json.Decoder"}
 PROVIDERS = ("cartesia", "deepgram_streams", "elevenlabs", "http_pool", "chat_stream")
 BEHIND_THE_BOUND = {
     ("app/aws/task_protection.py", "outside_json.decode"),
+    ("app/webrtc_address.py", "outside_json.decode"),
+    ("app/webrtc_body.py", "outside_json.decode"),
     ("app/worker.py", "outside_json.decode"),
     *((f"providers/{name}.py", "outside_json.Decoder") for name in PROVIDERS),
     ("wire/client_events.py", "outside_json.Decoder"),

@@ -51,6 +51,11 @@ class Membership:
         return f"<Membership {self._index + 1} of {self._table.processes}>"
 
     @property
+    def index(self) -> int:
+        """Which of the processes it is, from 0."""
+        return self._index
+
+    @property
     def is_first(self) -> bool:
         """What all processes would say alike, the first says for all."""
         return self._index == 0

@@ -1,0 +1,111 @@
+"""A worker's calls by WebRTC: who gets in, what is left behind, and how a call is reached through another worker."""
+
+import asyncio
+import json
+import socket
+import time
+
+import pytest
+from tests.contract.test_webrtc import SDP, an_offer, asking, hang_up_all
+from tests.contract.webrtc_caller import calling_by_webrtc
+from tests.promptness import DEADLINE_S, measured
+from tests.regional.app.running import TICKET_KEY, region
+from websockets.asyncio.client import connect
+
+from repartee.agent.agent import Agent
+from repartee.client.webrtc import MediaWishes, connect_media
+from repartee_edge import tickets
+
+
+async def test_who_does_not_connect_gives_the_slot_back(providers: dict[str, str]) -> None:
+    settings = {**providers, "REPARTEE_WEBRTC_SETUP_S": "1", "REPARTEE_MAX_CALLS": "1"}
+    async with region(settings) as worker, asking(worker) as client:
+        begun = await client.post("/v1/realtime/calls", content=an_offer(), headers=SDP)
+        assert begun.status_code == 201
+        full = await client.post("/v1/realtime/calls", content=an_offer(), headers=SDP)
+        assert (full.status_code, full.headers["retry-after"]) == (503, "2")
+        await worker.until_idle()
+
+
+async def test_without_the_extra_the_answer_says_what_to_install(
+    providers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "repartee.transport.webrtc.libraries.MODULES",
+        {"no_such_module": "pyOpenSSL", "pylibsrtp": "pylibsrtp"},
+    )
+    async with region(providers) as worker, asking(worker) as client:
+        for path in ("/v1/realtime/calls", "/v1/realtime/whip"):
+            refused = await client.post(path, content=an_offer(), headers=SDP)
+            assert refused.status_code == 501
+            assert "repartee[webrtc]" in refused.json()["error"]["message"]
+
+
+async def test_tickets_are_asked_for(providers: dict[str, str]) -> None:
+    settings = {**providers, "REPARTEE_TICKET_KEY": TICKET_KEY}
+    keys = tickets.TicketKeys(TICKET_KEY)
+    async with region(settings, allow_anonymous=False) as worker, asking(worker) as client:
+        refused = await client.post("/v1/realtime/calls", content=an_offer(), headers=SDP)
+        assert refused.status_code == 401
+
+        def ticket() -> dict[str, str]:
+            return {"X-Repartee-Ticket": tickets.sign(keys, region="local", subject="acme", now=time.time())}
+
+        once = ticket()
+        begun = await client.post("/v1/realtime/calls", content=an_offer(), headers={**SDP, **once})
+        assert begun.status_code == 201
+        again = await client.post("/v1/realtime/calls", content=an_offer(), headers={**SDP, **once})
+        assert again.status_code == 401, "a ticket lets in once"
+        path = f"{begun.headers['location']}/hangup"
+        assert (await client.post(path)).status_code == 401
+        assert (await client.post(path, headers=ticket())).status_code == 200
+
+
+async def test_a_call_is_reached_through_any_worker_of_its_region(providers: dict[str, str]) -> None:
+    """A balancer sends what belongs to a call to the other worker: it passes it on."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            ports.append(probe.getsockname()[1])
+
+    def settings(port: int) -> dict[str, str]:
+        named = {"REPARTEE_TICKET_KEY": TICKET_KEY, "REPARTEE_WORKER_ADDRESS": f"127.0.0.1:{port}"}
+        return {**providers, **named}
+
+    async with (
+        region(settings(ports[0]), port=ports[0]) as one,
+        region(settings(ports[1]), port=ports[1]) as two,
+        calling_by_webrtc(one.http) as mine,
+        calling_by_webrtc(two.http) as other,
+    ):
+        url = f"ws://127.0.0.1:{two.port}/v1/realtime?call_id={mine.name}"
+        async with connect(url) as side:
+            assert json.loads(await side.recv())["session"]["id"] == mine.events[0]["session"]["id"]
+        path = f"/v1/realtime/calls?call_id={mine.name}"
+        async with calling_by_webrtc(two.http, path) as back:
+            assert back.events[0]["session"]["id"] == mine.events[0]["session"]["id"]
+            async with asking(two) as client:
+                await hang_up_all(client, mine.name)
+            await asyncio.wait_for(back.hung_up.wait(), DEADLINE_S)
+        await one.until_idle()
+        assert two.worker.slots.taken == 1 and not other.hung_up.is_set()
+        forged = mine.name.replace(mine.name[10:14], "0a00")
+        async with asking(two) as client:
+            assert (await client.post(f"/v1/realtime/calls/{forged}/hangup")).status_code == 404
+
+
+async def test_the_first_sound_of_the_agents_comes_at_once(providers: dict[str, str]) -> None:
+    """The greeting, measured from the POST: 150 ms and no round trips, since this is one machine."""
+    async with region(providers, agent=Agent(instructions="Be kind.", greeting="Hello there.")) as worker:
+        taken, machine = [], measured()
+        for _ in range(5):
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            media = await connect_media(f"{worker.http}/v1/realtime/calls", {}, MediaWishes())
+            async with asyncio.timeout(DEADLINE_S):
+                while not isinstance(await media.recv(), bytes):
+                    pass
+            taken.append((loop.time() - begun) * 1000)
+            await media.close()
+            await worker.until_idle()
+    machine.promise(min(taken) <= 150, f"the first sound came after {min(taken):.0f} ms; 150 are promised")
