@@ -23,7 +23,7 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 	@$(BIN)/python tools/deploy.py $(ARGS)
 
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
-	@$(BIN)/pytest $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: $(STAMPS)/dev ## a million hostile datagrams against the WebRTC floor (minutes)
 	@REPARTEE_FUZZ_DATAGRAMS=1000000 $(BIN)/pytest tests/regional/rtc/test_hostile_datagrams.py --timeout 3600 $(ARGS)
