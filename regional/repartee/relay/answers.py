@@ -66,6 +66,10 @@ class Answers:
             self._take_on(now)
         return self._expect(now)
 
+    def began(self, now: float) -> list[c.Command]:
+        """The provider has begun a response, perhaps one that nobody has asked for: it is to go on, too."""
+        return [] if self.owed else self._expect(now)
+
     def _take_on(self, spoken_until: float) -> None:
         since = max(self._responses.effort.quiet_since, spoken_until)
         self._responses.effort = TurnEffort(self._turns.turn_id, quiet_since=since)
@@ -86,7 +90,7 @@ class Answers:
             return max(self._asked_at, heard_until) + policy.apology_s
         if self._asked is not None and self._asked.recital is not None:
             return max(self._asked_at, heard_until) + policy.first_audio_s
-        return max(self._responses.due_at(), self._asked_at + policy.reply_s)
+        return policy.overdue_at(self._responses.quiet_since, self._asked_at)
 
     def overdue(self, now: float) -> list[c.Command]:
         """It may be that nothing has been heard for too long."""
@@ -100,6 +104,8 @@ class Answers:
         if late is not None:
             recital = late.recital
         beside = late is None and bool(responses.under_way)  # what is said while a tool runs
+        if (tried := late or asked) is not None:
+            self._wait.told(tried.tells)  # or it would be tried for ever
         commands = [*self._settled(), *responses.abandon()]
         responses.turn_waits = False
         if late is not None and not late.audible:
@@ -140,6 +146,7 @@ class Answers:
         reason, cancelled = seen.reason, seen.status == "cancelled"
         if not cancelled:
             self._wait.told(response.tells)
+            self._responses.turn_waits = False  # it had begun before the turn's end, and answers it
         if not response.audible or reason == "content_filter":
             commands += self._drop(response)
         if lacks := _lacks(response, seen):
@@ -160,6 +167,9 @@ class Answers:
             return commands
         if asked.recital is not None:
             return [*commands, *self._settled(), c.GiveUp(error.message)]
+        again = asked.may_call and not self._responses.effort.asked_again
+        if not again:
+            self._wait.told(asked.tells)
         return [*commands, *self._make_up_for(None, f"refused: {error.message}", now, asked.may_call)]
 
     def _drop(self, response: Response) -> list[c.Command]:
@@ -187,7 +197,6 @@ class Answers:
         if again:
             effort.asked_again = True
             return [missing, self._responses.ask_again(response), *self._expect(now)]
-        self._wait.told(self._wait.untold)  # or it would be tried for ever
         over = look_again(self._turns.responded(now, more=False, failed=True))
         return [missing, *over, *self._apologise(now)]
 

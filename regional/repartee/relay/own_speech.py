@@ -73,7 +73,7 @@ class OwnSpeech:
         they heard; ``cuts``: the provider is to know."""
         commands: list[c.Command] = [r.ClearSound()]
         for item_id, heard_ms in self.sounding.stop(now, reported=reported).items():
-            if not cuts:
+            if not cuts or item_id not in self._items:  # what was taken out is no part of the conversation
                 continue
             recorded = self.outside.get(item_id)
             if recorded is None:
@@ -83,7 +83,7 @@ class OwnSpeech:
                 commands.append(
                     r.ToProvider(wire.encode("conversation.item.truncate", event_id=event_id, **place))
                 )
-            elif item_id in self._items:
+            else:
                 audio_ms = self._items.audio_ms(item_id)
                 self._items.remove(item_id)
                 commands.append(self._responses.delete(item_id))

@@ -66,8 +66,9 @@ class ResponseEvents:
         passed: list[c.Command] = [r.PassOn(event.source)]
         match kind:
             case "created" if seen is not None:
-                self._responses.created(seen, self.request, self.request_tools)
+                response = self._responses.created(seen, self.request, self.request_tools)
                 self.request = None
+                return passed if response.outside else passed + self._answers.began(now)
             case "output_item.added" if said.item is not None:
                 self._output_added(response_id, said.item)
             case "output_item.done" if said.item is not None:

@@ -289,7 +289,12 @@ class Responses:
 
     def due_at(self) -> float:
         """When the caller has heard nothing for too long, if nothing is said until then."""
-        return max(self.effort.quiet_since, self._turns.speaker.ends_at) + self.policy.first_audio_s
+        return self.quiet_since + self.policy.first_audio_s
+
+    @property
+    def quiet_since(self) -> float:
+        """Since when the caller hears nothing, or will."""
+        return max(self.effort.quiet_since, self._turns.speaker.ends_at)
 
     def fill(self, now: float) -> list[c.Command]:
         """A tool keeps the caller waiting: say what was prepared for that."""

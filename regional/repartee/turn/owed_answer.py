@@ -103,10 +103,7 @@ class OwedAnswer:
         of_turn = self._effort.turn_id == reply.turn_id and (self.due or not reply.recited)
         own_time = not (reply.message.spoken and of_turn)
         since = reply.news_at if own_time else self._effort.quiet_since
-        since = max(since, sound_until)
-        own = reply.news_at + policy.reply_s
-        latest = since + policy.latest_apology_s
-        return max(since + policy.first_audio_s, own if reply.news_at >= latest else min(own, latest))
+        return policy.overdue_at(max(since, sound_until), reply.news_at)
 
     # --- how it ends ---------------------------------------------------------------------------------------------
 

@@ -116,3 +116,9 @@ class TurnPolicy:
     def replies_by_itself(self) -> bool:
         """A turn that recognition has ended is answered without anyone's asking."""
         return self.automatic and self.reply_to_turns
+
+    def overdue_at(self, since: float, asked_at: float) -> float:
+        """When a caller who has heard nothing since then has waited too long for what was asked for at that time: one
+        that was asked for late has a little more, and its own if there is none left (s)."""
+        own, latest = asked_at + self.reply_s, since + self.latest_apology_s
+        return max(since + self.first_audio_s, own if asked_at >= latest else min(own, latest))
