@@ -61,7 +61,8 @@ class Wayward:
                 self.later(3.0, "respond")
         self.answered = len(asks)
         for event in self.talk.sent[self.read :]:
-            if event["type"] == "response.cancel" and event["response_id"] == self.active:
+            cancels = event["type"] == "response.cancel" and event["response_id"] == self.active
+            if cancels and self.active is not None:
                 self.over(self.active, "cancelled", "client_cancelled")
         self.read = len(self.talk.sent)
         runs = self.talk.all(c.RunTool)
