@@ -8,9 +8,10 @@ import socket
 import ssl
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,9 @@ WARM_S = 30.0
 """For what neither comes about nor fails. A dial does one or the other within its own, shorter time limit, so that
 this is waited for only on a machine that has hardly any time for it."""
 POLL_S = 0.01
+ENDS_SOON_DAYS = 90
+"""So long before a model's end it is told of."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -163,7 +167,7 @@ async def check_providers(settings: Settings, agent: Agent) -> tuple[list[Findin
             found.append(_key_finding(account, reached, tried.get(account), met))
         else:
             found.append(Finding(account.label, f"{reached}; no key was tried.", "", met.figures))
-    return found, ahead_s
+    return [*found, *model_findings(tried.values(), datetime.now(UTC).date())], ahead_s
 
 
 async def _knock(account: Account, settings: Settings) -> Knock | Unreachable:
@@ -179,6 +183,8 @@ class KeyTried:
 
     ready_ms: float | None
     fault: PoolFault | None = None
+    ends: tuple[str, date] | None = None
+    """A model that is to be shut down, by the name of its setting, and the day."""
 
 
 async def _try_keys(settings: Settings, agent: Agent) -> dict[Account, KeyTried]:
@@ -199,7 +205,7 @@ async def _try_keys(settings: Settings, agent: Agent) -> dict[Account, KeyTried]
     for opened, outcome in zip(services.vendors, outcomes, strict=True):
         known = tried.get(opened.row.account)
         if outcome is not None and (known is None or known.fault is None):
-            tried[opened.row.account] = outcome
+            tried[opened.row.account] = replace(outcome, ends=outcome.ends or (known.ends if known else None))
     return tried
 
 
@@ -222,8 +228,26 @@ async def _try(opened: OpenedVendor, started: float) -> KeyTried | None:
                 await row.check(provider)
             except (ProviderError, PoolTimeout) as error:
                 return KeyTried(None, fault_of(row.account.name, error))
-            return KeyTried(opened_ms)
+            day = await row.ends(provider) if row.ends else None
+            return KeyTried(opened_ms, ends=(row.model, day) if day else None)
     return None
+
+
+def model_findings(tried: Iterable[KeyTried], today: date) -> list[Finding]:
+    """The models that end within ENDS_SOON_DAYS, or have."""
+    found = []
+    for variable, day in (one.ends for one in tried if one.ends):
+        left = (day - today).days
+        if left < 0:
+            told = f"The model that {variable} or the agent names was to be shut down on {day:%-d %B %Y}."
+            found.append(Finding("model", told, f"Name another: {variable}, or the agent's model."))
+        elif left <= ENDS_SOON_DAYS:
+            told = (
+                f"The model that {variable} or the agent names will be shut down on {day:%-d %B %Y}, in {left} days: "
+                "name another before that."
+            )
+            found.append(Finding("model", told, figures={"days_left": left}))
+    return found
 
 
 def _key_finding(account: Account, reached: str, tried: KeyTried | None, met: Knock) -> Finding:

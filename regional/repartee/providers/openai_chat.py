@@ -18,6 +18,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, cast
 
 import httpx2
@@ -31,6 +32,7 @@ from repartee.providers.chat_stream import BrokenAnswer, EventStream, StreamedRe
 from repartee.providers.http_line import HttpLine
 from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
 from repartee.providers.interfaces import ReplyPart, ReplyRequest
+from repartee.providers.model_end import shutdown_date
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.openai_models import limit_field
 from repartee.providers.pooled import Pooled, Use
@@ -122,6 +124,10 @@ class ChatBrain(Pooled[HttpLine]):
     async def probe(self) -> None:
         """Ask the model for a few tokens, as a call would. Raises ProviderError."""
         await self._lines.probe()
+
+    async def ends_on(self) -> date | None:
+        """When the model is to be shut down, if its server says so."""
+        return await shutdown_date(self._client, self._config.model)
 
     async def start(self) -> None:
         """Begin warming; returns when the SDK is ready (a tenth of a second), the connections follow."""

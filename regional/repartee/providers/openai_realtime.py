@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, cast
 
 import msgspec
@@ -29,6 +30,7 @@ from repartee.pool.settings import PoolSettings
 from repartee.providers.connecting import Endpoint, Entering, OwnSocket, SocketConnector, first_message
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
+from repartee.providers.model_end import shutdown_date
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import PushedSocket, SocketSettings, websocket_url
 from repartee.providers.vendor import Opening
@@ -170,6 +172,10 @@ class OpenAIRealtime(Pooled[_Session]):
     def model(self) -> str:
         """The model that all sessions are with."""
         return self.config.model
+
+    async def ends_on(self) -> date | None:
+        """When the model is to be shut down, if its server says so."""
+        return await shutdown_date(self._client, self.config.model)
 
     async def open(self) -> RealtimeLine:
         """A session of one's own. Raises ProviderError or PoolTimeout."""

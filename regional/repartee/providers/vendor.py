@@ -8,6 +8,7 @@ import importlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -222,6 +223,9 @@ class Vendor:
 
     note: str = ""
     """A few words for the documentation."""
+
+    ends: Callable[[Any], Awaitable[date | None]] | None = None
+    """When the opened vendor's model is to be shut down, if that can be found out."""
 
     @property
     def traced(self) -> str:

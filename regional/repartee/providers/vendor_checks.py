@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from datetime import date
 from typing import Protocol
 
 from repartee.errors import ProviderError
@@ -18,6 +19,18 @@ class Probed(Protocol):
 
     async def probe(self) -> None:
         """Raises ProviderError."""
+
+
+class Ending(Protocol):
+    """A provider whose model's end can be asked for."""
+
+    async def ends_on(self) -> date | None:
+        """The day, if there is one."""
+
+
+async def model_ends(provider: Ending) -> date | None:
+    """When its model is to be shut down; None if nobody says so."""
+    return await provider.ends_on()
 
 
 async def connects(provider: object) -> None:

@@ -16,7 +16,7 @@ from repartee.providers.vendor import (
     number,
     one_of,
 )
-from repartee.providers.vendor_checks import answers, connects, speaks
+from repartee.providers.vendor_checks import answers, connects, model_ends, speaks
 
 HERE = "repartee.providers"
 STT, LLM, TTS, SPEECH_TO_SPEECH = VendorKind
@@ -133,6 +133,7 @@ VENDORS: tuple[Vendor, ...] = (
             "extra_body": EXTRA_BODY.variable,
         },
         note="chat completions, at OpenAI or any compatible server",
+        ends=model_ends,
     ),
     Vendor(
         "cartesia",
@@ -165,6 +166,7 @@ VENDORS: tuple[Vendor, ...] = (
         (REALTIME_MODEL,),
         model=REALTIME_MODEL.variable,
         note="the Realtime API; hears and speaks itself",
+        ends=model_ends,
     ),
 )
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from websockets.http11 import Request, Response
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import check_python
-from repartee.doctor.network_checks import check_clock
+from repartee.doctor.network_checks import KeyTried, check_clock, model_findings
 from repartee.errors import ConfigurationError
+from repartee.providers.model_end import day_of
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -174,7 +176,7 @@ async def test_a_base_url_that_lacks_its_v1(providers: dict[str, str], tmp_path:
 
 @asynccontextmanager
 async def chatting(
-    lists: str, chats: str, words: str = "model is not yours"
+    lists: str, chats: str, words: str = "model is not yours", **more: object
 ) -> AsyncIterator[tuple[str, list[str]]]:
     """A language model's server that answers the list of models and a chat so; gives its URL and what it is asked."""
     asked: list[str] = []
@@ -186,7 +188,7 @@ async def chatting(
                 await reader.readexactly(int(lengths[0]) if lengths else 0)
                 asked.append(" ".join(head.split()[:2]))
                 status = chats if asked[-1].startswith("post") else lists
-                body = json.dumps({"error": {"message": words}}).encode()
+                body = json.dumps(more or {"error": {"message": words}}).encode()
                 writer.write(
                     b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body
                 )
@@ -253,6 +255,47 @@ async def test_a_host_that_is_mistyped_is_named_within_seconds(providers: dict[s
     found = await faults({**providers, "DEEPGRAM_BASE_URL": "https://api.deepgramm.invalid"}, port)
     assert "api.deepgramm.invalid has no address" in found["Deepgram"].told
     machine.promise(time.monotonic() - started < 10, "no minute's wait")
+
+
+@pytest.mark.parametrize(("days", "told"), [(90, True), (91, False), (0, True)])
+async def test_a_model_that_will_be_shut_down_is_told_of_ninety_days_ahead(
+    providers: dict[str, str], port: int, days: int, told: bool
+) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=days)
+    more = {"id": "gpt-6-luna", "object": "model", "shutdown_date": day.isoformat()}
+    async with chatting("200 OK", "200 OK", **more) as (url, asked):
+        found = await examine({**providers, "OPENAI_BASE_URL": url}, port=port)
+    about = [finding for finding in found if finding.subject == "model"]
+    assert bool(about) is told
+    assert not any(finding.fault for finding in found)
+    assert "get /v1/models/gpt-6-luna" in asked
+    if told:
+        assert f"in {days} days" in about[0].told
+        assert "REPARTEE_LLM_MODEL" in about[0].told
+
+
+def test_a_model_whose_day_has_passed_is_a_fault() -> None:
+    [found] = model_findings([KeyTried(1.0, ends=("REPARTEE_LLM_MODEL", date(2026, 1, 2)))], date(2026, 1, 3))
+    assert found.fault
+    assert "2 January 2026" in found.told
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("2027-01-14", date(2027, 1, 14)),
+        ("2027-01-14T00:00:00Z", date(2027, 1, 14)),
+        (1_799_884_800, date(2027, 1, 14)),
+        ({"date": "2027-01-14"}, date(2027, 1, 14)),
+        (None, None),
+        ("soon", None),
+        (True, None),
+        (1e30, None),
+        ([], None),
+    ],
+)
+def test_a_day_is_read_however_it_is_written(said: object, day: date | None) -> None:
+    assert day_of(said) == day
 
 
 async def test_providers_that_cannot_be_reached(providers: dict[str, str], port: int) -> None:
