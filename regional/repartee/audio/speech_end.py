@@ -12,6 +12,9 @@ A sound counts as audible where the level of a 5 ms window reaches a threshold t
   (room echo and a synthesiser's fade-out).
 
 A lone click is no speech: of the 12 windows around it (60 ms) at least 3 must be audible.
+
+That is exact where silence follows, as it does on a quiet line. Where noise does, no threshold will do, and
+:mod:`repartee.audio.end_search` looks for the end (:func:`find_end`).
 """
 
 from collections import deque
@@ -21,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from repartee.audio.end_search import EndFound, search_end
 from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms, peak
 
 _Floats: TypeAlias = npt.NDArray[np.float32]
@@ -41,6 +45,14 @@ class Audibility:
     least_dbfs: float = -55.0
     click_windows: int = 3
     click_span_windows: int = 12
+    silent_below_loud_db: float = 30.0
+    silent_below_end_db: float = 20.0
+    """What follows the end of speech is silence if it lies so far under the loud parts, and under the last of it."""
+
+    least_silence_windows: int = 10
+    end_windows: int = 40
+    breath_windows: int = 2
+    """So much is no silence yet; so much before the end is the last of the speech; so much after it its echo."""
 
 
 DEFAULT = Audibility()
@@ -80,6 +92,26 @@ def speech_end_ms(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> floa
     return None if span is None else span[1] * 1000 / hz
 
 
+def find_end(
+    pcm: bytes, hz: int, *, word_ends_ms: float | None = None, audibility: Audibility = DEFAULT
+) -> EndFound | None:
+    """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible.
+
+    ``word_ends_ms`` is where a recogniser says that the last word ends, in ms from the start of the audio. It settles
+    nothing by itself (recognisers are off by a tenth of a second); it says where to look.
+    """
+    span = speech_span(pcm, hz, audibility)
+    if span is None:
+        return None
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
+    heard_ms = span[1] * 1000 / hz
+    if _silence_follows(
+        _levels_dbfs(samples, hz * WINDOW_MS // 1000), int(heard_ms) // WINDOW_MS, audibility
+    ):
+        return EndFound(heard_ms, certain=True, quiet=True)
+    return search_end(samples, hz, word_ends_ms) or EndFound(heard_ms, certain=False)
+
+
 def leading_silence_ms(pcm: bytes, hz: int) -> float:
     """How long a chunk of synthesised speech is silent before its first audible sample; all of it, if it is."""
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
@@ -93,6 +125,15 @@ def leading_silence_ms(pcm: bytes, hz: int) -> float:
     return (first + int(np.argmax(_reaching(samples[first : first + window], amplitude)))) * 1000 / hz
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechEnd:
+    """When the last sample of a caller's speech arrived (s), and whether that is sure; ``quiet``: silence follows."""
+
+    at: float
+    certain: bool
+    quiet: bool = False
+
+
 class CallerAudio:
     """The last ``keep_ms`` of a caller's audio, with the time each piece arrived.
 
@@ -101,7 +142,7 @@ class CallerAudio:
 
     __slots__ = ("_aligner", "_bytes", "_hz", "_keep_bytes", "_pieces")
 
-    def __init__(self, hz: int, *, keep_ms: float = 2_000) -> None:
+    def __init__(self, hz: int, *, keep_ms: float = 3_000) -> None:
         self._hz = hz
         self._keep_bytes = bytes_for_ms(keep_ms, hz)
         self._pieces: deque[tuple[bytes, float]] = deque()
@@ -126,20 +167,39 @@ class CallerAudio:
         self._bytes = 0
 
     def speech_ended_at(self) -> float | None:
-        """When the last sample of speech arrived, on the clock given to :meth:`append`; None if there was none.
+        """When the last sample of speech arrived, on the clock given to :meth:`append`; None if there was none."""
+        end = self.speech_end()
+        return None if end is None else end.at
+
+    def speech_end(self, *, word_ended_ms: float | None = None) -> SpeechEnd | None:
+        """The same, and whether it is sure. ``word_ended_ms``: so much audio ago the last word ended, as far as a
+        recogniser can say.
 
         A piece arrives as a whole, but the figure is that of the sample: the piece's time less what follows in it.
         """
-        span = speech_span(b"".join([pcm for pcm, _ in self._pieces]), self._hz)
-        if span is None:
+        word_ends_ms = None if word_ended_ms is None else self.kept_ms - word_ended_ms
+        end = find_end(b"".join([pcm for pcm, _ in self._pieces]), self._hz, word_ends_ms=word_ends_ms)
+        if end is None:
             return None
-        after = self._bytes // SAMPLE_BYTES - span[1]
+        after = self._bytes // SAMPLE_BYTES - round(end.ms * self._hz / 1000)
         for pcm, arrived in reversed(self._pieces):
             held = len(pcm) // SAMPLE_BYTES
             if after < held:
-                return arrived - after / self._hz
+                return SpeechEnd(arrived - after / self._hz, end.certain, end.quiet)
             after -= held
         return None
+
+
+def _silence_follows(levels: _Floats, last: int, audibility: Audibility) -> bool:
+    """Whether the last audible window ends loud sound, and nothing but silence comes after it."""
+    after = levels[last + 1 + audibility.breath_windows :]
+    if after.size < audibility.least_silence_windows:
+        return False
+    before = levels[max(0, last + 1 - audibility.end_windows) : last + 1]
+    heard = _percentile(after, 95)
+    loud = _percentile(levels, audibility.loud_percentile)
+    falls = _percentile(before, 90) - heard >= audibility.silent_below_end_db
+    return falls and loud - heard >= audibility.silent_below_loud_db
 
 
 def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:

@@ -48,6 +48,9 @@ BENCH: Mapping[str, Subcommand] = {
     "peers": Subcommand("repartee.bench.peers", "peers", "The same calls through Pipecat."),
     "barge-in": Subcommand("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
     "endurance": Subcommand("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
+    "turns": Subcommand(
+        "repartee.bench.turns", "turns", "Recorded people through the turn-taking, in noise."
+    ),
     "routing": Subcommand(
         "repartee.bench.routing", "routing", "The world's callers against sets of regions."
     ),

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from repartee.latency.kinds import TurnKind, over_budget
+
 Stage = Literal["end_of_turn", "llm", "model", "tool", "chunk", "tts", "hold", "filler", "lead_in"]
 
 STAGES: dict[Stage, str] = {
@@ -31,13 +33,14 @@ class _Start:
     """Where a turn's timelines begin: they all move if it turns out to have been earlier."""
 
     at: float
+    certain: bool = True
 
 
 class Timeline:
     """One turn's marks."""
 
-    def __init__(self, starts_at: float) -> None:
-        self._start = _Start(starts_at)
+    def __init__(self, starts_at: float, *, certain: bool = True) -> None:
+        self._start = _Start(starts_at, certain)
         self._marks: list[tuple[Stage, float]] = []
 
     def __repr__(self) -> str:
@@ -50,9 +53,15 @@ class Timeline:
         """
         self._marks.append((stage, max(at, self._last)))
 
-    def start_at(self, at: float) -> None:
+    def start_at(self, at: float, *, certain: bool = True) -> None:
         """The caller's last sample of speech arrived then, at the first mark or before; for all copies too."""
         self._start.at = min(at, self._marks[0][1]) if self._marks else at
+        self._start.certain = certain
+
+    @property
+    def certain(self) -> bool:
+        """Whether that time is sure; noise may hide the end of speech."""
+        return self._start.certain
 
     @property
     def starts_at(self) -> float:
@@ -86,7 +95,12 @@ class Timeline:
 
 
 class TurnTrace(msgspec.Struct, frozen=True):
-    """What is known of a turn when its answer has become audible."""
+    """What is known of a turn when its answer has become audible.
+
+    ``filler_ms``: when the caller heard something while a tool ran; ``prefetch``: ``hit`` or ``miss``, None without
+    a tool that may be run ahead. ``speech_end_certain`` is false where noise hid the end of the caller's speech: then
+    the latency is an estimate.
+    """
 
     turn_id: int
     reply_id: int
@@ -95,3 +109,10 @@ class TurnTrace(msgspec.Struct, frozen=True):
     speculative: bool
     filler_ms: float | None = None
     prefetch: str | None = None
+    kind: TurnKind = "plain"
+    speech_end_certain: bool = True
+
+    @property
+    def over_budget(self) -> bool:
+        """It took longer than a turn of its kind may."""
+        return over_budget(self.kind, self.voice_to_voice_ms, self.stages_ms, self.filler_ms)

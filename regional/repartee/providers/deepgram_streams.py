@@ -207,8 +207,13 @@ def _flux_event(said: _FluxMessage) -> Hearing | None:
     return None
 
 
+class _Word(msgspec.Struct):
+    end: float = 0.0
+
+
 class _Alternative(msgspec.Struct):
     transcript: str = ""
+    words: list[_Word] = []
 
 
 class _Channel(msgspec.Struct):
@@ -304,4 +309,5 @@ def _transcript(message: bytes) -> Transcript:
         final=bool(said.is_final),
         speech_final=bool(said.speech_final),
         finalized=bool(said.from_finalize),
+        last_word_ends_s=alternatives[0].words[-1].end if alternatives and alternatives[0].words else None,
     )

@@ -29,6 +29,7 @@ class ProviderSaid(Event, frozen=True):
     event: ProviderEvent
     source: str
     speech_ended_at: float | None = None
+    speech_end_certain: bool = True
 
 
 class ProviderSound(Event, frozen=True):

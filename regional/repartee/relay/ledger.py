@@ -6,6 +6,7 @@ Whose turn it is, the provider decides; this only keeps the record. Times are se
 from dataclasses import dataclass, field
 from typing import Any
 
+from repartee.latency.kinds import kind_of
 from repartee.latency.timeline import Timeline, TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.outcome import TurnOutcome, when_cut, when_left
@@ -52,8 +53,9 @@ class TurnLedger:
         self.speaking = True
         return commands
 
-    def stopped(self, now: float, speech_ended_at: float | None) -> list[c.Command]:
-        """The caller's turn is over; its last sample of speech had arrived at ``speech_ended_at``."""
+    def stopped(self, now: float, speech_ended_at: float | None, *, certain: bool = True) -> list[c.Command]:
+        """The caller's turn is over; its last sample of speech had arrived at ``speech_ended_at``, which may not be
+        ``certain``."""
         commands = self.ended("superseded", now)
         if not self.speaking:
             self.turn_id += 1
@@ -61,7 +63,7 @@ class TurnLedger:
         self._ended = False
         self._turn = _Turn(self.turn_id)
         if speech_ended_at is not None:
-            self._turn.timeline = Timeline(min(speech_ended_at, now))
+            self._turn.timeline = Timeline(min(speech_ended_at, now), certain=certain)
             self._turn.timeline.mark("end_of_turn", now)
         return commands
 
@@ -162,14 +164,17 @@ class TurnLedger:
 
     def _traced(self, turn: _Turn, response_id: str, item_id: str) -> list[c.Command]:
         assert turn.timeline is not None
+        stages_ms = turn.timeline.stages_ms()
         turn.trace = TurnTrace(
             turn.turn_id,
             self.reply_id(response_id),
             round(turn.timeline.total_ms, 3),
-            turn.timeline.stages_ms(),
+            stages_ms,
             False,
             self.wait.filler_ms,
             self.wait.prefetch,
+            kind_of(stages_ms, self.wait.prefetch),
+            turn.timeline.certain,
         )
         return [c.TurnTraced(turn.trace, response_id, item_id)]
 

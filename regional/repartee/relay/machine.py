@@ -282,7 +282,9 @@ class RelayMachine:
     def _speech_stopped(self, event: re.ProviderSaid, now: float, *, waits: bool = False) -> list[c.Command]:
         self._caller_speaks = False
         self._responses.turn_waits = waits
-        commands = [r.PassOn(event.source), *self.turns.stopped(now, event.speech_ended_at)]
+        certain = event.speech_end_certain
+        stopped = self.turns.stopped(now, event.speech_ended_at, certain=certain)
+        commands = [r.PassOn(event.source), *stopped]
         ended_at = now if event.speech_ended_at is None else min(event.speech_ended_at, now)
         return [*commands, *self._answers.turn_ended(ended_at, now), *self._responses.go_on()]
 

@@ -251,7 +251,7 @@ class Cascade:
         return self._machine.policy.commit_s if self._hearing.behind else 0.0
 
     def _turn_finished(self, command: c.TurnFinished) -> None:
-        self._call.report.turn_finished(command.turn_id, command.outcome, command.trace)
+        self._call.report.turn_finished(command)
 
 
 def _config_of(call: Call) -> SessionConfig:

@@ -8,30 +8,24 @@ nothing is heard twice, and no half turn is answered. Knows nothing of turns bey
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from repartee.audio.gap import ClientGap
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
-from repartee.audio.speech_end import CallerAudio
 from repartee.audio.talker import Talker
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
-from repartee.providers.interfaces import Hearing as Heard
+from repartee.session.end_timing import EndTiming
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
 from repartee.turn.events import (
-    EagerEndOfTurn,
     EndOfTurn,
     Event,
     HearingLost,
     HearingResumes,
-    TurnResumed,
 )
 from repartee.turn.session_watch import SessionWatch, Verdict
 from repartee.wire.audio_format import AudioDecoder, WireFormat
@@ -80,7 +74,7 @@ class Hearing:
         self._policy = policy = policy or HearingPolicy()
         self._source = source
         self._decoder = AudioDecoder(source, HEARING_HZ)
-        self._audio = CallerAudio(HEARING_HZ)
+        self._ends = EndTiming(HEARING_HZ, asyncio.get_running_loop().call_later, policy.end_looks)
         self._transcriber: Transcriber | None = None
         self._queue: PacedQueue[bytes | None] = PacedQueue(
             policy.pace, bytes_for_ms(policy.backlog_ms, HEARING_HZ)
@@ -93,9 +87,6 @@ class Hearing:
         self._error: ProviderError | PoolTimeout | None = None
         self._received_bytes = 0
         self._turn_began_ms = 0.0
-        self._speech_ended_at: float | None = None
-        self._late_end_at: float | None = None
-        self._seeking: asyncio.TimerHandle | None = None
         self._gap = ClientGap(policy.gap)
         self._fills_gaps = True
         self._piece_bytes = bytes_for_ms(policy.feed_ms, HEARING_HZ)
@@ -135,7 +126,7 @@ class Hearing:
         pcm = self._decoder.feed(data)
         self._received_bytes += len(pcm)
         self._gap.heard(duration_ms(len(pcm), HEARING_HZ), self._now())
-        self._audio.append(pcm, time.monotonic())
+        self._ends.feed(pcm)
         if len(pcm) <= self._piece_bytes:
             self._pass_on(pcm)
             return
@@ -173,7 +164,7 @@ class Hearing:
         finally:
             filling.cancel()
             self._queue.stop()
-            self._forget_speech_end()
+            self._ends.forget()
 
     # --- one transcriber after another ---------------------------------------------------------------------------
 
@@ -235,7 +226,7 @@ class Hearing:
                     watch.progressed()
                 if isinstance(event, EndOfTurn) and event.text:
                     watch.served(self._now())
-                self._user.deliver(self._timed(event))
+                self._user.deliver(self._ends.timed(event, self._queue.waiting_ms))
         except ProviderError as error:
             if not error.retryable:
                 raise
@@ -244,7 +235,7 @@ class Hearing:
         finally:
             self._transcriber = None
             self._queue.stop()
-            self._forget_speech_end()
+            self._ends.forget()
             await transcriber.aclose()
         self._talker.answered()
         if self._turn.is_open:
@@ -281,43 +272,11 @@ class Hearing:
             self._turn.close()
             self._user.deliver(HearingLost())
 
-    # --- what is heard -------------------------------------------------------------------------------------------
-
-    def _timed(self, event: Heard) -> Heard:
-        """The event; an end of turn with the time at which the speech that it ends had arrived.
-
-        An eager end of turn waits for nothing: that time is sought once the reply to it is under way, and is told
-        when the turn has ended. No speech came in between, or the turn would have been resumed.
-        """
-        if isinstance(event, EagerEndOfTurn):
-            self._forget_speech_end()
-            loop = asyncio.get_running_loop()
-            self._seeking = loop.call_later(self._policy.seek_after_ms / 1000, self._seek_speech_end)
-            return event
-        if isinstance(event, TurnResumed):
-            self._forget_speech_end()
-        if not isinstance(event, EndOfTurn):
-            return event
-        ended_at = self._speech_ended_at or self._audio.speech_ended_at() or self._late_end_at
-        self._late_end_at = None
-        self._forget_speech_end()
-        return msgspec.structs.replace(event, speech_ended_at=ended_at)
-
-    def _seek_speech_end(self) -> None:
-        self._seeking = None
-        self._speech_ended_at = self._audio.speech_ended_at()
-
     def _note_late_end(self, owed_since: float | None) -> None:
         """The audio is forgotten after a while, and with it when the caller fell silent; whoever waits knows it."""
         is_late = owed_since is not None and (self._now() - owed_since) * 1000 >= self._policy.late_ms
         if (self._turn.is_open and is_late) or self._transcriber is None or self._turn.unheard:
-            self._late_end_at = self._audio.speech_ended_at() or self._late_end_at
-
-    def _forget_speech_end(self) -> None:
-        self._speech_ended_at = None
-        if self._seeking:
-            self._seeking.cancel()
-            self._seeking = None
+            self._ends.note_late()
 
     # --- audio ---------------------------------------------------------------------------------------------------
 

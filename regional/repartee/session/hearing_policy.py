@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from repartee.audio.gap import GapPolicy
 from repartee.audio.pace import PaceSettings
+from repartee.session.end_timing import EndLooks
 from repartee.turn.session_watch import WatchPolicy
 
 
@@ -44,5 +45,5 @@ class HearingPolicy:
 
     watch: WatchPolicy = field(default_factory=WatchPolicy)
 
-    seek_after_ms: float = 5
-    """How long after an eager end of turn its place in the audio is sought: the request to the model is out then."""
+    end_looks: EndLooks = field(default_factory=EndLooks)
+    """When the place at which the caller's speech ended is sought."""

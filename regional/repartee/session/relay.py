@@ -225,7 +225,10 @@ class Relay:
         if said.type.startswith(SERVICE):
             self._audio.answered()
         ends = said.type in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed")
-        return re.ProviderSaid(said, message.decode(), self._audio.speech_ended_at() if ends else None)
+        end = self._audio.speech_end() if ends else None
+        if end is None:
+            return re.ProviderSaid(said, message.decode())
+        return re.ProviderSaid(said, message.decode(), end.at, end.certain)
 
     # --- carrying out --------------------------------------------------------------------------------------------
 
@@ -319,7 +322,7 @@ class Relay:
 
     def _turn_finished(self, command: c.TurnFinished) -> None:
         self._transport.tell(command, round(self._audio.received_ms))
-        self._call.report.turn_finished(command.turn_id, command.outcome, command.trace)
+        self._call.report.turn_finished(command)
 
 
 def _lengths(recording: Recording) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import msgspec
 from repartee.audio.loudness import LoudnessGate
 from repartee.audio.pcm import SAMPLE_BYTES, duration_ms, level
 from repartee.audio.recent import RecentAudio
-from repartee.audio.speech_end import CallerAudio, leading_silence_ms
+from repartee.audio.speech_end import CallerAudio, SpeechEnd, leading_silence_ms
 from repartee.audio.talker import Talker
 from repartee.session.phrases import Recording
 from repartee.session.provider_line import Outgoing
@@ -128,9 +128,9 @@ class RelayAudio:
         """The provider has said something."""
         self._talker.answered()
 
-    def speech_ended_at(self) -> float | None:
+    def speech_end(self) -> SpeechEnd | None:
         """When the last sample of the caller's speech arrived."""
-        return self._caller.speech_ended_at()
+        return self._caller.speech_end()
 
     def kept(self) -> list[Outgoing]:
         """Events that hand on once more what is kept."""

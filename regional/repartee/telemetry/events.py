@@ -10,6 +10,7 @@ import msgspec
 
 from repartee.agent.prefetch import PrefetchFigures
 from repartee.latency.extra_requests import ExtraKind
+from repartee.latency.kinds import TurnKind
 from repartee.latency.timeline import TurnTrace
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
@@ -44,12 +45,15 @@ class CallBegan(CallEvent, frozen=True):
 
 
 class TurnOver(CallEvent, frozen=True):
-    """A turn that wanted an answer is over. ``trace`` is None if no answer to it was ever audible."""
+    """A turn that wanted an answer is over. ``trace`` is None if no answer to it was ever audible; ``kind`` if there
+    was no apology either. ``first``: no turn of the call had an answer before."""
 
     turn_id: int
     outcome: TurnOutcome
     trace: TurnTrace | None
     providers: Mapping[str, str]
+    kind: TurnKind | None = None
+    first: bool = False
 
 
 class SpeculationSettled(CallEvent, frozen=True):

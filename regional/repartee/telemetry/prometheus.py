@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.hedging import HedgePolicy
+from repartee.latency.kinds import AUDIBLE_KINDS
 from repartee.pool.figures import PoolFigures
 from repartee.telemetry import events as t
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
@@ -74,13 +75,14 @@ class Metrics:
         self._voice_to_voice = Histogram(
             "repartee_voice_to_voice_seconds",
             "From the caller's last sample of speech to the answer's first audible one, at this worker's socket.",
+            ["kind"],
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
         self._stages = Histogram(
             "repartee_stage_seconds",
             "A stage's share of the voice-to-voice latency.",
-            ["stage"],
+            ["stage", "kind"],
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
@@ -128,6 +130,8 @@ class Metrics:
         # A counter that is born at 1 shows no increase: an alarm would miss the first of its kind.
         for outcome in get_args(TurnOutcome):
             self._turns.labels(outcome)
+        for kind in AUDIBLE_KINDS:
+            self._voice_to_voice.labels(kind)
         for outcome in get_args(SpeculationOutcome):
             self._speculations.labels(outcome)
             self._speculation_tokens.labels(outcome)
@@ -163,9 +167,9 @@ class Metrics:
     def _turn_over(self, turn: t.TurnOver) -> None:
         self._turns.labels(turn.outcome).inc()
         if turn.trace:
-            self._voice_to_voice.observe(turn.trace.voice_to_voice_ms / 1000)
+            self._voice_to_voice.labels(turn.trace.kind).observe(turn.trace.voice_to_voice_ms / 1000)
             for stage, ms in turn.trace.stages_ms.items():
-                self._stages.labels(stage).observe(ms / 1000)
+                self._stages.labels(stage, turn.trace.kind).observe(ms / 1000)
 
     def _call_ended(self, call: t.CallEnded) -> None:
         self.calls.labels(call.outcome).inc()

@@ -10,9 +10,9 @@ from repartee.agent.prefetch import PrefetchFigures
 from repartee.agent.toolbox import Run
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.extra_requests import ExtraKind
-from repartee.latency.timeline import TurnTrace
 from repartee.telemetry import events as t
-from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
+from repartee.turn.commands import TurnFinished
+from repartee.turn.outcome import SpeculationOutcome
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +52,26 @@ class CallReport:
         self._emit = emit
         self._clock, self._wall_clock = clock, wall_clock
         self._began_at = clock()
+        self._turn_heard = False
 
     def began(self) -> None:
         """The call was taken."""
         self._began_at = self._clock()
         self._emit(t.CallBegan(**self._shared(), providers=self._labels.providers))
 
-    def turn_finished(self, turn_id: int, outcome: TurnOutcome, trace: TurnTrace | None) -> None:
+    def turn_finished(self, finished: TurnFinished) -> None:
         """A turn that wanted an answer is over."""
+        trace = finished.trace
         over = t.TurnOver(
             **self._shared(),
-            turn_id=turn_id,
-            outcome=outcome,
+            turn_id=finished.turn_id,
+            outcome=finished.outcome,
             trace=trace,
             providers=self._labels.providers,
+            kind="apology" if finished.apology else trace.kind if trace else None,
+            first=not self._turn_heard,
         )
+        self._turn_heard = self._turn_heard or trace is not None
         self._emit(over)
 
     def speculation_ended(self, outcome: SpeculationOutcome, tokens: int = 0) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repartee.latency.kinds import ANSWERED_AT_ONCE
 from repartee.telemetry.events import CallEvent, TurnOver
 from repartee.turn.outcome import TurnOutcome
 
@@ -17,7 +18,8 @@ MOST_TURNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TurnFigures:
-    """The turns of a while: voice-to-voice latencies in ms of those that were answered, and how many were not."""
+    """The turns of a while: voice-to-voice latencies in ms of those that were answered and waited for no tool, and
+    how many were not answered."""
 
     latencies_ms: tuple[float, ...] = ()
     unanswered: int = 0
@@ -33,7 +35,8 @@ class TurnTally:
     def export(self, event: CallEvent) -> None:
         """Count the turn, if it is one."""
         if isinstance(event, TurnOver):
-            self.add(event.outcome, event.trace.voice_to_voice_ms if event.trace else None)
+            at_once = event.trace is not None and event.trace.kind in ANSWERED_AT_ONCE
+            self.add(event.outcome, event.trace.voice_to_voice_ms if event.trace and at_once else None)
 
     def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
         """A turn has finished."""

@@ -37,6 +37,8 @@ def turn_line(turn: TurnOver) -> dict[str, object]:
         "region": turn.region,
         "providers": turn.providers,
         "outcome": turn.outcome,
+        "kind": turn.kind,
+        "first": turn.first,
     }
     if trace := turn.trace:
         line |= {
@@ -45,6 +47,8 @@ def turn_line(turn: TurnOver) -> dict[str, object]:
             "speculative": trace.speculative,
             "filler_ms": trace.filler_ms,
             "prefetch": trace.prefetch,
+            "over_budget": trace.over_budget,
+            "speech_end_certain": trace.speech_end_certain,
         }
     return line
 

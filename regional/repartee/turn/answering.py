@@ -378,10 +378,11 @@ class Answering:
             another = self.replies.new(reply.turn_id, self.policy, reply.time_left(), reply.request)
             another.follows_tools = reply.follows_tools
             return [missing, self._ask(another), *self._open(another, now)]
-        commands = [missing, *self._finished(self.owed.close("unanswered"))]
+        apology = bool(self.policy.apology) and reply.message.spoken and not reply.recited
+        commands = [missing, *self._finished(self.owed.close("unanswered", apology=apology))]
         if reply.apologises:
             return [*commands, c.GiveUp(reason)]
-        if self.policy.apology and reply.message.spoken and not reply.recited:
+        if apology:
             commands += self.recite(reply.turn_id, self.policy.apology, now, apologises=True)
         return commands
 

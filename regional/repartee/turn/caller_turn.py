@@ -15,6 +15,7 @@ class CallerTurn:
     ``over_agent``: it began, at ``began_at`` (s), while the agent was heard, who had said
     ``agent_said`` by when it had finished;
     ``speech_ended_at``: when the last sample of speech arrived (s), where that is known;
+    ``speech_end_certain``: and whether that is sure;
     ``timeline``: that of the reply made on its eager end.
     """
 
@@ -31,6 +32,7 @@ class CallerTurn:
     speculations: int = 0
     speculated_text: str = ""
     speech_ended_at: float | None = None
+    speech_end_certain: bool = True
     timeline: Timeline | None = None
 
     def heard(self, text: str) -> bool:

@@ -96,7 +96,9 @@ class CallerTurns:
     def timeline(self, now: float) -> Timeline:
         """A timeline from the caller's last sample of speech (or from now, if that is not known)."""
         ended_at = self.current.speech_ended_at
-        timeline = Timeline(now if ended_at is None else min(ended_at, now))
+        timeline = Timeline(
+            now if ended_at is None else min(ended_at, now), certain=self.current.speech_end_certain
+        )
         timeline.mark("end_of_turn", now)
         return timeline
 

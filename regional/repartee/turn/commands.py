@@ -273,11 +273,13 @@ class TurnTraced(Command, frozen=True):
 
 
 class TurnFinished(Command, frozen=True):
-    """All is over with a turn that wanted an answer. ``trace`` is None if it was never audible."""
+    """All is over with a turn that wanted an answer. ``trace`` is None if it was never audible; ``apology``: the
+    caller hears an apology in place of the answer."""
 
     turn_id: int
     outcome: TurnOutcome
     trace: TurnTrace | None
+    apology: bool = False
 
 
 class SpeculationEnded(Command, frozen=True):

@@ -66,7 +66,7 @@ class Transcript(Event, frozen=True, gc=False):
     """A recogniser's result for one stretch of audio, from ``start_s`` to ``end_s`` of its stream.
 
     ``final``: the words of this stretch will not change; ``speech_final``: the recogniser heard the speech end;
-    ``finalized``: the answer to :class:`Finalize`.
+    ``finalized``: the answer to :class:`Finalize`; ``last_word_ends_s``: where its last word ends, in the stream.
     """
 
     text: str
@@ -75,6 +75,7 @@ class Transcript(Event, frozen=True, gc=False):
     final: bool = False
     speech_final: bool = False
     finalized: bool = False
+    last_word_ends_s: float | None = None
 
 
 Output = StartOfTurn | PartialTranscript | EagerEndOfTurn | TurnResumed | EndOfTurn | Finalize
@@ -120,6 +121,7 @@ class Endpointer:
         self._over = False
         self._stale_until_s = heard_s
         self._flushing_old = False
+        self._word_ends_s: float | None = None
 
     @property
     def in_turn(self) -> bool:
@@ -165,6 +167,8 @@ class Endpointer:
             self._finalizing_until = None
         if self._is_stale(result):
             return []
+        if result.last_word_ends_s is not None:
+            self._word_ends_s = result.last_word_ends_s
         if result.final:
             if result.text:
                 self._committed.append(result.text)
@@ -240,11 +244,16 @@ class Endpointer:
             return [] if self._final_is_owed(now) else self._end()
         if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
             self._eager = self.text
-            return [EagerEndOfTurn(self._eager)]
+            return [EagerEndOfTurn(self._eager, word_ended_ms=self._word_ended_ms)]
         asks_after_ms = settings.finalize_silence_ms
         if asks_after_ms is not None and not self._complete and silence_ms >= asks_after_ms:
             return self._finalize(now)
         return []
+
+    @property
+    def _word_ended_ms(self) -> float | None:
+        """How much audio has come since the last word ended."""
+        return None if self._word_ends_s is None else _ms(self._heard_s - self._word_ends_s)
 
     @property
     def _complete(self) -> bool:
@@ -279,7 +288,7 @@ class Endpointer:
                 text = self._eager
             else:
                 outputs.append(TurnResumed())
-        outputs.append(EndOfTurn(text))
+        outputs.append(EndOfTurn(text, word_ended_ms=self._word_ended_ms))
         if self._interim or self._finalizing_until is not None:
             # What was heard but is not final yet would come again as the next turn's first words.
             if self._finalizing_until is None:
@@ -288,6 +297,7 @@ class Endpointer:
         self._stale_until_s = self._covered_s = self._heard_s
         self._in_turn = self._over = False
         self._committed, self._interim, self._shown, self._eager = [], "", "", None
+        self._word_ends_s = None
         self._sounded = False
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = None

@@ -36,11 +36,13 @@ class PartialTranscript(Event, frozen=True):
 class EagerEndOfTurn(Event, frozen=True):
     """The turn has probably ended with these words; ``TurnResumed`` or ``EndOfTurn`` follows.
 
-    ``speech_ended_at`` is when the last sample of the speech arrived, where that could be told.
+    ``speech_ended_at`` is when the last sample of the speech arrived, where that could be told. ``word_ended_ms``: so
+    much audio before the event the last word ended, where the recogniser gives times.
     """
 
     text: str
     speech_ended_at: float | None = None
+    word_ended_ms: float | None = None
 
 
 class TurnResumed(Event, frozen=True):
@@ -48,10 +50,16 @@ class TurnResumed(Event, frozen=True):
 
 
 class EndOfTurn(Event, frozen=True):
-    """The turn has ended with these words (none: there was no speech in it)."""
+    """The turn has ended with these words (none: there was no speech in it).
+
+    ``speech_ended_at`` and ``word_ended_ms`` as with :class:`EagerEndOfTurn`; ``speech_end_certain`` is false where
+    noise hides the end of the speech.
+    """
 
     text: str
     speech_ended_at: float | None = None
+    speech_end_certain: bool = True
+    word_ended_ms: float | None = None
 
 
 class HearingResumes(Event, frozen=True):

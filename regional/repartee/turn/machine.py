@@ -243,8 +243,9 @@ class TurnMachine:
         commands = self._hear(event.text, now)
         if event.speech_ended_at is not None:
             self._turn.speech_ended_at = event.speech_ended_at
+            self._turn.speech_end_certain = event.speech_end_certain
             if self._turn.timeline:
-                self._turn.timeline.start_at(event.speech_ended_at)
+                self._turn.timeline.start_at(event.speech_ended_at, certain=event.speech_end_certain)
         if self._turns.awaits_commit(self.policy):
             self._turn.before = self._turn.text
             return commands + self._on_resumed(e.TurnResumed(), now)

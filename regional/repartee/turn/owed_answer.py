@@ -5,6 +5,7 @@ Decides how often a model may be asked and when silence has lasted too long. Kno
 
 import msgspec
 
+from repartee.latency.kinds import kind_of
 from repartee.latency.timeline import TurnTrace
 from repartee.turn import commands as c
 from repartee.turn.outcome import TurnOutcome, when_cut, when_left
@@ -111,7 +112,8 @@ class OwedAnswer:
         """The answer's first sound, if this reply has just had it."""
         if reply.trace is None or self._trace is not None:
             return []
-        self._trace = msgspec.structs.replace(reply.trace, filler_ms=filler_ms, prefetch=prefetch)
+        kind = kind_of(reply.trace.stages_ms, prefetch)
+        self._trace = msgspec.structs.replace(reply.trace, filler_ms=filler_ms, prefetch=prefetch, kind=kind)
         return [c.TurnTraced(self._trace)]
 
     def cut(self, unheard: TurnOutcome) -> list[c.Command]:
@@ -122,11 +124,11 @@ class OwedAnswer:
         """Nothing more of it is to come; ``otherwise`` is the outcome if nothing of it was audible."""
         return self.close(when_left(answered=self._trace is not None, otherwise=otherwise))
 
-    def close(self, outcome: TurnOutcome) -> list[c.Command]:
-        """The turn that awaited an answer awaits it no longer."""
+    def close(self, outcome: TurnOutcome, *, apology: bool = False) -> list[c.Command]:
+        """The turn that awaited an answer awaits it no longer; ``apology``: the caller hears one instead."""
         if self._due is None:
             return []
-        finished = c.TurnFinished(self._due, outcome, self._trace)
+        finished = c.TurnFinished(self._due, outcome, self._trace, apology)
         self._finished = self._due
         self._due = self._trace = None
         return [finished]

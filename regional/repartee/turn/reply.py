@@ -350,4 +350,5 @@ class Reply:
             round(self.timeline.total_ms, 3),
             self.timeline.stages_ms(),
             self.speculated,
+            speech_end_certain=self.timeline.certain,
         )

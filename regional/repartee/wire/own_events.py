@@ -43,8 +43,9 @@ class OwnEvents:
                 ]
             case c.TurnTraced():
                 return [self._latency(command, message_id)]
-            case c.TurnFinished(turn_id=turn_id, outcome=outcome):
-                return [("repartee.turn.finished", {"turn_id": turn_id, "outcome": outcome})]
+            case c.TurnFinished(turn_id=turn_id, outcome=outcome, apology=apology):
+                told = {"turn_id": turn_id, "outcome": outcome, "apology": apology}
+                return [("repartee.turn.finished", told)]
             case c.RunTool(call_id=call_id, name=name, arguments=arguments):
                 return [_called(call_id, name, arguments)]
             case c.ItemAdded(item=item):

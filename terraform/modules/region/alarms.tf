@@ -12,7 +12,7 @@ locals {
       statistic   = "Maximum"
       above       = var.alarms.p90_ms
       of_minutes  = 5
-      description = "A worker's P90 from the caller's last word to the agent's first has been over ${var.alarms.p90_ms} ms for five minutes."
+      description = "A worker's P90 from the caller's last word to the agent's first, of turns that wait for no tool, has been over ${var.alarms.p90_ms} ms for five minutes."
     }
     full = {
       metric      = "CallSlotsUsedPct"

@@ -20,8 +20,8 @@ PROMTOOL = "Debian's package prometheus has it"
 
 # What a regional worker exposes at /metrics, with the labels of each.
 HISTOGRAMS = {
-    "repartee_voice_to_voice_seconds": set[str](),
-    "repartee_stage_seconds": {"stage"},
+    "repartee_voice_to_voice_seconds": {"kind"},
+    "repartee_stage_seconds": {"stage", "kind"},
 }
 METRICS = {
     "repartee_calls_active": set[str](),

@@ -41,7 +41,7 @@ async def test_the_example_as_pasted_holds_a_call_without_any_vendor(example: Ag
     assert "".join(said).strip() == "You said hello."
     traced = events[-1]
     assert traced["providers"] == {"stt": "Ears", "llm": "Parrot", "tts": "Whistle"}
-    assert metrics["repartee_voice_to_voice_seconds_count"] == 1
+    assert metrics['repartee_voice_to_voice_seconds_count{kind="plain"}'] == 1
     assert metrics["repartee_admitting"] == 1
 
 

@@ -1,6 +1,7 @@
 """Call events for tests."""
 
 from repartee.agent.prefetch import PrefetchFigures
+from repartee.latency.kinds import TurnKind
 from repartee.latency.timeline import TurnTrace
 from repartee.telemetry import events as t
 from repartee.turn.outcome import TurnOutcome
@@ -8,11 +9,20 @@ from repartee.turn.outcome import TurnOutcome
 PROVIDERS = {"stt": "s", "llm": "l", "tts": "t"}
 
 
-def turn_over(outcome: TurnOutcome, voice_to_voice_ms: float | None = None, turn_id: int = 1) -> t.TurnOver:
-    """A turn's end; ``voice_to_voice_ms`` None: no answer was audible."""
+def turn_over(
+    outcome: TurnOutcome,
+    voice_to_voice_ms: float | None = None,
+    turn_id: int = 1,
+    *,
+    kind: TurnKind | None = None,
+    first: bool = False,
+) -> t.TurnOver:
+    """A turn's end; ``voice_to_voice_ms`` None: no answer was audible. If one was, the turn is plain unless said."""
     trace = None
     if voice_to_voice_ms is not None:
-        trace = TurnTrace(turn_id, turn_id, voice_to_voice_ms, {"llm": voice_to_voice_ms}, False)
+        kind = kind or "plain"
+        stages = {"llm": voice_to_voice_ms}
+        trace = TurnTrace(turn_id, turn_id, voice_to_voice_ms, stages, False, kind=kind)
     return t.TurnOver(
         call_id="call",
         at_s=1_000.0,
@@ -22,6 +32,8 @@ def turn_over(outcome: TurnOutcome, voice_to_voice_ms: float | None = None, turn
         outcome=outcome,
         trace=trace,
         providers=PROVIDERS,
+        kind=kind,
+        first=first,
     )
 
 

@@ -36,9 +36,10 @@ def test_metrics_are_made_of_the_stream() -> None:
         'repartee_turns_total{outcome="answered"}': 1,
         'repartee_turns_total{outcome="unanswered"}': 1,
         'repartee_turns_total{outcome="interrupted"}': 0,
-        "repartee_voice_to_voice_seconds_sum": 0.4,
-        "repartee_voice_to_voice_seconds_count": 1,
-        'repartee_stage_seconds_sum{stage="llm"}': 0.4,
+        'repartee_voice_to_voice_seconds_sum{kind="plain"}': 0.4,
+        'repartee_voice_to_voice_seconds_count{kind="plain"}': 1,
+        'repartee_voice_to_voice_seconds_count{kind="tool"}': 0,
+        'repartee_stage_seconds_sum{kind="plain",stage="llm"}': 0.4,
         'repartee_speculations_total{outcome="released"}': 1,
         'repartee_speculation_tokens_total{outcome="released"}': 700,
         'repartee_speculation_tokens_total{outcome="resumed"}': 0,
@@ -58,7 +59,11 @@ def test_metrics_are_made_of_the_stream() -> None:
 def test_a_turn_is_a_line_of_the_log() -> None:
     out = io.StringIO()
     log = TurnLog(out)
-    for event in (turn_over("answered", 400.0), call_ended(), turn_over("unanswered", turn_id=2)):
+    for event in (
+        turn_over("answered", 400.0, first=True),
+        call_ended(),
+        turn_over("unanswered", turn_id=2, kind="apology"),
+    ):
         log.export(event)
     log.close()
     answered, unanswered = map(json.loads, out.getvalue().splitlines())
@@ -72,8 +77,18 @@ def test_a_turn_is_a_line_of_the_log() -> None:
         "speculative": False,
         "filler_ms": None,
         "prefetch": None,
+        "kind": "plain",
+        "first": True,
+        "over_budget": False,
+        "speech_end_certain": True,
     }
-    assert unanswered == {**shared, "turn_id": 2, "outcome": "unanswered"}
+    assert unanswered == {
+        **shared,
+        "turn_id": 2,
+        "outcome": "unanswered",
+        "kind": "apology",
+        "first": False,
+    }
 
 
 def test_the_log_is_a_file_that_is_added_to_or_standard_output(
@@ -97,9 +112,13 @@ def test_a_tally_counts_turns_until_they_are_taken() -> None:
         call_ended(),
         turn_over("unanswered"),
         turn_over("superseded"),
+        turn_over("answered", 1_900.0, kind="tool"),
+        turn_over("answered", 430.0, kind="hit"),
     ):
         tally.export(event)
-    assert tally.take() == TurnFigures((400.0,), 1)
+    assert tally.take() == TurnFigures((400.0, 430.0), 1), (
+        "turns with tools leave the P90 and its alarm alone"
+    )
     assert tally.take() == TurnFigures()
 
 

@@ -197,7 +197,7 @@ async def test_metrics_and_the_latency_log_are_the_whole_regions(
 
         await asyncio.gather(*(speaker() for _ in range(4)))
         figures = await until_active(region, 0)
-        assert figures["repartee_voice_to_voice_seconds_count"] == 4
+        assert figures['repartee_voice_to_voice_seconds_count{kind="plain"}'] == 4
         assert figures['repartee_calls_total{outcome="ended"}'] == 4
         assert len(log.read_text().splitlines()) == 4
         await until_told(region, 'repartee_pool_hits_total{provider="deepgram"}', 4)
