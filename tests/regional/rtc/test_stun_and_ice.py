@@ -68,6 +68,7 @@ def test_a_published_message_is_read() -> None:
         stun.encode(stun.BINDING_REQUEST, bytes(12), {stun.USERNAME: b"worker01:caller01"}),
         stun.encode(stun.BINDING_SUCCESS, bytes(12), {stun.USERNAME: b"worker01:caller01"}, b"x"),
     ],
+    ids=["wrong password", "another caller", "another server", "no colon", "unsigned", "no request"],
 )
 def test_who_does_not_know_the_password_gets_no_answer(data: bytes) -> None:
     ice = lite()
