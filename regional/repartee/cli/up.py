@@ -19,6 +19,9 @@ def up(
     host: Annotated[
         str, typer.Option(help="The edge's address: 0.0.0.0 for other machines too, with a key of your own.")
     ] = "127.0.0.1",
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Over https and wss, with a certificate made for the occasion.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every part prints.")] = False,
 ) -> None:
     """Run the whole system on this machine: providers' stand-ins, regions and the edge.
@@ -27,7 +30,7 @@ def up(
     stand-in. An agent's file is loaded anew whenever it changes.
     """
     until_signalled(
-        _up(SystemOptions(port, regions, agent, profile, host), Console(highlight=False), verbose)
+        _up(SystemOptions(port, regions, agent, profile, host, tls), Console(highlight=False), verbose)
     )
 
 

@@ -14,6 +14,9 @@ from repartee.providers.vendor import Account, VendorKind
 from repartee.providers.vendors import ACCOUNTS, listed
 
 STANDINS_PORT_OFFSET = 13
+TLS_PORT_OFFSET = 12
+"""Where the edge listens for this machine alone, while TLS has its port."""
+
 MOST_REGIONS = 8
 HOSTS = ("127.0.0.1", "0.0.0.0")
 """Where the edge may listen: for this machine, or on all of its addresses. The regions stay on loopback."""
@@ -25,13 +28,20 @@ FRONT_DESK = "repartee.launch.front_desk:agent"
 
 @dataclass(frozen=True, slots=True)
 class SystemOptions:
-    """What `repartee up` was asked for. ``profile`` sets the stand-ins' latencies; ``host`` is the edge's address."""
+    """What `repartee up` was asked for. ``profile`` sets the stand-ins' latencies; ``host`` is the edge's address;
+    ``tls``: it is reached over TLS, with a certificate made for that."""
 
     port: int = 8787
     regions: int = 2
     agent: str | None = None
     profile: str | None = None
     host: str = "127.0.0.1"
+    tls: bool = False
+
+    @property
+    def edge_address(self) -> tuple[str, int]:
+        """Where the edge itself listens."""
+        return ("127.0.0.1", self.port + TLS_PORT_OFFSET) if self.tls else (self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class LocalSystem:
     api_key: str
     region_names: tuple[str, ...]
     real_providers: tuple[str, ...]
+    certificate: Path | None = None
+    """What a client has to trust, where it is reached over TLS."""
 
 
 def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Path) -> LocalSystem:
@@ -64,12 +76,13 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
     }
     check_exposure(options.host, api_key)
+    edge_host, edge_port = options.edge_address
     edge_command = [
         "edge",
         "--host",
-        options.host,
+        edge_host,
         "--port",
-        str(options.port),
+        str(edge_port),
         "--regions",
         str(regions_file),
     ]
@@ -78,12 +91,12 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
             _region_part(str(region["name"]), options.port + 1 + n, options, shared)
             for n, region in enumerate(regions)
         ),
-        Part("edge", edge_command, options.port, env=shared),
+        Part("edge", edge_command, edge_port, env=shared),
     )
     stages = (front,) if set(needed) <= set(real) else (_standins(standins_port, options.profile), front)
     return LocalSystem(
         stages=stages,
-        url=f"http://127.0.0.1:{options.port}",
+        url=f"{'https' if options.tls else 'http'}://127.0.0.1:{options.port}",
         api_key=api_key,
         region_names=tuple(str(region["name"]) for region in regions),
         real_providers=tuple(account.label for account in real),

@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from repartee.app.reload import ANNOUNCEMENT
+from repartee.launch.certificate import make_certificate, tls_in_front
 from repartee.launch.local_system import LocalSystem, SystemOptions, environment, local_system
 from repartee.launch.processes import Parts, running
 from repartee.pool.faults import FAULT_WORDS
@@ -31,8 +33,19 @@ async def whole_system(
     with tempfile.TemporaryDirectory(prefix="repartee-") as folder:
         system = local_system(options, environment(), Path(folder))
         show = prefixed(console) if verbose else announcements(console)
-        async with running(system.stages, show) as parts:
-            yield system, parts
+        async with running(system.stages, show) as parts, _front(options, Path(folder)) as certificate:
+            yield replace(system, certificate=certificate), parts
+
+
+@asynccontextmanager
+async def _front(options: SystemOptions, folder: Path) -> AsyncIterator[Path | None]:
+    """TLS in front of the edge, if it is wanted; the file of its certificate."""
+    if not options.tls:
+        yield None
+        return
+    files = make_certificate(folder)
+    async with tls_in_front(options.host, options.port, options.edge_address[1], files):
+        yield files[0]
 
 
 def announce(system: LocalSystem, console: Console) -> None:
@@ -44,6 +57,11 @@ def announce(system: LocalSystem, console: Console) -> None:
         f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
     )
     console.print(f"  Providers    {brains}")
+    if system.certificate:
+        console.print(
+            f"  Certificate  {system.certificate}   (SSL_CERT_FILE=… or NODE_EXTRA_CA_CERTS=… has a client trust it)",
+            soft_wrap=True,
+        )
     console.print("  Ctrl-C ends it.")
 
 
