@@ -26,9 +26,9 @@ from repartee_edge.health import (
     summarise,
 )
 from repartee_edge.placement import Caller
-from repartee_edge.replies import EdgeReply, error
-from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
-from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.replies import EdgeReply, cors_headers, error
+from repartee_edge.request import TICKET_HEADER, EdgeRequest, forwarded, most_body_bytes
+from repartee_edge.router import ProxyCall, ProxyPage, ProxySession, Router, StoreReport, too_many_requests
 from repartee_edge.settings import SETTING_NAMES, SettingsError, read_settings
 from repartee_edge.telephone.names import KEEP_S
 
@@ -40,6 +40,7 @@ PROBE_TIMEOUT_S = 3.0
 RATE_PERIOD_S = 60
 LIMIT_BINDINGS = {"key": "LIMIT_PER_KEY", "ip": "LIMIT_PER_IP"}
 PAGE_REQUEST_HEADERS = ("accept", "if-none-match", "if-modified-since")
+CALL_ANSWER_HEADERS = ("content-type", "location", "retry-after")
 NOT_MODIFIED = 304
 CALLER_FIELDS = ("colo", "country", "continent", "latitude", "longitude")
 
@@ -74,6 +75,8 @@ class Default(WorkerEntrypoint):
         action = decision.action
         if isinstance(action, ProxySession):
             return await self._session(router, action, request)
+        if isinstance(action, ProxyCall):
+            return await self._call(router, action, incoming)
         if isinstance(action, ProxyPage):
             return await self._page(router, action, request)
         if isinstance(action, StoreReport):
@@ -106,6 +109,27 @@ class Default(WorkerEntrypoint):
             return answer
 
         return await self._connect(router, action.placement, dial, _hang_up)
+
+    async def _call(self, router, action, incoming):
+        """A request of a WebRTC call. Its media goes to the region directly."""
+        target = incoming.path + (f"?{incoming.query}" if incoming.query else "")
+        kind = incoming.headers.get("content-type")
+
+        async def dial(attempt):
+            region = attempt.ranked.region
+            ticket = router.ticket(region, action.identity, time.time())
+            headers = [(TICKET_HEADER, ticket), *([("content-type", kind)] if kind else [])]
+            answer = await _ask(region, target, headers, incoming.method, incoming.body)
+            if action.begins and answer.status != 201 and not is_callers(answer.status):
+                await _drop(answer)
+                raise DialFailed(RegionFault(region.name, "status", answer.status))
+            return answer
+
+        answer = await self._connect(router, action.placement, dial, lambda _late: None)
+        cors = cors_headers(incoming.origin, router.settings.allowed_origins)
+        kept = [(name, answer.headers.get(name)) for name in CALL_ANSWER_HEADERS]
+        headers = {**{name: value for name, value in kept if value}, **cors}
+        return Response(await answer.text(), status=answer.status, headers=headers)
 
     async def _page(self, router, action, request):
         path, method = urlsplit(request.js_object.url).path, request.js_object.method
@@ -225,7 +249,7 @@ async def _incoming(request):
         headers=headers,
         caller=caller,
         client_ip=headers.get("cf-connecting-ip", ""),
-        body=await _body(raw) if raw.method == "POST" else b"",
+        body=await _body(raw) if raw.method in ("POST", "PATCH") else b"",
         query=urlsplit(raw.url).query,
     )
 
@@ -236,24 +260,31 @@ async def _body(raw):
     if not raw.body:
         return b""
     reader = raw.body.getReader()
-    while len(found) <= MAX_BODY_BYTES:
+    most = most_body_bytes(urlsplit(raw.url).path)
+    while len(found) <= most:
         part = await reader.read()
         if part.done:
             return bytes(found)
         found += part.value.to_bytes()
     await reader.cancel()
-    return bytes(found[: MAX_BODY_BYTES + 1])
+    return bytes(found[: most + 1])
 
 
-async def _ask(region, target, headers, method="GET"):
+async def _ask(region, target, headers, method="GET", body=b""):
     """A region's answer to a request. Raises DialFailed; when cancelled, the request is aborted."""
     made = js.Headers.new()
     for name, value in headers:
         made.append(name, value)
     controller = js.AbortController.new()
+    sent = {"body": body.decode("utf-8", "replace")} if body else {}
     try:
         return await fetch(
-            region.origin + target, method=method, headers=made, redirect="manual", signal=controller.signal
+            region.origin + target,
+            method=method,
+            headers=made,
+            redirect="manual",
+            signal=controller.signal,
+            **sent,
         )
     except OSError:
         raise DialFailed(RegionFault(region.name, "unreachable")) from None

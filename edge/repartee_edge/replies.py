@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-CORS_METHODS = "GET, POST, OPTIONS"
+CORS_METHODS = "GET, POST, DELETE, PATCH, OPTIONS"
 CORS_HEADERS = "authorization, content-type"
 CORS_MAX_AGE_S = 600
 
@@ -49,7 +49,7 @@ def cors_headers(origin: str | None, allowed: frozenset[str]) -> dict[str, str]:
         return {}
     return {
         "access-control-allow-origin": origin,
-        "access-control-expose-headers": "retry-after, x-repartee-region",
+        "access-control-expose-headers": "location, retry-after, x-repartee-region",
         "vary": "origin",
     }
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from repartee_edge import bounded_json
 from repartee_edge.credentials import SECRET_SUBPROTOCOL, subprotocols
@@ -12,6 +13,10 @@ from repartee_edge.placement import Caller
 
 TICKET_HEADER = "x-repartee-ticket"
 MAX_BODY_BYTES = 16 * 1024
+MAX_OFFER_BYTES = 64 * 1024
+"""The body of a POST that begins a WebRTC call."""
+
+CALLS_PATH, WHIP_PATH = "/v1/realtime/calls", "/v1/realtime/whip"
 MAX_METADATA_ENTRIES = 16
 MAX_METADATA_CHARS = 512
 MAX_SESSION_CHARS = 2048
@@ -34,6 +39,10 @@ FORWARDED_HEADERS = frozenset(
 MAX_HEADER_LINE_CHARS = 8192
 """A header's name and value: regions take no more."""
 
+_CALL_NAME = re.compile(r"rtc_([a-z0-9-]{1,64})_[0-9a-f]{36}")
+_CALL_PATH = re.compile(
+    r"/v1/realtime/(?:calls/(?P<hung_up>rtc_[\w-]{1,120})/hangup|whip/(?P<whip>rtc_[\w-]{1,120}))", re.ASCII
+)
 _PAGE_PATH = re.compile(r"/page/(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 
 
@@ -58,6 +67,11 @@ class EdgeRequest:
     query: str = ""
 
     @property
+    def call_name(self) -> str | None:
+        """The WebRTC call that the query names (``call_id``)."""
+        return next(iter(parse_qs(self.query).get("call_id", ())), None)
+
+    @property
     def upgrade(self) -> bool:
         return self.headers.get("upgrade", "").lower() == "websocket"
 
@@ -74,6 +88,25 @@ class Wishes:
     session: Mapping[str, Any] | None
     ttl_s: int | None
     origin: str | None
+
+
+def most_body_bytes(path: str) -> int:
+    """How long a request's body may be."""
+    return MAX_OFFER_BYTES if path in (CALLS_PATH, WHIP_PATH) else MAX_BODY_BYTES
+
+
+def named_call(path: str) -> tuple[str, str] | None:
+    """The methods and the WebRTC call of a path that belongs to one: its hang-up, or WHIP's own; None: no call's."""
+    found = _CALL_PATH.fullmatch(path)
+    if found is None:
+        return None
+    return ("POST", found["hung_up"]) if found["hung_up"] else ("DELETE, PATCH", found["whip"])
+
+
+def region_in(call_name: str) -> str | None:
+    """The region that a WebRTC call's name holds."""
+    found = _CALL_NAME.fullmatch(call_name)
+    return found[1] if found else None
 
 
 def keeps(name: str) -> bool:

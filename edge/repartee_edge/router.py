@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from repartee_edge.telephone.outcomes import AskOutcome, KeepOutcome
 
 SESSION_PATHS = ("/v1/voice/session", "/v1/realtime")
+CALL_PATHS = (incoming.CALLS_PATH, incoming.WHIP_PATH)
 SECRETS_PATH = "/v1/realtime/client_secrets"
 REGIONS_PATH = "/v1/regions"
 HEARTBEAT_SUFFIX = "/heartbeat"
@@ -38,6 +39,16 @@ class ProxySession:
 
     placement: Placement
     identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyCall:
+    """Pass this request of a WebRTC call on, with a ticket: to the first of ``placement`` that takes it, if it
+    ``begins`` the call, else to the one region that holds it, whatever that answers."""
+
+    placement: Placement
+    identity: Identity
+    begins: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,9 @@ class StoreReport:
     reply: EdgeReply
 
 
-Action: TypeAlias = "EdgeReply | ProxySession | ProxyPage | StoreReport | KeepOutcome | AskOutcome"
+Action: TypeAlias = (
+    "EdgeReply | ProxySession | ProxyCall | ProxyPage | StoreReport | KeepOutcome | AskOutcome"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,9 @@ class Router:
             if method not in ("GET", "HEAD"):
                 return Decision(_not_allowed("GET, HEAD"))
             return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
-        if path in (*SESSION_PATHS, SECRETS_PATH, REGIONS_PATH) and method == "OPTIONS":
+        named = incoming.named_call(path)
+        answering_options = (*SESSION_PATHS, SECRETS_PATH, REGIONS_PATH, *CALL_PATHS)
+        if method == "OPTIONS" and (named or path in answering_options):
             return Decision(preflight(request.origin, self.settings.allowed_origins))
         if path in SESSION_PATHS and method == "GET" and not request.upgrade:
             return Decision(_upgrade_required(path))
@@ -114,6 +129,8 @@ class Router:
             SECRETS_PATH: "POST",
             SESSION_PATHS[0]: "GET, POST",
             SESSION_PATHS[1]: "GET",
+            **dict.fromkeys(CALL_PATHS, "POST"),
+            **({path: named[0]} if named else {}),
         }
         if path not in allowed:
             return Decision(error(404, "not_found", f"there is nothing at {path[:200]}"))
@@ -153,6 +170,13 @@ class Router:
             if request.path == SECRETS_PATH:
                 return Decision(self._client_secret(request, identity, now), charged)
             placement = self._place(request, identity.subject, tick)
+            named = incoming.named_call(request.path)
+            if (name := named[1] if named else request.call_name) is not None:
+                placement = _holder(name, placement)
+                if not placement.ranked:
+                    return Decision(_no_call(), charged)
+            if named or request.path in CALL_PATHS:
+                return Decision(ProxyCall(placement, identity, begins=name is None), charged)
             if request.method == "POST":
                 return Decision(self._direct(request, identity, placement, now), charged)
         except (BadBody, tickets.TicketTooLong) as fault:
@@ -314,6 +338,16 @@ def _as_fault(ranked: Ranked) -> RegionFault:
 
 def _charged_ip(request: EdgeRequest) -> tuple[str, ...]:
     return (f"ip:{request.client_ip}",) if request.client_ip else ()
+
+
+def _holder(name: str, placement: Placement) -> Placement:
+    """The region that holds a WebRTC call, alone."""
+    region = incoming.region_in(name)
+    return Placement(tuple(each for each in placement.ranked if each.region.name == region))
+
+
+def _no_call() -> EdgeReply:
+    return error(404, "call_not_found", "there is no such call: its region is not known, or away")
 
 
 def _not_allowed(allowed: str) -> EdgeReply:

@@ -14,7 +14,7 @@ from repartee_edge.heartbeats import sign_heartbeat
 from repartee_edge.placement import Caller
 from repartee_edge.replies import EdgeReply
 from repartee_edge.request import EdgeRequest, forwarded
-from repartee_edge.router import ProxyPage, ProxySession, Router, StoreReport
+from repartee_edge.router import ProxyCall, ProxyPage, ProxySession, Router, StoreReport
 from repartee_edge.settings import read_settings
 
 NOW = 1_800_000_000.0
@@ -229,3 +229,34 @@ def test_a_decision_never_raises(method: str, path: str, headers: dict[str, str]
 
 
 ROUTER = Router(read_settings(ENV))
+
+
+CALL = "rtc_us-east_" + "0" * 36
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime/calls", "/v1/realtime/whip"])
+def test_a_webrtc_call_begins_at_the_nearest_region(router: Router, path: str) -> None:
+    decision = router.decide(request("POST", path, AUTH, b"v=0"), NOW, 0.0)
+    assert isinstance(decision.action, ProxyCall) and decision.action.begins
+    assert [item.region.name for item in decision.action.placement.ranked] == ["eu-west", "us-east"]
+    assert decision.charged == ("ip:192.0.2.7", "key:acme")
+    assert reply(router, "POST", path).status == 401
+    assert reply(router, "GET", path, AUTH).status == 405
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"/v1/realtime/calls/{CALL}/hangup"),
+        ("DELETE", f"/v1/realtime/whip/{CALL}"),
+        ("PATCH", f"/v1/realtime/whip/{CALL}"),
+    ],
+)
+def test_what_belongs_to_a_webrtc_call_goes_to_the_region_in_its_name(
+    router: Router, method: str, path: str
+) -> None:
+    action = router.decide(request(method, path, AUTH), NOW, 0.0).action
+    assert isinstance(action, ProxyCall) and not action.begins
+    assert [item.region.name for item in action.placement.ranked] == ["us-east"]
+    assert reply(router, method, path.replace("us-east", "mars"), AUTH).status == 404
+    assert reply(router, method, path).status == 401

@@ -21,13 +21,21 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from repartee_edge.connecting import CallerAtFault, DialFailed, NoRegion, RegionConnector
-from repartee_edge.failover import Attempt, FailoverPolicy, RegionFault
+from repartee_edge.failover import Attempt, FailoverPolicy, RegionFault, is_callers
 from repartee_edge.health import UNKNOWN, Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
-from repartee_edge.replies import EdgeReply, error
-from repartee_edge.request import MAX_BODY_BYTES, TICKET_HEADER, EdgeRequest, forwarded
-from repartee_edge.router import Action, ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.replies import EdgeReply, cors_headers, error
+from repartee_edge.request import TICKET_HEADER, EdgeRequest, forwarded, most_body_bytes
+from repartee_edge.router import (
+    Action,
+    ProxyCall,
+    ProxyPage,
+    ProxySession,
+    Router,
+    StoreReport,
+    too_many_requests,
+)
 from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
@@ -62,6 +70,7 @@ PAGE_ANSWER_HEADERS = (
     "referrer-policy",
     "x-content-type-options",
 )
+CALL_ANSWER_HEADERS = ("content-type", "location", "retry-after")
 logger = logging.getLogger(__name__)
 
 
@@ -115,11 +124,13 @@ class Edge:
             if refused := self._router.foreign(request.headers):
                 return _response(refused)
             return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
-        body = await _body(request) if request.method == "POST" else b""
+        body = await _body(request) if request.method in ("POST", "PATCH") else b""
         incoming = self._incoming(request, request.method, body)
         decision = self._decide(incoming)
         if isinstance(decision, ProxyPage):
             return await self._page(decision.placement, request)
+        if isinstance(decision, ProxyCall):
+            return await self._call(decision, request, body)
         if isinstance(decision, StoreReport):
             self._store(decision)
             return _response(decision.reply)
@@ -190,6 +201,39 @@ class Edge:
 
         connector = RegionConnector(dial, Upstream.discard, self._router.breaker, self._settings.failover)
         return await connector.connect(decision.placement.ranked)
+
+    async def _call(self, decision: ProxyCall, request: Request, body: bytes) -> Response:
+        """A request of a WebRTC call. Its media goes to the region directly."""
+        assert self._pages is not None
+        regions, query = self._pages, request.url.query
+        target = request.url.path + (f"?{query}" if query else "")
+        kind = request.headers.get("content-type")
+
+        async def ask(attempt: Attempt) -> httpx.Response:
+            region = attempt.ranked.region
+            headers = {TICKET_HEADER: self._router.ticket(region, decision.identity, time.time())}
+            if kind:
+                headers["content-type"] = kind
+            try:
+                answer = await regions.request(
+                    request.method, region.origin + target, headers=headers, content=body
+                )
+            except httpx.HTTPError:
+                raise DialFailed(RegionFault(region.name, "unreachable")) from None
+            if decision.begins and answer.status_code != 201 and not is_callers(answer.status_code):
+                raise DialFailed(RegionFault(region.name, "status", answer.status_code))
+            return answer
+
+        connector = RegionConnector(ask, lambda _late: None, self._router.breaker, self._settings.failover)
+        cors = cors_headers(request.headers.get("origin"), self._settings.allowed_origins)
+        try:
+            ranked, answer, _ = await connector.connect(decision.placement.ranked)
+        except NoRegion as refused:
+            reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
+            return _response(reply.with_headers(cors))
+        kept = {name: answer.headers[name] for name in CALL_ANSWER_HEADERS if name in answer.headers}
+        headers = {**kept, **cors, "x-repartee-region": ranked.region.name}
+        return Response(answer.content, answer.status_code, headers)
 
     async def _page(self, placement: Placement, request: Request) -> Response:
         """The browser page and its files, as the nearest region that answers serves them."""
@@ -272,12 +316,12 @@ def create_app(settings: EdgeSettings, mmdb: Path | None = None) -> Starlette:
 
 async def _body(request: Request) -> bytes:
     """The request's body, cut off just past what the router accepts."""
-    chunks = bytearray()
+    chunks, most = bytearray(), most_body_bytes(request.url.path)
     async for chunk in request.stream():
         chunks += chunk
-        if len(chunks) > MAX_BODY_BYTES:
+        if len(chunks) > most:
             break
-    return bytes(chunks[: MAX_BODY_BYTES + 1])
+    return bytes(chunks[: most + 1])
 
 
 def _too_many_calls(most: int) -> EdgeReply:
