@@ -47,6 +47,9 @@ class Turn:
     latency: Event | None = None
     done: bool = False
     failed: str | None = None
+    apologised: bool = False
+    """What was said was an apology: that is no answer."""
+
     interrupted: bool = False
 
     @property
@@ -65,7 +68,7 @@ class Turn:
 
         None while unanswered, and if the answer began before the question was over.
         """
-        if self.answered_at_s is None or self.speech_ended_s is None:
+        if self.answered_at_s is None or self.speech_ended_s is None or self.apologised:
             return None
         if self.answered_at_s < self.speech_ended_s:
             return None
@@ -134,8 +137,8 @@ class Dialogue:
                 self._response_done(event)
             case "conversation.item.retrieved":
                 self._retrieved(event)
-            case "repartee.turn.latency":
-                self._latency(event)
+            case "repartee.turn.latency" | "repartee.turn.finished" as kind:
+                (self._latency if kind.endswith("latency") else self._finished)(event)
             case "error":
                 self.errors.append(str((event.get("error") or {}).get("message", event)))
         return []
@@ -270,6 +273,13 @@ class Dialogue:
         if status == "failed":
             details = (response.get("status_details") or {}).get("error") or {}
             turn.failed = str(details.get("message") or "the server could not answer")
+
+    def _finished(self, event: Event) -> None:
+        """The server has given a turn up: what it says in place of an answer is an apology."""
+        turn = self._committed
+        if event.get("apology") and turn is not None:
+            turn.apologised = True
+            turn.failed = turn.failed or "the agent apologised"
 
     def _latency(self, event: Event) -> None:
         response_id = str(event.get("response_id"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from repartee.client.dialogue import Turn
 from repartee.errors import VoiceError
+from repartee.latency.kinds import ANSWERED_AT_ONCE, TurnKind, kind_of
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
@@ -38,18 +39,39 @@ def turn_report(turn: Turn, number: int, call_id: str | None) -> dict[str, Any]:
         "interrupted": turn.interrupted or bool(latency.get("interrupted")),
         "filler_ms": latency.get("filler_ms"),
         "prefetch": latency.get("prefetch"),
+        "kind": kind_of_turn(turn),
         "region": latency.get("region"),
         "providers": latency.get("providers"),
     }
 
 
+def kind_of_turn(turn: Turn) -> TurnKind | None:
+    """What kind of turn the server says it was, or its stages show; None without an answer."""
+    if turn.apologised:
+        return "apology"
+    if turn.latency is None:
+        return "plain" if turn.answered_at_s is not None else None
+    return kind_of(turn.latency.get("stages_ms") or {}, turn.latency.get("prefetch"))
+
+
 def call_report(turns: Sequence[Turn], call_id: str | None) -> dict[str, Any]:
-    """The whole call: its turns, P50 and P90 of the voice-to-voice latency (null when nothing was answered)."""
-    figures = [ms for turn in turns if (ms := turn.voice_to_voice_ms) is not None]
+    """The whole call: its turns, P50 and P90 of the voice-to-voice latency of those that waited for no tool (null if
+    there were none), and the same and P99 of each kind."""
+    of_kind: dict[TurnKind, list[float]] = {}
+    for turn in turns:
+        kind, ms = kind_of_turn(turn), turn.voice_to_voice_ms
+        if kind is not None and ms is not None:
+            of_kind.setdefault(kind, []).append(ms)
+    figures = [ms for kind, each in of_kind.items() if kind in ANSWERED_AT_ONCE for ms in each]
     return {
         "turns": [turn_report(turn, number, call_id) for number, turn in enumerate(turns, 1)],
         "p50_ms": _rounded(percentile(figures, 50)),
         "p90_ms": _rounded(percentile(figures, 90)),
+        "kinds": {
+            kind: {"turns": len(each)}
+            | {f"p{percent}_ms": _rounded(percentile(each, percent)) for percent in (50, 90, 99)}
+            for kind, each in of_kind.items()
+        },
     }
 
 

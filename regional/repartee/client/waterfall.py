@@ -71,6 +71,8 @@ def turn_view(turn: Mapping[str, Any], number: int, *, plain: bool = False) -> R
 def summary_view(report: Mapping[str, Any]) -> Text:
     """P50 and P90 of a call beside the budget."""
     if report["p50_ms"] is None:
+        if report.get("kinds"):
+            return Text("Every answer waited for a tool: there is no latency to hold to the budget.")
         if any(turn["answered"] for turn in report["turns"]):
             return Text("Every answer began before its question was over: there is no latency to tell.")
         return Text("Nothing was answered.", style="bold red")
@@ -78,6 +80,7 @@ def summary_view(report: Mapping[str, Any]) -> Text:
     good = report["p90_ms"] < BUDGET_MS
     summary = Text.assemble(
         ("Voice to voice  ", "bold"),
+        ("of turns that waited for no tool  ", "dim") if "tool" in report.get("kinds", {}) else "",
         f"P50 {p50}   P90 ",
         (p90, "bold green" if good else "bold red"),
         (f"   budget {BUDGET_MS:.0f} ms at P90", "dim"),

@@ -254,3 +254,36 @@ def test_a_greeting_that_begins_late_is_no_answer(line: Line) -> None:
     line.wait(2)
     assert line.dialogue.greeting == "Good day, this is the clinic."
     assert line.report()[0]["answer"] == "Yes?"
+
+
+def test_an_apology_is_no_answer(line: Line) -> None:
+    turn = line.asks("What is my balance?")
+    line.over(turn)
+    line.hears("u1")
+    line.heard("u1", "What is my balance?")
+    line.wait(0.3)
+    line.tell("repartee.turn.finished", turn_id=1, outcome="unanswered", apology=True)
+    line.answers("Sorry, something went wrong on my side.")
+    line.wait(3)
+    report = call_report([turn], "c")
+    [told] = report["turns"]
+    assert (told["answered"], told["kind"], told["voice_to_voice_ms"]) == (False, "apology", None)
+    assert (report["p50_ms"], report["p90_ms"], report["kinds"]) == (None, None, {})
+
+
+def test_p90_is_that_of_turns_that_waited_for_no_tool(line: Line) -> None:
+    turns = []
+    for number, (waited_s, stages) in enumerate([(0.4, {"llm": 10.0}), (2.0, {"llm": 10.0, "tool": 1500.0})]):
+        turn = line.asks(f"question {number}")
+        line.over(turn)
+        line.hears(f"u{number}")
+        line.heard(f"u{number}", turn.question)
+        line.wait(waited_s)
+        line.answers("Ten pounds.")
+        turn.latency = {**(turn.latency or {}), "stages_ms": stages}
+        line.wait(3)
+        turns.append(turn)
+    report = call_report(turns, "c")
+    assert [turn["kind"] for turn in report["turns"]] == ["plain", "tool"]
+    assert report["p90_ms"] == report["kinds"]["plain"]["p90_ms"] == pytest.approx(400, abs=5)
+    assert report["kinds"]["tool"]["p50_ms"] == pytest.approx(2_000, abs=5)
