@@ -10,6 +10,7 @@ export class TurnClock {
     this.frames = [];
     this.keptMs = 0;
     this.typedAt = null;
+    this.asked = { capturedAt: null, sentAt: null };
     this.answers = new Map();
   }
 
@@ -30,6 +31,9 @@ export class TurnClock {
   received(item) {
     if (this.answers.has(item)) return;
     const asked = this.typedAt === null ? this.spoken() : { capturedAt: this.typedAt, sentAt: this.typedAt };
+    // What follows a filler answers the question that the filler did: no speech has come since.
+    if (asked.sentAt === null) Object.assign(asked, this.asked);
+    this.asked = asked;
     this.typedAt = null;
     this.frames = [];
     this.keptMs = 0;
@@ -47,16 +51,18 @@ export class TurnClock {
     const answer = this.answers.get(item);
     if (!answer || answer.heardAt === null) return null;
     const stages = { ...serverStages };
+    // An answer that comes while a filler is heard waits for its end: the server has counted that already.
+    const waitedMs = serverStages.filler ?? 0;
     const server = Object.values(serverStages).reduce((sum, ms) => sum + ms, 0);
     if (answer.sentAt !== null) {
-      const beforeLeadIn = server - (serverStages.lead_in ?? 0);
+      const beforeLeadIn = server - (serverStages.lead_in ?? 0) - waitedMs;
       const networkMs = answer.receivedAt - answer.sentAt - beforeLeadIn;
       stages.capture = Math.max(0, answer.sentAt - answer.capturedAt);
       stages.network = Math.max(0, networkMs);
       // Both ends saw the same answer; where they differ, it is about where the question ended.
       if (networkMs < 0 && stages.end_of_turn) stages.end_of_turn = Math.max(0, stages.end_of_turn + networkMs);
     }
-    stages.playback = Math.max(0, answer.heardAt - answer.receivedAt);
+    stages.playback = Math.max(0, answer.heardAt - answer.receivedAt - waitedMs);
     return stages;
   }
 
