@@ -67,6 +67,10 @@ class ProviderError(VoiceError):
         self.retry_after_s = retry_after_s
 
 
+class CannotControl(VoiceError):
+    """The call came over a connection that cannot do this with it; the message says what it can do."""
+
+
 class PoolTimeout(VoiceError):
     """No connection could be had in time."""
 

@@ -12,9 +12,10 @@ import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from repartee.agent.declaration import Declaration, Hook, ReplyFunction, SummaryFunction
+from repartee.agent.declaration import Declaration, Hook, KeyHook, ReplyFunction, SummaryFunction
 from repartee.agent.faults import place_of_call
 from repartee.agent.fillers import FILLER_AFTER_MS
+from repartee.agent.keys import KeyPolicy
 from repartee.agent.limits import Limits
 from repartee.agent.notices import Notices
 from repartee.agent.predictions import Predictions
@@ -23,6 +24,7 @@ from repartee.providers.interfaces import LLM, STT, TTS
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
 Summaries = TypeVar("Summaries", bound=SummaryFunction)
 HookFunction = TypeVar("HookFunction", bound=Hook)
+KeyFunction = TypeVar("KeyFunction", bound=KeyHook)
 Replies = TypeVar("Replies", bound=ReplyFunction)
 
 
@@ -163,6 +165,16 @@ class Agent:
         """
         self._declaration.set_summary(function)
         return function
+
+    def on_dtmf(self, *, digits: int = 0, pause_s: float = 2.0) -> Callable[[KeyFunction], KeyFunction]:
+        """Call this async function with the CallContext and the keys that a caller has pressed, as text: at ``#``,
+        when there are ``digits``, or ``pause_s`` seconds after the last. A key stops what the agent is saying."""
+
+        def declare(function: KeyFunction) -> KeyFunction:
+            self._declaration.set_key_hook(function, KeyPolicy(digits, pause_s))
+            return function
+
+        return declare
 
     def reply(self, function: Replies) -> Replies:
         """Make replies with this async generator of ReplyContext instead of a language model of the deployment.

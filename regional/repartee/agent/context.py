@@ -4,12 +4,36 @@ Owns the state of one call on the user's side. Knows no session: what the sessio
 as a function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
+
+from repartee.errors import CannotControl
 
 Fact = str | int | float | bool
+
+
+DIGITS = re.compile(r"[0-9A-D*#]{1,64}")
+NUMBER = re.compile(r"\+?[0-9]{2,20}|sips?:[^\s<>\"]{1,200}")
+
+
+class CallHandle(Protocol):
+    """What can be done with a call, beside talking. Nothing here waits."""
+
+    @property
+    def can(self) -> Collection[str]:
+        """Of ``hang_up``, ``transfer``, ``dtmf`` and ``on_dtmf``: what the caller's connection can do."""
+
+    def hang_up(self, say: str) -> None:
+        """End the call once this has been heard."""
+
+    def transfer(self, to: str, say: str) -> None:
+        """Hand the caller on to this number once this has been heard."""
+
+    def dtmf(self, digits: str) -> None:
+        """Have the other side hear these keys."""
 
 
 class CallContext:
@@ -27,6 +51,7 @@ class CallContext:
         verified: Mapping[str, Any] | None = None,
         *,
         say: Callable[[str], None] | None = None,
+        handle: CallHandle | None = None,
     ) -> None:
         self.call_id = call_id
         self.verified: Mapping[str, Any] = MappingProxyType(dict(verified or {}))
@@ -38,6 +63,7 @@ class CallContext:
         self.language = "en"
         self._known = facts_in(self.verified)
         self._say = say
+        self._handle = handle
 
     def __repr__(self) -> str:
         return f"<CallContext {self.call_id}>"
@@ -64,6 +90,41 @@ class CallContext:
         """
         if self._say is not None and text.strip():
             self._say(text)
+
+    @property
+    def can(self) -> Collection[str]:
+        """What this call's connection can do: ``hang_up`` always; ``dtmf`` and ``on_dtmf`` on the telephone, and
+        ``transfer`` where the carrier's keys are set."""
+        return frozenset(self._handle.can) if self._handle else frozenset()
+
+    def hang_up(self, say: str = "") -> None:
+        """End the call, once all that is being said has been heard, and then this text."""
+        if self._handle is not None:
+            self._handle.hang_up(say)
+
+    def transfer(self, to: str, say: str = "") -> None:
+        """Hand the caller on to a number (+15550100) or a SIP address, once all has been heard, and then this text.
+        The agent is out of it then. Raises CannotControl where the connection cannot do that."""
+        if NUMBER.fullmatch(to) is None:
+            raise CannotControl(f"{to!r} is no number such as +15550100, nor a SIP address.")
+        if self._handle is not None:
+            self._require("transfer")
+            self._handle.transfer(to, say)
+
+    def dtmf(self, digits: str) -> None:
+        """Have the other side hear these keys: 0 to 9, ``*``, ``#`` and A to D. Raises CannotControl."""
+        if DIGITS.fullmatch(digits) is None:
+            raise CannotControl(f"{digits!r} are no keys: 0 to 9, *, # and A to D are, 64 of them at most.")
+        if self._handle is not None:
+            self._require("dtmf")
+            self._handle.dtmf(digits)
+
+    def _require(self, what: str) -> None:
+        if what not in self.can:
+            able = ", ".join(sorted(self.can)) or "nothing"
+            raise CannotControl(
+                f"This call's connection cannot do {what}. It can do: {able} (ctx.can says so)."
+            )
 
     def fork(self) -> "CallContext":
         """A context for a run that may never have happened: it says nothing, and its state is a copy."""

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
-from repartee.agent.context import CallContext, ReplyContext, ToolCall
+from repartee.agent.context import CallContext, CallHandle, ReplyContext, ToolCall
 from repartee.agent.faults import AgentFault, Place, place_of, refuse
+from repartee.agent.keys import KeyPolicy, key_faults
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
@@ -19,6 +20,7 @@ from repartee.relay.settings import is_speech_to_speech
 
 Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
 SummaryFunction = Callable[[CallContext, str], Coroutine[Any, Any, str]]
+KeyHook = Callable[[CallContext, str], Coroutine[Any, Any, object]]
 ReplyFunction = Callable[[ReplyContext], AsyncIterator[str | ToolCall]]
 
 _log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Declaration:
         self._declared: dict[str, Place] = {}
         self._faults: list[AgentFault] = []
         self._hooks: dict[str, Hook] = {}
+        self._key_hook: KeyHook | None = None
+        self.keys = KeyPolicy()
         self._reply: ReplyFunction | None = None
         self._summary: SummaryFunction | None = None
         self._rules: tuple[Rule, ...] | None = None
@@ -71,6 +75,18 @@ class Declaration:
             self._fault(place, f"@agent.{kind} is used twice. Call one function from the other.")
         self._fault(place, *hook_faults(kind, function, generator=False))
         self._hooks[kind] = function
+
+    def set_key_hook(self, function: KeyHook, keys: KeyPolicy) -> None:
+        """What is to be called with the keys that a caller has pressed."""
+        place = place_of(function)
+        if self._key_hook is not None:
+            self._fault(place, "@agent.on_dtmf is used twice. Call one function from the other.")
+        self._fault(
+            place,
+            *hook_faults("on_dtmf", function, generator=False, takes="the context and the keys"),
+            *key_faults(keys),
+        )
+        self._key_hook, self.keys = function, keys
 
     def set_reply(self, function: ReplyFunction) -> None:
         """The agent's own way to reply."""
@@ -160,12 +176,13 @@ class Declaration:
         verified: Mapping[str, Any] | None = None,
         *,
         say: Callable[[str], None] | None = None,
+        handle: CallHandle | None = None,
     ) -> CallContext:
         """The context of a new call, with the agent's instructions, greeting, voice and language.
 
         ``verified`` is what the session's ticket says of the caller.
         """
-        context = CallContext(call_id, verified, say=say)
+        context = CallContext(call_id, verified, say=say, handle=handle)
         agent = self._agent
         context.instructions, context.greeting = agent.instructions, agent.greeting
         context.voice, context.language = agent.voice, agent.language
@@ -179,13 +196,28 @@ class Declaration:
         """Run the hook, if there is one. What it raises is logged."""
         await self._run_hook("on_call_end", context)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Keys that a caller presses mean something to the agent."""
+        return self._key_hook is not None
+
+    async def keys_pressed(self, context: CallContext, digits: str) -> None:
+        """Run the hook for keys. What it raises is logged: the call goes on."""
+        if self._key_hook is not None:
+            hook = self._key_hook
+            await self._run("on_dtmf", context, lambda: hook(context, digits))
+
     async def _run_hook(self, kind: str, context: CallContext) -> None:
         hook = self._hooks.get(kind)
-        if hook is None:
-            return
+        if hook is not None:
+            await self._run(kind, context, lambda: hook(context))
+
+    async def _run(
+        self, kind: str, context: CallContext, hook: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
         try:
             async with asyncio.timeout(self._agent.limits.hook_s):
-                await hook(context)
+                await hook()
         except Exception as error:
             _log.warning("%s failed in call %s: %s", kind, context.call_id, type(error).__name__)
             _log.debug("%s failed", kind, exc_info=True)

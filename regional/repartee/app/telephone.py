@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from starlette.websockets import WebSocket
 
 from repartee.app.answers import error
+from repartee.app.carrier_control import CarrierControl
 from repartee.app.client_socket import shortcuts_of
-from repartee.app.worker import Worker
+from repartee.app.worker import Connected, Worker
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.framing import Framing
@@ -89,9 +90,15 @@ async def _hold(
             log.warning("a stream of %s is closed: it is another call's than its ticket", framing.carrier)
             await websocket.close(UNUSABLE, "The stream is another call's than its ticket.")
             return
+
+        def connect(call_id: str) -> Connected:
+            line = TelephoneLine(link, framing, format_, Announcer(call_id))
+            named = started.call_id or str(expected or "")
+            return line, CarrierControl(worker.settings, line, framing.carrier, named)
+
         await worker.hold_telephone_call(
             ticket,
             slot.pop_all(),
             format_,
-            lambda call_id: TelephoneLine(link, framing, format_, Announcer(call_id)),
+            connect,
         )

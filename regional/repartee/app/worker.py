@@ -22,11 +22,12 @@ from repartee.errors import ClientProtocolError
 from repartee.pool.faults import PoolFault
 from repartee.session.call import Call, CallParts, CallSettings, ClientLimits
 from repartee.session.cascade import Cascade
+from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
-from repartee.transport.interfaces import CallEnd, RealtimeTransport, Transport
+from repartee.transport.interfaces import CallControl, CallEnd, RealtimeTransport, Transport
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
@@ -37,6 +38,9 @@ from repartee.wire.settings_patch import Audio, AudioFormat, AudioInput, AudioOu
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
 log = logging.getLogger(__name__)
+
+Connected = tuple[RealtimeTransport, CallControl]
+"""How a telephone call is connected, and what can be done with that beside closing it."""
 
 PLAIN = "plain"
 """What the agent is called that a worker serves if none is named."""
@@ -176,7 +180,7 @@ class Worker:
         ticket: Ticket,
         slot: ExitStack,
         audio: WireFormat,
-        connect: Callable[[str], RealtimeTransport],
+        connect: Callable[[str], Connected],
     ) -> None:
         """The same for a telephone call, whose carrier speaks ``audio``. ``connect`` makes its transport, from
         the call's id."""
@@ -190,19 +194,33 @@ class Worker:
             agent=self._agent_name,
         )
         with slot:
-            await self.run_call(settings, lambda names: connect(settings.call_id))
+            made: list[CallControl] = []
+
+            def line(names: Mapping[str, str]) -> RealtimeTransport:
+                transport, control = connect(settings.call_id)
+                made.append(control)
+                return transport
+
+            await self.run_call(settings, line, lambda: made[0])
 
     async def run_call(
-        self, settings: CallSettings, connect: Callable[[Mapping[str, str]], RealtimeTransport]
+        self,
+        settings: CallSettings,
+        connect: Callable[[Mapping[str, str]], RealtimeTransport],
+        control: Callable[[], CallControl] = ClosingOnly,
     ) -> None:
-        """Hold a call to its end. ``connect`` makes its transport, given the names of its providers."""
-        call, transport = self._new_call(settings, connect)
+        """Hold a call to its end. ``connect`` makes its transport, given its providers' names; ``control`` says after
+        that what can be done with it beside closing it."""
+        call, transport = self._new_call(settings, connect, control)
         with self._counted(call):
             end = await call.run()
             await transport.close(end)
 
     def _new_call(
-        self, settings: CallSettings, connect: Callable[[Mapping[str, str]], RealtimeTransport]
+        self,
+        settings: CallSettings,
+        connect: Callable[[Mapping[str, str]], RealtimeTransport],
+        control: Callable[[], CallControl],
     ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
@@ -210,7 +228,7 @@ class Worker:
         shared = relay or cascade
         assert shared is not None
         transport = connect(shared.names)
-        parts = CallParts(settings, self._agent, shared, self.stream.emit, transport)
+        parts = CallParts(settings, self._agent, shared, self.stream.emit, transport, control())
         if relay is not None:
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
         assert cascade is not None

@@ -10,9 +10,10 @@ from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.brain import OwnBrain
-from repartee.agent.context import CallContext
+from repartee.agent.context import CallContext, CallHandle
 from repartee.agent.experience import Experience, Transition
 from repartee.agent.fillers import FillerPolicy, Fillers
+from repartee.agent.keys import KeyCollector
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Run, Toolbox
 from repartee.providers.interfaces import LLM
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 EARLY_TEXTS = 16
 """Texts that may wait to be said before the client knows of its session."""
+
+
+KEYS_ROUNDING_S = 0.001
+"""A timer's moment has come when the clock is so near to it."""
 
 
 class AgentCall:
@@ -41,12 +46,15 @@ class AgentCall:
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         deliver: Callable[[Event], None],
         tool_ran: Callable[[Run], None],
+        handle: CallHandle | None = None,
     ) -> None:
         self._agent = agent
         self._start = start
         self._deliver = deliver
         self._tool_ran = tool_ran
-        self.context: CallContext = worker_side(agent).new_call(call_id, metadata, say=self._say)
+        self.context: CallContext = worker_side(agent).new_call(
+            call_id, metadata, say=self._say, handle=handle
+        )
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
             {name: tool.fillers for name, tool in worker_side(agent).tools.items()},
@@ -56,6 +64,8 @@ class AgentCall:
         self._summary = CallSummary(
             worker_side(agent).summary_function, self.context, start=start, deliver=deliver
         )
+        self._keys = KeyCollector(worker_side(agent).keys)
+        self._pause: asyncio.TimerHandle | None = None
         self._early: list[str] | None = []
         self._prefetches: set[asyncio.Task[None]] = set()
         self._must_finish: set[asyncio.Task[None]] = set()
@@ -135,8 +145,30 @@ class AgentCall:
             self._must_finish.add(task)
             task.add_done_callback(self._must_finish.discard)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Keys that the caller presses mean something to the agent."""
+        return worker_side(self._agent).takes_keys
+
+    def pressed(self, digit: str) -> None:
+        """The caller has pressed a key."""
+        loop = asyncio.get_running_loop()
+        digits = self._keys.press(digit, loop.time())
+        if self._pause:
+            self._pause.cancel()
+        if digits is not None:
+            self._start(worker_side(self._agent).keys_pressed(self.context, digits))
+        elif self._keys.due_at is not None:
+            self._pause = loop.call_at(self._keys.due_at, self._paused)
+
+    def _paused(self) -> None:
+        if digits := self._keys.paused(asyncio.get_running_loop().time() + KEYS_ROUNDING_S):
+            self._start(worker_side(self._agent).keys_pressed(self.context, digits))
+
     async def end(self) -> Sequence[Transition]:
         """After the call: let finish what must not be cut off, then the agent's own end. Returns what it taught."""
+        if self._pause:
+            self._pause.cancel()
         for task in self._prefetches:
             task.cancel()
         if self._must_finish:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,10 +16,11 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
+from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallReport, Emit
-from repartee.transport.interfaces import CallEnd, Transport
+from repartee.transport.interfaces import CallControl, CallEnd, Transport
 from repartee.turn import events as e
 from repartee.turn.commands import AnswerMissing, Command
 from repartee.wire.allowance import Allowance
@@ -26,6 +28,7 @@ from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import (
     MAX_OTHER_BYTES,
     AppendAudio,
+    ClearOutput,
     ClientEvent,
     CreateResponse,
     SessionUpdate,
@@ -85,6 +88,8 @@ OUTCOMES: Mapping[CallEnd, CallOutcome] = {
     CallEnd.TOO_LONG: "too_long",
     CallEnd.CALLER_SILENT: "caller_silent",
     CallEnd.DRAINED: "drained",
+    CallEnd.AGENT_HUNG_UP: "agent_hung_up",
+    CallEnd.TRANSFERRED: "transferred",
     CallEnd.LINE_LOST: "line_lost",
     CallEnd.FAILED: "failed",
 }
@@ -135,6 +140,10 @@ class Kind(Protocol):
     def take_event(self, event: ClientEvent, source: str) -> None:
         """A wish of the client's, but for audio. Raises ClientProtocolError."""
 
+    @property
+    def talking(self) -> bool:
+        """The agent is saying something, or about to."""
+
     async def take_leave(self) -> None:
         """Tell the caller, by voice, that the call ends because they are not heard; returns once that was heard."""
 
@@ -156,6 +165,8 @@ class CallParts:
     shared: Shared
     emit: Emit
     transport: Transport
+    control: CallControl = field(default_factory=ClosingOnly)
+    """What the client's connection can do beside being closed."""
 
 
 class Call:
@@ -169,6 +180,13 @@ class Call:
         self.report = CallReport(labels, parts.emit)
         self.transport = parts.transport
         self.shell = Shell(settings.call_id, self.fail)
+        self._parting = Parting(
+            parts.control,
+            start=self.shell.start,
+            say=self._say,
+            talking=lambda: self._kind.talking,
+            end=self.end,
+        )
         self.agent = AgentCall(
             agent,
             settings.call_id,
@@ -177,6 +195,7 @@ class Call:
             start=self.shell.start,
             deliver=self.shell.deliver,
             tool_ran=self.report.tool_ran,
+            handle=self._parting,
         )
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn
@@ -260,6 +279,7 @@ class Call:
         if self.settings.session_fault:
             self.transport.refuse(self.settings.session_fault)
         self._begun.set()
+        self._parting.begin()
         self.agent.speak_up()
         await self.transport.receive()
 
@@ -317,6 +337,18 @@ class Call:
             refusal = mcp_tools(event.session.tools, "session.tools")
             if refusal is not None:  # all else holds
                 raise refusal
+
+    def take_digit(self, digit: str) -> None:
+        """The caller has pressed a key: the agent stops, if keys mean anything to it."""
+        if not self.agent.takes_keys:
+            log.info("call %s: a key was pressed, and the agent has no on_dtmf", self.settings.call_id)
+            return
+        with suppress(ClientProtocolError):  # nothing is being said
+            self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
+        self.agent.pressed(digit)
+
+    def _say(self, text: str) -> None:
+        self.agent.context.say(text)
 
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""

@@ -117,6 +117,11 @@ class Cascade:
 
     # --- notices -------------------------------------------------------------------------------------------------
 
+    @property
+    def talking(self) -> bool:
+        """The agent is saying something, or about to."""
+        return self._machine.state in (State.THINKING, State.SPEAKING, State.OVERLAP)
+
     async def take_leave(self) -> None:
         """Say goodbye, and wait until that was heard."""
         self._replying.stop_all()
@@ -132,7 +137,7 @@ class Cascade:
     async def _give_notice(self, text: str) -> None:
         """Say this as soon as the agent says nothing else. The caller's turn may be open: nobody hears its end."""
         recording = await self._notices.recording(text, self._config)
-        while self._machine.state in (State.THINKING, State.SPEAKING, State.OVERLAP):  # noqa: ASYNC110
+        while self.talking:  # noqa: ASYNC110
             await asyncio.sleep(NOTICE_LOOK_S)
         self._say_notice(text, recording)
 

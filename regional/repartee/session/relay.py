@@ -168,6 +168,12 @@ class Relay:
         audio = provider_format(self.input_format).bytes_per_ms * ms
         return self._line.has_space(round(audio * 4 / 3))  # in base64
 
+    @property
+    def talking(self) -> bool:
+        """The agent is saying something, or about to."""
+        turns = self._machine.turns
+        return not turns.speaking and not self._machine.is_quiet(time.monotonic(), 0.0)
+
     async def take_leave(self) -> None:
         """Say goodbye, and wait until that was heard."""
         self._give_notice(self._call.declared.notices.goodbye)

@@ -21,6 +21,8 @@ CallOutcome = Literal[
     "too_long",
     "caller_silent",
     "drained",
+    "agent_hung_up",
+    "transferred",
     "line_lost",
     "failed",
     "cancelled",

@@ -33,6 +33,8 @@ OF: Final[Mapping[CallEnd, int]] = {
     CallEnd.TOO_LONG: NORMAL,
     CallEnd.CALLER_SILENT: NORMAL,
     CallEnd.DRAINED: GOING_AWAY,
+    CallEnd.AGENT_HUNG_UP: NORMAL,
+    CallEnd.TRANSFERRED: NORMAL,
     CallEnd.LINE_LOST: GOING_AWAY,
     CallEnd.FAILED: INTERNAL,
 }

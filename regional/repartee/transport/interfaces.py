@@ -27,6 +27,8 @@ class CallEnd(Enum):
     TOO_LONG = "the call's time limit has come"
     CALLER_SILENT = "the caller has been silent for too long"
     DRAINED = "the worker is being replaced: connect again"
+    AGENT_HUNG_UP = "the agent hung up"
+    TRANSFERRED = "the caller was handed on"
     LINE_LOST = "the telephone line carries no audio"
     FAILED = "internal error"
 
@@ -39,6 +41,26 @@ class AudioFormats:
     sink: WireFormat
 
 
+class CallControl(Protocol):
+    """What can be done with a call beside closing its connection. Each returns when it is done."""
+
+    @property
+    def can(self) -> frozenset[str]:
+        """Of ``hang_up``, ``transfer``, ``dtmf`` and ``on_dtmf``, those that work here."""
+
+    async def hang_up(self) -> None:
+        """The agent ends the call. The connection is closed after this."""
+
+    async def transfer(self, to: str) -> None:
+        """The caller is handed on. The connection is closed after this."""
+
+    def dtmf(self, digits: str) -> None:
+        """Play these keys."""
+
+    async def played(self) -> None:
+        """All that was sent has been heard; or it is not to be expected any more."""
+
+
 class CallSide(Protocol):
     """What a transport hands to the call. Nothing here waits."""
 
@@ -48,6 +70,9 @@ class CallSide(Protocol):
     def take_event(self, event: ClientEvent, source: str) -> None:
         """What the client wishes; ``source`` is the event as it came, for a provider that speaks the same protocol.
         Raises ClientProtocolError, which the transport passes on to the client."""
+
+    def take_digit(self, digit: str) -> None:
+        """The caller has pressed a key."""
 
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""

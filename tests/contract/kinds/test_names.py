@@ -23,8 +23,13 @@ ELSEWHERE = {
     "llm": "tests/regional/app",
     "stt": "tests/regional/app",
     "tts": "tests/regional/app",
+    "on_dtmf": "tests/regional/transport/telephone",
+    "dtmf": "tests/regional/transport/telephone",
+    "transfer": "tests/regional/transport/telephone",
+    "can": "tests/regional/agent",
 }
-"""Protocols for a provider of one's own: a speech-to-speech model has none of the three."""
+"""Providers of one's own: a speech-to-speech model has none of the three. And what only a telephone can
+do, whichever model talks."""
 
 WORKERS = {"fork", "tell"}
 """Of a context, for the worker's use."""

@@ -251,3 +251,17 @@ async def test_the_caller_who_speaks_over_it_stops_it_and_what_waits_is_said_aft
         await call.speaks()
         await call.hears_said("But this one is short.")
         assert call.errors == []
+
+
+async def test_an_agent_that_hangs_up_is_heard_out_first(kind: str) -> None:
+    agent = agent_for(kind)
+
+    @agent.on_call_start
+    async def begin(ctx: CallContext) -> None:
+        ctx.hang_up("We are closed. Goodbye.")
+
+    async with on(kind, agent) as call:
+        await call.hears_said("We are closed. Goodbye.")
+        await call.worker.until_idle()
+        assert call.said == ["We are closed. Goodbye."]
+        assert call.errors == []

@@ -37,7 +37,7 @@ def test_these_names_are_there_and_no_others() -> None:
 
 
 def test_an_agent_has_its_authors_side_only() -> None:
-    assert public(Agent) == {"check", "on_call_end", "on_call_start", "reply", "summary", "tool"}
+    assert public(Agent) == {"check", "on_call_end", "on_call_start", "on_dtmf", "reply", "summary", "tool"}
     stated = {
         "backchannels",
         "filler_after_ms",

@@ -6,7 +6,7 @@ what comes in, a watch over both. Decides nothing about turns.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from repartee.errors import ClientProtocolError
@@ -14,13 +14,14 @@ from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
 from repartee.transport.outbox import Outbox
 from repartee.transport.telephone import framing as f
 from repartee.transport.telephone.caller_stream import CallerStream
+from repartee.transport.telephone.key_tones import KEYS_HZ, key_tones
 from repartee.transport.telephone.line_watch import LineWatch
 from repartee.transport.telephone.pacer import AudioDue, StreamPacer
 from repartee.transport.websocket import ClientGone, WebSocketLink
 from repartee.turn import commands as c
 from repartee.wire import outside_json
 from repartee.wire.announcer import Announcer, ServerEvent
-from repartee.wire.audio_format import WireFormat
+from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.relay_events import AudioDelta
 from repartee.wire.session_config import SessionConfig
 
@@ -37,6 +38,18 @@ BAD_FRAMES = 50
 
 SPEECH_STARTED = "input_audio_buffer.speech_started"
 AUDIO_DONE = ("response.output_audio.done", "response.done")
+
+
+ENDS_THE_CALL = frozenset([CallEnd.TOO_LONG, CallEnd.CALLER_SILENT, CallEnd.PROVIDERS_GONE])
+"""Closing a stream does not hang up: carriers go on with what follows it."""
+
+PLAYED_LOOK_S = 0.02
+
+KEYS_ITEM = "keys"
+
+
+async def nothing() -> None:
+    """What hanging up is without a carrier's API."""
 
 
 class UnusableStream(ClientProtocolError):
@@ -90,6 +103,8 @@ class TelephoneLine:
         self._timer: asyncio.TimerHandle | None = None
         self._watch: LineWatch | None = None
         self._bad = 0
+        self._keys_sent = 0
+        self.hang_up: Callable[[], Awaitable[None]] = nothing
         self._call: CallSide
 
     def __repr__(self) -> str:
@@ -145,7 +160,9 @@ class TelephoneLine:
             self._call.client_gone()
 
     async def close(self, end: CallEnd) -> None:
-        """Close the stream."""
+        """Close the stream; and end the call with it, where nothing is to follow."""
+        if end in ENDS_THE_CALL:
+            await self.hang_up()
         await self._link.close(end)
 
     async def _send(self) -> None:
@@ -165,6 +182,21 @@ class TelephoneLine:
 
     def _overfull(self) -> None:
         self._call.client_slow()
+
+    # --- call control --------------------------------------------------------------------------------------------
+
+    async def played(self) -> None:
+        """All that was sent has been heard, as marks say."""
+        while not self._pacer.idle:  # noqa: ASYNC110 - two timers and a carrier change it
+            await asyncio.sleep(PLAYED_LOOK_S)
+
+    def play_keys(self, digits: str) -> None:
+        """Have the other side hear these keys, in the audio."""
+        self._keys_sent += 1
+        item_id = f"{KEYS_ITEM}_{self._keys_sent}"
+        encoder = AudioEncoder(self._format, KEYS_HZ)
+        self._put(item_id, encoder.feed(key_tones(digits)) + encoder.flush())
+        self._end(item_id)
 
     # --- to the carrier ------------------------------------------------------------------------------------------
 
@@ -281,6 +313,8 @@ class TelephoneLine:
                     self._watch.received(asyncio.get_running_loop().time())
                 for audio in self._caller.take(said):
                     self._call.take_audio(audio)
+            case f.DigitReceived():
+                self._call.take_digit(said.digit)
             case f.MarkPlayed():
                 self._played(said.name)
             case f.StreamEnded():

@@ -102,7 +102,7 @@ async def test_a_barge_in_after_all_was_sent_still_clears_and_old_marks_count_fo
 
 async def test_an_items_last_message_is_its_mark() -> None:
     async with TelephoneStage() as stage:
-        await answered(stage, ms=210)
+        await answered(stage, ms=210, text="One.")
         await stage.bell.until(lambda: len(stage.carrier.audio) >= 210 * 8)
         await stage.bell.until(lambda: stage.carrier.sent[-1]["event"] == "mark")
         assert len(stage.carrier.audio) == 220 * 8, "whole frames"
@@ -131,7 +131,7 @@ async def test_a_line_without_frames_for_two_seconds_is_told_and_closed_to_be_co
 
 async def test_marks_that_do_not_come_back_are_told() -> None:
     async with TelephoneStage() as stage:
-        await answered(stage, ms=200)
+        await answered(stage, ms=200, text="One.")
         speaking = asyncio.create_task(_keep_sending(stage))
         assert await stage.ended() is CallEnd.LINE_LOST
         speaking.cancel()

@@ -1,0 +1,146 @@
+"""Ends and hands on telephone calls: by the carrier's API, or by what the edge tells the carrier after the stream.
+
+A call that is over already is no error: the caller may have hung up first.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+import httpx
+
+from repartee.app.settings import Settings
+from repartee.transport.telephone.line import TelephoneLine
+from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
+from repartee_edge.tickets import TicketKeys
+
+log = logging.getLogger(__name__)
+
+WITHIN_S: Final = 3.0
+"""How long a carrier or the edge may take to do it; a call must not be held up by them."""
+
+OVER: Final = (404, 409, 410)
+TELNYX_OVER: Final = "90018"
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierRequest:
+    """A request to a carrier's API."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: tuple[str, str] | None = None
+    form: Mapping[str, str] | None = None
+    json: Mapping[str, Any] | None = None
+
+
+def carrier_request(
+    settings: Settings, carrier: str, call_id: str, transfer_to: str | None
+) -> CarrierRequest | None:
+    """What ends a call, or hands it on; None: there is no key for that."""
+    token, key = settings.twilio_auth_token.get_secret_value(), settings.telnyx_api_key.get_secret_value()
+    if carrier == "twilio" and settings.twilio_account_sid and token:
+        account = f"{settings.twilio_base_url}/2010-04-01/Accounts/{settings.twilio_account_sid}"
+        document = f"<Response><Dial>{escape(transfer_to or '')}</Dial></Response>"
+        form = {"Status": "completed"} if transfer_to is None else {"Twiml": document}
+        address = f"{account}/Calls/{quote(call_id, safe='')}.json"
+        return CarrierRequest(address, auth=(settings.twilio_account_sid, token), form=form)
+    if carrier == "telnyx" and key:
+        action = "hangup" if transfer_to is None else "transfer"
+        address = f"{settings.telnyx_base_url}/v2/calls/{quote(call_id, safe='')}/actions/{action}"
+        return CarrierRequest(
+            address,
+            headers={"authorization": f"Bearer {key}"},
+            json={} if transfer_to is None else {"to": transfer_to},
+        )
+    return None
+
+
+class CarrierControl:
+    """One telephone call's. Implements :class:`~repartee.transport.interfaces.CallControl`."""
+
+    def __init__(self, settings: Settings, line: TelephoneLine, carrier: str, call_id: str) -> None:
+        self._settings = settings
+        self._line = line
+        self._carrier = carrier
+        self._call_id = call_id
+        line.hang_up = self.hang_up
+
+    @property
+    def can(self) -> frozenset[str]:
+        """A transfer needs the carrier's API, or an edge that follows up."""
+        by_api = carrier_request(self._settings, self._carrier, self._call_id, None) is not None
+        transfer = {"transfer"} if by_api or self._by_edge else set()
+        return frozenset({"hang_up", "dtmf", "on_dtmf", *transfer})
+
+    async def hang_up(self) -> None:
+        """End the call, not only its stream."""
+        await self._do(None)
+
+    async def transfer(self, to: str) -> None:
+        """Connect the caller to this number."""
+        await self._do(to)
+
+    def dtmf(self, digits: str) -> None:
+        """As tones."""
+        self._line.play_keys(digits)
+
+    async def played(self) -> None:
+        """By its marks."""
+        await self._line.played()
+
+    @property
+    def _by_edge(self) -> bool:
+        return bool(self._settings.edge_url and self._settings.ticket_key.get_secret_value())
+
+    async def _do(self, transfer_to: str | None) -> None:
+        request = carrier_request(self._settings, self._carrier, self._call_id, transfer_to)
+        what = "ended" if transfer_to is None else "handed on"
+        try:
+            async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
+                if request is not None and await self._ask(client, request):
+                    return
+                if self._by_edge:
+                    await self._tell_edge(client, transfer_to)
+                elif request is None:
+                    log.warning("a call at %s is not %s: there is no key for its API", self._carrier, what)
+        except httpx.HTTPError as error:
+            log.warning("a call at %s was not %s: %s", self._carrier, what, type(error).__name__)
+
+    async def _ask(self, client: httpx.AsyncClient, request: CarrierRequest) -> bool:
+        """Whether the carrier has done it, or the call was over already."""
+        try:
+            answer = await client.post(
+                request.url,
+                headers=dict(request.headers),
+                auth=request.auth,
+                data=dict(request.form) if request.form is not None else None,
+                json=request.json,
+            )
+        except httpx.HTTPError as error:
+            log.warning("%s could not be asked: %s", self._carrier, type(error).__name__)
+            return False
+        if answer.is_success:
+            return True
+        if answer.status_code in OVER or (answer.status_code == 422 and TELNYX_OVER in answer.text):
+            log.info("the call at %s was over already", self._carrier)
+            return True
+        log.warning("%s refused with %d", self._carrier, answer.status_code)
+        return False
+
+    async def _tell_edge(self, client: httpx.AsyncClient, transfer_to: str | None) -> None:
+        """Have the edge answer what follows the stream."""
+        outcome = LineOutcome("hang_up") if transfer_to is None else LineOutcome("transfer", transfer_to)
+        keys = TicketKeys(self._settings.ticket_key.get_secret_value())
+        token = sign_outcome(
+            keys, carrier=self._carrier, call_id=self._call_id, outcome=outcome, now=time.time()
+        )
+        answer = await client.post(
+            f"{self._settings.edge_url}/v1/telephone/{self._carrier}/outcome",
+            headers={"authorization": f"Bearer {token}"},
+        )
+        answer.raise_for_status()

@@ -1,0 +1,143 @@
+"""What an agent does with a telephone call: hangs up, hands on, presses keys, and takes keys."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.regional.transport.telephone.carrier import TelephoneStage
+
+from repartee.agent.agent import Agent
+from repartee.agent.context import CallContext
+from repartee.transport.interfaces import CallEnd
+from repartee.transport.telephone.key_tones import HIGH_HZ, KEYS, LOW_HZ, key_tones
+from repartee.transport.telephone.line import TelephoneLine
+
+
+class RecordedControl:
+    """Notes what is done to the call, and what had been played by then."""
+
+    can = frozenset({"hang_up", "transfer", "dtmf", "on_dtmf"})
+
+    def __init__(self, line: TelephoneLine) -> None:
+        self.line = line
+        self.done: list[str] = []
+
+    async def hang_up(self) -> None:
+        self.done.append("hang_up")
+
+    async def transfer(self, to: str) -> None:
+        self.done.append(f"transfer {to}")
+
+    def dtmf(self, digits: str) -> None:
+        self.line.play_keys(digits)
+
+    async def played(self) -> None:
+        await self.line.played()
+        self.done.append("played")
+
+
+class ControlStage(TelephoneStage):
+    """A call with an agent whose hook is given the context, over a line that can be controlled."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent)
+        self.contexts: list[CallContext] = []
+
+        @agent.on_call_start
+        async def begin(ctx: CallContext) -> None:
+            self.contexts.append(ctx)
+
+    def connect(self, names: Mapping[str, str]) -> TelephoneLine:
+        line = super().connect(names)
+        self.control = RecordedControl(line)
+        return line
+
+    async def context(self) -> CallContext:
+        await self.bell.until(lambda: self.contexts)
+        self.contexts[0]._handle._control = self.control  # type: ignore[union-attr]
+        return self.contexts[0]
+
+
+def kind_agent(**options: Any) -> Agent:
+    return Agent(instructions="Be kind.", **options)
+
+
+async def all_sent(stage: ControlStage) -> None:
+    """The goodbye is on its way, to its last mark."""
+    sent = stage.carrier.sent
+    await stage.bell.until(lambda: len(stage.carrier.audio) >= 300 * 8 and sent[-1]["event"] == "mark")
+
+
+async def says_goodbye(stage: ControlStage, ms: float = 300) -> None:
+    utterance = await stage.voice.opened()
+    utterance.speaks(ms)
+    utterance.ends()
+
+
+async def test_it_hangs_up_after_the_goodbyes_last_mark() -> None:
+    async with ControlStage(kind_agent()) as stage:
+        ctx = await stage.context()
+        ctx.hang_up("Goodbye.")
+        ctx.hang_up("Goodbye once more.")  # once is enough
+        await says_goodbye(stage)
+        await all_sent(stage)
+        await asyncio.sleep(0.3)
+        assert stage.control.done == [], "sent is not heard"
+        stage.carrier.returns(*stage.carrier.marks)
+        assert await stage.ended() is CallEnd.AGENT_HUNG_UP
+        assert stage.control.done == ["played", "hang_up"]
+
+
+async def test_it_hands_the_caller_on() -> None:
+    async with ControlStage(kind_agent()) as stage:
+        (await stage.context()).transfer("+15550122", "One moment.")
+        await says_goodbye(stage)
+        await all_sent(stage)
+        stage.carrier.returns(*stage.carrier.marks)
+        assert await stage.ended() is CallEnd.TRANSFERRED
+        assert stage.control.done == ["played", "transfer +15550122"]
+
+
+async def test_keys_are_pressed_as_tones() -> None:
+    async with ControlStage(kind_agent()) as stage:
+        (await stage.context()).dtmf("12")
+        await stage.bell.until(lambda: len(stage.carrier.audio) >= 400 * 8)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_its_two_tones(key: str) -> None:
+    heard = np.abs(np.fft.rfft(np.frombuffer(key_tones(key), "<i2")[:800].astype(float)))
+    strongest = sorted(int(place) * 10 for place in np.argsort(heard)[-2:])
+    row, column = divmod(KEYS.index(key), 4)
+    assert strongest == pytest.approx([LOW_HZ[row], HIGH_HZ[column]], abs=10)
+
+
+async def test_a_key_stops_the_agent_and_reaches_it_with_the_others() -> None:
+    agent, got = kind_agent(greeting="Press your number, and then the hash key."), list[str]()
+
+    @agent.on_dtmf()
+    async def keys(ctx: CallContext, digits: str) -> None:
+        got.append(digits)
+        ctx.state["digits"] = digits
+
+    async with ControlStage(agent) as stage:
+        utterance = await stage.voice.opened()
+        utterance.speaks(5_000)
+        await stage.bell.until(lambda: stage.carrier.marks)
+        for digit in "42#":
+            stage.carrier.says(event="dtmf", dtmf={"track": "inbound_track", "digit": digit})
+        await stage.bell.until(lambda: stage.carrier.events("clear"))
+        await asyncio.sleep(0.05)
+        assert got == ["42"]
+
+
+async def test_a_key_that_means_nothing_to_the_agent_stops_nothing() -> None:
+    async with ControlStage(kind_agent(greeting="Good day to you.")) as stage:
+        utterance = await stage.voice.opened()
+        utterance.speaks(2_000)
+        await stage.bell.until(lambda: stage.carrier.marks)
+        stage.carrier.says(event="dtmf", dtmf={"digit": "1"})
+        await asyncio.sleep(0.05)
+        assert stage.carrier.events("clear") == []
