@@ -117,7 +117,7 @@ class CarrierControl:
             answer = await client.post(
                 request.url,
                 headers=dict(request.headers),
-                auth=request.auth,
+                auth=httpx.BasicAuth(*request.auth) if request.auth else httpx.USE_CLIENT_DEFAULT,
                 data=dict(request.form) if request.form is not None else None,
                 json=request.json,
             )
