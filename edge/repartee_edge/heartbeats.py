@@ -70,7 +70,7 @@ def verify_heartbeat(keys: TicketKeys, token: str, *, region: str, now: float) -
     """The worker's name and its report. Raises TicketMalformed or TicketForged."""
     claims = verified_claims(keys, token, max_chars=MAX_HEARTBEAT_CHARS, noun="heartbeat")
     if claims.get("aud") != AUDIENCE or claims.get("iss") != region:
-        raise TicketForged("this heartbeat was not signed by a key of ours for this region")
+        raise TicketForged("this heartbeat was not signed with a known key for this region")
     try:
         if not claims["iat"] - LIFETIME_S <= now < claims["exp"]:
             raise TicketForged("this heartbeat is too old, or the clocks of region and edge disagree")

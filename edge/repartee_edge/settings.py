@@ -54,7 +54,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Everything the edge is told. Rates are requests a minute; ``calls_per_key`` and ``calls_per_token`` bound
+    """All of the edge's settings. Rates are requests a minute; ``calls_per_key`` and ``calls_per_token`` bound
     the calls at once of an API key and of a browser token; ``colo`` is the airport nearest to this edge."""
 
     table: RegionTable

@@ -213,7 +213,7 @@ class SeenTickets:
 def verified_claims(
     keys: TicketKeys, token: str, *, max_chars: int = MAX_TOKEN_CHARS, noun: str = "ticket"
 ) -> dict[str, Any]:
-    """The claims of a token that a key of ours signed; which ones, and what they say, is the caller's to check.
+    """The claims of a token signed with one of the keys; which ones, and what they say, is the caller's to check.
 
     Raises TicketMalformed, without parsing what is too long or too deep, or TicketForged.
     """
@@ -224,11 +224,11 @@ def verified_claims(
         header = _header(token)
         key = keys.by_id(header.get("kid"))
         if key is None or header.get("alg") != ALGORITHM:
-            raise TicketForged(f"this {noun} was not signed by a key of ours")
+            raise TicketForged(f"this {noun} was not signed with a known key")
         payload = jwt.PyJWS().decode(token, key, algorithms=[ALGORITHM])
         claims = bounded_json.read(payload, max_bytes=max_chars)
     except jwt.InvalidSignatureError:
-        raise TicketForged(f"this {noun} was not signed by a key of ours") from None
+        raise TicketForged(f"this {noun} was not signed with a known key") from None
     except bounded_json.BadJson as fault:
         raise TicketMalformed(f"{malformed}: {fault}") from None
     except (jwt.PyJWTError, ValueError):

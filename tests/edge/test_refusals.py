@@ -5,7 +5,8 @@ import logging.config
 from typing import cast
 
 import pytest
-from tests.edge.test_front_door import GET, Clock, served, statuses
+from tests.edge.test_front_door import GET, served, statuses
+from tests.edge.test_front_door_deadlines import Clock
 from uvicorn.config import LOGGING_CONFIG
 
 from repartee_edge.selfhosted.refusals import Refusals

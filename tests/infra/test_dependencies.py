@@ -19,6 +19,7 @@ NEVER_IMPORTED = {
     "editables",
     "hatchling",
     "pytest-timeout",
+    "pytest-xdist",
     "ruff",
     "tf",  # asked for by name, where it can be had
     "types-pyyaml",

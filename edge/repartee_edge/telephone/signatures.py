@@ -108,7 +108,7 @@ def check_handshake(carrier: str, keys: CarrierKeys, url: str, headers: Mapping[
 
 
 def stream_token(secret: str, url: str) -> str:
-    """What a carrier that does not sign handshakes, but can send a header, is told to send for this stream."""
+    """What a carrier that does not sign handshakes, but can send a header, must send for this stream."""
     digest = hmac.new(secret.encode(), b"repartee stream " + url.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 

@@ -79,7 +79,7 @@ async def watching(worker: Worker, config: WorkerConfig, *, announce: bool = Tru
 
 
 async def _guarded(job: Callable[[], Awaitable[None]]) -> None:
-    """A fault of ours in one of these must be seen, and must stay its own."""
+    """A fault of this program in one of these must be seen, and must stay its own."""
     try:
         await job()
     except Exception:

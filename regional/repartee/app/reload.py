@@ -1,7 +1,7 @@
 """A user's agent under their hands: when its file changes, the next call gets the new one.
 
 For a machine of one's own (`repartee up`). A file with a fault in it changes nothing: the agent before it goes on
-taking calls, and the fault is told.
+taking calls, and the log says why.
 """
 
 import asyncio

@@ -82,7 +82,7 @@ class Settings(
         ge=5,
         le=600,
         validation_alias=_named("REPARTEE_EXCHANGE_EVERY_S"),
-        description="It is replaced at most once in so many seconds; silent again before that, the caller is told.",
+        description="It is replaced at most once in so many seconds; silent again before that, the caller hears so.",
     )
     exchanges: int = Field(
         default=3,
@@ -217,7 +217,7 @@ class Settings(
         ge=0,
         le=7_200,
         validation_alias=_named("REPARTEE_DRAIN_S"),
-        description="How long calls may go on after the worker is told to stop, in seconds.",
+        description="How long calls may go on after the worker gets the signal to stop, in seconds.",
     )
     edge_url: str = Field(
         default="",

@@ -1,4 +1,4 @@
-"""WebRTC beside a worker, for as long as it lives: where the extra is installed, and the port can be had."""
+"""WebRTC beside a worker, for as long as it lives: where the extra is installed, and the port is free."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -52,7 +52,7 @@ def region(
         ),
     ] = None,
 ) -> None:
-    """Run one regional worker until it is told to stop (SIGTERM lets its calls end first)."""
+    """Run one regional worker until a signal stops it (SIGTERM lets its calls end first)."""
     settings = read_settings()
     count = (settings.workers if workers is None else workers) or usable_cores()
     name, served = served_agent(settings, agent)

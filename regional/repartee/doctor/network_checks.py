@@ -1,6 +1,6 @@
 """What `repartee doctor` finds out over the network: providers and their keys, the clock, the edge, a region.
 
-Keys are tried by the worker's own code: its pools open what a call would need, and their word is what is told.
+Keys are tried by the worker's own code: its pools open what a call would need, and the doctor reports their word.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ WARM_S = 30.0
 this is waited for only on a machine that has hardly any time for it."""
 POLL_S = 0.01
 ENDS_SOON_DAYS = 90
-"""So long before a model's end it is told of."""
+"""How long before a model ends the doctor warns of it."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """A server that answered: how long each step took, and by how much its clock is ahead of ours (±1 s)."""
+    """A server that answered: how long each step took, and how far its clock is ahead of this machine's (±1 s)."""
 
     tcp_ms: float
     tls_ms: float | None
@@ -142,7 +142,7 @@ async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
 
 
 async def check_providers(settings: Settings, agent: Agent) -> tuple[list[Finding], list[float]]:
-    """Reachability and key of each provider that this agent needs, and how far their clocks are ahead of ours, in
+    """Reachability and key of each provider that this agent needs, and how far ahead their clocks are, in
     seconds."""
     accounts = needed_accounts(settings, agent)
     knocks = await asyncio.gather(*(_knock(account, settings) for account in accounts))
@@ -347,7 +347,7 @@ async def _region(url: str, met: Knock) -> list[Finding]:
     else:
         found = [Finding("region", f"{url} is ready ({met.words}).", figures=met.figures)]
     if metrics.status_code != 200:
-        told = "Its metrics cannot be had at this address, so its pools were not looked at."
+        told = "Its metrics cannot be read at this address, so its pools were not looked at."
         return [*found, Finding("region", told)]
     return [*found, *_region_findings(metrics.text, faults)]
 

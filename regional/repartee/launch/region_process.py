@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class RegionProcess:
-    """What a process is told: its index, what it inherits, and the command's own options."""
+    """A process's orders: its index, what it inherits, and the command's own options."""
 
     index: int
     descriptors: Descriptors

@@ -175,7 +175,7 @@ export class Call extends EventTarget {
     if (!this.speaker.playing && this.state !== "hearing") this.become("listening");
   }
 
-  // A turn is told once the server has traced it and its answer has been heard here.
+  // A turn appears once the server has traced it and its answer has been heard here.
   tellTurns() {
     for (const [item, latency] of this.latencies) {
       const stages = this.clock.stages(item, latency.stages_ms ?? {});

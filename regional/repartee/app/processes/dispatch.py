@@ -1,6 +1,6 @@
 """Which of a region's processes gets the next connection, and when one that died is started again.
 
-Pure: decides from what it is told, with time as an argument; who accepts and who starts processes is in `processes`.
+Pure: decides from its arguments, with time as an argument; who accepts and who starts processes is in `processes`.
 """
 
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ NOBODY_ABLE_S = 0.02
 
 ACCEPT_FAILED_S = 0.5
 END_S = 5.0
-"""How long a process may take to end once it is told to do so at once, or its drain's time is over."""
+"""How long a process may take to end once it got the signal to do so at once, or its drain's time is over."""
 
 INTERRUPTED, TERMINATED, FAULTY = 130, 143, 1
 
