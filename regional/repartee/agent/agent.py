@@ -10,7 +10,7 @@ Owns the declaration and its check. Holds nothing of any call: one Agent serves 
 
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from repartee.agent.declaration import Declaration, Hook, KeyHook, ReplyFunction, SummaryFunction
 from repartee.agent.faults import place_of_call
@@ -39,7 +39,9 @@ class Agent:
     ``learn`` adds what past calls show. ``notices`` are said when an answer cannot be had.
     ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
     instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
-    they are there (None: for ever). ``filler_after_ms`` is how long a tool may run before its filler is said.
+    they are there (None: for ever). ``voice_text`` is what the voice is given: numbers, amounts, addresses and
+    Markdown as they are ``"spoken"``, or ``"raw"``, as the model has written them; transcripts have the latter in any
+    case. ``filler_after_ms`` is how long a tool may run before its filler is said.
     ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
     Nothing is raised here: :meth:`check` tells of all faults at once.
     """
@@ -63,6 +65,7 @@ class Agent:
         notices: Notices | None = None,
         backchannels: Collection[str] | None = None,
         spoken_style: str | None = None,
+        voice_text: Literal["spoken", "raw"] = "spoken",
         idle_s: float | None = None,
         filler_after_ms: float = FILLER_AFTER_MS,
         predictions: Predictions | None = None,
@@ -87,6 +90,7 @@ class Agent:
         self.notices = notices or Notices()
         self.backchannels = backchannels
         self.spoken_style = spoken_style
+        self.voice_text = voice_text
         self.idle_s = idle_s
         self.filler_after_ms = filler_after_ms
         self.predictions: Predictions = predictions or {}

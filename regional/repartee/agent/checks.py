@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from repartee.agent.limits import Limits
 from repartee.agent.notices import MAX_CHARS, Notices
@@ -37,6 +37,7 @@ class Declared(Protocol):
     notices: Notices
     backchannels: Collection[str] | None
     spoken_style: str | None
+    voice_text: Literal["spoken", "raw"]
     idle_s: float | None
     filler_after_ms: float
     stt: Callable[[], STT] | None
@@ -110,6 +111,8 @@ def agent_faults(agent: Declared) -> list[str]:
     faults += _own_faults(agent)
     faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
     faults += _filler_faults(agent.filler_after_ms)
+    if agent.voice_text not in ("spoken", "raw"):
+        faults.append(f"voice_text must be 'spoken' or 'raw', not {agent.voice_text!r}.")
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
 
 

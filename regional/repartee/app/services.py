@@ -26,7 +26,7 @@ from repartee.providers.vendor import Provider, Vendor, VendorKind
 from repartee.relay.settings import is_speech_to_speech
 from repartee.session.cascade_resources import CascadeResources
 from repartee.session.hearing_policy import HearingPolicy
-from repartee.session.phrases import Phrases
+from repartee.session.phrases import Phrases, as_written
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
 from repartee.turn.chunking import ChunkPolicy
@@ -34,6 +34,8 @@ from repartee.turn.item_list import HistoryLimits
 from repartee.turn.languages import language_of
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
+from repartee.turn.spoken_form import spoken_form
+from repartee.turn.spoken_numbers import prepare
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Services:
             HedgedBrain(serving["llm"], policy=self.hedging),
             serving["tts"],
             self.names,
-            Phrases(serving["tts"]),
+            Phrases(serving["tts"], as_written if self._agent.voice_text == "raw" else spoken_form),
             self._lessons.experience,
             self._lessons.keep,
             _turn_policy(settings),
@@ -173,6 +175,7 @@ class Services:
             self._recording.cancel()
         if self._recording_openers:
             self._recording_openers.cancel()
+        prepare(language_of(agent.language).tag)
         self._recording = asyncio.create_task(self._record(agent))
         self._recording_openers = asyncio.create_task(self._record_openers(agent))
 

@@ -25,6 +25,8 @@ def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> Tu
         backchannels=row.backchannels if own_words is None else frozenset(own_words),
         thanks=row.thanks,
         idle_s=agent.idle_s,
+        language=config.language,
+        raw=agent.voice_text == "raw",
     )
     detection = config.turn_detection
     if detection is None:

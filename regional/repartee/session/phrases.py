@@ -5,7 +5,7 @@ spoken live, as everything else is.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -27,11 +27,17 @@ class Recording:
     words: tuple[SpokenWord, ...]
 
 
-class Phrases:
-    """The recordings of one worker."""
+def as_written(text: str, language: str) -> str:
+    """The text itself."""
+    return text
 
-    def __init__(self, voice: TTS) -> None:
+
+class Phrases:
+    """The recordings of one worker. ``form`` is how a text is given to the voice, in a language."""
+
+    def __init__(self, voice: TTS, form: Callable[[str, str], str] = as_written) -> None:
         self._voice = voice
+        self._form = form
         self._recordings: dict[tuple[str, str | None, str], Recording] = {}
 
     def __repr__(self) -> str:
@@ -39,11 +45,12 @@ class Phrases:
 
     def get(self, text: str, *, name: str | None, language: str) -> Recording | None:
         """The phrase in this voice, if it has been recorded."""
-        return self._recordings.get((text, name, language))
+        return self._recordings.get((self._form(text, language), name, language))
 
     def get_any(self, text: str, *, language: str) -> Recording | None:
         """The phrase in whichever voice, and if need be language, it is recorded in: better than not being said."""
-        found = {key[2]: recording for key, recording in self._recordings.items() if key[0] == text}
+        said = self._form(text, language)
+        found = {key[2]: recording for key, recording in self._recordings.items() if key[0] in (text, said)}
         return found.get(language) or next(iter(found.values()), None)
 
     async def record(self, texts: Iterable[str], *, name: str | None, language: str) -> None:
@@ -52,8 +59,9 @@ class Phrases:
             if len(self._recordings) >= MAX_PHRASES:
                 log.warning("more than %d phrases: the rest are spoken live", MAX_PHRASES)
                 return
+            said = self._form(text, language)
             try:
-                self._recordings[text, name, language] = await self._record(text, name, language)
+                self._recordings[said, name, language] = await self._record(said, name, language)
             except (ProviderError, PoolTimeout) as error:
                 log.warning("a phrase could not be recorded and will be spoken live: %s", error)
 

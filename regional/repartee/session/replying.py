@@ -20,6 +20,7 @@ from repartee.turn.context_window import ContextWindow
 from repartee.turn.foresight import as_messages
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speculation_budget import SpeculationBudget
+from repartee.turn.spoken_form import spoken_form
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.session_config import SessionConfig
 
@@ -91,7 +92,10 @@ class Replying:
         if pipeline is None:  # the agent's own words: no model was asked
             phrases, language = self._resources.phrases, self._config.language
             recording = self._recorded(command.text)
-            if recording is None and command.text == self._policy.apology:  # the voice may be away
+            if recording is None and command.text in (
+                self._policy.apology,
+                spoken_form(self._policy.apology, language),
+            ):  # the voice may be away
                 recording = phrases.get_any(command.text, language=language)
             if recording and command.last:
                 self._shell.deliver(e.SpeechWords(command.reply_id, recording.words))

@@ -79,7 +79,7 @@ class Playout:
         """When words are spoken, of a reply in the making or of one that is being heard."""
         for reply in {*making, *self._sounding}:
             if reply.reply_id == event.reply_id:
-                reply.message.words.extend(event.words)
+                reply.take_words(event.words)
 
     def note_played(self, item_id: str, played_ms: float) -> None:
         """The transport says how much of an answer the caller has heard."""

@@ -88,6 +88,13 @@ class TurnPolicy:
     hang_up_s: float = 10.0
     """So long after it has asked for the last time it hangs up."""
 
+    language: str = "en"
+    """What is spoken, as a tag such as ``de-CH``: numbers and signs are said in it."""
+
+    raw: bool = False
+    """The voice is given what the model has written; if not, Markdown, addresses, emoji, numbers and amounts are
+    written out as they are said."""
+
     tools: frozenset[str] = frozenset()
     """Tools that the agent runs."""
 

@@ -9,15 +9,16 @@ from typing import Any
 
 from repartee.audio.speech_end import has_sound, leading_silence_ms
 from repartee.latency.timeline import Stage, Timeline, TurnTrace
-from repartee.turn.chunking import has_words, speakable, spoken_length, whole_sentences
+from repartee.turn.chunking import has_words, spoken_length, whole_sentences
 from repartee.turn.commands import Command, Play, ReplyWords, Say
-from repartee.turn.events import ReplyRequested
+from repartee.turn.events import ReplyRequested, SpokenWord
 from repartee.turn.foresight import Foreseen
 from repartee.turn.hidden_text import HiddenText
 from repartee.turn.history import FunctionCall, Message
 from repartee.turn.pacing import PacedChunker
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speaker import Speaker
+from repartee.turn.spoken_form import SpokenForm
 
 SPEECH_HZ = 24_000
 """Sample rate of synthesised speech."""
@@ -83,6 +84,7 @@ class Reply:
         self._chunker = PacedChunker(policy.chunks)
         self._more = policy.more
         self._hidden = HiddenText()
+        self._form = SpokenForm(policy.language, raw=policy.raw)
         self._speculative_chunks = policy.speculative_chunks
         self._unsaid: list[str] = []
         self._said = 0
@@ -194,7 +196,7 @@ class Reply:
             return self._announce()
         self._said = 1
         self._ended = True
-        return [*self._announce(), Say(self.reply_id, speakable(text), last=True)]
+        return [*self._announce(), Say(self.reply_id, self._form.say(text), last=True)]
 
     def take_call(self, call: FunctionCall, now: float) -> list[Command]:
         """The model asks for a tool; the words before it are complete."""
@@ -239,6 +241,10 @@ class Reply:
         self._held.clear()
         if self.message.spoken:
             self.message.heard_ms = self.message.audio_ms if self.audible else 0.0
+
+    def take_words(self, words: Sequence[SpokenWord]) -> None:
+        """When words are spoken: noted as they were written."""
+        self.message.words.extend(self._form.as_written(words))
 
     def take_audio(self, pcm: bytes, speaker: Speaker, now: float) -> list[Command]:
         """Speech from the voice."""
@@ -290,7 +296,7 @@ class Reply:
             self._unheard_length += spoken_length(chunk)
             self._unannounced.append(chunk)
             commands += self._announce()
-            commands.append(Say(self.reply_id, speakable(chunk), last=self._ends_here()))
+            commands.append(Say(self.reply_id, self._form.say(chunk), last=self._ends_here()))
         if self.confirmed and self._unheard_length:
             self._chunker.speaking(self._unheard_length, now)
             self._unheard_length = 0

@@ -241,6 +241,12 @@ async def test_what_a_model_is_no_longer_shown_is_summed_up_by_the_author(kind: 
         assert call.errors == []
 
 
+async def test_what_is_written_is_what_the_client_reads(kind: str) -> None:
+    agent = agent_for(kind, greeting="It costs $12.50, **really**.", voice_text="spoken")
+    async with on(kind, agent) as call:
+        assert await call.hears_said("12.50") == "It costs $12.50, **really**."
+
+
 # --- limits ------------------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,7 @@ def test_an_agent_has_its_authors_side_only() -> None:
         "tts",
         "voice",
         "voice_options",
+        "voice_text",
     }
     assert {name for name in vars(Agent("Hi.")) if not name.startswith("_")} == stated
 
