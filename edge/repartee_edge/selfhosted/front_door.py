@@ -16,7 +16,7 @@ import h11
 
 from repartee_edge.selfhosted.heads import DoorLimits, HeadFault, HeadMeter, HeadTooLarge
 from repartee_edge.selfhosted.refusals import Refusals
-from repartee_edge.selfhosted.uvicorn_insides import H11Protocol, Part, has
+from repartee_edge.selfhosted.uvicorn_insides import H11Protocol, Inside, has
 
 LINGER_S = 2.0
 """How long a refused client may go on sending, unread, so that it reads its answer before the connection is reset."""
@@ -303,6 +303,6 @@ def _answer(fault: HeadFault) -> bytes:
 def front_door(limits: DoorLimits) -> type[asyncio.Protocol] | str:
     """What ``uvicorn.Config`` takes as ``http``, for one server with these limits; uvicorn's own protocol where it
     cannot be built upon."""
-    if not has(Part.FRONT_DOOR):
+    if not has(Inside.FRONT_DOOR):
         return "h11"
     return cast(type[asyncio.Protocol], partial(FrontDoor, room=Room(limits)))

@@ -9,7 +9,7 @@ from repartee_edge.selfhosted.bridge import MAX_MESSAGE_BYTES
 from repartee_edge.selfhosted.front_door import front_door
 from repartee_edge.selfhosted.heads import DoorLimits
 from repartee_edge.selfhosted.tunnel import TunnelProtocol
-from repartee_edge.selfhosted.uvicorn_insides import Part, has
+from repartee_edge.selfhosted.uvicorn_insides import Inside, has
 from repartee_edge.settings import EdgeSettings
 
 BACKLOG = 2048
@@ -24,7 +24,7 @@ def server_config(
         host=host,
         port=port,
         http=front_door(DoorLimits()),
-        ws=TunnelProtocol if has(Part.TUNNEL) else "websockets-sansio",
+        ws=TunnelProtocol if has(Inside.TUNNEL) else "websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         # The edge finds its client's address itself, by its own list of trusted proxies.

@@ -40,10 +40,10 @@ else:
     except ImportError:
         ServerState = object
 
-__all__ = ["ClientDisconnected", "H11Protocol", "Part", "ServerState", "WebSocketsSansIOProtocol", "has"]
+__all__ = ["ClientDisconnected", "H11Protocol", "Inside", "ServerState", "WebSocketsSansIOProtocol", "has"]
 
 
-class Part(Enum):
+class Inside(Enum):
     """What is built on uvicorn's insides, and how the warning says what happens without."""
 
     FRONT_DOOR = (
@@ -129,26 +129,26 @@ def _given_to(made: Any) -> set[str]:
     return set(inspect.signature(made).parameters)
 
 
-def _lacking(part: Part) -> set[str]:
+def _lacking(part: Inside) -> set[str]:
     connection = MADE_WITH - _given_to(H11Protocol)
     shared = SHARED - _parts_of(ServerState)
     loaded = LOADED - _parts_of(uvicorn.Config)
     match part:
-        case Part.FRONT_DOOR:
+        case Inside.FRONT_DOOR:
             return connection | (HTTP_CONNECTION - _parts_of(H11Protocol)) | (HTTP_CYCLE - _parts_of(_Cycle))
-        case Part.CLIENT_SOCKET:
+        case Inside.CLIENT_SOCKET:
             given = MADE_WITH - _given_to(WebSocketsSansIOProtocol)
             return given | (WEBSOCKET_CONNECTION - _parts_of(WebSocketsSansIOProtocol))
-        case Part.TUNNEL:
+        case Inside.TUNNEL:
             return connection | shared | loaded
-        case Part.HAND_OVER:
+        case Inside.HAND_OVER:
             return connection | loaded | (SERVER - _parts_of(uvicorn.Server))
-        case Part.STOP:
+        case Inside.STOP:
             return STOPPING - _parts_of(uvicorn.Server)
 
 
 @functools.cache
-def has(part: Part) -> bool:
+def has(part: Inside) -> bool:
     """Whether the installed version has what this part relies on. If not, one warning is logged."""
     lacking = _lacking(part)
     if lacking:
@@ -170,7 +170,7 @@ def connection_factory(
     server: uvicorn.Server, state: dict[str, Any]
 ) -> Callable[[], asyncio.Protocol]:  # pragma: no cover - covered in processes of their own
     """What makes the protocol of a connection that somebody else accepted; ``state`` is its scope's, beside the
-    application's own. Only with ``has(Part.HAND_OVER)``, and once the server has started."""
+    application's own. Only with ``has(Inside.HAND_OVER)``, and once the server has started."""
 
     def made() -> asyncio.Protocol:
         make: Any = server.config.http_protocol_class
@@ -185,13 +185,13 @@ def connection_factory(
 
 def has_started(server: uvicorn.Server) -> bool:
     """Whether a server listens; taken for granted where that cannot be seen."""
-    return not has(Part.STOP) or server.started
+    return not has(Inside.STOP) or server.started
 
 
 def stop(server: uvicorn.Server, *, at_once: bool = False) -> bool:
     """Have a server end; False where this cannot be done but by a signal. ``at_once``: its connections are not waited
     for."""
-    if not has(Part.STOP):
+    if not has(Inside.STOP):
         return False
     server.force_exit = server.force_exit or at_once
     server.should_exit = True

@@ -122,6 +122,8 @@ def unused(agent: Declared, model: str, *, replies: bool) -> list[str]:
     said = [f"@agent.reply: {model} makes its own replies"] if replies else []
     if agent.temperature is not None:
         said.append(f"temperature: {model} takes none")
+    options = ("reasoning_effort", "service_tier", "extra_body", "voice_options")
+    said += [f"{name}: {model} takes none" for name in options if getattr(agent, name)]
     if agent.backchannels is not None:
         said.append(
             f"backchannels: {model} falls silent for whatever it hears, before any word is known; they only leave "

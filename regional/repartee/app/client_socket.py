@@ -26,7 +26,7 @@ from repartee.transport import close_codes
 from repartee.wire.allowance import Allowance
 from repartee_edge.selfhosted.uvicorn_insides import (
     ClientDisconnected,
-    Part,
+    Inside,
     WebSocketsSansIOProtocol,
     has,
 )
@@ -367,7 +367,7 @@ def whole_message(data: bytes) -> Mapping[str, Any] | None:
 def with_budget(budget: Budget) -> type[ClientSocket] | str:
     """What ``uvicorn.Config`` takes as ``ws``: the protocol with this budget, or uvicorn's own in a version that it
     cannot be built on."""
-    if not has(Part.CLIENT_SOCKET):
+    if not has(Inside.CLIENT_SOCKET):
         return "websockets-sansio"
     return type("ClientSocket", (ClientSocket,), {"budget": budget})
 

@@ -24,7 +24,7 @@ WORDS = {
 }
 
 
-class Served(Protocol):
+class ServedProvider(Protocol):
     """A provider as far as readiness goes."""
 
     @property
@@ -42,7 +42,7 @@ class Served(Protocol):
 class Readiness:
     """Looks at the vendors of each kind: ``stt``, ``llm`` and ``tts``, or ``model`` (speech to speech)."""
 
-    def __init__(self, kinds: Mapping[str, Sequence[Served]]) -> None:
+    def __init__(self, kinds: Mapping[str, Sequence[ServedProvider]]) -> None:
         self._kinds = dict(kinds)
 
     @property

@@ -52,7 +52,7 @@ class Stt(StrEnum):
     nova = "nova"
 
 
-class Replies(StrEnum):
+class ReplyLength(StrEnum):
     """What the language model says."""
 
     sentences = "sentences"
@@ -76,8 +76,8 @@ def latency(
     audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
     stt: Annotated[Stt, typer.Option(help="Which recognition the worker uses.")] = Stt.flux,
     replies: Annotated[
-        Replies, typer.Option(help="Answers of one sentence, or of a clause and some words.")
-    ] = Replies.sentences,
+        ReplyLength, typer.Option(help="Answers of one sentence, or of a clause and some words.")
+    ] = ReplyLength.sentences,
     without: Annotated[
         list[Technique] | None, typer.Option(help="Switch a technique off; may be repeated.")
     ] = None,
@@ -99,7 +99,7 @@ def latency(
         "REPARTEE_MAX_CALLS": str(max(50, calls + ROOM)),
         **without_env(off),
     }
-    said = REPLIES if replies is Replies.sentences else CLAUSE_REPLIES
+    said = REPLIES if replies is ReplyLength.sentences else CLAUSE_REPLIES
     load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is AudioForm.binary)
     done, counted = uvloop.run(_measure(LatencyPlan(Setup(port, profile, said, env, connect_ms), load, stt)))
     report = {

@@ -89,7 +89,7 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class ProfileFloor:
     """The least voice-to-voice latency that a profile allows, ms: with the answer begun on an eager end of turn, and
     (``sequential_ms``) only once the turn has ended.
     """
@@ -105,7 +105,7 @@ class Step:
     load: Load
     measured: Measured
     used: Used
-    floors: Mapping[str, Floor]
+    floors: Mapping[str, ProfileFloor]
     standins_late_ms: float
 
 
@@ -240,7 +240,7 @@ async def counters(url: str) -> dict[str, float]:
     return totals
 
 
-async def _told_by_standins(url: str) -> tuple[Mapping[str, Floor], float]:
+async def _told_by_standins(url: str) -> tuple[Mapping[str, ProfileFloor], float]:
     """The floors of the profile in force, and how late the stand-ins' own timers were (P99)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         profile = (await client.get(f"{url}/standins/profile")).json()
@@ -248,19 +248,19 @@ async def _told_by_standins(url: str) -> tuple[Mapping[str, Floor], float]:
     return floors(profile), float(stats["timer_lateness_ms"]["p99"] or 0.0)
 
 
-def floors(profile: Mapping[str, Any]) -> dict[str, Floor]:
+def floors(profile: Mapping[str, Any]) -> dict[str, ProfileFloor]:
     """From what the stand-ins tell of their profile.
 
     Flux's is theirs. With nova, which has no eager end of turn, our own rule says one after so much silence, and the
     turn ends when nova's endpointing, as we ask for it, has passed.
     """
-    flux = Floor(profile["floor_ms"]["flux"], profile["sequential_floor_ms"]["flux"])
+    flux = ProfileFloor(profile["floor_ms"]["flux"], profile["sequential_floor_ms"]["flux"])
     stt = profile["medians"]["stt"]
     answer_ms = flux.sequential_ms - _whole_frames(stt["end_of_turn_ms"]) - stt["extra_ms"]
     nova = NovaConfig("http://nowhere", "")
     eager_ms = _whole_frames(nova.endpointing.eager_silence_ms)
     end_ms = _whole_frames(nova.endpointing_ms) + stt["nova_extra_ms"] + stt["extra_ms"]
-    return {"flux": flux, "nova": Floor(max(end_ms, eager_ms + answer_ms), end_ms + answer_ms)}
+    return {"flux": flux, "nova": ProfileFloor(max(end_ms, eager_ms + answer_ms), end_ms + answer_ms)}
 
 
 def _whole_frames(ms: float) -> float:

@@ -27,6 +27,10 @@ ELSEWHERE = {
     "dtmf": "tests/regional/transport/telephone",
     "transfer": "tests/regional/transport/telephone",
     "can": "tests/regional/agent",
+    "extra_body": "tests/regional/app",
+    "reasoning_effort": "tests/regional/app",
+    "service_tier": "tests/regional/app",
+    "voice_options": "tests/regional/app",
 }
 """Providers of one's own: a speech-to-speech model has none of the three. And what only a telephone can
 do, whichever model talks."""
@@ -90,7 +94,14 @@ def test_each_name_is_used_with_both_kinds(where: str) -> None:
     assert missing == set()
 
 
-LACKS = {"backchannels": ["okay"], "temperature": 0.5}
+LACKS = {
+    "backchannels": ["okay"],
+    "temperature": 0.5,
+    "reasoning_effort": "low",
+    "service_tier": "priority",
+    "extra_body": {"seed": 1},
+    "voice_options": {"speed": 1.1},
+}
 """What a speech-to-speech model cannot do as a cascade does. The worker says so at its start, and docs/agents.md."""
 
 

@@ -48,6 +48,7 @@ METRICS = {
     "repartee_llm_won_total": set[str](),
     "repartee_tickets_refused_total": {"reason"},
     "repartee_draining": set[str](),
+    "repartee_line_troubles_total": {"trouble"},
 }
 # What Prometheus adds to every series, and what a histogram's buckets have.
 ALWAYS = {"region", "instance", "job", "pod", "namespace", "le"}

@@ -10,7 +10,7 @@ from repartee.app.settings import Settings, variable_of
 from repartee.bench.load import Load, Measured
 from repartee.bench.rig import (
     LATENESS_LIMIT_MS,
-    Floor,
+    ProfileFloor,
     Step,
     Used,
     figures,
@@ -51,7 +51,7 @@ def step_of(lateness_ms: list[float], latencies_ms: list[float]) -> Step:
     measured = Measured(latencies_ms=latencies_ms, lateness_ms=lateness_ms, seconds=30.0)
     measured.unanswered, measured.faults = 1, ["gone", "gone"]
     load = Load("http://x", calls=4, turns=3, binary_audio=True)
-    return Step(load, measured, Used(cpu_s=1.0, mb=2.0), {"flux": Floor(443.3, 583.3)}, 1.234)
+    return Step(load, measured, Used(cpu_s=1.0, mb=2.0), {"flux": ProfileFloor(443.3, 583.3)}, 1.234)
 
 
 def test_figures_are_per_call_and_above_the_floor() -> None:

@@ -97,7 +97,7 @@ class Tokens(asyncio.Protocol):
         self._count = 0
         self._tail = b""
         body = json.dumps(
-            {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}
+            {"model": "stand-in", "stream": True, "messages": [{"role": "user", "content": text}]}
         ).encode()
         self.transport.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n"

@@ -20,7 +20,7 @@ from repartee.standins.faults import Fault, FaultBoard, FaultError, FaultGate, p
 from repartee.standins.server import Running
 
 FLUX: dict[str, Any] = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": 16000}
-ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Where are you?"}]}
+ASKED: dict[str, Any] = {"model": "stand-in", "messages": [{"role": "user", "content": "Where are you?"}]}
 Deepgram = Callable[..., AsyncDeepgramClient]
 OpenAI = Callable[..., AbstractAsyncContextManager[AsyncOpenAI]]
 Cartesia = Callable[..., AbstractAsyncContextManager[AsyncCartesia]]

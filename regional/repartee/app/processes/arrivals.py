@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from repartee.app.processes.membership import Membership
-from repartee_edge.selfhosted.uvicorn_insides import Part, connection_factory, has
+from repartee_edge.selfhosted.uvicorn_insides import Inside, connection_factory, has
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ ARRIVAL = "arrival"
 
 def can_hand_over() -> bool:
     """Whether a server can serve a connection that its parent accepted; if not, it accepts connections itself."""
-    return has(Part.HAND_OVER)
+    return has(Inside.HAND_OVER)
 
 
 def hand_over(channel: socket.socket, connection: socket.socket) -> bool:
