@@ -27,6 +27,7 @@ from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import needed_accounts
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault, fault_of
+from repartee.providers.tcp_dial import connected
 from repartee.providers.vendor import Account
 from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
@@ -111,7 +112,7 @@ async def knock(url: str, variable: str) -> Knock:
 
 async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | None]:
     started = time.perf_counter()
-    _, writer = await asyncio.open_connection(host, port)
+    _, writer = await asyncio.open_connection(sock=await connected(host, port))
     tcp_ms, tls_ms = (time.perf_counter() - started) * 1000, None
     try:
         if secure:

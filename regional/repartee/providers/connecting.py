@@ -67,8 +67,8 @@ class Endpoint:
         """Dial as an SDK does: ``manager`` is given the options of the connection. Returns the socket and what the
         SDK has of it. Raises DIAL_ERRORS."""
         dial = SocketDial(self.settings, self.sockets)
-        async with self.sockets.dialling():
-            sdk = await manager(dial.options(self.base_url)).enter()
+        async with dial.options(self.base_url) as options:
+            sdk = await manager(options).enter()
             return dial.socket, sdk
 
 

@@ -17,6 +17,7 @@ import httptools
 import httpx2
 
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.tcp_dial import connected
 
 MAX_UNREAD_BYTES = 2**18
 """More than this waiting for the reader, and the peer is made to wait."""
@@ -58,7 +59,10 @@ class HttpLine(asyncio.Protocol):
         try:
             async with owner.dialling(), asyncio.timeout(timeout_s):
                 _, line = await loop.create_connection(
-                    lambda: cls(owner), origin.host, origin.port, ssl=origin.tls
+                    lambda: cls(owner),
+                    sock=await connected(origin.host, origin.port),
+                    ssl=origin.tls,
+                    server_hostname=origin.host if origin.tls else None,
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(f"no connection within {timeout_s:g} s") from error

@@ -4,15 +4,21 @@ Owns what ``connect`` is given and which way of reading the library's version al
 ``sockets``' and ``task_socket``'s.
 """
 
-from collections.abc import Mapping
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, InvalidURI
 
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import PushedSocket, SocketSettings, tls_context
 from repartee.providers.task_socket import TaskSocket
+from repartee.providers.tcp_dial import connected
 from repartee.providers.websockets_insides import can_push
 
 
@@ -24,10 +30,28 @@ class SocketDial:
         self._owner = owner
         self._made: PushedSocket | None = None
 
-    def options(self, url: str) -> dict[str, Any]:
-        """Keyword arguments for ``websockets``' ``connect``."""
+    @asynccontextmanager
+    async def options(self, url: str) -> AsyncIterator[dict[str, Any]]:
+        """Keyword arguments for ``websockets``' ``connect``, which is called within: all of it, TCP included, has
+        ``open_timeout_s``. As the socket is given, the library follows no redirect and asks no proxy.
+
+        Raises OSError (TimeoutError too) where nobody is connected to.
+        """
+        async with self._owner.dialling(), asyncio.timeout(self._settings.open_timeout_s):
+            tcp = await _tcp(url)
+            try:
+                yield {**self._limits(), "sock": tcp, "ssl": tls_context() if _is_secure(url) else None}
+            except ValueError as error:
+                if isinstance(error.__cause__, InvalidStatus):  # a redirect
+                    raise error.__cause__ from None
+                raise
+            finally:
+                if self._made is None:  # nobody has taken the socket
+                    tcp.close()
+
+    def _limits(self) -> dict[str, Any]:
         settings = self._settings
-        options: dict[str, Any] = {
+        return {
             "create_connection": self._make,
             "compression": None,
             "open_timeout": settings.open_timeout_s,
@@ -36,9 +60,6 @@ class SocketDial:
             "close_timeout": settings.close_timeout_s,
             "max_size": settings.max_message_bytes,
         }
-        if url.startswith(("wss:", "https:")):
-            options["ssl"] = tls_context()
-        return options
 
     def _make(self, protocol: ClientProtocol, **options: Any) -> ClientConnection:
         way = PushedSocket if can_push() else TaskSocket
@@ -58,6 +79,21 @@ async def open_socket(
 ) -> PushedSocket:
     """Connect. Raises one of vendor_errors' DIAL_ERRORS."""
     dial = SocketDial(settings, owner)
-    async with owner.dialling():
-        await connect(url, additional_headers=dict(headers), **dial.options(url))
+    async with dial.options(url) as options:
+        await connect(url, additional_headers=dict(headers), **options)
         return dial.socket
+
+
+async def _tcp(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    try:
+        port = parts.port or (443 if _is_secure(url) else 80)
+    except ValueError as error:
+        raise InvalidURI(url, str(error)) from None
+    if not parts.hostname:
+        raise InvalidURI(url, "it names no host")
+    return await connected(parts.hostname, port)
+
+
+def _is_secure(url: str) -> bool:
+    return url.startswith(("wss:", "https:"))
