@@ -11,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS = {"repartee", "repartee_edge", "tests", "deployment"}
+DRIVERS = ROOT / "tests" / "clients" / "drivers"
+"""Of clients that others wrote: they run in an environment of their own."""
+
 ELSEWHERE = {"js", "workers", "pipecat", "loguru"}
 """What the Workers' runtime has, and what the benchmark of other frameworks sets up for itself."""
 
@@ -48,6 +51,8 @@ def imported(*folders: str) -> Iterator[tuple[str, Path]]:
     known = packages_distributions()
     for folder in folders:
         for path in (ROOT / folder).rglob("*.py"):
+            if DRIVERS in path.parents:
+                continue
             for name in _modules(path):
                 top = name.partition(".")[0]
                 if top not in sys.stdlib_module_names | OURS | ELSEWHERE:
