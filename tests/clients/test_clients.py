@@ -249,12 +249,7 @@ async def test_a_spoken_question(program: Program, system: System, questions: di
         assert client.tap.of("conversation.item.input_audio_transcription.completed")
 
 
-async def test_a_tool_of_the_clients(
-    program: Program, system: System, questions: dict[str, Path], request: pytest.FixtureRequest
-) -> None:
-    if program.file == "pipecat_realtime.py":
-        why = "our program for Pipecat does not yet have it declare its tools: it sends no session.update"
-        request.node.add_marker(pytest.mark.xfail(reason=why, strict=False))
+async def test_a_tool_of_the_clients(program: Program, system: System, questions: dict[str, Path]) -> None:
     async with calling(program, system, questions, "tool") as client:
         await client.says(FORECAST)
         await client.hears("sunny")

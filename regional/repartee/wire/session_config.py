@@ -110,7 +110,8 @@ class SessionConfig:
                     "transcription": {
                         "language": self.language,
                         "prompt": self.transcription_prompt,
-                        "model": self.transcription_model,
+                        # Left out rather than null: Pipecat takes only a string, and stops listening otherwise.
+                        **({"model": self.transcription_model} if self.transcription_model else {}),
                     },
                     "turn_detection": self.turn_detection and self.turn_detection.as_json(),
                 },

@@ -4,9 +4,10 @@ import asyncio
 import sys
 
 from driver import FORECAST, TOOL_DESCRIPTION, TOOL_NAME, speak, tell
+from loguru import logger
 from pipecat.adapters.schemas.function_schema import FunctionSchema
 from pipecat.adapters.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import ErrorFrame, Frame, InputAudioRawFrame
+from pipecat.frames.frames import ErrorFrame, Frame, InputAudioRawFrame, LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.runner import PipelineRunner
 from pipecat.pipeline.task import PipelineParams, PipelineTask
@@ -29,10 +30,15 @@ class Errors(FrameProcessor):
 
 
 async def main(url: str, tool: bool) -> None:
+    # What ends its receiving task is logged, and no frame tells of it.
+    logger.add(lambda message: tell("error", error=str(message)), level="ERROR")
+    schema = FunctionSchema(TOOL_NAME, TOOL_DESCRIPTION, {"city": {"type": "string"}}, ["city"])
+    tools = ToolsSchema([schema] if tool else [])
     properties = events.SessionProperties(
+        tools=tools,
         audio=events.AudioConfiguration(
             input=events.AudioInput(turn_detection=events.SemanticTurnDetection())
-        )
+        ),
     )
     service = OpenAIRealtimeLLMService(
         api_key="dev",
@@ -48,8 +54,7 @@ async def main(url: str, tool: bool) -> None:
         await params.result_callback({"forecast": FORECAST})
 
     service.register_function(TOOL_NAME, weather_forecast)
-    schema = FunctionSchema(TOOL_NAME, TOOL_DESCRIPTION, {"city": {"type": "string"}}, ["city"])
-    context = LLMContext(tools=ToolsSchema([schema] if tool else []))
+    context = LLMContext(tools=tools)
     pair = LLMContextAggregatorPair(context)
     pipeline = Pipeline([Errors(), pair.user(), service, Errors(), pair.assistant()])
     task = PipelineTask(
@@ -61,7 +66,7 @@ async def main(url: str, tool: bool) -> None:
         tell("error", error=frame.error)
 
     running = asyncio.create_task(PipelineRunner(handle_sigint=False).run(task))
-    await asyncio.sleep(0.5)
+    await task.queue_frame(LLMRunFrame())
 
     async def send(pcm: bytes) -> None:
         await task.queue_frame(InputAudioRawFrame(audio=pcm, sample_rate=24_000, num_channels=1))

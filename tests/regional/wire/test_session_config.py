@@ -211,3 +211,10 @@ def test_what_a_response_cannot_be_given_is_named(params: ResponseParams, param:
     with pytest.raises(ClientProtocolError) as caught:
         checked_response(params)
     assert caught.value.param == param
+
+
+def test_a_transcription_model_is_named_where_one_was_chosen_and_is_never_null() -> None:
+    """Pipecat's session refuses null there, and listens to nothing that comes after it."""
+    assert "model" not in BEFORE.as_json("sess_1")["audio"]["input"]["transcription"]
+    chosen = BEFORE.updated(patch(audio={"input": {"transcription": {"model": "whisper-1"}}}))
+    assert chosen.as_json("sess_1")["audio"]["input"]["transcription"]["model"] == "whisper-1"
