@@ -15,7 +15,6 @@ One per process. Closing the iterator early cancels the request at the provider.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -39,6 +38,7 @@ from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import tls_context
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors, retry_after_s
+from repartee.wire import outside_json
 
 
 def _llm_pool() -> PoolSettings:
@@ -263,7 +263,7 @@ def open_chat(opening: Opening) -> ChatBrain:
         opening.base_url,
         opening.key,
         opening.model,
-        extra=json.loads(options.get("extra_body") or "{}"),
+        extra=outside_json.decode(options.get("extra_body") or "{}"),
         effort=options.get("reasoning_effort", ""),
         service_tier=options.get("service_tier", ""),
     )

@@ -5,7 +5,6 @@ Knows no vendor, and imports none of their SDKs: what opens one is named, and lo
 """
 
 import importlib
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,9 +12,12 @@ from enum import Enum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import msgspec
+
 from repartee.pool.figures import PoolFigures
 from repartee.pool.settings import PoolSettings
 from repartee.providers.pooled import Use
+from repartee.wire import outside_json
 
 
 class VendorKind(Enum):
@@ -110,8 +112,8 @@ def json_object(value: str) -> str:
     """A JSON object, or nothing. Raises ValueError."""
     if value:
         try:
-            good = isinstance(json.loads(value), dict)
-        except ValueError:
+            good = isinstance(outside_json.decode(value), dict)
+        except msgspec.DecodeError:
             good = False
         if not good:
             raise ValueError('must be a JSON object, as in {"seed": 1}')

@@ -28,6 +28,8 @@ BEHIND_THE_BOUND = {
     ("app/webrtc_body.py", "outside_json.decode"),
     ("app/worker.py", "outside_json.decode"),
     *((f"providers/{name}.py", "outside_json.Decoder") for name in PROVIDERS),
+    ("providers/openai_chat.py", "outside_json.decode"),
+    ("providers/vendor.py", "outside_json.decode"),
     ("wire/client_events.py", "outside_json.Decoder"),
     ("wire/client_events.py", "outside_json.decode"),
     ("wire/provider_session.py", "outside_json.decode"),
