@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
+from repartee.agent.brain import PROVIDER as OWN_REPLY
 from repartee.agent.checks import unused
 from repartee.agent.experience import Experience
 from repartee.app.keeping import Lessons
@@ -68,6 +69,8 @@ class Services:
             brought = {stage: one for stage, one in own.items() if one}
             serving |= brought
             self.names |= {stage: one.name for stage, one in brought.items()}
+            if worker_side(agent).reply_function is not None:
+                self.names["llm"] = OWN_REPLY
         self._all: tuple[Provider, ...] = tuple(serving.values())
         self._readiness = Readiness({kind: (provider,) for kind, provider in serving.items()})
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
