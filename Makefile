@@ -23,7 +23,7 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 	@$(BIN)/python tools/deploy.py $(ARGS)
 
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 # Clients that others wrote, in an environment of their own; make test runs OpenAI's two, which are dependencies of ours.
 CLIENTS := $(or $(REPARTEE_CLIENTS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repartee/clients)

@@ -141,7 +141,6 @@ async def test_a_spoken_turn_is_retrieved_as_audio(openai: AsyncOpenAI) -> None:
     [
         ("", {"OpenAI-Beta": "realtime=v1"}, "beta_api_shape_disabled"),
         ("?intent=transcription", {}, "unsupported_parameter"),
-        ("?call_id=rtc_nobody", {}, "call_id_not_found"),
     ],
 )
 async def test_at_the_door(worker: Region, query: str, headers: dict[str, str], code: str) -> None:

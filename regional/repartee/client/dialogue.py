@@ -43,6 +43,10 @@ class Turn:
     responses: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
     """Those that answered only a part of the question."""
+    tools: set[str] = field(default_factory=set)
+    """The calls of the agent's own tools that have not answered."""
+    calls_tools: bool = False
+    """The response under way has called one: another response follows it."""
     answered_at_s: float | None = None
     latency: Event | None = None
     done: bool = False
@@ -137,8 +141,8 @@ class Dialogue:
                 self._response_done(event)
             case "conversation.item.retrieved":
                 self._retrieved(event)
-            case "repartee.turn.latency" | "repartee.turn.finished" as kind:
-                (self._latency if kind.endswith("latency") else self._finished)(event)
+            case str(kind) if kind.startswith("repartee."):
+                self._own(kind, event)
             case "error":
                 self.errors.append(str((event.get("error") or {}).get("message", event)))
         return []
@@ -266,13 +270,36 @@ class Dialogue:
         if turn is None or response.get("id") in turn.given_up:
             return
         output = response.get("output") or []
-        turn.done = not any(item.get("type") == "function_call" for item in output)
+        follows = any(item.get("type") == "function_call" for item in output) or turn.calls_tools
+        turn.done = not (follows or turn.tools)
+        turn.calls_tools = False
         status = response.get("status")
         if status == "cancelled":
             turn.interrupted = turn.done = turn.answer_item is not None
         if status == "failed":
             details = (response.get("status_details") or {}).get("error") or {}
             turn.failed = str(details.get("message") or "the server could not answer")
+
+    def _own(self, kind: str, event: Event) -> None:
+        match kind:
+            case "repartee.turn.latency":
+                self._latency(event)
+            case "repartee.turn.finished":
+                self._finished(event)
+            case "repartee.tool.called" | "repartee.tool.answered":
+                self._tool(str(event.get("call_id")), called=kind.endswith("called"))
+
+    def _tool(self, call_id: str, *, called: bool) -> None:
+        """The agent runs a tool of its own, or has its result: what it says meanwhile is not the answer."""
+        turn = self._committed or (self.turns[-1] if self.turns else None)
+        if turn is None:
+            return
+        if called:
+            turn.tools.add(call_id)
+            turn.calls_tools = self.responding
+            turn.done = False
+        else:
+            turn.tools.discard(call_id)
 
     def _finished(self, event: Event) -> None:
         """The server has given a turn up: what it says in place of an answer is an apology."""

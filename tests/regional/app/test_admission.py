@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ from tests.regional.app.running import TICKET_KEY, Region, calling, region, unti
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from repartee.agent.agent import Agent
+from repartee.agent.context import CallContext
 from repartee.app.admission import Slots, TicketGate, ticket_in
 from repartee.errors import AdmissionRefused
 from repartee_edge.tickets import SeenTickets, TicketError, TicketKeys, sign
@@ -213,11 +216,22 @@ async def test_the_key_before_still_lets_in(providers: dict[str, str]) -> None:
         await websocket.recv()
 
 
-async def test_a_ticket_brings_words_about_the_call_and_settings(guarded: Region) -> None:
-    token = ticket(metadata={"customer": "7"}, session={"instructions": "From the edge.", "nonsense": 1})
-    async with calling(guarded.url, additional_headers={"x-repartee-ticket": token}) as websocket:
+async def test_a_ticket_brings_words_about_the_call_and_settings(providers: dict[str, str]) -> None:
+    agent, known = Agent(instructions="Be kind."), list[Mapping[str, Any]]()
+
+    @agent.on_call_start
+    async def note(context: CallContext) -> None:
+        known.append(context.verified)
+
+    settings = {**providers, "REPARTEE_TICKET_KEY": TICKET_KEY, "REPARTEE_REGION": HERE}
+    token = ticket(metadata={"customer": "7"}, session={"instructions": "From the edge."})
+    async with (
+        region(settings, allow_anonymous=False, agent=agent) as worker,
+        calling(worker.url, additional_headers={"x-repartee-ticket": token}) as websocket,
+    ):
         session = json.loads(await websocket.recv())["session"]
-    assert session["metadata"] == {"customer": "7"}
+    assert [facts["customer"] for facts in known] == ["7"]
+    assert "metadata" not in session, "OpenAI's sessions have none"
     assert session["instructions"] == "From the edge."
 
 

@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.regional.app.running import calling, region, region_process, spoken_turn, until
 from tests.regional.store.cluster import Cluster
@@ -55,6 +56,7 @@ async def test_a_call_of_several_processes_is_kept_in_one_file_and_outlives_them
     environment = {**providers, "REPARTEE_STORE_FILE": str(path)}
     for start in range(2):
         with region_process(environment, "--allow-anonymous", "--workers", "2") as worker:
+            await until(lambda at=worker.http: httpx.get(f"{at}/readyz").status_code == 200)  # type: ignore[misc]
             for number in range(4):
                 async with calling(worker.url) as websocket:
                     await websocket.recv()

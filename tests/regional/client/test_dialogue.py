@@ -287,3 +287,23 @@ def test_p90_is_that_of_turns_that_waited_for_no_tool(line: Line) -> None:
     assert [turn["kind"] for turn in report["turns"]] == ["plain", "tool"]
     assert report["p90_ms"] == report["kinds"]["plain"]["p90_ms"] == pytest.approx(400, abs=5)
     assert report["kinds"]["tool"]["p50_ms"] == pytest.approx(2_000, abs=5)
+
+
+def test_what_is_said_while_the_agent_runs_a_tool_of_its_own_is_not_the_answer() -> None:
+    """Its calls are not in the response's output: clients that do not ask see nothing of them."""
+    dialogue = Dialogue(PlaybackClock(24_000))
+    turn = dialogue.question_started("What were my last transactions?", 0.0)
+    turn.speech_ended_s = 1.0
+
+    def told(type_: str, **fields: Any) -> bool:
+        dialogue.receive({"type": type_, **fields}, 2.0)
+        return dialogue.finished(turn, 3.0)
+
+    assert not told("response.created", response={"id": "r1"})
+    assert not told("repartee.tool.called", call_id="c1")
+    assert not told("response.done", response={"id": "r1", "status": "completed", "output": []})
+    assert not told("response.created", response={"id": "r2"})
+    assert not told("response.done", response={"id": "r2", "status": "completed", "output": []}), "a filler"
+    assert not told("repartee.tool.answered", call_id="c1")
+    assert not told("response.created", response={"id": "r3"})
+    assert told("response.done", response={"id": "r3", "status": "completed", "output": []})
