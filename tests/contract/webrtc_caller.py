@@ -73,10 +73,11 @@ class WebRtcCaller:
 
 @asynccontextmanager
 async def calling_by_webrtc(
-    http: str, path: str = "/v1/realtime/calls?events=repartee", **headers: str
+    http: str, path: str = "/v1/realtime/calls?events=repartee", *, tcp: bool = False, **headers: str
 ) -> AsyncIterator[WebRtcCaller]:
-    """A call to the server at ``http``."""
-    socket = await connect_media(f"{http}{path}", headers, MediaWishes(connect_timeout_s=DEADLINE_S))
+    """A call to the server at ``http``; with ``tcp``, by ICE-TCP only."""
+    wishes = MediaWishes(tcp=tcp, connect_timeout_s=DEADLINE_S)
+    socket = await connect_media(f"{http}{path}", headers, wishes)
     caller = WebRtcCaller(socket)
     listening = asyncio.create_task(caller.listen())
     try:

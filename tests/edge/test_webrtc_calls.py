@@ -10,7 +10,7 @@ from tests.edge.test_with_regions import ACME, system
 from tests.regional.app.running import stand_ins
 from websockets.asyncio.client import connect
 
-BEARER = {"Authorization": f"Bearer {ACME}"}
+BEARER: dict[str, Any] = {"Authorization": f"Bearer {ACME}"}
 CALLS = "/v1/realtime/calls?events=repartee"
 
 

@@ -73,6 +73,8 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         "REPARTEE_DRAIN_S": "0",
         # What is tried out here is not kept among the experience of this user's own regions.
         "REPARTEE_STORE_FILE": environ.get("REPARTEE_STORE_FILE") or ":memory:",
+        # Its regions share this machine: each takes a port that is free.
+        "REPARTEE_WEBRTC_PORT": environ.get("REPARTEE_WEBRTC_PORT") or "0",
         **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
     }
     check_exposure(options.host, api_key)

@@ -9,7 +9,7 @@ import pytest
 from tests.contract.test_webrtc import SDP, an_offer, asking, hang_up_all
 from tests.contract.webrtc_caller import calling_by_webrtc
 from tests.promptness import DEADLINE_S, measured
-from tests.regional.app.running import TICKET_KEY, region
+from tests.regional.app.running import TICKET_KEY, region, region_process
 from websockets.asyncio.client import connect
 
 from repartee.agent.agent import Agent
@@ -109,3 +109,12 @@ async def test_the_first_sound_of_the_agents_comes_at_once(providers: dict[str, 
             await media.close()
             await worker.until_idle()
     machine.promise(min(taken) <= 150, f"the first sound came after {min(taken):.0f} ms; 150 are promised")
+
+
+async def test_a_worker_in_a_process_of_its_own_takes_calls_over_tcp(providers: dict[str, str]) -> None:
+    settings = {**providers, "REPARTEE_WEBRTC_PORT": "0", "REPARTEE_WEBRTC_ADDRESS": "127.0.0.1"}
+    with region_process(settings, "--allow-anonymous") as worker:
+        async with calling_by_webrtc(worker.http, tcp=True) as caller:
+            await caller.says_something()
+            assert (await caller.hears("response.done"))["response"]["status"] == "completed"
+            assert any(caller.heard)

@@ -102,3 +102,10 @@ def test_what_cannot_be(options: SystemOptions, says: str, tmp_path: Path) -> No
 def test_the_regions_file_is_json(tmp_path: Path) -> None:
     local_system(SystemOptions(), {}, tmp_path)
     assert json.loads((tmp_path / "regions.json").read_text())["regions"]
+
+
+def test_regions_on_one_machine_do_not_contend_for_a_webrtc_port(tmp_path: Path) -> None:
+    named = parts(local_system(SystemOptions(), {}, tmp_path))
+    assert named["region us-east"].env["REPARTEE_WEBRTC_PORT"] == "0"
+    named = parts(local_system(SystemOptions(), {"REPARTEE_WEBRTC_PORT": "5000"}, tmp_path))
+    assert named["region us-east"].env["REPARTEE_WEBRTC_PORT"] == "5000"

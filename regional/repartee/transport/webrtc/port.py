@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from repartee.rtc.demultiplexer import Demultiplexer
 from repartee.rtc.framing import Deframer, FrameTooLong, framed
@@ -206,13 +207,13 @@ class _Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        stream = cast(asyncio.Transport, transport)  # uvloop's is one by its methods, not by its class
+        self._transport = stream
         host, port = transport.get_extra_info("peername")[:2]
         self._source = (host, port, "tcp")
         with contextlib.suppress(Exception):
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._port.stream_opened(self._source, transport)
+        self._port.stream_opened(self._source, stream)
 
     def data_received(self, data: bytes) -> None:
         try:
