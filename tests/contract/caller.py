@@ -72,7 +72,10 @@ class Caller:
 async def calling(client: AsyncOpenAI, *, asks: bool = True, **session: Any) -> AsyncIterator[Caller]:
     """A call, with these settings of the session. ``asks``: for the events that are not OpenAI's."""
     query = {"events": "repartee"} if asks else {}
-    async with client.realtime.connect(model="any", extra_query=query) as connection:
+    patient: Any = {"open_timeout": DEADLINE_S}  # the library takes it, its type does not name it
+    async with client.realtime.connect(
+        model="any", extra_query=query, websocket_connection_options=patient
+    ) as connection:
         caller = Caller(connection)
         listening = asyncio.create_task(caller.listen())
         try:

@@ -122,12 +122,15 @@ class StreamedReply:
         self._calls = ToolCallPieces()
         self._held = b""
         self._begun = False
+        self._reason = "stop"
         self.finished = False
 
     def take(self, data: bytes) -> list[ReplyPart]:
-        """What an event's data brings; empty where an event ends. Raises BrokenAnswer."""
+        """What an event's data brings; empty where an event ends, and past the end. Raises BrokenAnswer."""
+        if self.finished:
+            return []
         if data == DONE:
-            return self.finish("stop")
+            return self._finish()
         if not data:
             self._refuse_held()
             return []
@@ -156,19 +159,17 @@ class StreamedReply:
         self._refuse_held()
         if not self._begun:
             raise BrokenAnswer("it ended before it had begun")
-        return self.finish("stop")
+        return self._finish()
 
     def _refuse_held(self) -> None:
         if self._held:
             raise BrokenAnswer(f"an event of it cannot be read: {self._held[:80]!r}")
 
-    def finish(self, reason: str) -> list[ReplyPart]:
+    def _finish(self) -> list[ReplyPart]:
         """The tool calls, now that they are complete, and the end."""
-        if self.finished:
-            return []
         self.finished = True
         calls = self._calls.complete()
-        return [*calls, Finished("tool_calls" if calls else reason)]
+        return [*calls, Finished("tool_calls" if calls else self._reason)]
 
     def _read(self, data: bytes) -> _Chunk:
         """The document; of one of another shape than OpenAI's, what can be understood. Raises msgspec.DecodeError."""
@@ -198,10 +199,18 @@ class StreamedReply:
             self._take_calls(delta)
         elif isinstance(choice.text, str) and choice.text:
             parts.append(TextDelta(choice.text))
-        reason = choice.finish_reason
-        if isinstance(reason, str) and reason and not self.finished:  # some servers send "" with every piece
-            parts += self.finish(REASONS.get(reason, "stop"))
-        return parts
+        return parts + self._take_reason(choice.finish_reason, alone=not parts)
+
+    def _take_reason(self, reason: object, *, alone: bool) -> list[ReplyPart]:
+        """A reason ends the answer if it is a known one and no text comes with it.
+
+        Some servers send "", a word of their own or even "stop" with every piece: there, the answer is over when
+        the body or ``[DONE]`` says so.
+        """
+        if not isinstance(reason, str) or not reason:
+            return []
+        self._reason = REASONS.get(reason, "stop")
+        return self._finish() if alone and reason in REASONS else []
 
     def _take_calls(self, delta: dict[str, Any]) -> None:
         thoughts = delta.get("reasoning_content")

@@ -16,10 +16,9 @@ from websockets.exceptions import InvalidStatus
 
 from repartee_edge.tickets import ISSUER, key_id
 
-CREATE = (
-    '{"type":"conversation.item.create","later":%s,"item":'
-    '{"type":"message","role":"user","content":[{"type":"input_text","text":"Hello."}]}}'
-)
+TOOLS = '"tools":[{"type":"function","name":"look","parameters":{"type":"object","const":%s}}]'
+"""A schema's constant may be anything, in four levels of the session."""
+UPDATE = '{"type":"session.update","session":{"type":"realtime",' + TOOLS + "}}"
 
 
 @pytest.fixture
@@ -61,21 +60,21 @@ async def test_an_event_of_64_levels_passes_and_a_deeper_one_is_an_error_of_its_
             (8000, "event_too_deep"),
             (200_000, "event_too_deep"),
         ):
-            await hostile.send(CREATE % nested(levels - 1))
-            said = await event(hostile, "error", "conversation.item.done")
+            await hostile.send(UPDATE % nested(levels - 5))
+            said = await event(hostile, "error", "session.updated")
             assert said.get("error", {}).get("code") == kind
             if kind:
                 assert "64 levels" in said["error"]["message"]
             for caller in (hostile, other):
-                await caller.send(CREATE % "null")
-                assert (await event(caller, "error", "conversation.item.done"))["type"] != "error"
+                await caller.send(UPDATE % "null")
+                assert (await event(caller, "error", "session.updated"))["type"] != "error"
 
 
 async def test_a_ticket_of_64_levels_passes_and_a_deeper_one_is_refused_in_words(worker: Region) -> None:
-    instructions = '{"type":"realtime","instructions":"Sing.","later":%s}'
-    async with calling(worker.url, additional_headers=ticket(1, instructions % nested(62))) as websocket:
+    instructions = '{"type":"realtime","instructions":"Sing.",' + TOOLS + "}"
+    async with calling(worker.url, additional_headers=ticket(1, instructions % nested(64 - 5))) as websocket:
         assert (await event(websocket, "session.created"))["session"]["instructions"] == "Sing."
-        for number, levels in enumerate((63, 2500), 2):
+        for number, levels in enumerate((65 - 5, 2500), 2):
             headers = ticket(number, instructions % nested(levels))
             with pytest.raises(InvalidStatus) as refused:
                 async with calling(worker.url, additional_headers=headers):
@@ -84,8 +83,8 @@ async def test_a_ticket_of_64_levels_passes_and_a_deeper_one_is_refused_in_words
             said = json.loads(refused.value.response.body or b"")["error"]
             assert said["code"] == "ticket_malformed"
             assert "deeper than 64 levels" in said["message"]
-        await websocket.send(CREATE % "null")
-        await event(websocket, "conversation.item.done")
+        await websocket.send(UPDATE % "null")
+        await event(websocket, "session.updated")
 
 
 async def test_callers_who_are_refused_write_nothing_to_the_log(

@@ -83,13 +83,14 @@ async def test_no_violations_no_stalls_and_every_mark(port: int, calls: int) -> 
     for report in reports:
         metrics = report.metrics
         assert report.violations == [] and metrics.unknown_events == []
-        assert metrics.clears_received == 0
     unanswered = [report for report in reports if not report.spoke or not report.metrics.marks_received]
     assert not unanswered, f"{len(unanswered)} of {calls} calls were not answered"
     marks = [(report.metrics.marks_echoed, report.metrics.marks_received) for report in reports]
     machine.promise(
         all(back == sent for back, sent in marks), f"marks that came back, of those sent: {marks}"
     )
+    clears = sum(report.metrics.clears_received for report in reports)
+    machine.promise(clears == 0, f"{clears} answers cut short at {calls} calls")
     stalls = [gap for report in reports for gap in report.metrics.stalls]
     machine.promise(not stalls, f"stalls of {stalls} ms at {calls} calls")
 

@@ -6,16 +6,15 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.promptness import DEADLINE_S, measured
-from tests.regional.app.running import REPARTEE, TICKET_KEY, clean_environment, region, stand_ins
+from tests.regional.app.running import REPARTEE, clean_environment, region
 from tests.regional.tcp_server import tcp
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -23,24 +22,11 @@ from websockets.http11 import Request, Response
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import check_python
-from repartee.doctor.network_checks import KeyTried, check_clock, model_findings
+from repartee.doctor.network_checks import KeyTried, model_findings
 from repartee.errors import ConfigurationError
 from repartee.providers.model_end import day_of
 
 NOBODY = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def providers() -> Iterator[dict[str, str]]:
-    with stand_ins() as variables:
-        yield variables
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def faults(environment: Mapping[str, str], port: int, region_url: str = "") -> dict[str, Finding]:
@@ -358,61 +344,6 @@ async def test_a_region_that_is_not_there(providers: dict[str, str], port: int) 
     assert (await faults(providers, port, NOBODY))["region"].told == "Nothing listens at 127.0.0.1:9."
     with pytest.raises(ConfigurationError, match="--region-url must be like"):
         await examine(providers, port=port, region_url="127.0.0.1:9")
-
-
-@asynccontextmanager
-async def answering(body: str = "", *, at_s: float = 0) -> AsyncIterator[str]:
-    """A server that says the same to everybody, and in whose world it is this time."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        date = formatdate(at_s, usegmt=True)
-        while (await reader.readline()).strip():
-            pass
-        head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(f"{head}{body}".encode())
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def test_a_clock_that_is_wrong(
-    providers: dict[str, str], port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with answering(at_s=1_800_000_000) as url:
-        monkeypatch.setattr("time.time", lambda: 1_800_000_090.0)
-        environment = {**providers, "REPARTEE_EDGE_URL": url, "REPARTEE_TICKET_KEY": TICKET_KEY}
-        found = await faults(environment, port)
-    assert found.keys() == {"clock"}
-    assert "90 s fast" in found["clock"].told
-    assert "NTP" in found["clock"].remedy
-
-
-@pytest.mark.parametrize(
-    ("said", "fault"),
-    [
-        ('{"protection": {"ProtectionEnabled": false, "TaskArn": "arn:x"}}', ""),
-        ('{"error": {"Code": "AccessDeniedException"}}', "AccessDeniedException"),
-    ],
-)
-async def test_a_task_that_may_not_protect_itself(
-    providers: dict[str, str], port: int, said: str, fault: str
-) -> None:
-    async with answering(said) as url:
-        found = await faults({**providers, "ECS_AGENT_URI": f"{url}/api/x"}, port)
-    assert found.keys() == ({"task protection"} if fault else set())
-    if fault:
-        assert fault in found["task protection"].told
-        assert "ecs:UpdateTaskProtection" in found["task protection"].remedy
-
-
-def test_clocks_differ_a_little_and_one_liar_does_not_count() -> None:
-    assert not check_clock([]).fault
-    assert not check_clock([1.2, -0.4, 4000]).fault
-    assert "6 s slow" in check_clock([6.0, 6.1, 0.0]).told
-    assert check_clock([6.0, 6.1, 0.0]).fault
 
 
 def test_a_python_that_is_too_old() -> None:

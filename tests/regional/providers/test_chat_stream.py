@@ -64,6 +64,11 @@ SHAPES = {
     "a byte order mark": b"\xef\xbb\xbf" + WHOLE + DONE,
     "comments, pings and empty data": b": hi\n\nevent: ping\ndata: \n\nid: 3\nretry: 5\n\n" + WHOLE + DONE,
     "a reason of '' on each": lines(*[delta("", content=word) for word in WORDS], delta("stop")) + DONE,
+    "a reason of 'stop' on each": lines(*[delta("stop", content=word) for word in WORDS]) + DONE,
+    "a reason of 'stop' on each, and no [DONE]": lines(*[delta("stop", content=word) for word in WORDS]),
+    "an unknown reason on each": lines(*[delta("0", content=word) for word in WORDS], delta("stop")) + DONE,
+    "an unknown reason before all": lines(delta("null"), *texts(*WORDS), delta("stop")) + DONE,
+    "text past the end": WHOLE + lines(*texts("And ", "more.")) + DONE,
     "parts": lines(*[delta(content=[{"type": "text", "text": word}]) for word in WORDS], delta("stop"))
     + DONE,
     "bare texts as parts": lines(*[delta(content=[word]) for word in WORDS], delta("stop")) + DONE,

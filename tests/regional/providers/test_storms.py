@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from tests.promptness import DEADLINE_S, measured
+from tests.promptness import DEADLINE_S, Machine, measured
 from tests.regional.tcp_server import tcp
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -38,6 +38,7 @@ class FarEnd:
     url: str = ""
     times: list[float] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    machine: Machine = field(default_factory=measured)
 
     def count(self) -> None:
         self.times.append(time.monotonic())
@@ -46,6 +47,10 @@ class FarEnd:
         """The most dials in any second after the first."""
         late = [at for at in self.times if at - self.times[0] >= 1]
         return max((sum(1 for at in late if begin <= at < begin + 1) for begin in late), default=0)
+
+    def promises_two_a_second(self) -> None:
+        """Where others take the processors, dials a second apart can arrive within one."""
+        self.machine.promise(self.busiest_second() <= 2, f"{self.busiest_second()} dials in a second")
 
 
 @asynccontextmanager
@@ -149,7 +154,7 @@ async def test_a_socket_that_is_closed_after_the_upgrade(
 
     async with sockets(say) as far, pooled(SOCKETS[name](far.url)) as figures:
         await asyncio.sleep(WATCHED_S)
-        assert far.busiest_second() <= 2
+        far.promises_two_a_second()
         now = figures()
         assert (now.warm, now.usable) == (False, False)
         assert f"{code} no more credit" in str(now.last_error)
@@ -177,7 +182,7 @@ async def test_a_flux_stream_that_begins_with_an_error() -> None:
 
     async with sockets(say) as far, pooled(SOCKETS["flux"](far.url)) as figures:
         await asyncio.sleep(WATCHED_S)
-        assert far.busiest_second() <= 2
+        far.promises_two_a_second()
         assert "INTERNAL_SERVER_ERROR sorry" in str(figures().last_error)
 
 
@@ -204,7 +209,7 @@ async def test_an_upgrade_that_is_refused(
         assert why in found.fault.why
         assert do in found.fault.do
         await asyncio.sleep(started + WATCHED_S - time.monotonic())
-        assert far.busiest_second() <= 2
+        far.promises_two_a_second()
     assert caplog.text.count("cannot connect to deepgram") == 1
 
 
@@ -224,7 +229,7 @@ async def test_a_model_that_is_out_of_order(
         pooled(brain(far.url)) as figures,
     ):
         await asyncio.sleep(WATCHED_S)
-        assert far.busiest_second() <= 2
+        far.promises_two_a_second()
         assert (figures().warm, figures().usable) == (False, False)
         assert why in str(figures().last_error) and "sorry" in str(figures().last_error)
     assert caplog.text.count("cannot connect to openai") == 1
@@ -249,7 +254,7 @@ async def test_a_model_whose_server_hangs_up_at_once() -> None:
     far = FarEnd()
     async with tcp(hang_up) as base, pooled(brain(f"{base}/v1")) as figures:
         await asyncio.sleep(WATCHED_S)
-        assert far.busiest_second() <= 2
+        far.promises_two_a_second()
         assert figures().fault is not None
         assert not figures().warm
 

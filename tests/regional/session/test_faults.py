@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.regional.session.actors import Stage, caller_audio, failure, heard_ms
+from tests.regional.session.actors import Stage, caller_audio, heard_ms
+from tests.regional.session.scripted_providers import failure
 
 from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices

@@ -8,15 +8,9 @@ from dataclasses import replace
 
 import pytest
 from tests.regional.session import virtual_time
-from tests.regional.session.actors import (
-    Bell,
-    LooseTasks,
-    ScriptedEars,
-    ScriptedTranscriber,
-    caller_audio,
-    failure,
-    heard_ms,
-)
+from tests.regional.session.actors import LooseTasks, caller_audio, heard_ms
+from tests.regional.session.bell import Bell
+from tests.regional.session.scripted_providers import ScriptedEars, ScriptedTranscriber, failure
 
 from repartee.audio.gap import GapPolicy
 from repartee.errors import PoolTimeout

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from tests.regional.session.actors import LooseTasks, failure
+from tests.regional.session.actors import LooseTasks
+from tests.regional.session.scripted_providers import failure
 from tests.regional.session.virtual_time import now, run
 
 from repartee.errors import ProviderError

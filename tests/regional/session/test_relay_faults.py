@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
-from tests.regional.session.test_relay import Stage, on_stage
+from tests.regional.session.relay_stage import Stage, on_stage
 
 from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices

@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
-from tests.regional.session.actors import Bell, Notes
+from tests.regional.session.actors import Notes
+from tests.regional.session.bell import Bell
 from tests.regional.transport.line import TELEPHONE, FakeLine
 
 from repartee.agent.agent import Agent

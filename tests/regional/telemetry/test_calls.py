@@ -7,7 +7,7 @@ from typing import Any
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
 from tests.regional.session.actors import Notes, Stage
-from tests.regional.session.test_relay import on_stage
+from tests.regional.session.relay_stage import on_stage
 
 from repartee.agent.agent import Agent
 from repartee.standins.faults import Fault

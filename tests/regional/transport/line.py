@@ -5,7 +5,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.regional.session.actors import Bell, Stage
+from tests.regional.session.actors import Stage
+from tests.regional.session.bell import Bell
 
 from repartee.errors import ClientProtocolError
 from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide

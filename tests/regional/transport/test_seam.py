@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.regional.session.actors import Bell, caller_audio, heard_ms
+from tests.regional.session.actors import caller_audio, heard_ms
+from tests.regional.session.bell import Bell
 from tests.regional.transport.line import TELEPHONE, FakeLine, LineStage
 
 from repartee.agent.agent import Agent

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.regional.session.actors import Bell, Stage
+from tests.regional.session.actors import Stage
+from tests.regional.session.bell import Bell
 
 from repartee.transport.telephone.line import TelephoneLine
 from repartee.transport.telephone.twilio import TwilioFraming
