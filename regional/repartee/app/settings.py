@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 
 from repartee.app.answer_settings import AnswerSettings
 from repartee.app.client_settings import ClientSettings
+from repartee.app.egress_settings import EgressSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_settings import TelephoneSettings
@@ -34,6 +35,7 @@ def _named(variable: str) -> AliasChoices:
 class Settings(
     AnswerSettings,
     ClientSettings,
+    EgressSettings,
     StoreSettings,
     TelemetrySettings,
     TelephoneSettings,

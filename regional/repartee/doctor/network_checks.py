@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from repartee.agent.agent import Agent
@@ -27,7 +28,9 @@ from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import needed_accounts
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault, fault_of
-from repartee.providers.tcp_dial import connected
+from repartee.providers.single_request import SingleRequests
+from repartee.providers.sockets import tls_context
+from repartee.providers.tunnel import ProxyError, dialled, way_to
 from repartee.providers.vendor import Account
 from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
@@ -39,8 +42,6 @@ POLL_S = 0.01
 ENDS_SOON_DAYS = 90
 """How long before a model ends the doctor warns of it."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 @dataclass(frozen=True, slots=True)
 class Knock:
@@ -50,11 +51,14 @@ class Knock:
     tls_ms: float | None
     http_ms: float
     ahead_s: float | None
+    through: str = ""
+    """The proxy that it was reached through, if any."""
 
     @property
     def words(self) -> str:
+        through = f"through {self.through}: " if self.through else ""
         tls = "" if self.tls_ms is None else f", TLS {self.tls_ms:.0f} ms"
-        return f"TCP {self.tcp_ms:.0f} ms{tls}, a request {self.http_ms:.0f} ms"
+        return f"{through}TCP {self.tcp_ms:.0f} ms{tls}, a request {self.http_ms:.0f} ms"
 
     @property
     def figures(self) -> dict[str, float]:
@@ -87,7 +91,8 @@ async def knock(url: str, variable: str) -> Knock:
     try:
         async with asyncio.timeout(CONNECT_S):
             tcp_ms, tls_ms = await _connect(host, port, secure)
-        return await _ask(url, tcp_ms, tls_ms)
+        proxy = way_to(host, port, secure=secure)
+        return replace(await _ask(url, tcp_ms, tls_ms), through=proxy.named if proxy else "")
     except socket.gaierror:
         raise Unreachable(f"{host} has no address.", f"Check {variable} and this machine's DNS.") from None
     except ssl.SSLError as error:
@@ -105,19 +110,22 @@ async def knock(url: str, variable: str) -> Knock:
         raise Unreachable(
             f"Nothing listens at {host}:{port}.", f"Check {variable}; if it is a server of yours, start it."
         ) from None
-    except (OSError, httpx.HTTPError) as error:
+    except ProxyError as error:
+        advice = "Check what it says, or name the hosts that are reached without a proxy in NO_PROXY."
+        raise Unreachable(f"{host}:{port} cannot be reached: {error}.", advice) from None
+    except (OSError, httpx2.HTTPError) as error:
         told = f"{host}:{port} cannot be reached: {str(error) or type(error).__name__}."
         raise Unreachable(told, f"Check {variable} and this machine's network.") from None
 
 
 async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | None]:
     started = time.perf_counter()
-    _, writer = await asyncio.open_connection(sock=await connected(host, port))
+    _, writer = await asyncio.open_connection(sock=await dialled(host, port, secure=secure))
     tcp_ms, tls_ms = (time.perf_counter() - started) * 1000, None
     try:
         if secure:
             started = time.perf_counter()
-            await writer.start_tls(ssl.create_default_context(), server_hostname=host)
+            await writer.start_tls(tls_context(), server_hostname=host)
             tls_ms = (time.perf_counter() - started) * 1000
     finally:
         writer.close()
@@ -127,13 +135,12 @@ async def _connect(host: str, port: int, secure: bool) -> tuple[float, float | N
 
 
 async def _ask(url: str, tcp_ms: float, tls_ms: float | None) -> Knock:
-    """Two requests on one connection: the second's time is the round trip and the server's own."""
-    near = urlsplit(url).hostname in LOOPBACK
-    tls = ssl.create_default_context()
-    async with httpx.AsyncClient(timeout=CONNECT_S, trust_env=not near, verify=tls) as client:
-        await client.get(url)
-        asked_at, started = time.time(), time.perf_counter()
+    """Ask for the page: the time from the request to the answer is the round trip and the server's own."""
+    sent: list[tuple[float, float]] = []
+    transport = SingleRequests(CONNECT_S, on_open=lambda: sent.append((time.time(), time.perf_counter())))
+    async with httpx2.AsyncClient(timeout=CONNECT_S, transport=transport) as client:
         answer = await client.get(url)
+        [(asked_at, started)] = sent
         took_s = time.perf_counter() - started
     ahead_s = None
     with suppress(KeyError, ValueError):

@@ -58,6 +58,8 @@ def remedy(pool: str, error: VoiceError) -> str:
         return f"Put a valid key into {key}."
     if status in (402, 429, 1008):
         return f"Look at the account's balance, limits and permissions; end what else uses {key}."
+    if status is not None and 300 <= status < 400:
+        return f"Set {url} to where it redirects, if that may have your key; or correct it."
     if status == 404:
         return f"Check {url} (with the path that it ends in, such as /v1) and the model's name."
     if status is not None and status >= 500:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from websockets.exceptions import InvalidStatus
+
 from repartee.errors import ProviderError
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.redirects import Moved, is_redirect
 from repartee.providers.socket_dial import SocketDial, open_socket
 from repartee.providers.sockets import PushedSocket, SocketSettings
 from repartee.providers.vendor_errors import DIAL_ERRORS, VendorErrors
@@ -79,6 +82,7 @@ class SocketConnector(ABC, Generic[OpenedT]):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._moved = Moved(endpoint.errors)
 
     @abstractmethod
     async def connect(self) -> OpenedT:
@@ -89,17 +93,24 @@ class SocketConnector(ABC, Generic[OpenedT]):
         Raises ProviderError; the connection is then closed."""
 
     async def dial(self, *, urgent: bool) -> OpenedT:
-        endpoint = self.endpoint
+        self._moved.check()
         try:
             connection = await self.connect()
         except DIAL_ERRORS as failure:
-            raise endpoint.errors.undialled(failure, endpoint.base_url) from failure
+            raise self._undialled(failure) from failure
         try:
             await self.prime(connection, urgent=urgent)
         except BaseException:
             connection.close_soon()
             raise
         return connection
+
+    def _undialled(self, failure: BaseException) -> ProviderError:
+        endpoint = self.endpoint
+        if isinstance(failure, InvalidStatus) and is_redirect(failure.response.status_code):
+            where = failure.response.headers.get("Location")
+            return self._moved.redirected(failure.response.status_code, where, endpoint.base_url)
+        return endpoint.errors.undialled(failure, endpoint.base_url)
 
     def is_open(self, connection: OpenedT) -> bool:
         return connection.is_open

@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection, one request at a time, with as little as possible between its socket and its reader.
 
 Owns what goes over the wire; the parsing is httptools' (llhttp). A token of a streamed reply costs a twentieth of a
-millisecond here and half a one through a general HTTP client, which is what decides how many calls share a core. No
-proxies, no redirects, no HTTP/2. Knows neither pool nor provider; failures are the HTTP library's exceptions, which
-the official SDKs understand.
+millisecond here and half a one through a general HTTP client, which is what decides how many calls share a core. A
+proxy is passed by a tunnel, a redirect is an answer like others, there is no HTTP/2. Knows neither pool nor provider;
+failures are the HTTP library's exceptions, which the official SDKs understand.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httptools
 import httpx2
 
 from repartee.providers.open_connections import OpenConnections
-from repartee.providers.tcp_dial import connected
+from repartee.providers.tunnel import dialled
 
 MAX_UNREAD_BYTES = 2**18
 """More than this waiting for the reader, and the peer is made to wait."""
@@ -60,7 +60,7 @@ class HttpLine(asyncio.Protocol):
             async with owner.dialling(), asyncio.timeout(timeout_s):
                 _, line = await loop.create_connection(
                     lambda: cls(owner),
-                    sock=await connected(origin.host, origin.port),
+                    sock=await dialled(origin.host, origin.port, secure=origin.tls is not None),
                     ssl=origin.tls,
                     server_hostname=origin.host if origin.tls else None,
                 )

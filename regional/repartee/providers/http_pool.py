@@ -20,6 +20,7 @@ from repartee.pool.faults import MOST_WORDS
 from repartee.pool.lease import Lease
 from repartee.providers.http_line import HttpLine, Origin
 from repartee.providers.open_connections import OpenConnections
+from repartee.providers.redirects import Moved, is_redirect, same_origin
 from repartee.providers.vendor_errors import VendorErrors, is_retryable, retry_after_s
 from repartee.wire import outside_json
 
@@ -51,11 +52,13 @@ class LineConnector:
         self._errors = warm_up.errors
         self._tls = tls
         self._lines = lines
+        self._moved = Moved(warm_up.errors)
         self._harmless = 0
         """The status with which the cheap request is refused although a call's is not."""
         self.keeps_open = True
 
     async def dial(self, *, urgent: bool) -> HttpLine:
+        self._moved.check()
         line: HttpLine | None = None
         try:
             line = await self._open()
@@ -78,7 +81,10 @@ class LineConnector:
         if answer.is_passing_fault:
             line.close()
             raise self._refused(answer, f"answers with status {answer.status} ({answer.said})")
-        if answer.status >= 400 and answer.status != self._harmless:
+        if is_redirect(answer.status) and not same_origin(answer.location, self._warm_up.url):
+            line.close()
+            raise self.redirected(answer.status, answer.location, self._warm_up.url)
+        if answer.status >= 300 and answer.status != self._harmless:
             if not line.is_open:
                 line = await self._open()
             await self._probe(line)
@@ -93,8 +99,10 @@ class LineConnector:
         except BaseException:
             line.close()
             raise
-        if answer.status >= 400:
+        if answer.status >= 300:
             line.close()
+            if is_redirect(answer.status):
+                raise self.redirected(answer.status, answer.location, self._warm_up.probe_url)
             what = (
                 "refused the API key" if answer.status in (401, 403) else "refused a request such as a call's"
             )
@@ -120,6 +128,10 @@ class LineConnector:
             what = f"could not be asked at {self._warm_up.probe_url}: {error or type(error).__name__}"
             raise self._errors.error(what) from error
         line.close()
+
+    def redirected(self, status: int, location: str | None, asked: str) -> ProviderError:
+        """The error for an answer that redirects; nobody asks there again for a while."""
+        return self._moved.redirected(status, location, asked)
 
     async def _open(self) -> HttpLine:
         origin = Origin.of(httpx2.URL(self._warm_up.url), self._tls)
@@ -150,7 +162,8 @@ class LineConnector:
             answer = await self._get(line)
         except httpx2.TransportError:
             return False
-        return not answer.is_passing_fault
+        redirects = is_redirect(answer.status) and answer.status != self._harmless
+        return not (answer.is_passing_fault or redirects)
 
     async def _get(self, line: HttpLine) -> "_Answered":
         warm_up = self._warm_up
@@ -169,7 +182,8 @@ class LineConnector:
         finally:
             await response.aclose()
         said, param = _words(body)
-        return _Answered(response.status_code, said, param, retry_after_s(response.headers))
+        where = response.headers.get("location")
+        return _Answered(response.status_code, said, param, retry_after_s(response.headers), where)
 
     def _refused(self, answer: "_Answered", what: str) -> ProviderError:
         return self._errors.error(what, status=answer.status, retry_after_s=answer.retry_after_s)
@@ -177,12 +191,14 @@ class LineConnector:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A request's answer: its status, its words, the parameter at fault, for how long it asks to be left alone."""
+    """A request's answer: its status, its words, the parameter at fault, for how long it asks to be left alone, and
+    where it redirects to."""
 
     status: int
     said: str
     param: str | None
     retry_after_s: float | None
+    location: str | None
 
     @property
     def is_passing_fault(self) -> bool:
@@ -240,7 +256,8 @@ class _LeasedStream(httpx2.AsyncByteStream):
 class PooledTransport(httpx2.AsyncBaseTransport):
     """Sends each request over a warm connection of its own, which ``acquire`` gives.
 
-    Requests fail with its errors (ProviderError, PoolTimeout) beside the HTTP library's.
+    Requests fail with its errors (ProviderError, PoolTimeout) beside the HTTP library's. An answer that redirects is
+    refused: to follow it would be to ask the same host for another's path.
     """
 
     def __init__(
@@ -256,6 +273,12 @@ class PooledTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             lease.release(reusable=False)
             raise
+        if is_redirect(response.status_code):
+            await response.aclose()
+            lease.release(reusable=False)
+            raise self._connector.redirected(
+                response.status_code, response.headers.get("location"), str(request.url)
+            )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         return httpx2.Response(
             status_code=response.status_code,

@@ -113,7 +113,9 @@ class ChatBrain(Pooled[HttpLine]):
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(transport=transport, timeout=timeout),
+            http_client=openai.DefaultAsyncHttpxClient(
+                transport=transport, timeout=timeout, follow_redirects=False
+            ),
         )
         self._draining: set[asyncio.Task[None]] = set()
 

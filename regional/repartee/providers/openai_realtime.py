@@ -21,7 +21,7 @@ from datetime import date
 from typing import Any, cast
 
 import msgspec
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from openai.types.websocket_connection_options import WebSocketConnectionOptions
 
 from repartee.errors import ProviderError
@@ -32,6 +32,7 @@ from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.providers.model_end import shutdown_date
 from repartee.providers.pooled import Pooled, Use
+from repartee.providers.single_request import SingleRequests
 from repartee.providers.sockets import PushedSocket, SocketSettings, websocket_url
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors
@@ -165,6 +166,7 @@ class OpenAIRealtime(Pooled[_Session]):
             base_url=config.base_url,
             websocket_base_url=websocket_url(config.base_url),
             max_retries=0,
+            http_client=DefaultAsyncHttpxClient(transport=SingleRequests(), follow_redirects=False),
         )
         super().__init__("openai-realtime", config.pool, self._endpoint.sockets)
 

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus, InvalidURI
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.sockets import PushedSocket, SocketSettings, tls_context
 from repartee.providers.task_socket import TaskSocket
-from repartee.providers.tcp_dial import connected
+from repartee.providers.tunnel import dialled
 from repartee.providers.websockets_insides import can_push
 
 
@@ -41,9 +41,11 @@ class SocketDial:
             tcp = await _tcp(url)
             try:
                 yield {**self._limits(), "sock": tcp, "ssl": tls_context() if _is_secure(url) else None}
-            except ValueError as error:
-                if isinstance(error.__cause__, InvalidStatus):  # a redirect
-                    raise error.__cause__ from None
+            except (ValueError, InvalidURI) as error:
+                # A redirect: the library would follow it, but not on a socket that it was given, or not to there.
+                for answer in (error.__cause__, error.__context__):
+                    if isinstance(answer, InvalidStatus):
+                        raise answer from None
                 raise
             finally:
                 if self._made is None:  # nobody has taken the socket
@@ -92,7 +94,7 @@ async def _tcp(url: str) -> socket.socket:
         raise InvalidURI(url, str(error)) from None
     if not parts.hostname:
         raise InvalidURI(url, "it names no host")
-    return await connected(parts.hostname, port)
+    return await dialled(parts.hostname, port, secure=_is_secure(url))
 
 
 def _is_secure(url: str) -> bool:
