@@ -42,7 +42,7 @@ from starlette.websockets import WebSocket
 RATE_HZ = 24_000
 INSTRUCTIONS = "You are a helpful voice assistant."
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
-MODEL, REASONING = "gpt-6-luna", {"reasoning_effort": "none"}
+MODEL, REASONING = "gpt-5.6-luna", {"reasoning_effort": "none"}
 """As the worker asks by default: docs/decisions/10-default-models.md."""
 CHUNK_10MS = int(os.environ.get("PEER_CHUNK_10MS", "4"))
 """How much audio goes out at a time. Pipecat's default, 40 ms, is as fast as less and costs the least."""

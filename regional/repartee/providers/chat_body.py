@@ -6,7 +6,7 @@ from refusals: a server that refuses a parameter by name is not asked with it ag
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repartee.providers.interfaces import ReplyRequest
@@ -17,12 +17,16 @@ log = logging.getLogger(__name__)
 OTHER_NAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """What a parameter is called by other servers."""
 
+INSTRUCTING = frozenset(["system", "developer"])
+"""The roles of what the developer says; a server may know one of them only."""
+
 NEEDED = frozenset(["model", "messages", "stream", "tools"])
 """Without these there would be no answer, or another agent."""
 
 MOST_REFUSALS = 6
 """So many parameters may be refused, one after the other, before a request is given up."""
 
+_ROLE = re.compile(r"\brole", re.IGNORECASE)
 _QUOTED = re.compile(r"['\"`]([a-z_]{3,40})['\"`]")
 
 
@@ -46,6 +50,8 @@ class ChatBody:
         self._tokens_field = tokens_field
         family = asking(model)
         self._takes_temperature = family.temperature
+        self._instructing = family.instructing
+        self._roles_refused: set[str] = set()
         wishes = {"reasoning_effort": effort or family.effort, "service_tier": service_tier}
         self._fixed = {name: value for name, value in wishes.items() if value} | dict(extra or {})
         self._refused: set[str] = set()
@@ -56,7 +62,7 @@ class ChatBody:
         """The body for a request, as far as is known what the server takes."""
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": request.messages,
+            "messages": self._as_called(request.messages),
             "stream": True,
             self._tokens_field: request.max_tokens,
             **self._fixed,
@@ -71,11 +77,13 @@ class ChatBody:
         return self._as_learnt(body)
 
     def learn(self, body: Mapping[str, Any], status: int, param: str | None, said: str) -> bool:
-        """A server has refused this body. True if that was for a parameter which it will not be sent again, so that
-        the request is worth another try."""
-        name = self._at_fault(body, param, said) if status in (400, 422) else None
-        if name is None:
+        """A server has refused this body. True if that was for a parameter, or a role, which it will not be sent
+        again, so that the request is worth another try."""
+        if status not in (400, 422):
             return False
+        name = self._at_fault(body, param, said)
+        if name is None:
+            return self._learn_role(body, param, said)
         self._refused.add(name)
         other = OTHER_NAME.get(name)
         if other is not None and other not in self._refused:
@@ -96,6 +104,34 @@ class ChatBody:
             if (other := self._renamed.get(name)) is not None:
                 body.setdefault(other, value)
         return body
+
+    def _as_called(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The messages, with the developer's in the role that the model has for them."""
+        if not any(message.get("role") in INSTRUCTING for message in messages):
+            return messages
+        role = self._instructing
+        return [
+            {**message, "role": role} if message.get("role") in INSTRUCTING else message
+            for message in messages
+        ]
+
+    def _learn_role(self, body: Mapping[str, Any], param: str | None, said: str) -> bool:
+        """Whether what is refused is the role of the developer's messages, and it has a name that may do."""
+        sent = {message.get("role") for message in body.get("messages", ())} & INSTRUCTING
+        about_roles = (param is None or param.startswith("messages")) and _ROLE.search(said)
+        refused = next((role for role in sent if about_roles and role in said.lower()), None)
+        if refused is None:
+            return False
+        self._roles_refused.add(refused)
+        left = INSTRUCTING - self._roles_refused
+        if not left:
+            return False
+        if self._instructing == refused:
+            [self._instructing] = left
+            log.warning(
+                "%s does not take the role %s: it is sent %s", self._model, refused, self._instructing
+            )
+        return True
 
     def _temperature(self, temperature: float) -> bool:
         """Whether the model takes a temperature; says so once if it does not."""

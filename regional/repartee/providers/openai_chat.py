@@ -4,7 +4,7 @@ Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and i
 request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
 per token than all the rest. What is asked, and what becomes of the answer, is not known here.
 
-    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-6-luna"))
+    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
     await brain.start()                                   # begins warming, returns at once
     brain.warm; brain.pools()                             # bool; tuple of PoolFigures
     await brain.wait_warm(timeout_s)                      # raises PoolTimeout

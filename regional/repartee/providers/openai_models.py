@@ -20,11 +20,13 @@ class Asking:
 
     ``effort`` is the least reasoning the model can be asked for (``reasoning_effort``); None: it takes no such wish.
     ``temperature``: it takes one other than 1. ``newer``: the limit is ``max_completion_tokens``, wherever it runs.
+    ``instructing`` is the role of what the developer says: models of OpenAI's that reason call it ``developer``.
     """
 
     effort: str | None = None
     temperature: bool = True
     newer: bool = False
+    instructing: str = "system"
 
 
 PLAINLY = Asking()
@@ -36,7 +38,7 @@ def asking(model: str) -> Asking:
     if name.startswith("gpt-oss"):
         return Asking(effort="low")
     if re.match(r"o\d", name):
-        return Asking(effort="low", temperature=False, newer=True)
+        return Asking(effort="low", temperature=False, newer=True, instructing="developer")
     version = _VERSION.match(name)
     if version is None or int(version[1]) < 5:
         return PLAINLY
@@ -44,8 +46,8 @@ def asking(model: str) -> Asking:
     if "-chat" in name:
         return Asking(newer=True)
     if number == (5, 0):
-        return Asking(effort="minimal", temperature=False, newer=True)
-    return Asking(effort="none", temperature=number < (5, 6), newer=True)
+        return Asking(effort="minimal", temperature=False, newer=True, instructing="developer")
+    return Asking(effort="none", temperature=number < (5, 6), newer=True, instructing="developer")
 
 
 def reasons_in_speech(model: str) -> bool:

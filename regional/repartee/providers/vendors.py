@@ -34,7 +34,7 @@ CARTESIA = Account("cartesia", "Cartesia", "https://api.cartesia.ai", stand_in="
 ELEVENLABS = Account("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io")
 
 LLM_MODEL = VendorSetting(
-    "REPARTEE_LLM_MODEL", "The language model, where the agent names none.", "gpt-6-luna", not_empty
+    "REPARTEE_LLM_MODEL", "The language model, where the agent names none.", "gpt-5.6-luna", not_empty
 )
 EFFORT = VendorSetting(
     "REPARTEE_REASONING_EFFORT",

@@ -248,13 +248,13 @@ async def test_a_model_that_will_be_shut_down_is_told_of_ninety_days_ahead(
     providers: dict[str, str], port: int, days: int, told: bool
 ) -> None:
     day = datetime.now(UTC).date() + timedelta(days=days)
-    more = {"id": "gpt-6-luna", "object": "model", "shutdown_date": day.isoformat()}
+    more = {"id": "gpt-5.6-luna", "object": "model", "shutdown_date": day.isoformat()}
     async with chatting("200 OK", "200 OK", **more) as (url, asked):
         found = await examine({**providers, "OPENAI_BASE_URL": url}, port=port)
     about = [finding for finding in found if finding.subject == "model"]
     assert bool(about) is told
     assert not any(finding.fault for finding in found)
-    assert "get /v1/models/gpt-6-luna" in asked
+    assert "get /v1/models/gpt-5.6-luna" in asked
     if told:
         assert f"in {days} days" in about[0].told
         assert "REPARTEE_LLM_MODEL" in about[0].told
