@@ -46,7 +46,8 @@ class ProviderError(VoiceError):
 
     ``stage`` is one of ``stt``, ``llm``, ``tts``; ``retryable`` tells whether the same request may succeed at once
     on another connection (providers/vendor_errors has the rule); ``status`` is the HTTP status or WebSocket close
-    code, where there was one; ``retry_after_s`` is how long the provider asks to be left alone, if it does.
+    code, where there was one; ``retry_after_s`` is how long the provider asks to be left alone, if it does;
+    ``variables`` are the settings of its key and its address, where they do not follow from its name.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class ProviderError(VoiceError):
         retryable: bool,
         status: int | None = None,
         retry_after_s: float | None = None,
+        variables: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
+        self.variables = variables
         self.stage = stage
         self.retryable = retryable
         self.status = status

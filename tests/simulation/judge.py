@@ -7,7 +7,7 @@ from tests.simulation.conversation import Played
 from tests.simulation.recogniser import Sound
 
 from repartee.agent.limits import Limits
-from repartee.session.spoken_so_far import UNTIMED_WORDS
+from repartee.providers.spoken_so_far import UNTIMED_WORDS
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd
 from repartee.turn import commands as c

@@ -1,11 +1,10 @@
 """The providers of one worker: opened by its settings, warmed at its start, shared by its calls."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
@@ -15,21 +14,26 @@ from repartee.agent.experience import Experience
 from repartee.app.keeping import Lessons
 from repartee.app.readiness import Readiness
 from repartee.app.settings import Settings
-from repartee.errors import ConfigurationError
+from repartee.app.vendors_in_use import OpenedVendor, check_keys, lineup, open_vendors
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
 from repartee.pool.faults import PoolFault
 from repartee.pool.figures import PoolFigures
+from repartee.providers.fallback_llm import FallbackLLM
+from repartee.providers.fallback_stt import FallbackSTT
+from repartee.providers.fallback_tts import FallbackTTS
 from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.lineup import FallbackPolicy, Lineup
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeVoice
 from repartee.providers.own import own_llm, own_stages, own_stt, own_tts
-from repartee.providers.pooled import Use, sized
-from repartee.providers.vendor import Provider, Vendor, VendorKind
+from repartee.providers.pooled import Use
+from repartee.providers.vendor import Provider
 from repartee.relay.settings import is_speech_to_speech
 from repartee.session.cascade_resources import CascadeResources
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.phrases import Phrases, as_written
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
+from repartee.telemetry.prometheus import BreakerFigures
 from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
 from repartee.turn.languages import language_of
@@ -41,63 +45,84 @@ from repartee.turn.spoken_numbers import prepare
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedVendor:
-    """A row of the table of vendors, and what it was opened to."""
-
-    row: Vendor
-    provider: Provider
-
-
 class Services:
     """The STT, the LLM and the TTS, or the speech-to-speech model, that all calls share."""
 
     def __init__(self, settings: Settings, agent: Agent, lessons: Lessons | None = None) -> None:
         relayed = is_speech_to_speech(agent.model)
-        check_keys(settings, relayed=relayed, own=own_stages(agent))
+        check_keys(settings, language=agent.language, relayed=relayed, own=own_stages(agent))
         agent.check()
-        needed = needed_vendors(settings, relayed=relayed, own=own_stages(agent))
-        self.vendors = tuple(OpenedVendor(row, _open(row, settings, agent)) for row in needed)
-        """What was opened, with its row of the table of vendors."""
+        self.vendors = open_vendors(settings, agent, relayed=relayed)
+        """What was opened, with its row of the table of vendors: of each kind, the first serves."""
 
-        self.names = {opened.row.kind.value: opened.row.traced for opened in self.vendors}
-        """Who serves each stage, as traces and metrics name them."""
+        by_stage = _by_stage(self.vendors)
+        self.names = {stage: opened[0].row.traced for stage, opened in by_stage.items()}
+        """Who serves each stage unless it fails, as traces and metrics name them."""
 
-        serving: dict[str, Any] = {opened.row.kind.value: opened.provider for opened in self.vendors}
+        providers: dict[str, list[Any]] = {
+            stage: [one.provider for one in opened] for stage, opened in by_stage.items()
+        }
         if not relayed:
             own = {"stt": own_stt(agent), "llm": own_llm(agent), "tts": own_tts(agent)}
             brought = {stage: one for stage, one in own.items() if one}
-            serving |= brought
+            providers |= {stage: [one] for stage, one in brought.items()}
             self.names |= {stage: one.name for stage, one in brought.items()}
             if worker_side(agent).reply_function is not None:
                 self.names["llm"] = OWN_REPLY
-        self._all: tuple[Provider, ...] = tuple(serving.values())
-        self._readiness = Readiness({kind: (provider,) for kind, provider in serving.items()})
+        self._all: tuple[Provider, ...] = tuple(chain.from_iterable(providers.values()))
+        self._readiness = Readiness(providers)
         self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
+        self._first = tuple(ordered[0] for ordered in providers.values())
         self._agent = agent
         self._lessons = lessons or Lessons(Experience())
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
         self._recording_openers: asyncio.Task[None] | None = None
-        self.relay = self._relay_resources(settings, serving["model"]) if "model" in serving else None
-        self.resources = None if relayed else self._cascade_resources(settings, serving)
+        self._lineups: tuple[Lineup[Any], ...] = ()
+        self.relay = self._relay_resources(settings, providers["model"][0]) if "model" in providers else None
+        self.resources = None if relayed else self._cascade_resources(settings, by_stage, providers)
         self._relays_on_request = settings.speech_to_speech == "on"
         self._records = settings.record_phrases
 
-    def _cascade_resources(self, settings: Settings, serving: Mapping[str, Any]) -> CascadeResources:
+    def _cascade_resources(
+        self,
+        settings: Settings,
+        opened: Mapping[str, Sequence[OpenedVendor]],
+        providers: Mapping[str, Sequence[Any]],
+    ) -> CascadeResources:
+        policies = [self.hedging, *(HedgePolicy(self.hedging.settings) for _ in providers["llm"][1:])]
+        brains = [
+            HedgedBrain(one, policy=policy) for one, policy in zip(providers["llm"], policies, strict=True)
+        ]
+        policy = FallbackPolicy(first_token_s=settings.first_token_ms / 1000)
+        several = {
+            stage: lineup(stage, opened[stage], brains if stage == "llm" else providers[stage])
+            for stage in ("stt", "llm", "tts")
+            if len(providers[stage]) > 1
+        }
+        self._lineups = tuple(several.values())
+        voices = providers["tts"]
         return CascadeResources(
-            serving["stt"],
-            HedgedBrain(serving["llm"], policy=self.hedging),
-            serving["tts"],
+            FallbackSTT(several["stt"], policy) if "stt" in several else providers["stt"][0],
+            FallbackLLM(several["llm"], policy) if "llm" in several else brains[0],
+            FallbackTTS(several["tts"], policy) if "tts" in several else voices[0],
             self.names,
-            Phrases(serving["tts"], as_written if self._agent.voice_text == "raw" else spoken_form),
+            # What is kept for all calls is in the first vendor's voice.
+            Phrases(voices[0], as_written if self._agent.voice_text == "raw" else spoken_form),
             self._lessons.experience,
             self._lessons.keep,
             _turn_policy(settings),
-            HearingPolicy(watch=_watch_policy(settings)),
+            HearingPolicy(watch=_watch_policy(settings, several="stt" in several)),
             context_tokens=settings.context_tokens,
             speculation_tokens=settings.speculation_tokens,
         )
+
+    def breakers(self) -> Iterable[BreakerFigures]:
+        """Each vendor's breaker at this moment, where a kind has several vendors."""
+        now = time.monotonic()
+        for several in self._lineups:
+            for one in several.standings:
+                yield BreakerFigures(several.stage, one.vendor, one.breaker.state(now))
 
     def _relay_resources(self, settings: Settings, realtime: OpenAIRealtime) -> RelayResources:
         replies = worker_side(self._agent).reply_function is not None
@@ -169,7 +194,7 @@ class Services:
     def serve(self, agent: Agent) -> None:
         """New calls are this agent's: keep warm what it uses, and record what it says word for word."""
         for provider in self._all:
-            provider.use([Use(agent.language, agent.voice)])
+            provider.use([Use(agent.language, agent.voice if provider in self._first else None)])
         self.record(agent)
 
     def record(self, agent: Agent) -> None:
@@ -209,61 +234,6 @@ class Services:
         await self.resources.phrases.record(openers, name=agent.voice, language=agent.language)
 
 
-def needed_vendors(
-    settings: Settings, *, relayed: bool = False, own: Collection[str] = ()
-) -> tuple[Vendor, ...]:
-    """The vendors that calls need. ``relayed``: all calls are with a speech-to-speech model; ``own``: the stages for
-    which the agent brings a provider of its own."""
-    cascade = (VendorKind.STT, VendorKind.LLM, VendorKind.TTS)
-    kinds = [] if relayed else [kind for kind in cascade if kind.value not in own]
-    if relayed or settings.speech_to_speech == "on":
-        kinds.append(VendorKind.SPEECH_TO_SPEECH)
-    return tuple(settings.vendors(kind)[0] for kind in kinds)
-
-
-def check_keys(settings: Settings, *, relayed: bool = False, own: Collection[str] = ()) -> None:
-    """Raises ConfigurationError that names every vendor's key that is needed and missing; the arguments are those of
-    :func:`needed_vendors`."""
-    accounts = dict.fromkeys(row.account for row in needed_vendors(settings, relayed=relayed, own=own))
-    missing = [one.key_variable for one in accounts if not settings.value_of(one.key_variable)]
-    if missing:
-        raise ConfigurationError(
-            f"Not set: {', '.join(missing)}. Export the keys, or run the whole system with the providers' stand-ins: "
-            "repartee up."
-        )
-
-
-def _options(row: Vendor, agent: Agent) -> dict[str, object]:
-    """What the agent asks of a vendor of this kind."""
-    if row.kind is VendorKind.TTS:
-        return dict(agent.voice_options)
-    if row.kind is not VendorKind.LLM:
-        return {}
-    extra = json.dumps(dict(agent.extra_body)) if agent.extra_body else ""
-    asked = {
-        "reasoning_effort": agent.reasoning_effort,
-        "service_tier": agent.service_tier,
-        "extra_body": extra,
-    }
-    return {name: value for name, value in asked.items() if value}
-
-
-def _open(row: Vendor, settings: Settings, agent: Agent) -> Provider:
-    speaks_itself = row.kind is VendorKind.SPEECH_TO_SPEECH
-    model = agent.model if is_speech_to_speech(agent.model) is speaks_itself else None
-    options = _options(row, agent)
-    opening = settings.opening(row, model=model, voice=agent.voice, options=options)
-    sizes = partial(
-        sized,
-        calls=settings.max_calls,
-        warm=settings.warm_calls,
-        dials_per_s=settings.dials_per_s,
-        call_dials_per_s=settings.call_dials_per_s,
-    )
-    opened: Provider = row.open(replace(opening, uses=(Use(agent.language, agent.voice),), sized=sizes))
-    return opened
-
-
 def _turn_policy(settings: Settings) -> TurnPolicy:
     chunks = ChunkPolicy(first_clause_chars=settings.first_clause_chars)
     return TurnPolicy(
@@ -278,9 +248,17 @@ def _history_limits(settings: Settings) -> HistoryLimits:
     return HistoryLimits(settings.history_items, settings.history_bytes)
 
 
-def _watch_policy(settings: Settings) -> WatchPolicy:
+def _by_stage(vendors: Iterable[OpenedVendor]) -> dict[str, list[OpenedVendor]]:
+    found: dict[str, list[OpenedVendor]] = {}
+    for opened in vendors:
+        found.setdefault(opened.row.kind.value, []).append(opened)
+    return found
+
+
+def _watch_policy(settings: Settings, *, several: bool = False) -> WatchPolicy:
+    """``several``: there is another vendor to turn to, which is done sooner."""
     return WatchPolicy(
-        silent_s=settings.silent_s,
+        silent_s=min(settings.silent_s, settings.stall_s) if several else settings.silent_s,
         exchange_every_s=settings.exchange_every_s,
         exchanges=settings.exchanges,
         away_s=settings.away_s,

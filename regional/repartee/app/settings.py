@@ -4,8 +4,9 @@ A setting that is wrong stops the start; all that are wrong are named together. 
 (a test compares).
 """
 
+import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -17,7 +18,7 @@ from repartee.app.egress_settings import EgressSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_settings import TelephoneSettings
-from repartee.app.vendor_settings import VendorSettings
+from repartee.app.vendor_settings import NAMED_LLM_VALUE, VendorSettings
 from repartee.app.webrtc_settings import WebRtcSettings
 from repartee.errors import ConfigurationError
 from repartee.providers.vendor import web_address
@@ -290,7 +291,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         if environment is None:
-            return Settings()
+            named: dict[str, Any] = {
+                name: value for name, value in os.environ.items() if NAMED_LLM_VALUE.fullmatch(name) and value
+            }
+            return Settings(**named)
         return Settings.model_validate({key: value for key, value in environment.items() if value})
     except ValidationError as error:
         raise ConfigurationError(_faults(error)) from None
@@ -310,6 +314,7 @@ def _faults(error: ValidationError) -> str:
         variable = variable_of(name) if name in Settings.model_fields else name
         told = fault["msg"].removeprefix("Value error, ")
         secret = any(word in variable for word in SECRET_WORDS)
-        shown = "" if secret or "@" in str(fault["input"]) else f" (it is {fault['input']!r})"
+        hidden = secret or isinstance(fault["input"], Mapping) or "@" in str(fault["input"])
+        shown = "" if hidden else f" (it is {fault['input']!r})"
         lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
     return "These settings are wrong:\n  " + "\n  ".join(lines)

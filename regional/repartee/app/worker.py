@@ -25,6 +25,7 @@ from repartee.session.cascade import Cascade
 from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
 from repartee.telemetry.prometheus import Metrics
+from repartee.telemetry.service_notes import CallServiceNotes
 from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallControl, CallEnd, RealtimeTransport, Transport
@@ -224,14 +225,21 @@ class Worker:
     ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
-        cascade = self.services.resources
-        shared = relay or cascade
-        assert shared is not None
-        transport = connect(shared.names)
-        parts = CallParts(settings, self._agent, shared, self.stream.emit, transport, control())
         if relay is not None:
+            transport = connect(relay.names)
+            parts = CallParts(settings, self._agent, relay, self.stream.emit, transport, control())
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
-        assert cascade is not None
+        assert self.services.resources is not None
+        notes = CallServiceNotes(
+            settings.call_id,
+            settings.region,
+            settings.agent,
+            self.services.resources.names,
+            self.stream.emit,
+        )
+        cascade = self.services.resources.for_call(notes)
+        transport = connect(cascade.names)
+        parts = CallParts(settings, self._agent, cascade, self.stream.emit, transport, control())
         return Call(parts, lambda call: Cascade(call, cascade)), transport
 
     @contextmanager

@@ -12,8 +12,8 @@ from repartee.app.keeping import check_store
 from repartee.app.main import create_app
 from repartee.app.processes.parent import Descriptors, Processes
 from repartee.app.server import make_server
-from repartee.app.services import check_keys
 from repartee.app.settings import MOST_WORKERS, Settings, read_settings
+from repartee.app.vendors_in_use import check_keys
 from repartee.app.worker import WorkerConfig
 from repartee.errors import ConfigurationError
 from repartee.launch.exposure import check_exposure, is_loopback
@@ -56,7 +56,12 @@ def region(
     settings = read_settings()
     count = (settings.workers if workers is None else workers) or usable_cores()
     name, served = served_agent(settings, agent)
-    check_keys(settings, relayed=is_speech_to_speech(served.model), own=own_stages(served))
+    check_keys(
+        settings,
+        language=served.language,
+        relayed=is_speech_to_speech(served.model),
+        own=own_stages(served),
+    )
     _check_access(settings, host, allow_anonymous)
     set_up_logging(settings)
     uvloop.run(check_store(settings))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.loader import load
-from repartee.app.services import needed_vendors
 from repartee.app.settings import Settings, read_settings, variable_of
+from repartee.app.vendors_in_use import needed_vendors
 from repartee.doctor.findings import Finding
 from repartee.errors import ConfigurationError
 from repartee.providers.own import own_stages
@@ -66,7 +66,7 @@ def _edge_faults(environment: Mapping[str, str], told_already: set[str]) -> list
 def needed_accounts(settings: Settings, agent: Agent) -> tuple[Account, ...]:
     """With whom a region with these settings needs an account, for this agent."""
     relayed = is_speech_to_speech(agent.model)
-    needed = needed_vendors(settings, relayed=relayed, own=own_stages(agent))
+    needed = needed_vendors(settings, language=agent.language, relayed=relayed, own=own_stages(agent))
     return tuple(dict.fromkeys(row.account for row in needed))
 
 

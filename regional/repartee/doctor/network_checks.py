@@ -22,8 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from repartee.agent.agent import Agent
 from repartee.app.aws.task_protection import STATE_PATH
-from repartee.app.services import OpenedVendor, Services
+from repartee.app.services import Services
 from repartee.app.settings import Settings
+from repartee.app.vendors_in_use import OpenedVendor
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import needed_accounts
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError

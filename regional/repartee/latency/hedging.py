@@ -56,7 +56,7 @@ class HedgePolicy:
     """What is late, and whether another request may be made for it."""
 
     def __init__(self, settings: HedgeSettings | None = None) -> None:
-        self._settings = settings or HedgeSettings()
+        self.settings = self._settings = settings or HedgeSettings()
         self._recent_ms: deque[float] = deque(maxlen=self._settings.window)
         self._deadline_ms = self._settings.first_deadline_ms
         self._credit = self._settings.first_credit

@@ -1,6 +1,7 @@
 """What an operator is to do about a provider that a pool cannot connect to. Pure.
 
-The names of variables follow from the provider's: each has ``<PROVIDER>_API_KEY`` and ``<PROVIDER>_BASE_URL``.
+The names of variables follow from the provider's, unless the error names them: each has ``<PROVIDER>_API_KEY`` and
+``<PROVIDER>_BASE_URL``.
 """
 
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ def reason_of(error: VoiceError) -> str:
 def remedy(pool: str, error: VoiceError) -> str:
     """What to do, in a sentence. The status is that of HTTP, or the code a WebSocket was closed with."""
     provider = error.provider if isinstance(error, ProviderError) else pool.partition("-")[0]
-    key, url = f"{provider.upper()}_API_KEY", f"{provider.upper()}_BASE_URL"
+    named = error.variables if isinstance(error, ProviderError) else None
+    key, url = named or (f"{provider.upper()}_API_KEY", f"{provider.upper()}_BASE_URL")
     status = error.status if isinstance(error, ProviderError) else None
     if status in (401, 403):
         return f"Put a valid key into {key}."

@@ -76,6 +76,7 @@ class CartesiaConfig:
     context_idle_s: float = 0.6
     """Text that comes so long after the last sound opens a context of its own: sent into one that expires at this
     moment, it would be lost."""
+    pool_name: str = "cartesia"
     pool: PoolSettings = field(default_factory=_tts_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -307,7 +308,7 @@ class CartesiaVoice(Pooled[_Socket]):
             websocket_base_url=websocket_url(config.base_url),
             max_retries=0,
         )
-        super().__init__("cartesia", config.pool, self._endpoint.sockets, uses)
+        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
@@ -351,5 +352,8 @@ def open_cartesia(opening: Opening) -> CartesiaVoice:
         volume=float(options["volume"]) if "volume" in options else None,
         emotion=options.get("emotion"),
         pronunciation=options.get("pronunciation"),
+        pool_name=opening.name,
     )
+    if opening.stall_s is not None:
+        config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
     return CartesiaVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

@@ -74,6 +74,7 @@ class FluxConfig:
     eot_threshold: float = 0.7
     eot_timeout_ms: int = 5_000
     gather: GatherSettings = field(default_factory=GatherSettings)
+    pool_name: str = "deepgram"
     pool: PoolSettings = field(default_factory=_stt_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -97,6 +98,7 @@ class NovaConfig:
     keepalive_s: float = 4.0
     """Without audio or a KeepAlive, Deepgram closes after 10 s."""
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
+    pool_name: str = "deepgram"
     pool: PoolSettings = field(default_factory=_stt_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -198,7 +200,7 @@ class _DeepgramPools(Pooled[OwnSocket]):
     def __init__(self, config: FluxConfig | NovaConfig, uses: Sequence[Use]) -> None:
         self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
         self._client = _client(config.base_url, config.api_key)
-        super().__init__("deepgram", config.pool, self._endpoint.sockets, uses)
+        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
 
     def kind_of(self, use: Use) -> Use:
         return Use("en") if use.spoken == "en" else Use(use.language)
@@ -281,11 +283,11 @@ class NovaEars(_DeepgramPools):
 
 def open_flux(opening: Opening) -> FluxEars:
     """As the table of vendors has it opened."""
-    config = FluxConfig(opening.base_url, opening.key)
+    config = FluxConfig(opening.base_url, opening.key, pool_name=opening.name)
     return FluxEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
 
 
 def open_nova(opening: Opening) -> NovaEars:
     """As the table of vendors has it opened."""
-    config = NovaConfig(opening.base_url, opening.key)
+    config = NovaConfig(opening.base_url, opening.key, pool_name=opening.name)
     return NovaEars(replace(config, pool=opening.sized(config.pool)), opening.uses)

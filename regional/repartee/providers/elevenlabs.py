@@ -69,6 +69,7 @@ class ElevenLabsConfig:
     """After the last text, the longest silence before the utterance is taken for lost."""
     closing_timeout_s: float = 2.0
     """How long a context that was closed may take to end; then its socket is not used for new ones."""
+    pool_name: str = "elevenlabs"
     pool: PoolSettings = field(default_factory=_tts_pool)
     socket: SocketSettings = field(default_factory=SocketSettings)
 
@@ -310,7 +311,7 @@ class ElevenLabsVoice(Pooled[_Socket]):
     def __init__(self, config: ElevenLabsConfig, uses: Sequence[Use] = (Use(),)) -> None:
         self._config = config
         self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
-        super().__init__("elevenlabs", config.pool, self._endpoint.sockets, uses)
+        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
@@ -335,5 +336,8 @@ def open_elevenlabs(opening: Opening) -> ElevenLabsVoice:
         model=options["model"],
         speed=float(options["speed"]) if "speed" in options else None,
         pronunciation=options.get("pronunciation"),
+        pool_name=opening.name,
     )
+    if opening.stall_s is not None:
+        config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
     return ElevenLabsVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)

@@ -57,10 +57,19 @@ class ChatConfig:
     api_key: str
     model: str
     provider: str = "openai"
+    label: str = ""
+    """What it is called in a sentence; empty: as ``provider`` says."""
+
+    variables: tuple[str, str] | None = None
+    """The settings of its key and its address, where they do not follow from its name."""
+
+    pool_name: str = ""
     max_tokens_field: str | None = None
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 15.0
     """The longest silence before and within an answer."""
+    stall_s: float | None = None
+    """The longest silence within an answer that has begun, where it is shorter."""
     drain_timeout_s: float = 0.5
     """After the last token, how long the end of the stream is waited for in the background, to keep the socket."""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -84,7 +93,8 @@ class ChatBrain(Pooled[HttpLine]):
 
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
-        self._errors = VendorErrors(config.provider, "llm", config.provider)
+        label = config.label or config.provider
+        self._errors = VendorErrors(config.provider, "llm", label, variables=config.variables)
         self._body = ChatBody(
             config.model,
             config.tokens_field,
@@ -105,7 +115,7 @@ class ChatBrain(Pooled[HttpLine]):
         )
         lines = OpenConnections(config.connect_timeout_s)
         self._lines = LineConnector(warm_up, tls_context, lines)
-        super().__init__(config.provider, config.pool, lines)
+        super().__init__(config.pool_name or config.provider, config.pool, lines)
         transport = PooledTransport(self.acquire, self._lines)
         timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
         self._client = openai.AsyncOpenAI(
@@ -154,11 +164,13 @@ class ChatBrain(Pooled[HttpLine]):
         response = await self._send(request)
         body = aiter(cast(httpx2.AsyncByteStream, response.stream))
         events, reply = EventStream(), StreamedReply()
+        stall_s: float | None = None
         try:
-            async for piece in body:
+            while (piece := await self._next_piece(body, stall_s)) is not None:
                 for data in events.feed(piece):
                     for part in reply.take(data):
                         yield part
+                        stall_s = self._config.stall_s
                     if reply.finished:
                         return
             for part in (*(part for data in events.finish() for part in reply.take(data)), *reply.end()):
@@ -172,6 +184,16 @@ class ChatBrain(Pooled[HttpLine]):
                 self._drain(response, body)
             else:
                 await response.aclose()
+
+    async def _next_piece(self, body: AsyncIterator[bytes], stall_s: float | None) -> bytes | None:
+        """What the server sends next; None: no more. Raises ProviderError if it is silent for too long."""
+        if stall_s is None:
+            return await anext(body, None)
+        try:
+            async with asyncio.timeout(stall_s):
+                return await anext(body, None)
+        except TimeoutError:
+            raise self._errors.error(f"sent nothing for {stall_s:g} s in mid-answer") from None
 
     async def _rehearse(self) -> None:
         """Make one request that goes nowhere: the SDK's first takes 60 to 130 ms more than any other."""
@@ -261,10 +283,15 @@ async def _post(client: openai.AsyncOpenAI, url: str, body: bytes) -> httpx2.Res
 def open_chat(opening: Opening) -> ChatBrain:
     """As the table of vendors has it opened."""
     options = opening.options
+    account = opening.account
     config = ChatConfig(
         opening.base_url,
         opening.key,
         opening.model,
+        account.name,
+        variables=(account.key_variable, account.url_variable),
+        pool_name=opening.name,
+        stall_s=opening.stall_s,
         extra=outside_json.decode(options.get("extra_body") or "{}"),
         effort=options.get("reasoning_effort", ""),
         service_tier=options.get("service_tier", ""),

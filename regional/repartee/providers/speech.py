@@ -178,9 +178,9 @@ class SocketUtterance(ABC):
 class SilenceWatch:
     """Notices a voice that owes audio and sends none.
 
-    ``first_s`` is the longest wait for the first audio after the first text, ``stall_s`` the longest silence once the
-    last text is sent; between the two, silence is the model's, which writes no faster. ``on_silence`` is told how
-    long it was.
+    ``first_s`` is the longest wait for the first audio after the first text, ``stall_s`` the longest silence after
+    any later text, and once the last text is sent; other silence is the model's, which writes no faster.
+    ``on_silence`` is told how long it was.
     """
 
     def __init__(self, first_s: float, stall_s: float, on_silence: Callable[[float], None]) -> None:
@@ -190,18 +190,21 @@ class SilenceWatch:
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._heard = False
+        self._owes = False
         self._last_sent = False
         self._timer: asyncio.TimerHandle | None = None
 
     def text_sent(self, *, last: bool) -> None:
         self._active_at = self._loop.time()
         self._last_sent = last
+        self._owes = True
         if self._timer is None:
             self._timer = self._loop.call_later(self._first_s, self._look)
 
     def heard(self) -> None:
         self._active_at = self._loop.time()
         self._heard = True
+        self._owes = False
 
     @property
     def quiet_s(self) -> float:
@@ -216,7 +219,7 @@ class SilenceWatch:
     def _look(self) -> None:
         limit_s = self._stall_s if self._heard else self._first_s
         left_s = limit_s - self.quiet_s
-        if left_s <= 0 and (self._last_sent or not self._heard):
+        if left_s <= 0 and (self._last_sent or self._owes):
             self._timer = None
             self._on_silence(limit_s)
         else:

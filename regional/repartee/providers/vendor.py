@@ -158,14 +158,16 @@ class Account:
     stand_in: str | None = None
     key_note: str = ""
     url_note: str = ""
+    prefix: str = ""
+    """What its variables begin with, if that is not its name."""
 
     @property
     def key_variable(self) -> str:
-        return f"{self.name.upper()}_API_KEY"
+        return f"{self.prefix}_KEY" if self.prefix else f"{self.name.upper()}_API_KEY"
 
     @property
     def url_variable(self) -> str:
-        return f"{self.name.upper()}_BASE_URL"
+        return f"{self.prefix}_URL" if self.prefix else f"{self.name.upper()}_BASE_URL"
 
     @property
     def settings(self) -> tuple[VendorSetting, VendorSetting]:
@@ -188,6 +190,17 @@ class Opening:
     """The row's options that are set, by name; each was checked."""
 
     sized: Callable[[PoolSettings], PoolSettings] = field(default=lambda pool: pool)
+    pool_name: str = ""
+    """What its pools are called in metrics; empty: as its account is."""
+
+    stall_s: float | None = None
+    """With another vendor to turn to: a voice that owes sound, or a model that has begun, may be silent for so long.
+    None: as long as the vendor's own settings say."""
+
+    @property
+    def name(self) -> str:
+        """What its pools are called."""
+        return self.pool_name or self.account.name
 
     @property
     def key(self) -> str:
@@ -228,6 +241,16 @@ class Vendor:
 
     ends: Callable[[Any], Awaitable[date | None]] | None = None
     """When the opened vendor's model is to be shut down, if that can be found out."""
+
+    languages: frozenset[str] | None = None
+    """The languages that it has, without regions; None: all that anybody may want."""
+
+    own_options: frozenset[str] = frozenset()
+    """Options that mean something to one vendor only: what an agent says of them is meant for the first."""
+
+    def speaks(self, language: str) -> bool:
+        """Whether it has this language, a BCP 47 tag."""
+        return self.languages is None or language.partition("-")[0].lower() in self.languages
 
     @property
     def traced(self) -> str:

@@ -98,6 +98,8 @@ class VendorErrors:
     stage: str
     label: str
     details: tuple[str, ...] = ()
+    variables: tuple[str, str] | None = None
+    """Its settings for key and address, where they do not follow from its name."""
 
     def error(
         self,
@@ -118,6 +120,7 @@ class VendorErrors:
             retryable=retryable,
             status=status,
             retry_after_s=retry_after_s,
+            variables=self.variables,
         )
 
     def unreadable(self, error: Exception) -> ProviderError:

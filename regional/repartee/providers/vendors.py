@@ -4,7 +4,8 @@ Settings, the opening of providers, the doctor, `repartee up`, the regions file'
 (``tools/generate_vendors.py`` writes what cannot). docs/extending.md shows how a vendor is added: a file and a row.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from repartee.providers.vendor import (
     Account,
@@ -98,9 +99,36 @@ ELEVENLABS_OPTIONS = {
 }
 
 
+def _tags(named: str) -> frozenset[str]:
+    return frozenset(named.split())
+
+
+FLUX_LANGUAGES = _tags("en es fr de hi ru pt ja it nl")
+"""Those of Deepgram's flux-general-en and flux-general-multi."""
+
+CARTESIA_LANGUAGES = _tags(
+    "en fr de es pt zh ja hi it ko nl pl ru sv tr tl bg ro ar cs el fi hr ms sk da ta uk hu no vi bn th he ka id te "
+    "gu kn ml mr pa or ur"
+)
+"""As Cartesia's SDK lists them."""
+
+ELEVENLABS_LANGUAGES = _tags(
+    "en ja zh de hi fr ko pt it es id nl tr fil pl sv bg ro ar cs el fi hr ms sk da ta uk ru hu no vi"
+)
+"""Those of Flash v2.5."""
+
+
 def _variables(options: Mapping[str, VendorSetting]) -> dict[str, str]:
     return {name: setting.variable for name, setting in options.items()}
 
+
+LLM_OPTIONS = {
+    "reasoning_effort": EFFORT.variable,
+    "service_tier": SERVICE_TIER.variable,
+    "extra_body": EXTRA_BODY.variable,
+}
+LLM_OWN_OPTIONS = frozenset({"service_tier", "extra_body"})
+VOICE_OWN_OPTIONS = frozenset({"model", "pronunciation"})
 
 VENDORS: tuple[Vendor, ...] = (
     Vendor(
@@ -110,6 +138,7 @@ VENDORS: tuple[Vendor, ...] = (
         f"{HERE}.deepgram:open_flux",
         connects,
         note="decides itself when a turn is over, and says early when it may be",
+        languages=FLUX_LANGUAGES,
     ),
     Vendor(
         "nova",
@@ -127,13 +156,10 @@ VENDORS: tuple[Vendor, ...] = (
         answers,
         (LLM_MODEL, EFFORT, SERVICE_TIER, EXTRA_BODY),
         model=LLM_MODEL.variable,
-        options={
-            "reasoning_effort": EFFORT.variable,
-            "service_tier": SERVICE_TIER.variable,
-            "extra_body": EXTRA_BODY.variable,
-        },
+        options=LLM_OPTIONS,
         note="chat completions, at OpenAI or any compatible server",
         ends=model_ends,
+        own_options=LLM_OWN_OPTIONS,
     ),
     Vendor(
         "cartesia",
@@ -145,6 +171,8 @@ VENDORS: tuple[Vendor, ...] = (
         voice=CARTESIA_VOICE.variable,
         options=_variables(CARTESIA_OPTIONS),
         note="one socket for all voices and languages",
+        languages=CARTESIA_LANGUAGES,
+        own_options=VOICE_OWN_OPTIONS,
     ),
     Vendor(
         "elevenlabs",
@@ -156,6 +184,8 @@ VENDORS: tuple[Vendor, ...] = (
         voice=ELEVENLABS_VOICE.variable,
         options=_variables(ELEVENLABS_OPTIONS),
         note="a socket for each voice and language",
+        languages=ELEVENLABS_LANGUAGES,
+        own_options=VOICE_OWN_OPTIONS,
     ),
     Vendor(
         "openai",
@@ -176,11 +206,51 @@ USUAL = {STT: "flux", LLM: "openai", TTS: "cartesia", SPEECH_TO_SPEECH: "openai"
 ACCOUNTS: tuple[Account, ...] = tuple(dict.fromkeys(vendor.account for vendor in VENDORS))
 
 
+NAMED_LLM = re.compile(r"[a-z][a-z0-9_-]*")
+"""What a language model of the deployment's own may be called."""
+
+
+def named_llm(name: str, url: str = "") -> Vendor:
+    """A row for a language model that REPARTEE_LLM itself names: any server of chat completions, with a model and a
+    key of its own."""
+    prefix = f"REPARTEE_LLM_{name.upper().replace('-', '_')}"
+    account = Account(name, name, url, prefix=prefix)
+    model = VendorSetting(f"{prefix}_MODEL", f"The model at {name}.", "", not_empty)
+    return Vendor(
+        name,
+        LLM,
+        account,
+        f"{HERE}.openai_chat:open_chat",
+        answers,
+        (model, EFFORT, SERVICE_TIER, EXTRA_BODY),
+        model=model.variable,
+        options=LLM_OPTIONS,
+        note="chat completions",
+        ends=model_ends,
+        own_options=LLM_OWN_OPTIONS,
+    )
+
+
 def listed(kind: VendorKind, names: str) -> tuple[Vendor, ...]:
     """The vendors of a kind that a setting names, in its order. Raises ValueError."""
     known = {vendor.name: vendor for vendor in VENDORS if vendor.kind is kind}
     wanted = [name.strip() for name in (names or USUAL[kind]).split(",")]
-    if not set(wanted) <= known.keys() or len(set(wanted)) < len(wanted):
-        some = ", each once, with commas between them" if len(known) > 1 else ""
-        raise ValueError(f"must be of {', '.join(known)}{some}")
-    return tuple(known[name] for name in wanted)
+    rows = [_named(known, name) if kind is LLM else known.get(name) for name in wanted]
+    found = [row for row in rows if row is not None]
+    if len(found) < len(wanted) or _repeated(row.name for row in found):
+        some = ", each once, with commas between them" if len(known) > 1 or kind is LLM else ""
+        others = " or name=address" if kind is LLM else ""
+        raise ValueError(f"must be of {', '.join(known)}{others}{some}")
+    return tuple(found)
+
+
+def _named(known: Mapping[str, Vendor], entry: str) -> Vendor | None:
+    name, _, url = entry.partition("=")
+    if name in known and not url:
+        return known[name]
+    return named_llm(name, url) if NAMED_LLM.fullmatch(name) else None
+
+
+def _repeated(names: Iterable[str]) -> bool:
+    every = [name.replace("-", "_") for name in names]
+    return len(set(every)) < len(every)

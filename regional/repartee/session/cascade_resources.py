@@ -1,10 +1,14 @@
 """What the calls of a worker on a cascade share."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repartee.agent.experience import Experience, Transition
+from repartee.providers.fallback_llm import FallbackLLM
+from repartee.providers.fallback_stt import FallbackSTT
+from repartee.providers.fallback_tts import FallbackTTS
 from repartee.providers.interfaces import LLM, STT, TTS
+from repartee.providers.lineup import NamingNotes
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.phrases import Phrases
 from repartee.turn.context_window import CONTEXT_TOKENS
@@ -36,3 +40,13 @@ class CascadeResources:
     """How much of a conversation the model is shown (estimated)."""
     speculation_tokens: int = SPECULATION_TOKENS
     """How much a call may spend on replies begun too early (estimated)."""
+
+    def for_call(self, notes: NamingNotes) -> "CascadeResources":
+        """The same for one call: of several vendors, its own view, which tells ``notes`` who serves it."""
+        return replace(
+            self,
+            names=notes.names,
+            ears=self.ears.for_call(notes) if isinstance(self.ears, FallbackSTT) else self.ears,
+            brain=self.brain.for_call(notes) if isinstance(self.brain, FallbackLLM) else self.brain,
+            voice=self.voice.for_call(notes) if isinstance(self.voice, FallbackTTS) else self.voice,
+        )

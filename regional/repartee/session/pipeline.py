@@ -23,8 +23,8 @@ from repartee.providers.interfaces import (
     TextDelta,
     Utterance,
 )
+from repartee.providers.spoken_so_far import SpokenSoFar
 from repartee.session.phrases import Recording
-from repartee.session.spoken_so_far import SpokenSoFar
 from repartee.turn.context_window import ContextWindow
 from repartee.turn.events import (
     Event,

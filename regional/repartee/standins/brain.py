@@ -158,7 +158,13 @@ def answer(
     tool_choice: object = "auto",
     lines: Sequence[Line] = (),
 ) -> Answer:
-    """The next answer. With ``lines`` (the light mode) it is read off the script; tools are then never called."""
+    """The next answer. With ``lines`` (the light mode) it is read off the script; tools are then never called.
+
+    A conversation whose last message wants an answer to go on that was cut off is answered with the rest of it.
+    """
+    if (begun := _cut_off(messages)) is not None:
+        whole = answer(messages[:-2], tools, tool_choice, lines)
+        return Answer(whole.text.removeprefix(begun).lstrip(), whole.tool_calls)
     memory = remember(messages)
     if lines:
         return Answer(_scripted(memory, lines))
@@ -177,6 +183,17 @@ def answer(
     if memory.results:
         return Answer(report(memory))
     return Answer(_spoken(intent, memory))
+
+
+_GO_ON = re.compile(r"\[.*\bcut off\b.*\bgo on\b.*\]", re.IGNORECASE | re.DOTALL)
+
+
+def _cut_off(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """How the answer began that is to go on, if it is."""
+    if len(messages) < 3 or [message.get("role") for message in messages[-2:]] != ["assistant", "user"]:
+        return None
+    wanted = _GO_ON.fullmatch(_text(messages[-1].get("content")))
+    return _text(messages[-2].get("content")) if wanted else None
 
 
 def _forced(choice: object) -> str | None:

@@ -103,6 +103,15 @@ class ProviderFailed(CallEvent, frozen=True):
     message: str
 
 
+class VendorLeft(CallEvent, frozen=True):
+    """A vendor failed a call, or was too slow for it, and the next one of its kind was turned to. ``message`` is a
+    sentence."""
+
+    stage: str
+    vendor: str
+    message: str
+
+
 class LineTroubled(CallEvent, frozen=True):
     """A telephone line carries no audio one way: ``nothing_received`` from the caller for 2 s, or ``nothing_played``
     of what was sent, by its marks."""

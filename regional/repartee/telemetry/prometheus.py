@@ -5,12 +5,14 @@ here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from repartee.latency.breaker import BreakerState
 from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.hedging import HedgePolicy
 from repartee.latency.kinds import AUDIBLE_KINDS
@@ -26,6 +28,15 @@ LATENCY_BUCKETS_S = (
 STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerFigures:
+    """One vendor's breaker at one moment."""
+
+    stage: str
+    vendor: str
+    state: BreakerState
+
+
 class ServiceFigures(Protocol):
     """What is counted elsewhere, and read when metrics are."""
 
@@ -39,6 +50,9 @@ class ServiceFigures(Protocol):
 
     def pools(self) -> Iterable[PoolFigures]:
         """Each pool's figures at this moment."""
+
+    def breakers(self) -> Iterable[BreakerFigures]:
+        """Each vendor's breaker at this moment, where a kind has several vendors."""
 
 
 class Metrics:
@@ -89,6 +103,18 @@ class Metrics:
         self._provider_errors = Counter(
             "repartee_provider_errors",
             "Failures of providers that cost a caller something.",
+            ["provider", "stage"],
+            registry=registry,
+        )
+        self._served = Counter(
+            "repartee_turns_served",
+            "Turns that were answered, by who served them.",
+            ["provider", "stage"],
+            registry=registry,
+        )
+        self._vendors_left = Counter(
+            "repartee_vendor_changes",
+            "How often a call left a vendor for the next one of its kind, by the vendor that was left.",
             ["provider", "stage"],
             registry=registry,
         )
@@ -159,6 +185,8 @@ class Metrics:
                 self._extra_requests.labels(kind).inc()
             case t.ProviderFailed(provider=provider, stage=stage):
                 self._provider_errors.labels(provider, stage).inc()
+            case t.VendorLeft(vendor=vendor, stage=stage):
+                self._vendors_left.labels(vendor, stage).inc()
             case t.LineTroubled(trouble=trouble):
                 self._line_troubles.labels(trouble).inc()
             case t.CallEnded():
@@ -167,6 +195,8 @@ class Metrics:
     def _turn_over(self, turn: t.TurnOver) -> None:
         self._turns.labels(turn.outcome).inc()
         if turn.trace:
+            for stage, provider in turn.providers.items():
+                self._served.labels(provider, stage).inc()
             self._voice_to_voice.labels(turn.trace.kind).observe(turn.trace.voice_to_voice_ms / 1000)
             for stage, ms in turn.trace.stages_ms.items():
                 self._stages.labels(stage, turn.trace.kind).observe(ms / 1000)
@@ -231,6 +261,14 @@ class ServicesCollector(Collector):
             "1 while a new call would have the providers that it needs; 0: it is refused with 503.",
             value=self._source.admitting,
         )
+        breakers = GaugeMetricFamily(
+            "repartee_breaker_state",
+            "Of several vendors of a kind: 0 is asked as usual, 1 is tried again by one request, 2 is left alone.",
+            labels=["provider", "stage"],
+        )
+        for one in self._source.breakers():
+            breakers.add_metric([one.vendor, one.stage], one.state.value)
+        yield breakers
         yield from self._hedging()
 
     def _hedging(self) -> Iterator[Metric]:

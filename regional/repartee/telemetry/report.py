@@ -22,7 +22,8 @@ Emit = Callable[[t.CallEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class CallLabels:
-    """What is the same in all events of a call; ``providers`` are their names by stage."""
+    """What is the same in all events of a call; ``providers`` are the names of those who
+    serve it now, by stage."""
 
     call_id: str
     region: str
@@ -57,7 +58,7 @@ class CallReport:
     def began(self) -> None:
         """The call was taken."""
         self._began_at = self._clock()
-        self._emit(t.CallBegan(**self._shared(), providers=self._labels.providers))
+        self._emit(t.CallBegan(**self._shared(), providers=dict(self._labels.providers)))
 
     def turn_finished(self, finished: TurnFinished) -> None:
         """A turn that wanted an answer is over."""
@@ -67,7 +68,7 @@ class CallReport:
             turn_id=finished.turn_id,
             outcome=finished.outcome,
             trace=trace,
-            providers=self._labels.providers,
+            providers=dict(self._labels.providers),
             kind="apology" if finished.apology else trace.kind if trace else None,
             first=not self._turn_heard,
         )

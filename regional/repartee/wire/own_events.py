@@ -27,12 +27,12 @@ def asked_for(query: Mapping[str, str], subprotocols: Sequence[str]) -> bool:
 
 
 class OwnEvents:
-    """One session's. ``providers`` are the providers' names, by stage."""
+    """One session's. ``providers`` are the names of those who serve it now, by stage."""
 
     def __init__(self, call_id: str, region: str, providers: Mapping[str, str]) -> None:
         self._call_id = call_id
         self._region = region
-        self._providers = dict(providers)
+        self._providers = providers
 
     def of(self, command: c.Command, message_id: Callable[[int], str | None]) -> list[OwnEvent]:
         """What a command is told as beside OpenAI's events. ``message_id`` gives the item of a reply under way."""
@@ -59,7 +59,7 @@ class OwnEvents:
             "response_id": command.response_id or response_id(self._call_id, trace.reply_id),
             "item_id": command.item_id or message_id(trace.reply_id),
             "region": self._region,
-            "providers": self._providers,
+            "providers": dict(self._providers),
             **msgspec.structs.asdict(trace),
         }
 

@@ -11,7 +11,7 @@ import yaml
 
 from repartee.latency.hedging import HedgePolicy
 from repartee.pool.figures import PoolFigures
-from repartee.telemetry.prometheus import Metrics
+from repartee.telemetry.prometheus import BreakerFigures, Metrics
 
 from .conftest import INFRA, program
 
@@ -43,6 +43,9 @@ METRICS = {
     "repartee_extra_requests_total": {"kind"},
     "repartee_prefetch_total": {"outcome"},
     "repartee_prefetch_saved_seconds_total": set[str](),
+    "repartee_turns_served_total": {"provider", "stage"},
+    "repartee_vendor_changes_total": {"provider", "stage"},
+    "repartee_breaker_state": {"provider", "stage"},
     "repartee_llm_requests_total": set[str](),
     "repartee_llm_hedged_total": set[str](),
     "repartee_llm_won_total": set[str](),
@@ -98,6 +101,9 @@ class NoServices:
     admitting = True
 
     def pools(self) -> Iterable[PoolFigures]:
+        return ()
+
+    def breakers(self) -> Iterable[BreakerFigures]:
         return ()
 
 

@@ -18,7 +18,7 @@ def default_of(field: str) -> str:
             return "on" if value else "off"
         case float(value):
             return f"{value:g}"
-        case SecretStr() | "":
+        case SecretStr() | "" | {}:
             return "none"
         case value:
             return str(value)

@@ -11,8 +11,8 @@ from tests.regional.app.running import calling, region, spoken_turn, until
 
 from repartee.agent.agent import Agent
 from repartee.agent.loader import load
-from repartee.app.services import check_keys
 from repartee.app.settings import read_settings
+from repartee.app.vendors_in_use import check_keys
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
 from repartee.providers.interfaces import ReplyRequest
 from repartee.providers.own import own_llm, own_stt, own_tts

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from repartee.app.services import check_keys
 from repartee.app.settings import Settings, read_settings, variable_of
+from repartee.app.vendors_in_use import check_keys
 from repartee.errors import ConfigurationError
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"

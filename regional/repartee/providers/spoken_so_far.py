@@ -47,6 +47,11 @@ class SpokenSoFar:
         return SpeechWords(sound.reply_id, words)
 
     @property
+    def silent(self) -> bool:
+        """A voice was given words, and has made no sound."""
+        return not self._audio_ms and any(character.isalnum() for character in self._text)
+
+    @property
     def breaks_off(self) -> bool:
         """A voice that is done has spoken something, but cannot have spoken all that it was given."""
         letters = sum(character.isalnum() for character in self._text)
