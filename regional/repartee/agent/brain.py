@@ -1,11 +1,13 @@
 """An agent's own way to reply, as the language model of its calls."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
 
+from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext, ReplyContext, ToolCall
 from repartee.agent.declaration import ReplyFunction
 from repartee.errors import ProviderError
@@ -43,7 +45,9 @@ class OwnBrain:
                         yield p.TextDelta(part)
         except ProviderError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if being_cancelled():
+                raise
             _log.warning("@agent.reply failed: %s", type(error).__name__)
             _log.debug("@agent.reply failed", exc_info=True)
             raise ProviderError(

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
+from repartee.agent.cancelling import being_cancelled
 from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
 from repartee.agent.context import CallContext, CallHandle, ReplyContext, ToolCall
 from repartee.agent.faults import AgentFault, Place, place_of, refuse
@@ -218,6 +219,8 @@ class Declaration:
         try:
             async with asyncio.timeout(self._agent.limits.hook_s):
                 await hook()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if being_cancelled():
+                raise
             _log.warning("%s failed in call %s: %s", kind, context.call_id, type(error).__name__)
             _log.debug("%s failed", kind, exc_info=True)

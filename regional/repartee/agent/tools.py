@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext, Fact, facts_in
 from repartee.agent.signature import Signature
 
@@ -108,7 +109,7 @@ async def execute(
     except ToolError as error:
         return refusal(str(error) or "The tool refused.", retry=error.retry)
     except asyncio.CancelledError:
-        if _being_cancelled():
+        if being_cancelled():
             raise
         return _failed(tool, context, "it cancelled itself")
     except TimeoutError as error:
@@ -123,11 +124,6 @@ async def execute(
         return _failed(tool, context, _where(error))
     changed = {k: v for k, v in context.state.items() if k not in before or before[k] is not v}
     return Outcome(output, facts=facts_in(plain), state=changed)
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _failed(tool: Tool, context: CallContext, where: str) -> Outcome:

@@ -176,7 +176,7 @@ async def start_webrtc(worker: Worker, *, own_machine: bool, process: int = 0) -
     peers = PeerMaker(media)
     port = _port(settings, "127.0.0.1" if own_machine else "0.0.0.0", process)
     await port.open()
-    log.debug("WebRTC at %s port %d", ", ".join(hosts), port.port)
+    log.info("WebRTC at %s port %d", ", ".join(hosts), port.port)
     return WebRtcService(worker, port, peers, label)
 
 
@@ -187,7 +187,7 @@ def _port(settings: Settings, host: str, process: int) -> MediaPort:
     except OSError as error:
         if not wanted:
             raise
-        log.debug("port %d is taken (%s): WebRTC takes another", wanted, error.strerror)
+        log.warning("port %d is taken (%s): WebRTC takes another", wanted, error.strerror)
         return MediaPort(host, 0, streams=settings.webrtc_tcp)
 
 

@@ -33,8 +33,8 @@ KEYS_ROUNDING_S = 0.001
 
 
 class AgentCall:
-    """One agent, one call. ``start`` starts a task of the call's; ``deliver`` takes events to the core; ``tool_ran``
-    hears of every tool that has answered."""
+    """One agent, one call. ``start`` starts a task of the call's, ``drop`` ends one; ``deliver`` takes events to the
+    core; ``tool_ran`` hears of every tool that has answered."""
 
     def __init__(
         self,
@@ -44,12 +44,13 @@ class AgentCall:
         experience: Experience,
         *,
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        drop: Callable[[asyncio.Task[None]], None],
         deliver: Callable[[Event], None],
         tool_ran: Callable[[Run], None],
         handle: CallHandle | None = None,
     ) -> None:
         self._agent = agent
-        self._start = start
+        self._start, self._drop = start, drop
         self._deliver = deliver
         self._tool_ran = tool_ran
         self.context: CallContext = worker_side(agent).new_call(
@@ -170,7 +171,7 @@ class AgentCall:
         if self._pause:
             self._pause.cancel()
         for task in self._prefetches:
-            task.cancel()
+            self._drop(task)
         if self._must_finish:
             await asyncio.wait(self._must_finish)
         await worker_side(self._agent).call_ended(self.context)

@@ -17,7 +17,7 @@ from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
 from repartee.session.parting import ClosingOnly, Parting
-from repartee.session.shell import Core, Shell
+from repartee.session.shell import Core, Shell, TaskLost, name_of
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallReport, Emit
 from repartee.transport.interfaces import CallControl, CallEnd, Transport
@@ -193,6 +193,7 @@ class Call:
             settings.metadata,
             parts.shared.experience,
             start=self.shell.start,
+            drop=self.shell.drop,
             deliver=self.shell.deliver,
             tool_ran=self.report.tool_ran,
             handle=self._parting,
@@ -200,6 +201,7 @@ class Call:
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn
         self._ended: asyncio.Future[CallEnd] | None = None
+        self._held_by: asyncio.Task[Any] | None = None
         self._begun = asyncio.Event()
         self._kind = make(self)
         self.shell.run_core(self._kind.core, self._kind.carry_out)
@@ -210,7 +212,7 @@ class Call:
     async def run(self) -> CallEnd:
         """Hold the conversation until it ends."""
         loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
+        self._ended, self._held_by = loop.create_future(), asyncio.current_task()
         self.report.began()
         limit = loop.call_later(self.declared.limits.call_s, self.end, CallEnd.TOO_LONG)
         lines: list[asyncio.Task[None]] = []
@@ -219,10 +221,18 @@ class Call:
                 self.shell.start(line)
                 for line in (*self._kind.lines(), *self.transport.lines(self), self._converse())
             ]
+            for line in lines:
+                line.add_done_callback(self._line_done)
             return await self._ended
         finally:
             limit.cancel()
             await self._finish(lines)
+
+    def _line_done(self, line: asyncio.Task[None]) -> None:
+        """A line lasts as long as the call; if one does not, the call ends, and never waits for what cannot come."""
+        ended = self._ended is None or self._ended.done()
+        if not ended and not line.cancelled() and line.exception() is None:
+            self.fail(TaskLost(f"{name_of(line)} has ended before the call"))
 
     def end(self, why: CallEnd) -> None:
         """End the call, from anywhere. The first reason counts."""
@@ -290,7 +300,7 @@ class Call:
         except Exception as error:
             self.fail(error)  # the agent's end and the tasks' are still to come
         for task in lines:
-            task.cancel()
+            self.shell.drop(task)
         try:
             try:
                 taught = await self.agent.end()
@@ -370,5 +380,7 @@ class Call:
 
     def fail(self, error: BaseException) -> None:
         """A fault of the worker's own: log it, and end this call. Others go on."""
+        if isinstance(error, TaskLost) and self._held_by is not None and self._held_by.cancelling():
+            return  # the worker stops at once, and this call with it
         log.error("call %s failed and is closed", self.settings.call_id, exc_info=error)
         self.end(CallEnd.FAILED)

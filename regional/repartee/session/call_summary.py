@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext
 from repartee.agent.declaration import SummaryFunction
 from repartee.turn.events import Event, Summarised
@@ -60,7 +61,9 @@ class CallSummary:
         try:
             async with asyncio.timeout(SUMMARY_S):
                 summary = await function(self._context, words)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if being_cancelled():
+                raise
             log.warning("summary failed in call %s: %s", self._context.call_id, type(error).__name__)
             log.debug("summary failed", exc_info=True)
             return

@@ -162,7 +162,7 @@ class Hearing:
                     log.warning("speech recognition goes on with another vendor: %s", error)
                     self._ears = another
         finally:
-            filling.cancel()
+            self._user.tasks.drop(filling)
             self._queue.stop()
             self._ends.forget()
 

@@ -40,6 +40,7 @@ from repartee.turn.events import (
 log = logging.getLogger(__name__)
 
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+Drop = Callable[[asyncio.Task[None]], object]
 Deliver = Callable[[Event], None]
 
 LLM_ATTEMPTS = 2
@@ -59,11 +60,11 @@ MODEL_FIRST_S = 0.005
 
 
 class Pipeline:
-    """The tasks of one reply. ``start`` starts a task that the call owns."""
+    """The tasks of one reply. ``start`` starts a task that the call owns, ``drop`` ends one."""
 
-    def __init__(self, reply_id: int, start: Start, deliver: Deliver) -> None:
+    def __init__(self, reply_id: int, start: Start, drop: Drop, deliver: Deliver) -> None:
         self._reply_id = reply_id
-        self._start = start
+        self._start, self._drop = start, drop
         self._deliver = deliver
         self._tasks: list[asyncio.Task[None]] = []
         self._utterance: Utterance | None = None
@@ -120,7 +121,7 @@ class Pipeline:
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:
-                task.cancel()
+                self._drop(task)
 
     def _tell(self, event: Event) -> None:
         if not self._stopped:

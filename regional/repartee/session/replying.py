@@ -141,7 +141,7 @@ class Replying:
 
     def _new_pipeline(self, reply_id: int) -> Pipeline:
         pipeline = self._pipelines[reply_id] = Pipeline(
-            reply_id, self._shell.start, self._take_from_providers
+            reply_id, self._shell.start, self._shell.drop, self._take_from_providers
         )
         return pipeline
 

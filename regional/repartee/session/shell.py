@@ -19,6 +19,10 @@ from repartee.turn.state import IllegalTransition
 log = logging.getLogger(__name__)
 
 
+class TaskLost(Exception):
+    """What a call runs on has ended, and nobody of the call wanted that."""
+
+
 class Core(Protocol):
     """What decides: a pure state machine."""
 
@@ -39,14 +43,20 @@ class Tasks(Protocol):
     def start_awaited(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Its failure is the business of the one that awaits it."""
 
+    def drop(self, task: asyncio.Task[None]) -> None:
+        """Nothing more is wanted of it: cancel it."""
+
 
 class Shell:
-    """Runs one core. ``fail`` is told of what goes wrong in a task or in carrying out a command."""
+    """Runs one core. ``fail`` is told of what goes wrong in a task or in carrying out a command: also that a task was
+    cancelled by somebody else than the one that has started it, who would wait for it for ever."""
 
     def __init__(self, call_id: str, fail: Callable[[BaseException], None]) -> None:
         self._call_id = call_id
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dropped: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._events: deque[Event] = deque()
         self._busy = False
@@ -100,7 +110,7 @@ class Shell:
     # --- tasks ---------------------------------------------------------------------------------------------------
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task of this call; if it fails, so does the call."""
+        """Start a task of this call; if it fails, or is cancelled but by :meth:`drop`, so does the call."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -113,13 +123,25 @@ class Shell:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def drop(self, task: asyncio.Task[None]) -> None:
+        """Nothing more is wanted of this task."""
+        if not task.done():
+            self._dropped.add(task)
+            task.cancel()
+
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        dropped = task in self._dropped or self._stopping
+        self._dropped.discard(task)
+        if not task.cancelled():
+            if (error := task.exception()) is not None:
+                self._fail(error)
+        elif not dropped:
+            self._fail(TaskLost(f"{name_of(task)} was cancelled from outside"))
 
     async def stop(self) -> None:
         """Cancel everything, and wait for it."""
+        self._stopping = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -154,3 +176,8 @@ class Shell:
             self.deliver(DeadlinePassed(name))
         except Exception as error:
             self._fail(error)
+
+
+def name_of(task: asyncio.Task[None]) -> str:
+    """What a task does, for the log: its coroutine's name."""
+    return str(getattr(task.get_coro(), "__qualname__", task.get_name()))

@@ -158,7 +158,14 @@ async def test_on_call_start_decides_what_the_call_is(kind: str) -> None:
     assert order == ["start", "end"]
 
 
-@pytest.mark.parametrize("fault", ["raises", "hangs"])
+HOOK_FAULTS = {
+    "raises": "FileNotFoundError",
+    "hangs": "TimeoutError",
+    "awaits what it cancelled": "CancelledError",
+}
+
+
+@pytest.mark.parametrize("fault", HOOK_FAULTS)
 async def test_a_hook_that_fails_holds_up_nobody(
     kind: str, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,16 +174,18 @@ async def test_a_hook_that_fails_holds_up_nobody(
     async def fail(ctx: CallContext) -> None:
         if fault == "raises":
             raise FileNotFoundError("an author's")
-        await asyncio.Event().wait()
+        waiting = asyncio.ensure_future(asyncio.Event().wait())
+        if fault != "hangs":
+            waiting.cancel()
+        await waiting
 
     agent.on_call_start(fail)
     agent.on_call_end(fail)
     async with on(kind, agent) as call:
         await call.hears_said("Good morning.")
         assert call.errors == []
-    kinds = "FileNotFoundError" if fault == "raises" else "TimeoutError"
-    assert f"on_call_start failed in call {call.worker_call_id}: {kinds}" in caplog.text
-    assert f"on_call_end failed in call {call.worker_call_id}: {kinds}" in caplog.text
+    assert f"on_call_start failed in call {call.worker_call_id}: {HOOK_FAULTS[fault]}" in caplog.text
+    assert f"on_call_end failed in call {call.worker_call_id}: {HOOK_FAULTS[fault]}" in caplog.text
     assert (
         await_metrics := [record for record in caplog.records if record.levelno >= logging.ERROR]
     ) == [], await_metrics

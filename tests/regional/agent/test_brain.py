@@ -1,5 +1,6 @@
 """An agent that makes its replies itself."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -78,6 +79,20 @@ async def test_what_fails_is_a_providers_error_without_the_callers_words(
         await parts(brain(agent))
     assert (failed.value.stage, failed.value.provider, failed.value.retryable) == ("llm", "agent", False)
     assert "hours?" not in caplog.text
+
+
+async def test_what_its_author_has_cancelled_and_awaits_is_a_failure_like_any_other() -> None:
+    agent = Agent("Hi.")
+
+    @agent.reply
+    async def reply(ctx: ReplyContext) -> AsyncIterator[str]:
+        waiting = asyncio.ensure_future(asyncio.sleep(60))
+        waiting.cancel()
+        await waiting
+        yield "never"
+
+    with pytest.raises(ProviderError, match="The agent's own reply failed: CancelledError"):
+        await parts(brain(agent))
 
 
 async def test_yielding_something_else_is_told() -> None:

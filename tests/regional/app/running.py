@@ -181,7 +181,8 @@ def region_process(environment: Mapping[str, str], *arguments: str) -> Iterator[
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(
             [REPARTEE, "region", "--port", "0", *arguments],
-            env=clean_environment() | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder, **environment},
+            env=clean_environment()
+            | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder, "REPARTEE_WEBRTC_PORT": "0", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -194,6 +195,17 @@ def region_process(environment: Mapping[str, str], *arguments: str) -> Iterator[
         finally:
             process.kill()
             process.communicate(timeout=DEADLINE_S)
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """The next line of a process's that has these words in it; fails if it ends before."""
+    assert process.stdout is not None
+    read = []
+    for line in process.stdout:
+        if words in line:
+            return line
+        read.append(line)
+    raise AssertionError(f"{words!r} is not in {''.join(read)!r}")
 
 
 def run_region(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,15 @@ import jwt
 import pytest
 import yaml
 from tests.promptness import DEADLINE_S, measured
-from tests.regional.app.running import TICKET_KEY, Region, calling, region, region_process, until
+from tests.regional.app.running import (
+    TICKET_KEY,
+    Region,
+    calling,
+    line_with,
+    region,
+    region_process,
+    until,
+)
 from tests.regional.tcp_server import tcp
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -247,8 +255,7 @@ def test_a_regions_log_names_a_refused_key_within_two_seconds(providers: dict[st
     settings = {**providers, "OPENAI_API_KEY": "bad-key"}
     with region_process(settings, "--allow-anonymous") as worker:
         machine, started = measured(), time.monotonic()
-        assert worker.process.stdout is not None
-        line = worker.process.stdout.readline()
+        line = line_with(worker.process, "cannot connect to openai")
         machine.promise(time.monotonic() - started < 2, "in the log within 2 s of listening")
         answer = httpx.get(f"{worker.http}/readyz")
     assert "cannot connect to openai: openai refused the API key (status 401)" in line

@@ -162,6 +162,9 @@ class LooseTasks:
 
     start_awaited = start
 
+    def drop(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+
 
 class Stage:
     """A call, and everybody in it. Leaving the block hangs up and waits for the call's end."""

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.regional.session.actors import Stage, caller_audio, heard_ms
@@ -13,7 +15,10 @@ from tests.regional.session.scripted_providers import failure
 from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices
 from repartee.errors import PoolTimeout
+from repartee.session.hearing import Hearing
 from repartee.session.hearing_policy import HearingPolicy
+from repartee.session.shell import name_of
+from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
@@ -269,3 +274,56 @@ async def test_odd_bytes_are_carried_over_to_the_next_frame() -> None:
             stage.client.sends_audio(audio[start : start + 7])
         await stage.bell.until(lambda: heard_ms(ears) >= 90)
         assert len(ears.fed) % 2 == 0
+
+
+LINES = [
+    "Call.depend_on",
+    "Call._converse",
+    "Hearing._listen",
+    "Hearing._fill_gaps",
+    "RealtimeWebSocket._send",
+]
+"""What a call runs on for as long as it lasts."""
+
+
+def line_of(stage: Stage, name: str) -> asyncio.Task[Any]:
+    """The task of the call that this coroutine is the work of."""
+    [line] = [task for task in asyncio.all_tasks() if name_of(task) == name]
+    return line
+
+
+@pytest.mark.parametrize("name", LINES)
+async def test_what_a_call_runs_on_is_cancelled_from_outside_and_the_call_ends_with_a_reason(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Stage() as stage:
+        await stage.ears.opened()
+        line_of(stage, name).cancel()
+        assert await stage.ended() is CallEnd.FAILED
+    assert "cancelled from outside" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert [ended.outcome for ended in stage.notes.all(t.CallEnded)] == ["failed"]
+
+
+async def test_a_line_that_ends_by_itself_ends_the_call_with_a_reason(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(self: Hearing) -> None:
+        pass
+
+    monkeypatch.setattr(Hearing, "run", ends)
+    async with Stage() as stage:
+        assert await stage.ended() is CallEnd.FAILED
+    assert "Call.depend_on has ended before the call" in caplog.text
+
+
+async def test_a_worker_that_stops_at_once_logs_no_failure_of_its_calls(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = Stage()
+    await stage.__aenter__()
+    await stage.ears.opened()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await stage.is_cancelled()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

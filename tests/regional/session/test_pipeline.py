@@ -79,7 +79,7 @@ async def spoken(voice: LostVoice) -> list[Event]:
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    pipeline = Pipeline(1, start, events.append)
+    pipeline = Pipeline(1, start, lambda task: task.cancel(), events.append)
     pipeline.speak(voice, name=None, language="en")
     pipeline.say(TEXT[:9], False)
     pipeline.say(TEXT[9:], True)
@@ -161,7 +161,9 @@ async def thought(model: BusyModel, patience_s: float) -> list[Event]:
         return tasks[-1]
 
     request = ReplyRequest(messages=({"role": "user", "content": "Well?"},))
-    Pipeline(1, start, events.append).think(model, request, ContextWindow(1000), patience_s=patience_s)
+    Pipeline(1, start, lambda task: task.cancel(), events.append).think(
+        model, request, ContextWindow(1000), patience_s=patience_s
+    )
     await asyncio.gather(*tasks)
     return events
 

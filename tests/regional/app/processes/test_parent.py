@@ -17,6 +17,7 @@ from tests.regional.app.running import (
     EcsAgent,
     RegionProcess,
     calling,
+    line_with,
     metrics_of,
     region_process,
     run_region,
@@ -304,8 +305,7 @@ async def test_an_agent_under_ones_hands_is_loaded_anew_by_all_and_told_of_once(
         await until_ready(region)
         agent.write_text(text.format("Good evening."))
         assert region.process.stdout is not None
-        line = await asyncio.wait_for(asyncio.to_thread(region.process.stdout.readline), DEADLINE_S)
-        assert "reloaded" in line
+        await asyncio.wait_for(asyncio.to_thread(line_with, region.process, "reloaded"), DEADLINE_S)
         region.signal(signal.SIGTERM)
         assert await region.exit_status() == 0
         assert "reloaded" not in region.process.stdout.read()
