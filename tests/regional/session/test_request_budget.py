@@ -6,6 +6,7 @@ from itertools import cycle
 
 import pytest
 from tests.regional.session.actors import Stage
+from tests.regional.session.virtual_time import run_all
 
 from repartee.agent.agent import Agent
 from repartee.agent.limits import Limits
@@ -76,15 +77,21 @@ async def test_no_turn_makes_more_than_twice_its_limit_and_eight(limit: int) -> 
         assert model.requests <= 2 * limit + 8
 
 
-async def test_the_budget_is_a_setting_and_each_kind_is_counted() -> None:
+def test_the_budget_is_a_setting_and_each_kind_is_counted() -> None:
     spent: dict[int, list[str]] = {}
-    for most in (0, 3, 8):
-        model = Wasteful()
-        async with stage_with(model, 8, TurnPolicy(extra_requests_per_turn=most)) as stage:
-            ears = await stage.ears.opened()
-            ears.hears(StartOfTurn("I"), EagerEndOfTurn("I think"), TurnResumed(), EndOfTurn("I think so."))
-            await stage.bell.until(lambda: stage.notes.turns or None)
-            spent[most] = [made.kind for made in stage.notes.all(t.ExtraRequestMade)]
+
+    async def play() -> None:
+        for most in (0, 3, 8):
+            model = Wasteful()
+            async with stage_with(model, 8, TurnPolicy(extra_requests_per_turn=most)) as stage:
+                ears = await stage.ears.opened()
+                ears.hears(
+                    StartOfTurn("I"), EagerEndOfTurn("I think"), TurnResumed(), EndOfTurn("I think so.")
+                )
+                await stage.bell.until(lambda: stage.notes.turns or None)
+                spent[most] = [made.kind for made in stage.notes.all(t.ExtraRequestMade)]
+
+    run_all(play())
     assert spent[0] == []
     assert len(spent[3]) == 3
     assert 3 < len(spent[8]) <= 8

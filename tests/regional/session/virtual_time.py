@@ -2,8 +2,10 @@
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest import mock
 
 
 class _NoWaiting(selectors.DefaultSelector):
@@ -35,6 +37,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run(play: Coroutine[Any, Any, None]) -> None:
     """Run a test's coroutine on virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(play)
+
+
+def run_all(play: Coroutine[Any, Any, None]) -> None:
+    """The same for a whole call, whose core is given the time of ``time.monotonic``."""
+    with (
+        asyncio.Runner(loop_factory=VirtualLoop) as runner,
+        mock.patch.object(time, "monotonic", runner.get_loop().time),
+    ):
         runner.run(play)
 
 
