@@ -17,7 +17,7 @@ from repartee.agent.notices import Notices
 from repartee.errors import PoolTimeout
 from repartee.session.hearing import Hearing
 from repartee.session.hearing_policy import HearingPolicy
-from repartee.session.shell import name_of
+from repartee.session.shell import Shell, name_of
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
@@ -327,3 +327,22 @@ async def test_a_worker_that_stops_at_once_logs_no_failure_of_its_calls(
         task.cancel()
     await stage.is_cancelled()
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_task_that_is_dropped_is_no_failure_and_one_that_is_cancelled_is_one() -> None:
+    failures: list[BaseException] = []
+    shell = Shell("call", failures.append)
+    lost, dropped, awaited = (start(forever()) for start in (shell.start, shell.start, shell.start_awaited))
+    await asyncio.sleep(0)
+    lost.cancel()
+    shell.drop(dropped)
+    awaited.cancel()
+    await asyncio.wait([lost, dropped, awaited])
+    assert [str(failure) for failure in failures] == ["forever was cancelled from outside"]
+    shell.drop(lost)  # it has ended
+    await shell.stop()
+    assert len(failures) == 1
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()

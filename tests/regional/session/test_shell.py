@@ -16,7 +16,7 @@ from repartee.errors import ClientProtocolError
 from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide
 from repartee.session.call import OUTCOMES
-from repartee.session.shell import Core, Shell, TaskLost
+from repartee.session.shell import Core, Shell
 from repartee.telemetry.events import CallOutcome
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.commands import ClearDeadline, Command, ItemRemoved, SetDeadline
@@ -205,27 +205,6 @@ def test_an_awaited_tasks_failure_is_seen_by_the_one_that_awaits_it_and_only_the
             await rig.shell.start_awaited(fails(TimeoutError()))
         assert rig.failures == []
         await rig.shell.stop()
-
-    run(play())
-
-
-def test_a_task_that_somebody_else_cancels_is_the_calls_failure_and_one_that_is_dropped_is_none() -> None:
-    async def play() -> None:
-        rig = Rig()
-        lost, dropped, awaited = (
-            start(asyncio.sleep(60)) for start in (rig.shell.start, rig.shell.start, rig.shell.start_awaited)
-        )
-        await asyncio.sleep(0)
-        lost.cancel()
-        rig.shell.drop(dropped)
-        awaited.cancel()
-        await asyncio.sleep(0.1)
-        [failure] = rig.failures
-        assert isinstance(failure, TaskLost)
-        assert str(failure) == "sleep was cancelled from outside"
-        rig.shell.drop(lost)  # it has ended
-        await rig.shell.stop()
-        assert len(rig.failures) == 1
 
     run(play())
 
