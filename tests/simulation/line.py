@@ -70,6 +70,8 @@ class SimulatedLine:
         if isinstance(command, c.AnswerStarted):
             self._items[command.reply_id] = command.message.item_id
 
+    def key_received(self, digit: str, at_s: int) -> None: ...
+
     def play(self, reply_id: int, audio: bytes) -> None:
         at = max(self._now(), self.heard[-1].ended if self.heard else 0.0)
         for number, ms in self._words.heard_in(audio):

@@ -93,7 +93,7 @@ class CallContext:
 
     @property
     def can(self) -> Collection[str]:
-        """What this call's connection can do: ``hang_up`` always; ``dtmf`` and ``on_dtmf`` on the telephone, and
+        """What this call's connection can do: ``hang_up`` and ``on_dtmf`` always; ``dtmf`` on the telephone, and
         ``transfer`` where the carrier's keys are set."""
         return frozenset(self._handle.can) if self._handle else frozenset()
 

@@ -5,6 +5,7 @@ What comes before (webhooks, documents) is the edge's.
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from starlette.websockets import WebSocket
@@ -19,6 +20,7 @@ from repartee.transport.telephone.framing import Framing
 from repartee.transport.telephone.line import TelephoneLine, UnusableStream, opening
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire.announcer import Announcer
+from repartee.wire.own_events import OwnEvents
 from repartee_edge.telephone.signatures import BadSignature, check_handshake
 from repartee_edge.tickets import Ticket, TicketError, TicketForged
 
@@ -91,14 +93,15 @@ async def _hold(
             await websocket.close(UNUSABLE, "The stream is another call's than its ticket.")
             return
 
-        def connect(call_id: str) -> Connected:
-            line = TelephoneLine(link, framing, format_, Announcer(call_id))
-            named = started.call_id or str(expected or "")
+        named = started.call_id or str(expected or "")
+
+        def connect(call_id: str, providers: Mapping[str, str]) -> Connected:
+            own_events = OwnEvents(call_id, worker.settings.region, providers)
+            line = TelephoneLine(link, framing, format_, Announcer(call_id, own_events))
+            worker.telephone_lines[named] = line
             return line, CarrierControl(worker.settings, line, framing.carrier, named)
 
-        await worker.hold_telephone_call(
-            ticket,
-            slot.pop_all(),
-            format_,
-            connect,
-        )
+        try:
+            await worker.hold_telephone_call(ticket, slot.pop_all(), format_, connect)
+        finally:
+            worker.telephone_lines.pop(named, None)

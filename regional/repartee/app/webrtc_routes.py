@@ -157,27 +157,30 @@ async def no_patch(request: Request) -> Response:
 async def side_band(websocket: WebSocket) -> None:
     """A WebSocket on a call's events: gets what the caller's data channel gets, and may send events."""
     service, name = _service(websocket), websocket.query_params["call_id"]
-    if isinstance(service, str):
+    worker, offered = _worker(websocket), websocket.scope["subprotocols"]
+    telephoned = worker.telephone_lines.get(name)
+    if telephoned is None and isinstance(service, str):
         await websocket.send_denial_response(unavailable(service))
         return
     called = read_call(name)
-    neighbour = service.neighbour(called) if called and FORWARDED not in websocket.headers else None
-    if neighbour:
-        await forward_socket(websocket, neighbour, FORWARDED)
-        return
-    worker, offered = _worker(websocket), websocket.scope["subprotocols"]
+    if called and not isinstance(service, str) and FORWARDED not in websocket.headers:
+        neighbour = service.neighbour(called)
+        if neighbour:
+            await forward_socket(websocket, neighbour, FORWARDED)
+            return
     try:
         worker.gate.check(websocket.headers, offered, time.time())
     except TicketError as refusal:
         worker.metrics.tickets_refused.labels(refusal.reason).inc()
         await websocket.send_denial_response(error(401, f"ticket_{refusal.reason}", str(refusal)))
         return
-    held = service.find(name)
-    if held is None or held.transport is None:
+    held = None if isinstance(service, str) else service.find(name)
+    call = telephoned or (held.transport if held else None)
+    if call is None:
         await websocket.send_denial_response(_no_call())
         return
     await websocket.accept("realtime" if "realtime" in offered else None)
-    await _join(websocket, held.transport)
+    await _join(websocket, call)
 
 
 async def _join(websocket: WebSocket, call: Any) -> None:

@@ -30,6 +30,7 @@ from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallControl, CallEnd, RealtimeTransport, Transport
 from repartee.transport.realtime import RealtimeWebSocket
+from repartee.transport.telephone.line import TelephoneLine
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
@@ -91,6 +92,8 @@ class Worker:
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
         self._agent_name = config.agent_name or PLAIN
+        self.telephone_lines: dict[str, TelephoneLine] = {}
+        """The telephone calls under way, by their carrier's id."""
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -181,10 +184,10 @@ class Worker:
         ticket: Ticket,
         slot: ExitStack,
         audio: WireFormat,
-        connect: Callable[[str], Connected],
+        connect: Callable[[str, Mapping[str, str]], Connected],
     ) -> None:
         """The same for a telephone call, whose carrier speaks ``audio``. ``connect`` makes its transport, from
-        the call's id."""
+        the call's id and the providers' names."""
         form = AudioFormat(audio.encoding, audio.hz if audio.encoding == "audio/pcm" else None)
         settings = CallSettings(
             call_id=secrets.token_hex(8),
@@ -198,7 +201,7 @@ class Worker:
             made: list[CallControl] = []
 
             def line(names: Mapping[str, str]) -> RealtimeTransport:
-                transport, control = connect(settings.call_id)
+                transport, control = connect(settings.call_id, names)
                 made.append(control)
                 return transport
 

@@ -1,5 +1,6 @@
 """`repartee demo`: the whole system, and a spoken call through it."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,12 @@ from repartee.client.calling import AskedLine, converse
 from repartee.client.dialogue import Turn
 from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import spoken
+from repartee.client.telephone import TelephoneWishes
+from repartee.client.telephone_visit import telephone_visit
 from repartee.client.waterfall import summary_view, turn_view
 from repartee.launch.local_system import LocalSystem, SystemOptions
 from repartee.launch.whole_system import announce, until_signalled, whole_system
+from repartee_edge.tickets import TicketKeys, sign
 
 INTERRUPT_AFTER_MS = 2500.0
 QUESTIONS: tuple[tuple[str, float | None], ...] = (
@@ -23,6 +27,12 @@ QUESTIONS: tuple[tuple[str, float | None], ...] = (
     ("What were my last transactions?", None),
 )
 """What is asked, and after how much of its answer the next question interrupts (None: not at all)."""
+
+BY_TELEPHONE: tuple[tuple[str, float | None], ...] = (
+    ("What is the balance of my account?", None),
+    ("How do you work?", INTERRUPT_AFTER_MS),
+    ("What are your opening hours?", None),
+)
 
 
 def demo(
@@ -35,14 +45,18 @@ def demo(
     port: Annotated[int, typer.Option(help="The edge's port; the other parts take those after it.")] = 8787,
     profile: Annotated[str | None, typer.Option(help="The stand-ins' latency profile.")] = None,
     out: Annotated[Path | None, typer.Option(help="Record the call: caller left, agent right.")] = None,
+    telephone: Annotated[
+        bool, typer.Option("--telephone", help="By telephone, through a carrier's stand-in.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every part prints.")] = False,
 ) -> None:
     """Run the whole system here and place a spoken call through it: three questions, one of which interrupts.
 
+    With --telephone the call comes from a telephone, and goes on with a key, a transfer and an agent that hangs up.
     Exit status 1 when a question was left unanswered.
     """
     console = Console(highlight=False)
-    options = SystemOptions(port=port, profile=profile)
+    options = SystemOptions(port=port, profile=profile, telephone=telephone)
     report = until_signalled(
         _demo(options, console, once=once, json_path=json_path, out=out, verbose=verbose)
     )
@@ -72,7 +86,7 @@ async def _demo(
 
 async def _spoken_call(system: LocalSystem, console: Console, out: Path | None) -> dict[str, Any]:
     """Place the call through the edge and print each turn as it ends."""
-    options = CallOptions(url=system.url, api_key=system.api_key)
+    options = CallOptions(url=system.url, api_key=system.api_key, telephone=_telephone(system))
     lines = [AskedLine(spoken(text, options.rate_hz), interrupt) for text, interrupt in QUESTIONS]
     console.print(Text(f"Calling {system.url} ...\n", "dim"))
     shown = 0
@@ -82,7 +96,27 @@ async def _spoken_call(system: LocalSystem, console: Console, out: Path | None) 
         shown += 1
         console.print(turn_view(turn_report(turn, shown, call_id), shown, plain=not console.is_terminal))
 
-    over = await converse(options, lines, on_turn=show, out=out)
-    report = call_report(over.turns, over.call_id)
+    if options.telephone:
+        lines = [AskedLine(spoken(text, options.rate_hz), at) for text, at in BY_TELEPHONE]
+        over, seen = await telephone_visit(
+            options, lines, show, lambda line: console.print(Text(f"{line}\n")), out
+        )
+    else:
+        over, seen = await converse(options, lines, on_turn=show, out=out), {}
+    report = {"transport": options.transport, **call_report(over.turns, over.call_id)}
+    if seen:
+        report["telephone"] = seen
     console.print(summary_view(report))
     return report
+
+
+def _telephone(system: LocalSystem) -> TelephoneWishes | None:
+    if not system.telephone_url:
+        return None
+    names = dict(zip(system.region_urls, system.region_names, strict=True))
+    keys = TicketKeys(system.ticket_key)
+
+    def ticket(url: str) -> str:
+        return sign(keys, region=names[url], subject="demo", now=time.time())
+
+    return TelephoneWishes(system.telephone_url, system.region_urls, ticket)

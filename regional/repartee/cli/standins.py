@@ -36,6 +36,10 @@ def standins(
     model: Annotated[
         list[str] | None, typer.Option(help="A language model to serve beside OpenAI's; may be repeated.")
     ] = None,
+    telephone: Annotated[
+        str | None,
+        typer.Option(help="Telephone carriers too, which announce calls to this edge.", metavar="EDGE_URL"),
+    ] = None,
 ) -> None:
     """Run the providers' stand-ins: Deepgram, OpenAI and Cartesia as their SDKs expect them, on one port."""
     from repartee.standins.profiles import ProfileError
@@ -52,6 +56,7 @@ def standins(
         port=port,
         workers=workers,
         models=tuple(model or ()),
+        telephone=telephone,
     )
     try:
         _run(config)

@@ -22,6 +22,9 @@ def up(
     tls: Annotated[
         bool, typer.Option("--tls", help="Over https and wss, with a certificate made for the occasion.")
     ] = False,
+    telephone: Annotated[
+        bool, typer.Option("--telephone", help="With telephone carriers, and a telephone to call from.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every part prints.")] = False,
 ) -> None:
     """Run the whole system on this machine: providers' stand-ins, regions and the edge.
@@ -30,7 +33,11 @@ def up(
     stand-in. An agent's file is loaded anew whenever it changes.
     """
     until_signalled(
-        _up(SystemOptions(port, regions, agent, profile, host, tls), Console(highlight=False), verbose)
+        _up(
+            SystemOptions(port, regions, agent, profile, host, tls, telephone),
+            Console(highlight=False),
+            verbose,
+        )
     )
 
 

@@ -26,6 +26,7 @@ from repartee.client.dialogue import Dialogue, Turn
 from repartee.client.faults import CallFailed, broken_off, refused, unreachable
 from repartee.client.playback import PlaybackClock
 from repartee.client.speech import Question
+from repartee.client.telephone import TelephoneWishes, connect_telephone
 
 SESSION_PATH = "/v1/voice/session"
 FRAME_MS = 20
@@ -47,10 +48,14 @@ class CallOptions:
     """With ``webrtc``: by ICE-TCP only."""
     media_via: tuple[str, int] | None = None
     """With ``webrtc``: a relay that media is sent to."""
+    telephone: TelephoneWishes | None = None
+    """By telephone, through a carrier."""
 
     @property
     def transport(self) -> str:
         """As reports name it."""
+        if self.telephone:
+            return "telephone"
         if self.webrtc:
             return "webrtc"
         return "websocket-binary" if self.binary_audio else "websocket"
@@ -160,6 +165,11 @@ class PlacedCall:
         until = self._now() + ms / 1000
         await self._until(lambda: self._now() >= until, timeout_s=ms / 1000 + 1)
 
+    @property
+    def socket(self) -> CallSocket:
+        """What it goes over."""
+        return self._socket
+
     async def run(self) -> None:
         """Talk and listen until the connection ends; keeps the fault for those who wait."""
         microphone = asyncio.create_task(self._microphone())
@@ -262,6 +272,8 @@ async def place_call(options: CallOptions) -> AsyncIterator[PlacedCall]:
 
 
 async def _connected(options: CallOptions) -> CallSocket:
+    if options.telephone:
+        return await connect_telephone(options.telephone)
     if options.webrtc:
         return await _by_webrtc(options)
     url = session_url(options.url, binary_audio=options.binary_audio)

@@ -1,7 +1,7 @@
 """What `call` and `demo` share: a script of questions, asked one after another over one call."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,10 @@ async def converse(
     *,
     on_turn: Callable[[Turn, str | None], None] | None = None,
     out: Path | None = None,
+    afterwards: Callable[[PlacedCall], Awaitable[None]] | None = None,
 ) -> FinishedCall:
-    """Ask everything; the last line must not be one to interrupt. ``on_turn`` is told of each turn when it is over.
+    """Ask everything; the last line must not be one to interrupt. ``on_turn`` is given each turn when it is over;
+    ``afterwards`` is what the caller does before hanging up.
 
     Raises CallFailed and VoiceError.
     """
@@ -51,7 +53,10 @@ async def converse(
             while on_turn is not None and told < len(call.dialogue.turns) - cut_short:
                 on_turn(call.dialogue.turns[told], call.dialogue.call_id)
                 told += 1
-        await call.pause(PAUSE_MS)
+        if afterwards is not None:
+            await afterwards(call)
+        else:
+            await call.pause(PAUSE_MS)
         if out is not None:
             await asyncio.to_thread(_record, call, out)
         return FinishedCall(call.dialogue.turns, call.dialogue.call_id, call.dialogue.greeting)

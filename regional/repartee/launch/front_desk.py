@@ -7,13 +7,16 @@ becomes of the wait.
 import asyncio
 from typing import Any, Literal
 
-from repartee import Agent
+from repartee import Agent, CallContext
 
 LOOKUP_S = 0.3
 """What finding a customer takes."""
 
 BOOKS_S = 0.8
 """What a look into an account takes."""
+
+COLLEAGUE = "+15550111"
+"""Who takes over from the agent, on the telephone."""
 
 CUSTOMER = {"customer_id": "C-1001", "customer_name": "Anna Keller"}
 BALANCES = {"checking": 1240.5, "savings": 8300.0}
@@ -66,3 +69,16 @@ async def get_recent_transactions(customer_id: str) -> dict[str, Any]:
     """
     await asyncio.sleep(BOOKS_S)
     return {"transactions": PAYMENTS}
+
+
+@agent.on_dtmf(digits=1)
+async def on_key(ctx: CallContext, digits: str) -> None:
+    """The keypad of a telephone."""
+    if digits == "1":
+        ctx.say("We are open Monday to Friday from half past eight to six.")
+    elif digits == "0" and "transfer" in ctx.can:
+        ctx.transfer(COLLEAGUE, "I am connecting you to a colleague.")
+    elif digits == "9":
+        ctx.hang_up("Thank you for calling. Goodbye.")
+    else:
+        ctx.say("Press one for our opening hours, zero for a colleague, or nine to end the call.")

@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from repartee.errors import ConfigurationError
 from repartee.launch.exposure import KNOWN_KEY, check_exposure, is_loopback
+from repartee.launch.local_carriers import LocalCarriers, carriers_here
 from repartee.launch.processes import Part
 from repartee.providers.vendor import Account, VendorKind
 from repartee.providers.vendors import ACCOUNTS, listed
@@ -37,6 +39,8 @@ class SystemOptions:
     profile: str | None = None
     host: str = "127.0.0.1"
     tls: bool = False
+    telephone: bool = False
+    """With telephone carriers' stand-ins, whose numbers reach the edge."""
 
     @property
     def edge_address(self) -> tuple[str, int]:
@@ -55,6 +59,10 @@ class LocalSystem:
     real_providers: tuple[str, ...]
     certificate: Path | None = None
     """What a client has to trust, where it is reached over TLS."""
+    ticket_key: str = ""
+    region_urls: tuple[str, ...] = ()
+    telephone_url: str = ""
+    """Where the telephone network is, if there is one."""
 
 
 def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Path) -> LocalSystem:
@@ -67,8 +75,10 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
     needed = _needed(environ)
     real = tuple(account for account in ACCOUNTS if _is_chosen(account, environ))
     standins_port = options.port + STANDINS_PORT_OFFSET
+    ticket_key = secrets.token_urlsafe(32)
+    carriers = carriers_here(environ) if options.telephone else None
     shared = {
-        "REPARTEE_TICKET_KEY": secrets.token_urlsafe(32),
+        "REPARTEE_TICKET_KEY": ticket_key,
         "REPARTEE_API_KEY": api_key,
         "REPARTEE_DRAIN_S": "0",
         # What is tried out here is not kept among the experience of this user's own regions.
@@ -76,6 +86,7 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         # Its regions share this machine: each takes a port that is free.
         "REPARTEE_WEBRTC_PORT": environ.get("REPARTEE_WEBRTC_PORT") or "0",
         **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),
+        **(carriers.customer_env(f"http://127.0.0.1:{standins_port}") if carriers else {}),
     }
     check_exposure(options.host, api_key)
     edge_host, edge_port = options.edge_address
@@ -88,20 +99,27 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         "--regions",
         str(regions_file),
     ]
+    url = f"{'https' if options.tls else 'http'}://127.0.0.1:{options.port}"
     front = (
-        *(
-            _region_part(str(region["name"]), options.port + 1 + n, options, shared)
-            for n, region in enumerate(regions)
+        *(_region_part(str(region["name"]), str(region["host"]), options, shared) for region in regions),
+        Part(
+            "edge",
+            edge_command,
+            edge_port,
+            env={**shared, **({"REPARTEE_PUBLIC_URL": url} if carriers else {})},
         ),
-        Part("edge", edge_command, edge_port, env=shared),
     )
-    stages = (front,) if set(needed) <= set(real) else (_standins(standins_port, options.profile), front)
+    wanted = carriers is not None or not set(needed) <= set(real)
+    stages = (_standins(standins_port, options.profile, url, carriers), front) if wanted else (front,)
     return LocalSystem(
         stages=stages,
-        url=f"{'https' if options.tls else 'http'}://127.0.0.1:{options.port}",
+        url=url,
         api_key=api_key,
         region_names=tuple(str(region["name"]) for region in regions),
         real_providers=tuple(account.label for account in real),
+        ticket_key=ticket_key,
+        region_urls=tuple(str(region["host"]) for region in regions),
+        telephone_url=f"http://127.0.0.1:{standins_port}/telephone/" if carriers else "",
     )
 
 
@@ -110,6 +128,10 @@ def _check(options: SystemOptions) -> None:
         raise ConfigurationError(f"--host must be {' or '.join(HOSTS)}, not {options.host}.")
     if not 1 <= options.regions <= MOST_REGIONS:
         raise ConfigurationError(f"--regions must be from 1 to {MOST_REGIONS}, not {options.regions}.")
+    if options.telephone and options.tls:
+        raise ConfigurationError(
+            "--telephone and --tls do not go together: the carriers here come over plain HTTP."
+        )
     if not 1 <= options.port <= 65535 - STANDINS_PORT_OFFSET:
         raise ConfigurationError(
             f"--port must be from 1 to {65535 - STANDINS_PORT_OFFSET} (the other parts take the ports above it)."
@@ -134,12 +156,20 @@ def _regions(options: SystemOptions) -> list[dict[str, object]]:
     ]
 
 
-def _standins(port: int, profile: str | None) -> tuple[Part, ...]:
+def _standins(
+    port: int, profile: str | None, edge_url: str, carriers: LocalCarriers | None
+) -> tuple[Part, ...]:
     command = ["standins", "--port", str(port), *(["--profile", profile] if profile else [])]
-    return (Part("stand-ins", command, port, "/standins/profile"),)
+    if carriers:
+        command += ["--telephone", edge_url]
+    env = carriers.carrier_env() if carriers else {}
+    return (Part("stand-ins", command, port, "/standins/profile", env=env),)
 
 
-def _region_part(name: str, port: int, options: SystemOptions, env: Mapping[str, str]) -> Part:
+def _region_part(name: str, url: str, options: SystemOptions, env: Mapping[str, str]) -> Part:
+    port = urlsplit(url).port or 80
+    if options.telephone:
+        env = {**env, "REPARTEE_PUBLIC_URL": url}
     guard = ["--loopback-only"] if is_loopback(options.host) else []
     command = [
         "region",

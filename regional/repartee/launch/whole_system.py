@@ -57,6 +57,8 @@ def announce(system: LocalSystem, console: Console) -> None:
         f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
     )
     console.print(f"  Providers    {brains}")
+    if system.telephone_url:
+        console.print(f"  Telephone    [bold cyan]{system.telephone_url}[/]   (its keypad dials +1 555 0199)")
     if system.certificate:
         console.print(
             f"  Certificate  {system.certificate}   (SSL_CERT_FILE=… or NODE_EXTRA_CA_CERTS=… has a client trust it)",

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +30,7 @@ from repartee.wire.client_events import (
     ClearOutput,
     ClientEvent,
     CreateResponse,
+    PressKey,
     SessionUpdate,
 )
 from repartee.wire.session_config import SessionConfig
@@ -335,6 +335,9 @@ class Call:
         if isinstance(event, AppendAudio):
             self.take_audio(event.audio)
             return
+        if isinstance(event, PressKey):
+            self.take_digit(event.digit)
+            return
         costly = isinstance(event, CreateResponse | SessionUpdate)
         if costly and not self._requests.take(time.monotonic()):
             raise ClientProtocolError(
@@ -350,10 +353,11 @@ class Call:
 
     def take_digit(self, digit: str) -> None:
         """The caller has pressed a key: the agent stops, if keys mean anything to it."""
+        self.transport.key_received(digit, int(time.time()))
         if not self.agent.takes_keys:
             log.info("call %s: a key was pressed, and the agent has no on_dtmf", self.settings.call_id)
             return
-        with suppress(ClientProtocolError):  # nothing is being said
+        if self._kind.talking:
             self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
         self.agent.pressed(digit)
 

@@ -23,7 +23,7 @@ QUIET_LOOKS = 3
 class ClosingOnly:
     """Implements :class:`~repartee.transport.interfaces.CallControl` for a connection that can only be closed."""
 
-    can = frozenset({"hang_up"})
+    can = frozenset({"hang_up", "on_dtmf"})
 
     async def hang_up(self) -> None:
         """The connection is closed anyway."""

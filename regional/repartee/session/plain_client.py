@@ -65,6 +65,10 @@ class PlainClient:
         """Pass on a command."""
         self._transport.tell(command, audio_ms)
 
+    def key_received(self, digit: str, at_s: int) -> None:
+        """The caller has pressed a key."""
+        self._transport.key_received(digit, at_s)
+
     def play(self, reply_id: int, audio: bytes) -> None:
         """Audio of something said from memory."""
         self._sounds(reply_id)

@@ -30,6 +30,10 @@ class MessageSocket:
         """Send one text message in its turn; dropped once the connection is closing."""
         self._put({"type": "websocket.send", "text": text.decode(errors="replace")})
 
+    def push_bytes(self, data: bytes) -> None:
+        """Send one binary message in its turn."""
+        self._put({"type": "websocket.send", "bytes": data})
+
     def push_close(self, code: int, reason: str) -> None:
         """Close, once what waits is sent."""
         self._put({"type": "websocket.close", "code": code, "reason": reason})

@@ -87,10 +87,17 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def push(self, text: bytes) -> None:
         """Send one text message now; dropped once the connection is closing."""
+        self._push(text, self.conn.send_text)
+
+    def push_bytes(self, data: bytes) -> None:
+        """The same with a binary message."""
+        self._push(data, self.conn.send_binary)
+
+    def _push(self, data: bytes, send: Callable[[bytes], None]) -> None:
         if self.close_sent or self.deaf or self.transport.is_closing():
             return
         try:
-            self.conn.send_text(text)
+            send(data)
         except InvalidState:
             return
         self.transport.write(b"".join(self.conn.data_to_send()))

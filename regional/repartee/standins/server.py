@@ -8,6 +8,7 @@ Runs on whatever event loop it is started in; under load, uvloop.
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,9 @@ from typing import Any
 
 import uvicorn
 
+from repartee.standins.carrier.account import account_in
+from repartee.standins.carrier.network import TelephoneNetwork
+from repartee.standins.carrier.routes import is_telephone, telephone
 from repartee.standins.cartesia import tts_websocket
 from repartee.standins.control import control
 from repartee.standins.deepgram import listen_v1, listen_v2
@@ -55,6 +59,8 @@ class Config:
     """Processes that recognise speech, in the real mode."""
     models: tuple[str, ...] = ()
     """Language models that are served beside OpenAI's."""
+    telephone: str | None = None
+    """The edge that the carriers announce calls to; empty: numbers are to be bought first; None: no carriers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ class Application:
         path = scope.get("path", "")
         if scope["type"] == "websocket" and path in _WEBSOCKETS:
             await _WEBSOCKETS[path](scope, receive, send, self._state)
+        elif self._state.telephone is not None and is_telephone(path):
+            await telephone(scope, receive, send, self._state.telephone)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
@@ -150,6 +158,9 @@ async def serve(config: Config) -> AsyncIterator[Running]:
                 hearing_health=pool.health,
             )
         state = StandInState(profile, engines, models=frozenset(config.models))
+        if config.telephone is not None:
+            state.telephone = network = TelephoneNetwork(account_in(os.environ), config.telephone)
+            stack.push_async_callback(network.aclose)
         yield await stack.enter_async_context(_listening(config, state))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from repartee.standins.detector import Detector
 from repartee.standins.ears import Recogniser
@@ -13,6 +13,9 @@ from repartee.standins.script import Line
 from repartee.standins.stats import Stats
 from repartee.standins.turns import TurnTimes
 from repartee.standins.voice import SpokenText
+
+if TYPE_CHECKING:
+    from repartee.standins.carrier.network import TelephoneNetwork
 
 BAD_KEY = "bad-key"
 """The one API key that is refused; any other that is not empty is good."""
@@ -57,6 +60,8 @@ class StandInState:
     """How long a Realtime session may last, as OpenAI's do."""
     realtime_sessions: set["Expiring"] = field(default_factory=set)
     """Those that are open."""
+    telephone: "TelephoneNetwork | None" = None
+    """The carriers, where calls by telephone are wanted."""
 
     def draw(self, stage: str, distribution: Distribution) -> float:
         """One value; each stage has a random stream of its own, so that one stage's use leaves the others' alone."""

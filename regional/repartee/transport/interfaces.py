@@ -117,6 +117,9 @@ class Transport(Protocol):
         """Pass on a command, if the client needs to know of it. ``audio_ms`` is where it belongs in the audio that
         the client has sent: where a turn begins, or how much has been listened to."""
 
+    def key_received(self, digit: str, at_s: int) -> None:
+        """The caller has pressed a key, at this time (seconds since 1970)."""
+
     def play(self, reply_id: int, audio: bytes) -> None:
         """Audio of a reply that :meth:`tell` has begun, in the client's format."""
 

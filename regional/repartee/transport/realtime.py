@@ -121,6 +121,10 @@ class RealtimeWebSocket:
         for event in self._announcer.tell(command, audio_ms):
             self._put(event)
 
+    def key_received(self, digit: str, at_s: int) -> None:
+        """input_audio_buffer.dtmf_event_received"""
+        self._put(self._announcer.key_received(digit, at_s))
+
     def play(self, reply_id: int, audio: bytes) -> None:
         """response.output_audio.delta, or a binary frame."""
         if audio and (delta := self._announcer.audio_delta(reply_id)):

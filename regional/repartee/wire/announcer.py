@@ -70,6 +70,10 @@ class Announcer:
         events = teller(command, audio_ms) if teller else []
         return events + self._told_beside(command) if self._own else events
 
+    def key_received(self, digit: str, at_s: int) -> ServerEvent:
+        """input_audio_buffer.dtmf_event_received, which has no id in OpenAI's protocol."""
+        return {"type": "input_audio_buffer.dtmf_event_received", "event": digit, "received_at": at_s}
+
     def session(self, type_: str, config: SessionConfig) -> ServerEvent:
         """session.created or session.updated. These settings are those of responses from now on."""
         self._config = config

@@ -138,6 +138,12 @@ class CancelResponse(_ClientEvent, frozen=True, tag="response.cancel", kw_only=T
     response_id: Short | None = None
 
 
+class PressKey(_ClientEvent, frozen=True, tag="repartee.dtmf", kw_only=True):
+    """The caller has pressed a key of a keypad that the client shows. An event of our own."""
+
+    digit: Annotated[str, Meta(pattern=r"^[0-9A-D*#]$")]
+
+
 ClientEvent = (
     SessionUpdate
     | AppendAudio
@@ -150,6 +156,7 @@ ClientEvent = (
     | TruncateItem
     | CreateResponse
     | CancelResponse
+    | PressKey
 )
 
 

@@ -84,6 +84,9 @@ class FakeLine:
         self.told.append(command)
         self._note(type(command).__name__)
 
+    def key_received(self, digit: str, at_s: int) -> None:
+        self._note(f"key {digit}")
+
     def play(self, reply_id: int, audio: bytes) -> None:
         self._note("play")
         self.audio.setdefault(reply_id, bytearray()).extend(audio)

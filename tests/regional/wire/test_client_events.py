@@ -36,6 +36,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "conversation.item.truncate": {"item_id": "item_1", "content_index": 0, "audio_end_ms": 1},
     "response.create": {},
     "response.cancel": {},
+    "repartee.dtmf": {"digit": "5"},
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from repartee.errors import ClientProtocolError
 from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
+from repartee.transport.listeners import EventListeners, Listener
 from repartee.transport.outbox import Outbox
 from repartee.transport.telephone import framing as f
 from repartee.transport.telephone.caller_stream import CallerStream
@@ -105,6 +106,7 @@ class TelephoneLine:
         self._bad = 0
         self._keys_sent = 0
         self.hang_up: Callable[[], Awaitable[None]] = nothing
+        self.listeners = EventListeners(announcer)
         self._call: CallSide
 
     def __repr__(self) -> str:
@@ -129,7 +131,7 @@ class TelephoneLine:
 
     @property
     def announcer(self) -> Announcer:
-        """What makes this session's events, which nobody reads."""
+        """What makes this session's events, for those who listen in."""
         return self._announcer
 
     # --- for the call's length -----------------------------------------------------------------------------------
@@ -164,6 +166,7 @@ class TelephoneLine:
         if end in ENDS_THE_CALL:
             await self.hang_up()
         await self._link.close(end)
+        self.listeners.end()
 
     async def _send(self) -> None:
         try:
@@ -201,18 +204,25 @@ class TelephoneLine:
     # --- to the carrier ------------------------------------------------------------------------------------------
 
     def opened(self, config: SessionConfig) -> None:
-        """Nothing: the caller has heard nothing yet."""
+        """For listeners; the caller has heard nothing yet."""
+        self.listeners.settle(config, "session.created")
 
     def configured(self, config: SessionConfig) -> None:
-        """Nothing: the carrier has no settings."""
+        """For listeners; the carrier has no settings."""
+        self.listeners.settle(config, "session.updated")
 
     def tell(self, command: c.Command, audio_ms: int) -> None:
         """Which item a reply's audio belongs to, and where it ends."""
+        self.listeners.put(self._announcer.tell(command, audio_ms))
         match command:
             case c.AnswerStarted():
                 self._items[command.reply_id] = command.message.item_id
             case c.ReplyEnded():
                 self._end(self._items.pop(command.reply_id, ""))
+
+    def key_received(self, digit: str, at_s: int) -> None:
+        """For listeners: the key came from the carrier."""
+        self.listeners.put([self._announcer.key_received(digit, at_s)])
 
     def play(self, reply_id: int, audio: bytes) -> None:
         """Audio of a reply."""
@@ -244,12 +254,22 @@ class TelephoneLine:
 
     def pass_on(self, event: str) -> None:
         """A provider's event: where an answer ends, and that the caller speaks over it."""
+        self.listeners.put_text(event)
         if SPEECH_STARTED in event or any(kind in event for kind in AUDIO_DONE):
             self._note(outside_json.decode(event))
 
     def announce(self, event: ServerEvent) -> None:
         """An event of this session's own."""
+        self.listeners.put([event])
         self._note(event)
+
+    def listen(self, listener: Listener, ended: Callable[[], None]) -> Callable[[], None]:
+        """Have somebody get the call's events; what is returned ends that."""
+        return self.listeners.listen(listener, ended)
+
+    def take_from_listener(self, text: str, listener: Listener) -> None:
+        """An event of a listener's."""
+        self.listeners.take(text, listener, self._call.take_event)
 
     def _note(self, event: Any) -> None:
         kind = event.get("type")

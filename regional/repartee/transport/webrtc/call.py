@@ -169,6 +169,10 @@ class WebRtcCall:
         if isinstance(command, c.ReplyEnded) and (spoken := self._spoken.get(command.reply_id)):
             self._playout.end(spoken)
 
+    def key_received(self, digit: str, at_s: int) -> None:
+        """input_audio_buffer.dtmf_event_received"""
+        self._put(self._announcer.key_received(digit, at_s))
+
     def play(self, reply_id: int, audio: bytes) -> None:
         """Audio of the agent's, to be paced."""
         if audio and (delta := self._announcer.audio_delta(reply_id)):

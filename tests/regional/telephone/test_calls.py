@@ -1,0 +1,184 @@
+"""Whole telephone calls: carrier, edge, region and agent, over sockets."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from urllib.parse import quote
+
+import httpx
+import pytest
+from tests.promptness import measured
+from tests.regional.app.running import TICKET_KEY
+from tests.regional.telephone.system import TelephoneSystem, speak, telephone_system, until
+from websockets.asyncio.client import connect
+
+from repartee.agent.agent import Agent
+from repartee.agent.context import CallContext
+from repartee_edge.tickets import TicketKeys, sign
+
+EACH = pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+COLLEAGUE = "+15550111"
+
+
+def desk() -> Agent:
+    """An agent that keys steer."""
+    agent = Agent(instructions="Be kind.", greeting="Good day, and welcome to our telephone line.")
+
+    @agent.on_dtmf(digits=1)
+    async def key(ctx: CallContext, digits: str) -> None:
+        if digits == "0":
+            ctx.transfer(COLLEAGUE, "One moment.")
+        elif digits == "9":
+            ctx.hang_up("Goodbye.")
+        elif digits == "5":
+            ctx.dtmf("42#")
+
+    return agent
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[TelephoneSystem]:
+    async with telephone_system(desk()) as running:
+        yield running
+
+
+@EACH
+async def test_a_call_is_greeted_and_its_marks_come_back_when_they_have_been_played(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (handset, call):
+        [stream] = call.streams
+        await speak(handset, 400)
+        await until(lambda: stream.figures.marks_returned >= 3)
+        assert stream.figures.violations == [] and stream.figures.partial_frames == 0
+        assert stream.figures.frames_sent * 20 <= 1_000 * (time.monotonic() - call._began) + 200
+    await until(lambda: call.over)
+    assert call.status == "completed"
+    told = [fields["CallStatus"] for url, fields, _ in system.network.webhooks if url.endswith("/status")]
+    await until(lambda: told == ["completed"] or not told)
+
+
+@EACH
+async def test_the_agent_hangs_up_once_its_goodbye_was_played(system: TelephoneSystem, carrier: str) -> None:
+    async with system.calling(carrier) as (handset, call):
+        await handset.say(key="9")
+        ended = await handset.until("ended")
+        assert ended["status"] == "completed"
+        figures = call.streams[0].figures
+        assert figures.marks_returned == figures.marks_sent > 0, "the goodbye's last mark had come back"
+        assert len(call.streams) == 1, "closing the stream led to no other"
+
+
+@EACH
+async def test_a_transfer_joins_the_caller_and_the_colleague_and_leaves_the_agent_out(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.handset(COLLEAGUE) as colleague, system.calling(carrier) as (handset, call):
+        await handset.say(key="0")
+        assert (await colleague.until("incoming"))["from"] == "+15550100"
+        await colleague.say(answer=True)
+        await handset.until("joined")
+        before = handset.heard_ms
+        await asyncio.gather(speak(handset, 300), speak(colleague, 300))
+        await until(lambda: handset.heard_ms - before >= 200 and colleague.heard_ms >= 200)
+        await until(lambda: not system.regions[0].worker.slots.taken)
+        await colleague.say(hang_up=True)
+        await handset.until("ended")
+        assert "dialled: +15550111" in call.log
+
+
+@EACH
+async def test_keys_are_pressed_by_the_agent_so_that_the_other_side_hears_them(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (handset, _):
+        await handset.say(key="5")
+        heard = [(await handset.until("key_heard"))["key"] for _ in range(3)]
+        assert heard == ["4", "2", "#"]
+
+
+@EACH
+async def test_who_listens_in_gets_the_calls_events_and_its_keys(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (handset, call):
+        ticket = sign(TicketKeys(TICKET_KEY), region="us-east", subject="key:acme", now=time.time())
+        url = f"ws://127.0.0.1:{system.regions[0].port}/v1/realtime?call_id={quote(call.id)}"
+        headers = {"Authorization": f"Bearer {ticket}"}
+        async with connect(url, additional_headers=headers, proxy=None) as side_band:
+            assert '"session.created"' in str(await side_band.recv())
+            await handset.say(key="3")
+            async with asyncio.timeout(10):
+                while '"input_audio_buffer.dtmf_event_received"' not in (said := str(await side_band.recv())):
+                    pass
+            assert '"event":"3"' in said
+            await handset.say(hang_up=True)
+            async for _ in side_band:  # until the call is over
+                pass
+            assert side_band.close_code == 1000
+
+
+@EACH
+async def test_a_changed_webhook_is_refused_by_the_edge(system: TelephoneSystem, carrier: str) -> None:
+    async with system.calling(carrier):
+        url, fields, status = next(hook for hook in system.network.webhooks if hook[0].endswith("/incoming"))
+        assert status == 200
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.post(url, data={**fields, "From": "+15550666"})).status_code == 403
+
+
+@EACH
+async def test_no_frames_from_the_caller_for_2_s_is_counted_and_the_call_is_connected_anew(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (_, call):
+        call.faults.stall_in = True
+        began = time.monotonic()
+        await until(lambda: len(call.streams) == 2)
+        assert time.monotonic() - began >= 1.9
+        call.faults.stall_in = False
+        assert "1012" in call.streams[0].figures.ended
+        metrics = await system.regions[0].metrics()
+        assert metrics['repartee_line_troubles_total{trouble="nothing_received"}'] == 1
+        await until(lambda: call.streams[1].figures.marks_returned)
+
+
+@EACH
+async def test_marks_that_do_not_come_back_are_counted_and_the_call_is_connected_anew(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (_, call):
+        call.faults.hold_marks = True
+        await until(lambda: len(call.streams) == 2)
+        call.faults.hold_marks = False
+        metrics = await system.regions[0].metrics()
+        assert metrics['repartee_line_troubles_total{trouble="nothing_played"}'] == 1
+        await until(lambda: call.streams[1].figures.marks_returned)
+
+
+@EACH
+async def test_a_region_killed_under_20_calls_leaves_none_alone(carrier: str) -> None:
+    machine = measured()
+    agent = "tests.regional.telephone.desk_agent:agent"
+    warm = {"REPARTEE_WARM_CALLS": "10"}
+    async with telephone_system(agent, regions=2, environment=warm) as system, AsyncExitStack() as stack:
+        entered = [stack.enter_async_context(system.calling(carrier, f"+155502{n:02}")) for n in range(20)]
+        calls = [call for _, call in await asyncio.gather(*entered)]
+        assert {tuple(system.regions_of(call)) for call in calls} == {(system.processes[0].port,)}
+        killed = time.monotonic()
+        system.processes[0].signal(signal.SIGKILL)
+        back: dict[str, float] = {}
+
+        def all_back() -> bool:
+            for call in calls:
+                if len(call.streams) > 1 and call.streams[-1].figures.marks_returned:
+                    back.setdefault(call.id, time.monotonic() - killed)
+            return len(back) == len(calls)
+
+        await until(all_back)
+        assert {system.regions_of(call)[-1] for call in calls} == {system.processes[1].port}
+        # This agent tells whom it had lost so, and hangs up: nobody else does.
+        await until(lambda: all(call.status == "completed" for call in calls))
+        machine.promise(max(back.values()) <= 3.0, f"connected and greeted anew after {back.values()} s")
