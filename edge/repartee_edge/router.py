@@ -19,6 +19,7 @@ from repartee_edge.regions import Region
 from repartee_edge.replies import EdgeReply, cors_headers, error, preflight
 from repartee_edge.request import BadBody, EdgeRequest
 from repartee_edge.settings import EdgeSettings
+from repartee_edge.telephone.names import OUT_PATHS
 from repartee_edge.telephone.names import PREFIX as TELEPHONE_PREFIX
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Router:
             return Decision(_upgrade_required(path))
         if path.startswith(f"{REGIONS_PATH}/") and path.endswith(HEARTBEAT_SUFFIX):
             return self._heartbeat(request, now)
-        if self._desk is not None and path.startswith(TELEPHONE_PREFIX):
+        if self._desk is not None and path.startswith(TELEPHONE_PREFIX) and path not in OUT_PATHS:
             action, known = self._desk.decide(request, now, tick)
             return Decision(action, ("key:telephone",) if known else _charged_ip(request))
         allowed = {
@@ -129,7 +130,7 @@ class Router:
             SECRETS_PATH: "POST",
             SESSION_PATHS[0]: "GET, POST",
             SESSION_PATHS[1]: "GET",
-            **dict.fromkeys(CALL_PATHS, "POST"),
+            **dict.fromkeys((*CALL_PATHS, *OUT_PATHS), "POST"),
             **({path: named[0]} if named else {}),
         }
         if path not in allowed:
@@ -169,6 +170,8 @@ class Router:
                 return Decision(self._regions(tick), charged)
             if request.path == SECRETS_PATH:
                 return Decision(self._client_secret(request, identity, now), charged)
+            if request.path in OUT_PATHS:
+                return self._placing(identity, tick, charged)
             placement = self._place(request, identity.subject, tick)
             named = incoming.named_call(request.path)
             if (name := named[1] if named else request.call_name) is not None:
@@ -183,6 +186,17 @@ class Router:
             reply = error(400, "invalid_value", str(fault))
             return Decision(reply, charged)
         return Decision(ProxySession(placement, identity), charged)
+
+    def _placing(self, identity: Identity, tick: float, charged: tuple[str, ...]) -> Decision:
+        """A telephone call is placed at the region nearest to where its carrier streams from."""
+        if identity.by_client_secret:
+            message = "a browser's token places no calls: use an API key"
+            return Decision(error(403, "not_for_browsers", message), charged)
+        table = self.settings.telephone
+        colo = (table.media.get("twilio") if table else None) or "IAD"
+        return Decision(
+            ProxyCall(self._place_caller(Caller(colo=colo), tick), identity, begins=False), charged
+        )
 
     def ticket(
         self, region: Region, identity: Identity, now: float, metadata: Mapping[str, str] | None = None

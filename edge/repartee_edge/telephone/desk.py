@@ -23,6 +23,7 @@ from repartee_edge.telephone.names import PREFIX
 from repartee_edge.telephone.outcomes import AskOutcome, KeepOutcome, LineOutcome, verify_outcome
 from repartee_edge.telephone.settings import NumberEntry, TelephoneTable
 from repartee_edge.telephone.signatures import BadSignature, Webhook, stream_token, webhook_fields
+from repartee_edge.telephone.terms import FIELD, CallTerms, verify_terms
 from repartee_edge.tickets import TicketKeys
 
 MAX_HOPS: Final = 3
@@ -52,6 +53,8 @@ class _CarriersCall:
     called: str
     entry: NumberEntry
     fields: Mapping[str, str]
+    terms: CallTerms | None = None
+    """Of a call that a region has placed."""
 
 
 class TelephoneDesk:
@@ -78,8 +81,8 @@ class TelephoneDesk:
         webhook = Webhook(self._table.public_url + request.path + query, request.headers, request.body, now)
         try:
             fields = webhook_fields(carrier, self._table.keys, webhook)
-            call = self._call(carrier, fields)
-        except BadSignature as refused:
+            call = self._call(carrier, fields, now)
+        except (BadSignature, tickets.TicketError) as refused:
             return error(403, "bad_signature", f"This webhook is refused: {refused}."), False
         if kind == "status":
             return self._status(call), True
@@ -89,16 +92,18 @@ class TelephoneDesk:
 
     # --- a call --------------------------------------------------------------------------------------------------
 
-    def _call(self, carrier: str, fields: Mapping[str, str]) -> _CarriersCall:
+    def _call(self, carrier: str, fields: Mapping[str, str], now: float) -> _CarriersCall:
         call_id = _first(fields, "CallSid", "CallUUID", "uuid")
         caller, called = _first(fields, "From", "CallFrom", "from"), _first(fields, "To", "CallTo", "to")
         if not call_id:
             raise BadSignature("it names no call")
-        outbound = _first(fields, "Direction", "direction").startswith("outbound")
-        entry = self._table.entry(caller if outbound else called)
-        return _CarriersCall(
-            carrier, call_id, caller, called, entry or NumberEntry(agent="", media="-"), fields
-        )
+        if _first(fields, "Direction", "direction").startswith("outbound"):
+            caller, called = called, caller
+        entry = self._table.entry(called) or NumberEntry(agent="", media="-")
+        terms = verify_terms(self._keys, fields[FIELD], now) if fields.get(FIELD) else None
+        if terms is not None:
+            entry = NumberEntry(agent=terms.agent or entry.agent)
+        return _CarriersCall(carrier, call_id, caller, called, entry, fields, terms)
 
     def _incoming(self, call: _CarriersCall, request: EdgeRequest, now: float, tick: float) -> EdgeReply:
         if call.entry.media == "-":
@@ -134,16 +139,17 @@ class TelephoneDesk:
         home = request.headers.get("x-home-region", "")
         colo = self._table.media_colo(call.carrier, call.entry, home)
         near = Caller(colo=colo) if colo else replace(request.caller, direct=True)
-        ranked = _other_than(avoided, self._place(near, tick).ranked)
+        ranked = _other_than(avoided, self._place(near, tick).ranked, call.terms.region if call.terms else "")
         if ranked is None:
             return documents.say_and_hang_up(call.carrier, self._table.busy)
         region = ranked.region
         url = f"{region.websocket_origin}{PREFIX}{call.carrier}/stream/{self._ticket(call, region.name, hop, now)}"
         base = f"{self._table.public_url}{PREFIX}{call.carrier}"
         secret = self._table.keys.secret(call.carrier)
+        terms = f"?{FIELD}={call.fields[FIELD]}" if call.terms else ""
         place = documents.StreamPlace(
             url,
-            f"{base}/next/{hop}/{region.name}/{self._next_mac(call, hop, region.name)}",
+            f"{base}/next/{hop}/{region.name}/{self._next_mac(call, hop, region.name)}{terms}",
             f"{base}/status",
             call.call_id,
             stream_token(secret, url),
@@ -159,6 +165,7 @@ class TelephoneDesk:
             "carrier_call_id": call.call_id[:128],
             **({"agent": call.entry.agent} if call.entry.agent else {}),
             **({"resumed": str(hop)} if hop else {}),
+            **({**call.terms.metadata, "direction": "outbound"} if call.terms else {}),
         }
         wanted = [n for n in sorted(call.fields) if n in PASSED_ON or n.startswith("SipHeader_X-")]
         metadata |= {name: call.fields[name][:MAX_PASSED_CHARS] for name in wanted[:MAX_PASSED]}
@@ -221,8 +228,9 @@ def _first(fields: Mapping[str, str], *names: str) -> str:
     return next((fields[name] for name in names if fields.get(name)), "")
 
 
-def _other_than(avoided: str, ranked: tuple[Ranked, ...]) -> Ranked | None:
-    """The best region that may take a call: another than the one that it had, if there is one."""
+def _other_than(avoided: str, ranked: tuple[Ranked, ...], wanted: str = "") -> Ranked | None:
+    """The best region that may take a call: ``wanted`` if it can, and not ``avoided`` if there is another."""
     usable = [item for item in ranked if item.tier < FULL] or [item for item in ranked if item.tier == FULL]
     others = [item for item in usable if item.region.name != avoided]
-    return next(iter(others or usable), None)
+    placing = [item for item in others if item.region.name == wanted]
+    return next(iter(placing or others or usable), None)

@@ -20,5 +20,8 @@ SETTING_NAMES = (
 )
 
 PREFIX = "/v1/telephone/"
+OUT_PATHS = ("/v1/telephone/calls", "/v1/telephone/opt-outs")
+"""What whoever has an API key asks for calls out; a region answers."""
+
 KEEP_S = 600
 """So long what is to become of a call is kept: carriers ask within seconds."""

@@ -6,7 +6,7 @@ A call that is over already is no error: the caller may have hung up first.
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -24,6 +24,7 @@ WITHIN_S: Final = 3.0
 """How long a carrier or the edge may take to do it; a call must not be held up by them."""
 
 OVER: Final = (404, 409, 410)
+TWILIO_OVER: Final = "21220"
 TELNYX_OVER: Final = "90018"
 
 
@@ -36,6 +37,17 @@ class CarrierRequest:
     auth: tuple[str, str] | None = None
     form: Mapping[str, str] | None = None
     json: Mapping[str, Any] | None = None
+
+
+async def end_call(settings: Settings, carrier: str, call_id: str, say: str = "") -> None:
+    """End a call that another process holds; with a text, the carrier's own voice says it first (Twilio's)."""
+    request = carrier_request(settings, carrier, call_id, None)
+    if request is None:
+        return
+    if say and carrier == "twilio":
+        request = replace(request, form={"Twiml": f"<Response><Say>{escape(say)}</Say><Hangup/></Response>"})
+    async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
+        await _ask(client, carrier, request)
 
 
 def carrier_request(
@@ -102,7 +114,7 @@ class CarrierControl:
         what = "ended" if transfer_to is None else "handed on"
         try:
             async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
-                if request is not None and await self._ask(client, request):
+                if request is not None and await _ask(client, self._carrier, request):
                     return
                 if self._by_edge:
                     await self._tell_edge(client, transfer_to)
@@ -110,27 +122,6 @@ class CarrierControl:
                     log.warning("a call at %s is not %s: there is no key for its API", self._carrier, what)
         except httpx.HTTPError as error:
             log.warning("a call at %s was not %s: %s", self._carrier, what, type(error).__name__)
-
-    async def _ask(self, client: httpx.AsyncClient, request: CarrierRequest) -> bool:
-        """Whether the carrier has done it, or the call was over already."""
-        try:
-            answer = await client.post(
-                request.url,
-                headers=dict(request.headers),
-                auth=httpx.BasicAuth(*request.auth) if request.auth else httpx.USE_CLIENT_DEFAULT,
-                data=dict(request.form) if request.form is not None else None,
-                json=request.json,
-            )
-        except httpx.HTTPError as error:
-            log.warning("%s could not be asked: %s", self._carrier, type(error).__name__)
-            return False
-        if answer.is_success:
-            return True
-        if answer.status_code in OVER or (answer.status_code == 422 and TELNYX_OVER in answer.text):
-            log.info("the call at %s was over already", self._carrier)
-            return True
-        log.warning("%s refused with %d", self._carrier, answer.status_code)
-        return False
 
     async def _tell_edge(self, client: httpx.AsyncClient, transfer_to: str | None) -> None:
         """Have the edge answer what follows the stream."""
@@ -144,3 +135,27 @@ class CarrierControl:
             headers={"authorization": f"Bearer {token}"},
         )
         answer.raise_for_status()
+
+
+async def _ask(client: httpx.AsyncClient, carrier: str, request: CarrierRequest) -> bool:
+    """Whether the carrier has done it, or the call was over already."""
+    try:
+        answer = await client.post(
+            request.url,
+            headers=dict(request.headers),
+            auth=httpx.BasicAuth(*request.auth) if request.auth else httpx.USE_CLIENT_DEFAULT,
+            data=dict(request.form) if request.form is not None else None,
+            json=request.json,
+        )
+    except httpx.HTTPError as error:
+        log.warning("%s could not be asked: %s", carrier, type(error).__name__)
+        return False
+    if answer.is_success:
+        return True
+    if answer.status_code in OVER or (
+        answer.status_code in (400, 422) and (TELNYX_OVER in answer.text or TWILIO_OVER in answer.text)
+    ):
+        log.info("the call at %s was over already", carrier)
+        return True
+    log.warning("%s refused with %d", carrier, answer.status_code)
+    return False

@@ -22,13 +22,13 @@ class Lessons:
     def __init__(self, experience: Experience, agent: str = "", store: Store | None = None) -> None:
         self.experience = experience
         self._agent = agent
-        self._store = store
+        self.store = store
 
     async def keep(self, transitions: Iterable[Transition]) -> None:
         """Keep what one call has taught; ``experience`` knows it already. Waits for nothing."""
         now = time.time()
-        if self._store:
-            keep_counts(self._store, self._agent, transitions, lambda known: counted(known, now))
+        if self.store:
+            keep_counts(self.store, self._agent, transitions, lambda known: counted(known, now))
 
 
 def store_config(settings: Settings) -> StoreConfig:

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from repartee.app import webrtc_routes
+from repartee.app import telephone_out, webrtc_routes
 from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
@@ -119,6 +119,7 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         Route("/v1/voice/session", upgrade_required),
         Route("/v1/realtime", upgrade_required),
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
+        *telephone_out.ROUTES,
         *webrtc_routes.ROUTES,
     ]
     middleware = [Middleware(Settling)] if membership else []

@@ -75,6 +75,8 @@ class Services:
         self._first = tuple(ordered[0] for ordered in providers.values())
         self._agent = agent
         self._lessons = lessons or Lessons(Experience())
+        self.store = self._lessons.store
+        """What outlives calls; None: nothing does."""
         self._was_warm = False
         self._recording: asyncio.Task[None] | None = None
         self._recording_openers: asyncio.Task[None] | None = None

@@ -17,6 +17,7 @@ from repartee.app.client_settings import ClientSettings
 from repartee.app.egress_settings import EgressSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
+from repartee.app.telephone_out_settings import TelephoneOutSettings
 from repartee.app.telephone_settings import TelephoneSettings
 from repartee.app.vendor_settings import NAMED_LLM_VALUE, VendorSettings
 from repartee.app.webrtc_settings import WebRtcSettings
@@ -39,6 +40,7 @@ class Settings(
     EgressSettings,
     StoreSettings,
     TelemetrySettings,
+    TelephoneOutSettings,
     TelephoneSettings,
     VendorSettings,
     WebRtcSettings,

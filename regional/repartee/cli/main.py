@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Subcommand] = {
         "repartee.cli.demo", "demo", "Run the whole system and place a spoken call through it."
     ),
     "call": Subcommand("repartee.cli.call", "call", "Place a call from the terminal."),
+    "dial": Subcommand("repartee.cli.dial", "dial", "Have an agent call somebody by telephone."),
     "region": Subcommand("repartee.cli.region", "region", "Run one regional worker."),
     "standins": Subcommand("repartee.cli.standins", "standins", "Run the providers' stand-ins."),
     "edge": Subcommand("repartee.cli.edge", "edge", "Run the router, self-hosted."),

@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from repartee.errors import ConfigurationError
 
+TWILIO_NUMBER = "+15550199"
+"""What the stand-in's account has."""
+
 OWN_ACCOUNTS = ("TWILIO_AUTH_TOKEN", "TELNYX_PUBLIC_KEY", "TELNYX_API_KEY")
 
 
@@ -29,6 +32,7 @@ class LocalCarriers:
             "TWILIO_ACCOUNT_SID": self.twilio_sid,
             "TWILIO_AUTH_TOKEN": self.twilio_token,
             "TWILIO_BASE_URL": base_url,
+            "REPARTEE_DIAL_FROM": TWILIO_NUMBER,
             "TELNYX_API_KEY": self.telnyx_key,
             "TELNYX_PUBLIC_KEY": base64.b64encode(private.public_key().public_bytes_raw()).decode(),
             "TELNYX_BASE_URL": base_url,

@@ -169,7 +169,8 @@ def _standins(
 def _region_part(name: str, url: str, options: SystemOptions, env: Mapping[str, str]) -> Part:
     port = urlsplit(url).port or 80
     if options.telephone:
-        env = {**env, "REPARTEE_PUBLIC_URL": url}
+        edge = f"http://127.0.0.1:{options.port}"
+        env = {**env, "REPARTEE_PUBLIC_URL": url, "REPARTEE_EDGE_URL": edge, "REPARTEE_DIAL_HOURS": "0-24"}
     guard = ["--loopback-only"] if is_loopback(options.host) else []
     command = [
         "region",

@@ -368,6 +368,12 @@ class Call:
         """The caller has heard so much of an answer."""
         self.shell.deliver(e.Played(item_id, played_ms))
 
+    def part(self, say: str) -> None:
+        """The call is to end, with these words."""
+        if self._kind.talking:
+            self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
+        self._parting.hang_up(say)
+
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
         """The connection carries no audio one way."""
         self.report.line_troubled(trouble)

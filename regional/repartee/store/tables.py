@@ -1,6 +1,8 @@
 """Every table there is: a file for each, and a row here."""
 
+from repartee.store.opt_outs import OPT_OUTS
+from repartee.store.placed_calls import PLACED_CALLS
 from repartee.store.schema import Table
 from repartee.store.transitions import TRANSITIONS
 
-TABLES: tuple[Table, ...] = (TRANSITIONS,)
+TABLES: tuple[Table, ...] = (TRANSITIONS, OPT_OUTS, PLACED_CALLS)

@@ -77,6 +77,9 @@ class CallSide(Protocol):
     def take_played(self, item_id: str, played_ms: float) -> None:
         """The caller has heard so much of an answer."""
 
+    def part(self, say: str) -> None:
+        """Stop what is being said, have this heard, and end the call."""
+
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
         """The connection is there, but carries no audio one way; ``lost``: end the call, to be connected anew."""
 

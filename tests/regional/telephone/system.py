@@ -74,7 +74,7 @@ class TelephoneSystem:
 
 async def ready(started: RegionProcess) -> None:
     """Its pools are warm."""
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(DEADLINE_S):
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as client, asyncio.timeout(DEADLINE_S):
         while (await client.get(f"{started.http}/readyz")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -116,6 +116,7 @@ async def telephone_system(
             "TELNYX_BASE_URL": providers.base_url,
             "REPARTEE_TICKET_KEY": TICKET_KEY,
         }
+        edge_port = free_port()
         running: list[Region] = []
         processes: list[RegionProcess] = []
         table = []
@@ -127,6 +128,9 @@ async def telephone_system(
                 **keys,
                 "REPARTEE_REGION": name,
                 "REPARTEE_PUBLIC_URL": f"http://127.0.0.1:{port}",
+                "REPARTEE_EDGE_URL": f"http://127.0.0.1:{edge_port}",
+                "REPARTEE_DIAL_HOURS": "0-24",
+                "REPARTEE_DIAL_FROM": TWILIO_NUMBER,
                 **(environment or {}),
             }
             if isinstance(agent, str):
@@ -149,7 +153,7 @@ async def telephone_system(
                     "enabled": True,
                 }
             )
-        port = free_port()
+        port = edge_port
         url = f"http://127.0.0.1:{port}"
         settings = {
             **keys,

@@ -193,6 +193,10 @@ class TelephoneLine:
         while not self._pacer.idle:  # noqa: ASYNC110 - two timers and a carrier change it
             await asyncio.sleep(PLAYED_LOOK_S)
 
+    def part(self, say: str) -> None:
+        """Whoever placed the call wants it to end, with these words."""
+        self._call.part(say)
+
     def play_keys(self, digits: str) -> None:
         """Have the other side hear these keys, in the audio."""
         self._keys_sent += 1

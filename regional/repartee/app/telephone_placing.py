@@ -1,0 +1,192 @@
+"""Places calls by telephone: who may be called, when, how many at once; and asks the carrier for it."""
+
+import hashlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+from msgspec import Meta
+
+from repartee.app.settings import Settings
+from repartee.app.telephone_hours import hours_in, opens_in_s, refusal_by_hours
+from repartee.app.telephone_out_settings import zones_in
+from repartee.errors import VoiceError
+from repartee.store.interfaces import Store
+from repartee.store.placed_calls import (
+    PLACING,
+    PlacingLimits,
+    PlacingRefused,
+    begin_placing,
+    not_placed,
+    placed,
+)
+from repartee_edge.telephone.terms import FIELD, sign_terms
+from repartee_edge.tickets import TicketKeys
+
+log = logging.getLogger(__name__)
+
+ASK_S: Final = 10.0
+"""How long a carrier may take to accept a call."""
+
+OnMachine = Literal["hang_up", "message", "ignore"]
+Carrier = Literal["twilio", "telnyx"]
+_AGENT = r"^[\w.:/-]{0,100}$"
+
+
+class CallWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/telephone/calls. ``on_machine``: what the agent does when a machine has answered: hang up,
+    say ``message`` after its beep, or nothing in particular. A call with the same ``key`` is placed once."""
+
+    to: Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
+    agent: Annotated[str, Meta(pattern=_AGENT)] = ""
+    from_: Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$|^$")] = msgspec.field(default="", name="from")
+    carrier: Carrier | None = None
+    on_machine: OnMachine = "hang_up"
+    message: Annotated[str, Meta(max_length=500)] = ""
+    ring_s: Annotated[int, Meta(ge=5, le=120)] = 30
+    key: Annotated[str, Meta(max_length=200)] = ""
+    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=120)]], Meta(max_length=10)] = msgspec.field(
+        default_factory=dict
+    )
+
+
+class NotPlaced(VoiceError):
+    """A call that is not placed. ``status`` is HTTP's; ``retry_after_s`` None: it makes no sense to try again."""
+
+    def __init__(self, status: int, code: str, words: str, retry_after_s: int | None = None) -> None:
+        super().__init__(words)
+        self.status, self.code, self.retry_after_s = status, code, retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlaced:
+    """A call that the carrier has taken."""
+
+    call_id: str
+    carrier: str
+    to: str
+    number: str
+
+    def as_json(self) -> dict[str, str]:
+        """As it is answered."""
+        return {"call_id": self.call_id, "carrier": self.carrier, "to": self.to, "from": self.number}
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierForm:
+    """What a carrier is asked with."""
+
+    url: str
+    fields: Mapping[str, str]
+    auth: tuple[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class CallPlacer:
+    """A region's."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+
+    async def place(self, wish: CallWish, subject: str) -> "CallPlaced":
+        """Have the carrier call. Raises NotPlaced, and StoreError."""
+        settings, now = self._settings, time.time()
+        carrier = wish.carrier or ("twilio" if settings.twilio_account_sid else "telnyx")
+        number = wish.from_ or settings.dial_from
+        self._check(wish, carrier, number, now)
+        key = hashlib.sha256(f"{subject}\n{wish.key or secrets.token_hex(16)}".encode()).hexdigest()
+        limits = PlacingLimits(settings.dial_at_once, settings.dial_per_minute)
+        begun = await begin_placing(self._store, key, wish.to, limits, now)
+        if isinstance(begun, PlacingRefused):
+            status = 403 if begun.retry_after_s is None else 429
+            raise NotPlaced(status, begun.code, begun.words, begun.retry_after_s)
+        if begun != PLACING:
+            return CallPlaced(begun, carrier, wish.to, number)
+        try:
+            call_id = await self._ask(self._form(wish, carrier, number, now))
+        except NotPlaced:
+            await not_placed(self._store, key)
+            raise
+        await placed(self._store, key, wish.to, call_id, now)
+        return CallPlaced(call_id, carrier, wish.to, number)
+
+    def _check(self, wish: CallWish, carrier: str, number: str, now: float) -> None:
+        settings = self._settings
+        ready = {
+            "twilio": settings.twilio_account_sid and settings.twilio_auth_token.get_secret_value(),
+            "telnyx": settings.telnyx_api_key.get_secret_value()
+            and settings.telnyx_account_id
+            and settings.telnyx_application_id,
+        }[carrier]
+        if not ready or not settings.edge_url or not settings.public_url:
+            raise NotPlaced(
+                501,
+                "not_configured",
+                f"This region places no calls over {carrier}: it needs the carrier's keys, REPARTEE_EDGE_URL and "
+                "REPARTEE_PUBLIC_URL (docs/telephone.md).",
+            )
+        if not number:
+            raise NotPlaced(400, "no_number", "Name the number to call from: `from`, or REPARTEE_DIAL_FROM.")
+        if wish.on_machine == "message" and not wish.message.strip():
+            raise NotPlaced(400, "no_message", "on_machine is message, and there is no `message`.")
+        hours, zones = hours_in(settings.dial_hours), zones_in(settings.dial_zones)
+        assert hours is not None
+        if why := refusal_by_hours(wish.to, now, hours, zones):
+            wait_s = opens_in_s(wish.to, now, hours, zones)
+            raise NotPlaced(403, "outside_hours", f"{wish.to} is not called now: {why}.", wait_s)
+
+    def _form(self, wish: CallWish, carrier: str, number: str, now: float) -> CarrierForm:
+        settings = self._settings
+        keys = TicketKeys(settings.ticket_key.get_secret_value())
+        terms = sign_terms(keys, region=settings.region, agent=wish.agent, metadata=wish.metadata, now=now)
+        own = {"on_machine": wish.on_machine, "message": wish.message}
+        after = sign_terms(keys, region=settings.region, agent=wish.agent, metadata=own, now=now)
+        back = f"{settings.public_url}/v1/telephone/{carrier}"
+        fields = {
+            "To": wish.to,
+            "From": number,
+            "Url": f"{settings.edge_url}/v1/telephone/{carrier}/incoming?{urlencode({FIELD: terms})}",
+            "StatusCallback": f"{back}/placed",
+            "StatusCallbackEvent": "completed",
+            "Timeout": str(wish.ring_s),
+        }
+        if wish.on_machine != "ignore":
+            fields |= {
+                "MachineDetection": "DetectMessageEnd" if wish.on_machine == "message" else "Enable",
+                "AsyncAmd": "true",
+                "AsyncAmdStatusCallback": f"{back}/machine?{urlencode({FIELD: after})}",
+            }
+        if carrier == "twilio":
+            account = settings.twilio_account_sid
+            url = f"{settings.twilio_base_url}/2010-04-01/Accounts/{account}/Calls.json"
+            return CarrierForm(url, fields, (account, settings.twilio_auth_token.get_secret_value()))
+        url = f"{settings.telnyx_base_url}/v2/texml/Accounts/{settings.telnyx_account_id}/Calls"
+        headers = {"authorization": f"Bearer {settings.telnyx_api_key.get_secret_value()}"}
+        return CarrierForm(url, {**fields, "ApplicationSid": settings.telnyx_application_id}, None, headers)
+
+    async def _ask(self, form: CarrierForm) -> str:
+        try:
+            async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
+                answer = await client.post(
+                    form.url,
+                    data=dict(form.fields),
+                    headers=dict(form.headers),
+                    auth=httpx.BasicAuth(*form.auth) if form.auth else httpx.USE_CLIENT_DEFAULT,
+                )
+        except httpx.HTTPError as error:
+            raise NotPlaced(
+                502, "carrier_unreachable", f"The carrier did not answer ({type(error).__name__})."
+            ) from None
+        found = re.search(r'"(?:sid|call_sid)"\s*:\s*"([^"]{1,128})"', answer.text)
+        if not answer.is_success or found is None:
+            log.warning("a call was not placed: the carrier answered %d", answer.status_code)
+            raise NotPlaced(422, "carrier_refused", f"The carrier refuses the call: {answer.text[:300]}")
+        return found[1]
