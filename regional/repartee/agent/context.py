@@ -19,18 +19,33 @@ DIGITS = re.compile(r"[0-9A-D*#]{1,64}")
 NUMBER = re.compile(r"\+?[0-9]{2,20}|sips?:[^\s<>\"]{1,200}")
 
 
+UNANSWERED = "I am sorry, nobody answers there at the moment."
+MOST_BRIEFING = 1_000
+"""Characters of what a person is told before the caller comes."""
+
+
 class CallHandle(Protocol):
     """What can be done with a call, beside talking. Nothing here waits."""
 
     @property
     def can(self) -> Collection[str]:
-        """Of ``hang_up``, ``transfer``, ``dtmf`` and ``on_dtmf``: what the caller's connection can do."""
+        """Of ``hang_up``, ``transfer``, ``warm_transfer``, ``hold``, ``dtmf`` and ``on_dtmf``: what the caller's
+        connection can do."""
 
     def hang_up(self, say: str) -> None:
         """End the call once this has been heard."""
 
-    def transfer(self, to: str, say: str) -> None:
-        """Hand the caller on to this number once this has been heard."""
+    def transfer(
+        self, to: str, say: str, briefing: str = "", unanswered: str = "", music: bool = True
+    ) -> None:
+        """Hand the caller on to this number once ``say`` has been heard; with a briefing, whoever answers there
+        hears it first."""
+
+    def hold(self, music: bool) -> None:
+        """The caller hears music or nothing, and is not listened to."""
+
+    def take_back(self) -> None:
+        """The caller is talked to again."""
 
     def dtmf(self, digits: str) -> None:
         """Have the other side hear these keys."""
@@ -102,14 +117,32 @@ class CallContext:
         if self._handle is not None:
             self._handle.hang_up(say)
 
-    def transfer(self, to: str, say: str = "") -> None:
+    def transfer(
+        self, to: str, say: str = "", *, briefing: str = "", unanswered: str = UNANSWERED, music: bool = True
+    ) -> None:
         """Hand the caller on to a number (+15550100) or a SIP address, once all has been heard, and then this text.
-        The agent is out of it then. Raises CannotControl where the connection cannot do that."""
+        The agent is out of it then.
+
+        With a ``briefing`` the person is called first, while the caller is on hold (``music``: or in silence), hears
+        the briefing, and is joined with the caller; if nobody answers, the caller hears ``unanswered`` and goes on
+        with the agent. Raises CannotControl where the connection cannot do that."""
         if NUMBER.fullmatch(to) is None:
             raise CannotControl(f"{to!r} is no number such as +15550100, nor a SIP address.")
         if self._handle is not None:
-            self._require("transfer")
-            self._handle.transfer(to, say)
+            self._require("warm_transfer" if briefing.strip() else "transfer")
+            self._handle.transfer(to, say, briefing.strip()[:MOST_BRIEFING], unanswered, music)
+
+    def hold(self, *, music: bool = True) -> None:
+        """Put the caller on hold: they hear music, or nothing, and are not listened to. Raises CannotControl."""
+        if self._handle is not None:
+            self._require("hold")
+            self._handle.hold(music)
+
+    def take_back(self) -> None:
+        """Talk to a caller on hold again. Raises CannotControl."""
+        if self._handle is not None:
+            self._require("hold")
+            self._handle.take_back()
 
     def dtmf(self, digits: str) -> None:
         """Have the other side hear these keys: 0 to 9, ``*``, ``#`` and A to D. Raises CannotControl."""

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 import httpx
 
 from repartee.app.settings import Settings
+from repartee.app.telephone_joining import Joining, joining_for
 from repartee.transport.telephone.line import TelephoneLine
 from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
 from repartee_edge.tickets import TicketKeys
@@ -75,11 +76,14 @@ def carrier_request(
 class CarrierControl:
     """One telephone call's. Implements :class:`~repartee.transport.interfaces.CallControl`."""
 
-    def __init__(self, settings: Settings, line: TelephoneLine, carrier: str, call_id: str) -> None:
+    def __init__(
+        self, settings: Settings, line: TelephoneLine, carrier: str, call_id: str, own_number: str = ""
+    ) -> None:
         self._settings = settings
         self._line = line
         self._carrier = carrier
         self._call_id = call_id
+        self._own_number = own_number
         line.hang_up = self.hang_up
 
     @property
@@ -87,7 +91,8 @@ class CarrierControl:
         """A transfer needs the carrier's API, or an edge that follows up."""
         by_api = carrier_request(self._settings, self._carrier, self._call_id, None) is not None
         transfer = {"transfer"} if by_api or self._by_edge else set()
-        return frozenset({"hang_up", "dtmf", "on_dtmf", *transfer})
+        warm = {"warm_transfer"} if self._joining() else set()
+        return frozenset({"hang_up", "hold", "dtmf", "on_dtmf", *transfer, *warm})
 
     async def hang_up(self) -> None:
         """End the call, not only its stream."""
@@ -96,6 +101,22 @@ class CarrierControl:
     async def transfer(self, to: str) -> None:
         """Connect the caller to this number."""
         await self._do(to)
+
+    async def warm_transfer(self, to: str, briefing: str) -> bool:
+        """By a second call, and a conference that both are put into."""
+        joining = self._joining()
+        return joining is not None and await joining.join(self._call_id, to, briefing)
+
+    def hold(self, music: bool) -> None:
+        """In the stream: the call stays where it is."""
+        self._line.hold(music)
+
+    def take_back(self) -> None:
+        """In the stream."""
+        self._line.take_back()
+
+    def _joining(self) -> Joining | None:
+        return joining_for(self._settings, self._carrier, self._own_number)
 
     def dtmf(self, digits: str) -> None:
         """As tones."""

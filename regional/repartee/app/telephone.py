@@ -99,7 +99,9 @@ async def _hold(
             own_events = OwnEvents(call_id, worker.settings.region, providers)
             line = TelephoneLine(link, framing, format_, Announcer(call_id, own_events))
             worker.telephone_lines[named] = line
-            return line, CarrierControl(worker.settings, line, framing.carrier, named)
+            return line, CarrierControl(
+                worker.settings, line, framing.carrier, named, str(ticket.metadata.get("called", ""))
+            )
 
         try:
             await worker.hold_telephone_call(ticket, slot.pop_all(), format_, connect)

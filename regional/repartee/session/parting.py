@@ -31,6 +31,16 @@ class ClosingOnly:
     async def transfer(self, to: str) -> None:
         """Never called: the agent is told before."""
 
+    async def warm_transfer(self, to: str, briefing: str) -> bool:
+        """Never called: the agent is told before."""
+        return False
+
+    def hold(self, music: bool) -> None:
+        """Never called: the agent is told before."""
+
+    def take_back(self) -> None:
+        """Never called: the agent is told before."""
+
     def dtmf(self, digits: str) -> None:
         """Never called: the agent is told before."""
 
@@ -72,9 +82,25 @@ class Parting:
         """End the call once this has been heard."""
         self._part(say, self._control.hang_up, CallEnd.AGENT_HUNG_UP)
 
-    def transfer(self, to: str, say: str) -> None:
+    def transfer(
+        self, to: str, say: str, briefing: str = "", unanswered: str = "", music: bool = True
+    ) -> None:
         """Hand the caller on once this has been heard."""
-        self._part(say, lambda: self._control.transfer(to), CallEnd.TRANSFERRED)
+        if not briefing:
+            self._part(say, lambda: self._control.transfer(to), CallEnd.TRANSFERRED)
+        elif not self._parting:
+            self._parting = True
+            self._start(
+                self._hand_over(say, lambda: self._control.warm_transfer(to, briefing), unanswered, music)
+            )
+
+    def hold(self, music: bool) -> None:
+        """The caller hears music or nothing."""
+        self._control.hold(music)
+
+    def take_back(self) -> None:
+        """The caller is heard again."""
+        self._control.take_back()
 
     def dtmf(self, digits: str) -> None:
         """Play these keys."""
@@ -86,6 +112,26 @@ class Parting:
             self._start(self._take_part(say, part, end))
 
     async def _take_part(self, say: str, part: Callable[[], Awaitable[None]], end: CallEnd) -> None:
+        await self._said(say)
+        await part()
+        self._end(end)
+
+    async def _hand_over(
+        self, say: str, join: Callable[[], Awaitable[bool]], unanswered: str, music: bool
+    ) -> None:
+        """Keep the caller on hold until somebody else has answered; if nobody does, go on with them."""
+        await self._said(say)
+        self._control.hold(music)
+        if await join():
+            self._end(CallEnd.TRANSFERRED)
+            return
+        self._control.take_back()
+        self._parting = False
+        if unanswered.strip():
+            self._say(unanswered)
+
+    async def _said(self, say: str) -> None:
+        """This has been heard, and all before it."""
         await self._begun.wait()
         if say.strip():
             self._say(say)
@@ -94,8 +140,6 @@ class Parting:
                 await self._heard_out()
         except TimeoutError:
             log.info("what was said before the end was not heard within %g s", PART_S)
-        await part()
-        self._end(end)
 
     async def _heard_out(self) -> None:
         quiet = 0

@@ -46,13 +46,22 @@ class CallControl(Protocol):
 
     @property
     def can(self) -> frozenset[str]:
-        """Of ``hang_up``, ``transfer``, ``dtmf`` and ``on_dtmf``, those that work here."""
+        """Of ``hang_up``, ``transfer``, ``warm_transfer``, ``hold``, ``dtmf`` and ``on_dtmf``: what works here."""
 
     async def hang_up(self) -> None:
         """The agent ends the call. The connection is closed after this."""
 
     async def transfer(self, to: str) -> None:
         """The caller is handed on. The connection is closed after this."""
+
+    async def warm_transfer(self, to: str, briefing: str) -> bool:
+        """Call somebody, have them hear this, and join the caller to them; whether they have answered."""
+
+    def hold(self, music: bool) -> None:
+        """The caller hears music or nothing, and is not listened to."""
+
+    def take_back(self) -> None:
+        """The caller is heard again."""
 
     def dtmf(self, digits: str) -> None:
         """Play these keys."""

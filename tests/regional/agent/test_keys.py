@@ -54,7 +54,15 @@ class OfAWebSocket:
 
     def hang_up(self, say: str) -> None: ...
 
-    def transfer(self, to: str, say: str) -> None:
+    def transfer(
+        self, to: str, say: str, briefing: str = "", unanswered: str = "", music: bool = True
+    ) -> None:
+        raise AssertionError("it cannot be")
+
+    def hold(self, music: bool) -> None:
+        raise AssertionError("it cannot be")
+
+    def take_back(self) -> None:
         raise AssertionError("it cannot be")
 
     def dtmf(self, digits: str) -> None:
@@ -69,6 +77,9 @@ def test_what_a_connection_cannot_do_is_refused_in_words() -> None:
         context.transfer("+15550100")
     with pytest.raises(CannotControl, match=refusal):
         context.dtmf("12#")
+    for do in (context.hold, context.take_back, lambda: context.transfer("+15550100", briefing="Hello.")):
+        with pytest.raises(CannotControl, match=refusal):
+            do()
     for number in ("", "help", "+", "<Dial>", "1" * 30):
         with pytest.raises(CannotControl, match="is no number"):
             context.transfer(number)

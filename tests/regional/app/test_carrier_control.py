@@ -81,7 +81,7 @@ def control(carrier: str, base_url: str, **more: str) -> CarrierControl:
 async def test_what_a_carriers_api_is_asked(carrier: str, to: str | None, path: str, sent: Any) -> None:
     async with far_end((200, "{}")) as (api, url):
         one = control(carrier, url)
-        assert one.can == {"hang_up", "transfer", "dtmf", "on_dtmf"}
+        assert one.can == {"hang_up", "hold", "transfer", "dtmf", "on_dtmf"}
         await (one.hang_up() if to is None else one.transfer(to))
     [(request, headers, body)] = api.asked
     assert request == f"POST {path}"
@@ -132,4 +132,4 @@ async def test_an_api_that_fails_is_no_end_of_it() -> None:
 
 
 def test_without_any_key_a_call_can_be_hung_up_and_no_more() -> None:
-    assert control("exotel", "http://127.0.0.1:1").can == {"hang_up", "dtmf", "on_dtmf"}
+    assert control("exotel", "http://127.0.0.1:1").can == {"hang_up", "hold", "dtmf", "on_dtmf"}

@@ -20,6 +20,7 @@ from repartee_edge.tickets import TicketKeys, sign
 
 EACH = pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 COLLEAGUE = "+15550111"
+BRIEFING = "This is about an invoice from March. The caller is called Anna."
 
 
 def desk() -> Agent:
@@ -30,6 +31,12 @@ def desk() -> Agent:
     async def key(ctx: CallContext, digits: str) -> None:
         if digits == "0":
             ctx.transfer(COLLEAGUE, "One moment.")
+        elif digits == "8":
+            ctx.transfer(COLLEAGUE, "One moment.", briefing=BRIEFING)
+        elif digits == "7":
+            ctx.hold()
+        elif digits == "6":
+            ctx.take_back()
         elif digits == "9":
             ctx.hang_up("Goodbye.")
         elif digits == "5":
@@ -87,6 +94,56 @@ async def test_a_transfer_joins_the_caller_and_the_colleague_and_leaves_the_agen
         await colleague.say(hang_up=True)
         await handset.until("ended")
         assert "dialled: +15550111" in call.log
+
+
+@EACH
+async def test_in_a_warm_transfer_the_colleague_is_briefed_first_and_the_caller_hears_none_of_it(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.handset(COLLEAGUE) as colleague, system.calling(carrier) as (handset, call):
+        await handset.say(key="8")
+        ringing = await colleague.until("incoming")
+        assert ringing["from"] == call.plan.called, "called from the number that the caller has dialled"
+        other = system.network.calls[ringing["call_id"]]
+        before = call.streams[0].figures.audio_ms
+        await until(lambda: call.streams[0].figures.audio_ms - before > 800)  # on hold: music
+        await colleague.say(answer=True)
+        await handset.until("joined")
+        assert f"said: {BRIEFING}" in other.log and not any("said:" in line for line in call.log)
+        await colleague.until("joined")
+        assert colleague.heard_ms > 1_000, "the briefing, which comes before the caller"
+        before, heard = handset.heard_ms, colleague.heard_ms
+        await asyncio.gather(speak(handset, 400), speak(colleague, 400))
+        await until(lambda: handset.heard_ms - before >= 200 and colleague.heard_ms - heard >= 200)
+        await until(lambda: not system.regions[0].worker.slots.taken)
+        await colleague.say(hang_up=True)
+        await handset.until("ended")
+
+
+@EACH
+async def test_where_nobody_answers_the_caller_goes_on_with_the_agent(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.handset(COLLEAGUE) as colleague, system.calling(carrier) as (handset, call):
+        await handset.say(key="8")
+        await colleague.until("incoming")
+        clears = call.streams[0].figures.clears
+        await colleague.say(hang_up=True)  # refuses
+        await until(lambda: call.streams[0].figures.clears > clears)  # the music ends
+        await handset.say(key="9")
+        await handset.until("ended")
+        assert len(call.streams) == 1 and not any("conference" in line for line in call.log)
+
+
+@EACH
+async def test_a_caller_is_held_with_music_and_taken_back(system: TelephoneSystem, carrier: str) -> None:
+    async with system.calling(carrier) as (handset, call):
+        await handset.say(key="7")
+        await until(lambda: handset.heard_ms > 4_000)
+        await handset.say(key="6")
+        await until(lambda: call.streams[0].figures.clears)
+        await handset.say(key="9")
+        await handset.until("ended")
 
 
 @EACH

@@ -15,6 +15,7 @@ from repartee.transport.listeners import EventListeners, Listener
 from repartee.transport.outbox import Outbox
 from repartee.transport.telephone import framing as f
 from repartee.transport.telephone.caller_stream import CallerStream
+from repartee.transport.telephone.hold import Hold
 from repartee.transport.telephone.key_tones import KEYS_HZ, key_tones
 from repartee.transport.telephone.line_watch import LineWatch
 from repartee.transport.telephone.pacer import AudioDue, StreamPacer
@@ -107,6 +108,7 @@ class TelephoneLine:
         self._keys_sent = 0
         self.hang_up: Callable[[], Awaitable[None]] = nothing
         self.listeners = EventListeners(announcer)
+        self._hold = Hold(format_, self._put)
         self._call: CallSide
 
     def __repr__(self) -> str:
@@ -151,6 +153,7 @@ class TelephoneLine:
     def stop_receiving(self) -> None:
         """Hand over nothing more, and say nothing more."""
         self._link.stop_listening()
+        self._hold.end()
         if self._timer:
             self._timer.cancel()
 
@@ -196,6 +199,15 @@ class TelephoneLine:
     def part(self, say: str) -> None:
         """Whoever placed the call wants it to end, with these words."""
         self._call.part(say)
+
+    def hold(self, music: bool) -> None:
+        """The caller hears music or nothing, and is not listened to."""
+        self._hold.begin(music)
+
+    def take_back(self) -> None:
+        """The caller is heard again, and hears the agent at once."""
+        for item_id in self._hold.end():
+            self._cut(item_id)
 
     def play_keys(self, digits: str) -> None:
         """Have the other side hear these keys, in the audio."""
@@ -336,7 +348,7 @@ class TelephoneLine:
                 if self._watch:
                     self._watch.received(asyncio.get_running_loop().time())
                 for audio in self._caller.take(said):
-                    self._call.take_audio(audio)
+                    self._call.take_audio(self._hold.heard(audio))
             case f.DigitReceived():
                 self._call.take_digit(said.digit)
             case f.MarkPlayed():

@@ -6,29 +6,43 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.regional.transport.telephone.carrier import TelephoneStage
+from tests.regional.transport.telephone.carrier import ULAW, TelephoneStage
 
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.telephone.key_tones import HIGH_HZ, KEYS, LOW_HZ, key_tones
 from repartee.transport.telephone.line import TelephoneLine
+from repartee.wire.audio_format import AudioDecoder
 
 
 class RecordedControl:
     """Notes what is done to the call, and what had been played by then."""
 
-    can = frozenset({"hang_up", "transfer", "dtmf", "on_dtmf"})
+    can = frozenset({"hang_up", "transfer", "warm_transfer", "hold", "dtmf", "on_dtmf"})
 
     def __init__(self, line: TelephoneLine) -> None:
         self.line = line
         self.done: list[str] = []
+        self.answers = False
 
     async def hang_up(self) -> None:
         self.done.append("hang_up")
 
     async def transfer(self, to: str) -> None:
         self.done.append(f"transfer {to}")
+
+    async def warm_transfer(self, to: str, briefing: str) -> bool:
+        self.done.append(f"call {to}: {briefing}")
+        return self.answers
+
+    def hold(self, music: bool) -> None:
+        self.done.append(f"hold, {'music' if music else 'silence'}")
+        self.line.hold(music)
+
+    def take_back(self) -> None:
+        self.done.append("take back")
+        self.line.take_back()
 
     def dtmf(self, digits: str) -> None:
         self.line.play_keys(digits)
@@ -141,3 +155,61 @@ async def test_a_key_that_means_nothing_to_the_agent_stops_nothing() -> None:
         stage.carrier.says(event="dtmf", dtmf={"digit": "1"})
         await asyncio.sleep(0.05)
         assert stage.carrier.events("clear") == []
+
+
+async def test_a_caller_on_hold_hears_music_and_is_not_listened_to() -> None:
+    async with ControlStage(kind_agent()) as stage:
+        ctx = await stage.context()
+        ears = await stage.ears.opened()
+        ctx.hold()
+        await stage.bell.until(lambda: len(stage.carrier.audio) >= 300 * 8)
+        assert max(np.abs(pcm_of(stage.carrier.audio))) > 1_000, "music"
+        before = len(ears.fed)
+        stage.carrier.speaks(LOUD * 20)
+        await stage.bell.until(lambda: len(ears.fed) > before + 48 * 200)
+        assert max(np.abs(np.frombuffer(bytes(ears.fed[before:]), "<i2"))) < 100, "silence is heard of them"
+        ctx.take_back()
+        await stage.bell.until(lambda: stage.carrier.events("clear"))
+        before = len(ears.fed)
+        stage.carrier.speaks(LOUD * 20)
+        await stage.bell.until(
+            lambda: np.abs(np.frombuffer(bytes(ears.fed[before:]), "<i2")).max(initial=0) > 1_000
+        )
+
+
+async def test_a_caller_on_hold_hears_nothing_if_that_is_wanted() -> None:
+    async with ControlStage(kind_agent()) as stage:
+        (await stage.context()).hold(music=False)
+        await asyncio.sleep(0.1)
+        assert stage.carrier.audio == b""
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_person_is_briefed_while_the_caller_is_on_hold(answers: bool) -> None:
+    async with ControlStage(kind_agent()) as stage:
+        ctx = await stage.context()
+        stage.control.answers = answers
+        ctx.transfer(
+            "+15550122", "One moment.", briefing="It is about an invoice.", unanswered="Nobody is there."
+        )
+        await says_goodbye(stage)
+        await all_sent(stage)
+        stage.carrier.returns(*stage.carrier.marks)
+        if answers:
+            assert await stage.ended() is CallEnd.TRANSFERRED
+        else:
+            await stage.bell.until(lambda: "take back" in stage.control.done)
+            await says_goodbye(stage)  # the agent says that nobody is there, and goes on
+            ctx.hang_up()
+            await asyncio.sleep(0.3)
+            stage.carrier.returns(*stage.carrier.marks)
+        expected = ["played", "hold, music", "call +15550122: It is about an invoice."]
+        assert stage.control.done[: 3 + (not answers)] == expected + ["take back"] * (not answers)
+
+
+LOUD = (8_000 * np.sin(np.arange(480) / 4)).astype("<i2").tobytes()
+"""20 ms at 24 kHz."""
+
+
+def pcm_of(audio: bytes) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
+    return np.frombuffer(AudioDecoder(ULAW, 8_000).feed(audio), "<i2")
