@@ -35,7 +35,8 @@ module "region" {
   region = {
     name                 = each.value.name
     aws_region           = each.value.aws_region
-    provider_environment = each.value.provider_environment
+    # Carriers sign the region's address with the handshakes of telephone calls.
+    provider_environment = merge({ REPARTEE_PUBLIC_URL = "https://${each.value.host}" }, each.value.provider_environment)
   }
 
   certificate_arn    = aws_acm_certificate_validation.region[each.key].certificate_arn

@@ -162,13 +162,15 @@ class TelephoneDesk:
             "phone": call.caller[:64],
             "called": call.called[:64],
             "carrier": call.carrier,
-            "carrier_call_id": call.call_id[:128],
+            # Exotel takes addresses of 600 characters, and its call is in no follow-up.
+            **({"carrier_call_id": call.call_id[:128]} if call.carrier != "exotel" else {}),
             **({"agent": call.entry.agent} if call.entry.agent else {}),
             **({"resumed": str(hop)} if hop else {}),
             **({**call.terms.metadata, "direction": "outbound"} if call.terms else {}),
         }
         wanted = [n for n in sorted(call.fields) if n in PASSED_ON or n.startswith("SipHeader_X-")]
-        metadata |= {name: call.fields[name][:MAX_PASSED_CHARS] for name in wanted[:MAX_PASSED]}
+        if call.carrier != "exotel":
+            metadata |= {name: call.fields[name][:MAX_PASSED_CHARS] for name in wanted[:MAX_PASSED]}
         return tickets.sign(
             self._keys,
             region=region,

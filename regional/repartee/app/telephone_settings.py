@@ -1,11 +1,17 @@
 """The settings of a region that takes telephone calls."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from repartee_edge.telephone.signatures import CarrierKeys
+
+
+def _key(variable: str, description: str) -> Any:
+    """A secret; none unless it is set."""
+    return Field(default=SecretStr(""), validation_alias=AliasChoices(variable), description=description)
 
 
 class TelephoneSettings(BaseSettings):
@@ -22,50 +28,32 @@ class TelephoneSettings(BaseSettings):
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
         description="Twilio account that calls are ended and transferred with.",
     )
-    twilio_auth_token: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
-        description="Twilio's key: signs its handshakes, and ends and transfers calls.",
+    twilio_auth_token: SecretStr = _key(
+        "TWILIO_AUTH_TOKEN", "Twilio's key: signs its handshakes, and ends and transfers calls."
     )
     twilio_base_url: str = Field(
         default="https://api.twilio.com",
         validation_alias=AliasChoices("TWILIO_BASE_URL"),
         description="Where Twilio's API is.",
     )
-    telnyx_public_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("TELNYX_PUBLIC_KEY"),
-        description="Telnyx's public key; set: its streams are taken.",
+    telnyx_public_key: SecretStr = _key(
+        "TELNYX_PUBLIC_KEY", "Telnyx's public key; set: its streams are taken."
     )
-    telnyx_api_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("TELNYX_API_KEY"),
-        description="Telnyx's key: ends and transfers calls.",
-    )
+    telnyx_api_key: SecretStr = _key("TELNYX_API_KEY", "Telnyx's key: ends and transfers calls.")
     telnyx_base_url: str = Field(
         default="https://api.telnyx.com",
         validation_alias=AliasChoices("TELNYX_BASE_URL"),
         description="Where Telnyx's API is.",
     )
-    signalwire_signing_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("SIGNALWIRE_SIGNING_KEY"),
-        description="SignalWire's key: signs its webhooks, and the token of its streams.",
+    signalwire_signing_key: SecretStr = _key(
+        "SIGNALWIRE_SIGNING_KEY", "SignalWire's key: signs its webhooks, and the token of its streams."
     )
-    plivo_auth_token: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("PLIVO_AUTH_TOKEN"),
-        description="Plivo's key; set: its streams are taken.",
+    plivo_auth_token: SecretStr = _key("PLIVO_AUTH_TOKEN", "Plivo's key; set: its streams are taken.")
+    vonage_signature_secret: SecretStr = _key(
+        "VONAGE_SIGNATURE_SECRET", "Vonage's key: signs its webhooks, and the token of its streams."
     )
-    vonage_signature_secret: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("VONAGE_SIGNATURE_SECRET"),
-        description="Vonage's key: signs its webhooks, and the token of its streams.",
-    )
-    exotel_credentials: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("EXOTEL_CREDENTIALS"),
-        description="user:password that Exotel's streams come with.",
+    exotel_credentials: SecretStr = _key(
+        "EXOTEL_CREDENTIALS", "user:password that Exotel's streams come with."
     )
     telephone_start_s: float = Field(
         default=10.0,

@@ -1,5 +1,6 @@
 """What carriers are answered: documents, follow-ups, and that nothing forged has any effect."""
 
+import base64
 import json
 import random
 from collections import Counter
@@ -163,6 +164,19 @@ def test_a_carrier_that_asks_again_hears_the_same_and_another_edge_names_the_sam
         else {1}
     )
     assert len(jtis) == 1, "so that a region lets in one stream of both answers"
+
+
+def test_an_address_for_exotel_has_no_more_than_600_characters() -> None:
+    telephone = replace(KEYS, exotel_credentials=f"{'u' * 20}:{'p' * 40}")
+    found = settings()
+    assert found.telephone is not None
+    router = Router(replace(found, telephone=replace(found.telephone, keys=telephone)))
+    fields = {"CallSid": "c" * 32, "From": "+919812345678", "To": "+15550199", "CallerName": "n" * 120}
+    webhook = signed("exotel", fields)
+    basic = base64.b64encode(telephone.exotel_credentials.encode()).decode()
+    request = sent(replace(webhook, headers={**webhook.headers, "authorization": f"Basic {basic}"}))
+    url, _ = place_in("exotel", Kept(router).answer(request))
+    assert len(url) <= 600, len(url)
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)

@@ -160,6 +160,7 @@ def test_a_task_is_told_its_region_its_slots_and_its_nearest_endpoints(deploymen
     assert environment["REPARTEE_MAX_CALLS"] == "50"
     assert environment["REPARTEE_DRAIN_S"] == "110"
     assert environment["DEEPGRAM_BASE_URL"] == "https://api.eu.deepgram.com"
+    assert environment["REPARTEE_PUBLIC_URL"] == "https://eu-west.voice.example.com"
     assert container["stopTimeout"] == 120
     assert container["readonlyRootFilesystem"] is True
     assert {secret["name"] for secret in container["secrets"]} == set(SECRETS)

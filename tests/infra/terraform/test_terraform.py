@@ -67,6 +67,12 @@ def test_the_example_is_accepted(terraform: Terraform, variables: Path) -> None:
         (["-var=task={cpu=1000}"], "a size that Fargate has"),
         (["-var=task={cpu=1024,memory_mib=1024}"], "here 2048 to 8192"),
         (['-var=worker_environment={"OPENAI_API_KEY"="x"}'], "Keys belong in the variable secrets"),
+        (['-var=worker_environment={"TWILIO_AUTH_TOKEN"="x"}'], "Keys belong in the variable secrets"),
+        (['-var=worker_environment={"EXOTEL_CREDENTIALS"="x"}'], "Keys belong in the variable secrets"),
+        (
+            ['-var=secret_names=["REPARTEE_TICKET_KEY","TWILIO_AUTH_TOKEN"]'],
+            "secrets needs a value for each of: REPARTEE_TICKET_KEY, TWILIO_AUTH_TOKEN",
+        ),
         (['-var=worker_environment={"REPARTEE_MAX_CALLS"="9"}'], "leave them out"),
         (['-var=secret_names=["OPENAI_API_KEY"]'], "must hold REPARTEE_TICKET_KEY"),
         (["-var=vpc_cidr=10.0.0.0/8"], "between /16 and /24"),

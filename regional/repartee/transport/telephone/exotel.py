@@ -23,20 +23,9 @@ class ExotelFraming:
     def parse(self, message: str | bytes) -> f.StreamEvent | None:
         """The caller and the called number come as parameters."""
         said = f.read_object(message)
-        match said.get("event"):
-            case "start":
-                return self._started(said, f.part(said, "start"))
-            case "media":
-                media = f.part(said, "media")
-                at_ms, chunk = f.whole(media.get("timestamp")), f.whole(media.get("chunk"))
-                return f.AudioReceived(f.decoded(media.get("payload")), at_ms, chunk)
-            case "dtmf":
-                return f.DigitReceived(f.text(f.part(said, "dtmf"), "digit"))
-            case "mark":
-                return f.MarkPlayed(f.text(f.part(said, "mark"), "name"))
-            case "stop":
-                return f.StreamEnded(f.text(f.part(said, "stop"), "reason"))
-        return None
+        if said.get("event") == "start":
+            return self._started(said, f.part(said, "start"))
+        return f.usual_event(said)
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
         self._stream_id = f.text(said, "stream_sid") or f.text(start, "stream_sid")

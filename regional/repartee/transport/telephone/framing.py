@@ -103,6 +103,27 @@ class Framing(Protocol):
         """The message that drops what has not been played."""
 
 
+def usual_event(
+    said: Mapping[str, Any], *, tracks: tuple[str, ...] = ("inbound",), timed: bool = True
+) -> StreamEvent | None:
+    """What most carriers say alike: ``media``, ``dtmf``, ``mark`` and ``stop``; None for all else. ``tracks`` are the
+    caller's, if a message names one; ``timed``: its timestamps are the audio's. Raises BadFrame."""
+    match said.get("event"):
+        case "media":
+            media = part(said, "media")
+            if text(media, "track") not in ("", *tracks):
+                return None
+            at_ms = whole(media.get("timestamp")) if timed else None
+            return AudioReceived(decoded(media.get("payload")), at_ms, whole(media.get("chunk")))
+        case "dtmf":
+            return DigitReceived(text(part(said, "dtmf"), "digit"))
+        case "mark":
+            return MarkPlayed(text(part(said, "mark"), "name"))
+        case "stop":
+            return StreamEnded(text(part(said, "stop"), "reason"))
+    return None
+
+
 ENCODINGS: Final[Mapping[str, Encoding]] = {
     **dict.fromkeys(("audio/x-mulaw", "audio/mulaw", "mulaw", "ulaw", "pcmu", "audio/pcmu"), "audio/pcmu"),
     **dict.fromkeys(("audio/x-alaw", "audio/alaw", "alaw", "pcma", "audio/pcma"), "audio/pcma"),

@@ -27,18 +27,9 @@ class PlivoFraming:
         match said.get("event"):
             case "start":
                 return self._started(said, f.part(said, "start"))
-            case "media":
-                media = f.part(said, "media")
-                if f.text(media, "track") not in ("", "inbound"):
-                    return None
-                return f.AudioReceived(f.decoded(media.get("payload")), None, f.whole(media.get("chunk")))
-            case "dtmf":
-                return f.DigitReceived(f.text(f.part(said, "dtmf"), "digit"))
             case "playedStream":
                 return f.MarkPlayed(f.text(said, "name"))
-            case "stop":
-                return f.StreamEnded()
-        return None
+        return f.usual_event(said, timed=False)
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
         self._stream_id = f.text(start, "streamId") or f.text(said, "streamId")

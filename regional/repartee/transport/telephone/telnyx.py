@@ -20,22 +20,9 @@ class TelnyxFraming:
     def parse(self, message: str | bytes) -> f.StreamEvent | None:
         """``connected``, ``error`` and what is unknown say nothing."""
         said = f.read_object(message)
-        match said.get("event"):
-            case "start":
-                return self._started(said, f.part(said, "start"))
-            case "media":
-                media = f.part(said, "media")
-                if f.text(media, "track") not in ("", "inbound", "inbound_track"):
-                    return None
-                at_ms, chunk = f.whole(media.get("timestamp")), f.whole(media.get("chunk"))
-                return f.AudioReceived(f.decoded(media.get("payload")), at_ms, chunk)
-            case "dtmf":
-                return f.DigitReceived(f.text(f.part(said, "dtmf"), "digit"))
-            case "mark":
-                return f.MarkPlayed(f.text(f.part(said, "mark"), "name"))
-            case "stop":
-                return f.StreamEnded()
-        return None
+        if said.get("event") == "start":
+            return self._started(said, f.part(said, "start"))
+        return f.usual_event(said, tracks=("inbound", "inbound_track"))
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
         media = f.part(start, "media_format")
