@@ -33,8 +33,8 @@ module "region" {
 
   project = var.project
   region = {
-    name                 = each.value.name
-    aws_region           = each.value.aws_region
+    name       = each.value.name
+    aws_region = each.value.aws_region
     # Carriers sign the region's address with the handshakes of telephone calls.
     provider_environment = merge({ REPARTEE_PUBLIC_URL = "https://${each.value.host}" }, each.value.provider_environment)
   }

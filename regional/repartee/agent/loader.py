@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,22 @@ def load(spec: str, *, fresh: bool = False) -> Agent:
     agent = _agent_in(_module(target, fresh=fresh), target, name)
     agent.check()
     return agent
+
+
+def load_others(spec: str) -> Mapping[str, Agent]:
+    """All agents by their names, where ``module:name`` is a dict of them (:func:`load` gives the first); else none.
+
+    Raises ConfigurationError.
+    """
+    target, name = _split(spec)
+    found = getattr(_module(target), name, None)
+    if not isinstance(found, Mapping):
+        return {}
+    for key, agent in found.items():
+        if not isinstance(key, str) or not isinstance(agent, Agent):
+            raise ConfigurationError(f"{target}:{name} is to have names and Agents, and has {key!r}.")
+        agent.check()
+    return dict(found)
 
 
 def load_object(spec: str, what: str) -> object:
@@ -134,6 +151,8 @@ def _failure(error: BaseException, file: str) -> ConfigurationError:
 
 def _agent_in(module: ModuleType, target: str, name: str) -> Agent:
     found = getattr(module, name, None)
+    if isinstance(found, Mapping) and isinstance(first := next(iter(found.values()), None), Agent):
+        return first
     if isinstance(found, Agent):
         return found
     others = [key for key, value in vars(module).items() if isinstance(value, Agent)]

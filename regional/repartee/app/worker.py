@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -64,6 +64,9 @@ class WorkerConfig:
     agent_name: str = ""
     """What the agent was named by; empty: the plain one."""
 
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """Others that calls may be for, by name; ``agent`` takes those that name none of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
@@ -91,6 +94,7 @@ class Worker:
         self.subjects = Subjects()
         self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
         self._agent = config.agent
+        self._agents = config.agents
         self._agent_name = config.agent_name or PLAIN
         self.telephone_lines: dict[str, TelephoneLine] = {}
         """The telephone calls under way, by their carrier's id."""
@@ -103,7 +107,7 @@ class Worker:
 
     def serve(self, agent: Agent) -> None:
         """New calls get this agent; those in progress keep theirs."""
-        if _asked(agent) != _asked(self._agent):
+        if asked_of(agent) != asked_of(self._agent):
             log.warning("the agent's model or its options have changed: restart the worker for it")
         self._agent = agent
         self.services.serve(agent)
@@ -176,8 +180,13 @@ class Worker:
             session=settled,
             session_fault=fault,
             limits=client_limits(self.settings),
-            agent=self._agent_name,
+            agent=self._name_of(ticket),
         )
+
+    def _name_of(self, ticket: Ticket | None) -> str:
+        """What the call's agent is called by those who watch calls."""
+        named = str(ticket.metadata.get("agent")) if ticket else ""
+        return named if named in self._agents else self._agent_name
 
     async def hold_telephone_call(
         self,
@@ -195,7 +204,7 @@ class Worker:
             metadata=dict(ticket.metadata),
             session=SessionPatch(audio=Audio(input=AudioInput(format=form), output=AudioOutput(format=form))),
             limits=client_limits(self.settings),
-            agent=self._agent_name,
+            agent=self._name_of(ticket),
         )
         with slot:
             made: list[CallControl] = []
@@ -228,9 +237,10 @@ class Worker:
     ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
+        agent = self._agents.get(str(settings.metadata.get("agent")), self._agent)
         if relay is not None:
             transport = connect(relay.names)
-            parts = CallParts(settings, self._agent, relay, self.stream.emit, transport, control())
+            parts = CallParts(settings, agent, relay, self.stream.emit, transport, control())
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
         assert self.services.resources is not None
         notes = CallServiceNotes(
@@ -242,7 +252,7 @@ class Worker:
         )
         cascade = self.services.resources.for_call(notes)
         transport = connect(cascade.names)
-        parts = CallParts(settings, self._agent, cascade, self.stream.emit, transport, control())
+        parts = CallParts(settings, agent, cascade, self.stream.emit, transport, control())
         return Call(parts, lambda call: Cascade(call, cascade)), transport
 
     @contextmanager
@@ -280,7 +290,7 @@ class Worker:
         log.info("drained in %.1f s", time.monotonic() - started)
 
 
-def _asked(agent: Agent) -> tuple[object, ...]:
+def asked_of(agent: Agent) -> tuple[object, ...]:
     """What of an agent its vendors are opened with, once."""
     body, voice = dict(agent.extra_body), dict(agent.voice_options)
     return agent.model, agent.reasoning_effort, agent.service_tier, body, voice

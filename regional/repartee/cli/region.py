@@ -18,7 +18,7 @@ from repartee.app.worker import WorkerConfig
 from repartee.errors import ConfigurationError
 from repartee.launch.exposure import check_exposure, is_loopback
 from repartee.launch.region_process import RegionProcess
-from repartee.launch.region_setup import served_agent, set_up_logging
+from repartee.launch.region_setup import other_agents, served_agent, set_up_logging
 from repartee.providers.own import own_stages
 from repartee.relay.settings import is_speech_to_speech
 
@@ -75,7 +75,8 @@ def region(
         raise typer.Exit(uvloop.run(_several(settings, count, listener, options)))
     typer.echo(started)
     watched = name if reload else ""
-    app = create_app(WorkerConfig(settings, served, allow_anonymous, loopback_only, watched, name))
+    config = WorkerConfig(settings, served, allow_anonymous, loopback_only, watched, name, other_agents(name))
+    app = create_app(config)
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))
 
 

@@ -22,7 +22,7 @@ from repartee.app.server import make_server
 from repartee.app.settings import Settings, read_settings
 from repartee.app.worker import WorkerConfig
 from repartee.errors import VoiceError
-from repartee.launch.region_setup import served_agent, set_up_logging
+from repartee.launch.region_setup import other_agents, served_agent, set_up_logging
 from repartee.launch.tied import tie
 
 INTERRUPTED = 130
@@ -62,7 +62,8 @@ def serve(told: RegionProcess) -> None:
     set_up_logging(settings, f" [{told.index + 1}]")
     membership = Membership(table, told.index, given.reports)
     watched = name if told.reload else ""
-    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched, name)
+    others = other_agents(name)
+    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched, name, others)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
     server = make_server(create_app(config, membership), host=told.host, port=told.port, arrivals=arrivals)
     listening = [] if can_hand_over() else [socket.socket(fileno=given.listener)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repartee.agent.loader import load
+from repartee.agent.loader import load, load_others
 from repartee.errors import ConfigurationError
 
 GOOD = 'from repartee import Agent\nagent = Agent("You are helpful.")\n'
@@ -114,3 +114,17 @@ def test_a_bad_agent_is_refused_with_every_line(folder: Path) -> None:
     assert said.splitlines()[0] == "The agent has 2 faults:"
     assert "bad.py:4: tool 'one': parameter 'day' has no type" in said
     assert "bad.py:8: tool 'two' is not an async function" in said
+
+
+def test_a_dict_of_agents_is_served_by_names_and_its_first_to_all_others(tmp_path: Path) -> None:
+    file = tmp_path / "several.py"
+    file.write_text(
+        "from repartee import Agent\n"
+        "bank, clinic = Agent(instructions='A bank.'), Agent(instructions='A clinic.')\n"
+        "agents = {'bank': bank, 'clinic': clinic}\nwrong = {'bank': bank, 'other': 1}\n"
+    )
+    assert load(f"{file}:agents").instructions == "A bank."
+    assert set(load_others(f"{file}:agents")) == {"bank", "clinic"}
+    assert load_others(f"{file}:bank") == {}
+    with pytest.raises(ConfigurationError, match="'other'"):
+        load_others(f"{file}:wrong")

@@ -108,6 +108,7 @@ async def region(
     allow_anonymous: bool = True,
     warm: bool = True,
     port: int = 0,
+    agents: Mapping[str, Agent] | None = None,
 ) -> AsyncIterator[Region]:
     """A worker on a socket of its own, with these settings; ``port`` 0: any."""
     settings = read_settings(
@@ -118,7 +119,8 @@ async def region(
             **environment,
         }
     )
-    app = create_app(WorkerConfig(settings, agent or Agent(instructions="Be kind."), allow_anonymous))
+    served = agent or Agent(instructions="Be kind.")
+    app = create_app(WorkerConfig(settings, served, allow_anonymous, agents=agents or {}))
     sockets = open_sockets()
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
         server = make_server(app, host="127.0.0.1", port=0)

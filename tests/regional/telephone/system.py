@@ -94,7 +94,11 @@ async def speak(handset: HandsetLine, ms: int) -> None:
 
 @asynccontextmanager
 async def telephone_system(
-    agent: Agent | str, regions: int = 1, environment: Mapping[str, str] | None = None, **edge: str
+    agent: Agent | str,
+    regions: int = 1,
+    environment: Mapping[str, str] | None = None,
+    agents: Mapping[str, Agent] | None = None,
+    **edge: str,
 ) -> AsyncIterator[TelephoneSystem]:
     """``environment`` is added to the regions' settings, ``edge`` to the edge's. An agent that is named is served by
     regions in processes of their own."""
@@ -141,7 +145,7 @@ async def telephone_system(
             else:
                 running.append(
                     await stack.enter_async_context(
-                        region(own, agent=agent, allow_anonymous=False, port=port)
+                        region(own, agent=agent, agents=agents, allow_anonymous=False, port=port)
                     )
                 )
             table.append(

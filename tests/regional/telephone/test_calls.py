@@ -1,6 +1,7 @@
 """Whole telephone calls: carrier, edge, region and agent, over sockets."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from tests.promptness import measured
 from tests.regional.app.running import TICKET_KEY
-from tests.regional.telephone.system import TelephoneSystem, speak, telephone_system, until
+from tests.regional.telephone.system import NUMBERS, TelephoneSystem, speak, telephone_system, until
 from websockets.asyncio.client import connect
 
 from repartee.agent.agent import Agent
@@ -239,3 +240,24 @@ async def test_a_region_killed_under_20_calls_leaves_none_alone(carrier: str) ->
         # This agent tells whom it had lost so, and hangs up: nobody else does.
         await until(lambda: all(call.status == "completed" for call in calls))
         machine.promise(max(back.values()) <= 3.0, f"connected and greeted anew after {back.values()} s")
+
+
+async def test_two_numbers_reach_two_agents_of_one_region() -> None:
+    answered: list[tuple[str, str]] = []
+
+    def agent_named(name: str) -> Agent:
+        agent = Agent(instructions="Be kind.", greeting="Good day to you.")
+
+        @agent.on_call_start
+        async def begin(ctx: CallContext) -> None:
+            answered.append((name, str(ctx.verified["called"])))
+
+        return agent
+
+    agents = {name: agent_named(name) for name in ("bank", "clinic")}
+    numbers = json.dumps({NUMBERS["twilio"]: "bank", NUMBERS["telnyx"]: "clinic"})
+    async with telephone_system(agents["bank"], agents=agents, REPARTEE_TELEPHONE_NUMBERS=numbers) as system:
+        for carrier in NUMBERS:
+            async with system.calling(carrier):
+                pass
+    assert answered == [("bank", NUMBERS["twilio"]), ("clinic", NUMBERS["telnyx"])]
