@@ -5,6 +5,7 @@ Owns paths, authorisation, which regions are tried, and the edge's own answers. 
 clock.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from repartee_edge.telephone.outcomes import AskOutcome, KeepOutcome
 
 SESSION_PATHS = ("/v1/voice/session", "/v1/realtime")
+_SIP_PATH = re.compile(r"/v1/realtime/calls/[^/]{1,200}/(accept|reject|refer)")
+"""What OpenAI has for calls by SIP."""
+
 CALL_PATHS = (incoming.CALLS_PATH, incoming.WHIP_PATH)
 SECRETS_PATH = "/v1/realtime/client_secrets"
 REGIONS_PATH = "/v1/regions"
@@ -147,6 +151,9 @@ class Router:
             return error(431, "header_too_long", message)
         if request.path in ("/healthz", "/readyz"):
             return None
+        if request.method == "POST" and _SIP_PATH.fullmatch(request.path):
+            message = "no calls come by SIP here: a carrier streams them to /v1/telephone/"
+            return error(501, "sip_unavailable", message)
         return self.foreign(request.headers)
 
     def foreign(self, headers: Mapping[str, str]) -> EdgeReply | None:

@@ -43,6 +43,23 @@ def reply(router: Router, *parts: Any) -> EdgeReply:
     return action
 
 
+@pytest.mark.parametrize("wish", ["accept", "reject", "refer"])
+def test_openais_paths_for_sip_are_refused_in_words(router: Router, wish: str) -> None:
+    refused = reply(router, "POST", f"/v1/realtime/calls/rtc_1/{wish}", AUTH)
+    assert refused.status == 501 and "no calls come by SIP here" in str(refused.body)
+
+
+@pytest.mark.parametrize("path", ["/v1/telephone/calls", "/v1/telephone/opt-outs"])
+def test_a_call_out_is_placed_by_a_key_at_the_region_nearest_to_the_carrier(
+    router: Router, path: str
+) -> None:
+    decision = router.decide(request("POST", path, AUTH, {"to": "+15550123"}), NOW, 0.0)
+    assert isinstance(decision.action, ProxyCall)
+    assert decision.action.placement.ranked[0].region.name == "us-east", "Twilio streams from Virginia"
+    assert reply(router, "POST", path).status == 401
+    assert reply(router, "GET", path, AUTH).status == 405
+
+
 @pytest.mark.parametrize("path", ["/v1/voice/session", "/v1/realtime"])
 def test_an_upgrade_is_a_session_at_the_nearest_region(router: Router, path: str) -> None:
     decision = router.decide(request("GET", path, UPGRADE), NOW, 0.0)

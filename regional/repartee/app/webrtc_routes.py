@@ -154,6 +154,14 @@ async def no_patch(request: Request) -> Response:
     return error(501, "not_implemented", message)
 
 
+async def no_sip(request: Request) -> Response:
+    """POST …/calls/{call_id}/accept, reject and refer, which OpenAI has for calls by SIP."""
+    message = (
+        "No calls come by SIP here: a carrier streams them to /v1/telephone/ (docs/telephone.md says how)."
+    )
+    return error(501, "sip_unavailable", message)
+
+
 async def side_band(websocket: WebSocket) -> None:
     """A WebSocket on a call's events: gets what the caller's data channel gets, and may send events."""
     service, name = _service(websocket), websocket.query_params["call_id"]
@@ -236,6 +244,7 @@ def _no_call() -> Response:
 ROUTES = [
     Route(CALLS, begin, methods=["POST"]),
     Route(f"{CALLS}/{{name}}/hangup", hang_up, methods=["POST"]),
+    *(Route(f"{CALLS}/{{name}}/{wish}", no_sip, methods=["POST"]) for wish in ("accept", "reject", "refer")),
     Route(WHIP, begin_whip, methods=["POST"]),
     Route(f"{WHIP}/{{name}}", hang_up, methods=["DELETE"]),
     Route(f"{WHIP}/{{name}}", no_patch, methods=["PATCH"]),

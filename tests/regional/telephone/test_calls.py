@@ -188,6 +188,54 @@ async def test_a_changed_webhook_is_refused_by_the_edge(system: TelephoneSystem,
 
 
 @EACH
+async def test_a_stream_that_is_killed_in_mid_answer_or_mid_utterance_is_followed_by_another(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (handset, call):
+        call.streams[0].kill()  # the greeting is being said
+        await until(lambda: len(call.streams) == 2 and call.streams[1].figures.marks_returned)
+        speaking = asyncio.create_task(speak(handset, 2_000))
+        await asyncio.sleep(0.3)
+        call.streams[1].kill()
+        await until(lambda: len(call.streams) == 3 and call.streams[2].figures.marks_returned)
+        await speaking
+        assert not call.over
+
+
+@EACH
+async def test_a_carrier_that_reads_nothing_for_a_while_misses_nothing(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    async with system.calling(carrier) as (handset, call):
+        call.faults.stall_out = True
+        await handset.say(key="9")
+        await asyncio.sleep(1.0)
+        call.faults.stall_out = False
+        await handset.until("ended")
+        figures = call.streams[0].figures
+        assert len(call.streams) == 1 and figures.marks_returned == figures.marks_sent
+
+
+async def test_telnyxs_frames_are_heard_in_order_whatever_order_they_come_in(system: TelephoneSystem) -> None:
+    async with system.calling("telnyx") as (handset, call):
+        call.faults.reorder = True
+        before = call.streams[0].figures.frames_sent
+        await speak(handset, 400)
+        await until(lambda: call.streams[0].figures.frames_sent - before > 40)
+        assert len(call.streams) == 1, "nothing was missing on the line"
+        await handset.say(key="9")
+        await handset.until("ended")
+
+
+@pytest.mark.parametrize("example", ["bank", "clinic"])
+@EACH
+async def test_each_example_answers_the_telephone(carrier: str, example: str) -> None:
+    async with telephone_system(f"examples.{example}:agent") as system, system.calling(carrier) as (_, call):
+        await until(lambda: call.streams[0].figures.marks_returned >= 2)
+        assert call.streams[0].figures.violations == []
+
+
+@EACH
 async def test_no_frames_from_the_caller_for_2_s_is_counted_and_the_call_is_connected_anew(
     system: TelephoneSystem, carrier: str
 ) -> None:
