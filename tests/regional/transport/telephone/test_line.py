@@ -1,9 +1,12 @@
 """A telephone line's transport between a call and a carrier: what goes over the wire, and what the call learns."""
 
 import asyncio
+import statistics
+import time
 from typing import Any
 
 import pytest
+from tests.promptness import measured
 from tests.regional.session.actors import caller_audio, heard_ms
 from tests.regional.transport.telephone.carrier import TelephoneStage
 
@@ -84,6 +87,33 @@ async def test_clear_goes_out_in_the_turn_of_the_loop_in_which_the_cut_is_decide
         (await stage.ears.opened()).hears(StartOfTurn("wait"))
         await stage.bell.until(lambda: seen)
         assert seen[0] == "clear"
+
+
+async def test_clear_is_on_the_wire_5_ms_after_the_recognisers_word() -> None:
+    machine, late_ms = measured(), list[float]()
+    for _ in range(5):
+        async with TelephoneStage() as stage:
+            await answered(stage)
+            ears = await stage.ears.opened()
+            heard = time.perf_counter()
+            ears.hears(StartOfTurn("wait"))
+            while not stage.carrier.events("clear"):  # noqa: ASYNC110 - each turn of the loop counts
+                await asyncio.sleep(0)
+            late_ms.append(1000 * (time.perf_counter() - heard))
+    machine.promise(statistics.median(late_ms) <= 5.0, f"clear was on the wire after {late_ms} ms")
+
+
+async def test_words_of_the_agent_that_come_back_from_the_line_stop_nothing() -> None:
+    async with TelephoneStage() as stage:
+        await answered(stage)
+        await stage.bell.until(lambda: len(stage.carrier.marks) >= 12)
+        stage.carrier.returns(*stage.carrier.marks[:9])
+        await asyncio.sleep(0.05)
+        ears = await stage.ears.opened()
+        ears.hears(StartOfTurn("two"), PartialTranscript("two three"), EndOfTurn("two three"))
+        await asyncio.sleep(0.2)
+        assert stage.carrier.events("clear") == [], "heard 900 ms of it: three words of eight"
+        await stage.bell.until(lambda: len(stage.carrier.audio) == 2_000 * 8)
 
 
 async def test_a_barge_in_after_all_was_sent_still_clears_and_old_marks_count_for_nothing() -> None:
