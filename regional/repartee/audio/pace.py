@@ -1,5 +1,6 @@
 """How fast audio that has waited is sent on: at a multiple of real time, after a first burst. Pure."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -19,23 +20,15 @@ class PaceSettings:
 
 
 class Pace:
-    """One stream's allowance, in ms of audio."""
+    """One stream's allowance. Times are seconds on one clock; ``free_at`` is when the next piece may go."""
 
-    __slots__ = ("_at", "_left_ms", "_settings")
+    __slots__ = ("_burst_s", "_s_per_ms", "free_at")
 
     def __init__(self, settings: PaceSettings) -> None:
-        self._settings = settings
-        self._left_ms = settings.burst_ms
-        self._at = 0.0
+        self._s_per_ms = 1 / 1000 / settings.times_real_time
+        self._burst_s = settings.burst_ms * self._s_per_ms
+        self.free_at = -math.inf
 
-    def wait_s(self, now: float) -> float:
-        """How long until the next piece may go; 0: now."""
-        settings = self._settings
-        left_ms = self._left_ms + (now - self._at) * 1000 * settings.times_real_time
-        self._left_ms = left_ms = min(left_ms, settings.burst_ms)
-        self._at = now
-        return 0.0 if left_ms >= 0 else -left_ms / 1000 / settings.times_real_time
-
-    def spend(self, ms: float) -> None:
-        """A piece of this length has gone. It may take the allowance below nothing: the next one waits for that."""
-        self._left_ms -= ms
+    def spend(self, ms: float, now: float) -> None:
+        """A piece of this length has gone. It may take more than is left: the next one waits for that."""
+        self.free_at = max(self.free_at, now - self._burst_s) + ms * self._s_per_ms

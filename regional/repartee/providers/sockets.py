@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.server import broadcast
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.protocol import State
@@ -81,7 +80,7 @@ class PushedSocket:
 
     @property
     def is_open(self) -> bool:
-        return not self.ended and self._connection is not None and self._connection.state is State.OPEN
+        return not self.ended and self._protocol is not None and self._protocol.state is State.OPEN
 
     @property
     def close_code(self) -> int | None:
@@ -101,7 +100,7 @@ class PushedSocket:
     @property
     def has_room(self) -> bool:
         """The peer reads what it is sent, or is gone: sending now adds to no pile."""
-        return not self.is_open or self._unsent_bytes < self._settings.room_bytes
+        return self._unsent_bytes < self._settings.room_bytes or not self.is_open
 
     @property
     def _unsent_bytes(self) -> int:
@@ -137,8 +136,12 @@ class PushedSocket:
         return True
 
     def _send(self, message: bytes | str) -> None:
-        assert self._connection is not None
-        broadcast((self._connection,), message)  # the library's way to send to one or more without waiting
+        assert self._protocol is not None and self._transport is not None
+        if isinstance(message, str):
+            self._protocol.send_text(message.encode())
+        else:
+            self._protocol.send_binary(message)
+        self._transport.write(b"".join(self._protocol.data_to_send()))
 
     def close_soon(self) -> None:
         """Begin the closing handshake and return; the socket is gone after ``close_timeout_s`` at the latest."""

@@ -29,6 +29,7 @@ class TaskSocket(PushedSocket):
 
     def connection(self, protocol: ClientProtocol, **options: Any) -> ClientConnection:
         """Make the library's connection. asyncio gives it its socket, which is noted on the way."""
+        self._protocol = protocol
         connection = self._connection = ClientConnection(protocol, **options)
         made = connection.connection_made
 

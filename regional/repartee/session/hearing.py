@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from repartee.audio.gap import ClientGap
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
@@ -21,6 +22,7 @@ from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
+from repartee.session.ticking import ticking
 from repartee.turn.events import (
     EndOfTurn,
     Event,
@@ -67,6 +69,7 @@ class Hearing:
         keyterms: tuple[str, ...] = (),
         policy: HearingPolicy | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._ears = ears
         self._user = user
         self._language = language
@@ -74,7 +77,7 @@ class Hearing:
         self._policy = policy = policy or HearingPolicy()
         self._source = source
         self._decoder = AudioDecoder(source, HEARING_HZ)
-        self._ends = EndTiming(HEARING_HZ, asyncio.get_running_loop().call_later, policy.end_looks)
+        self._ends = EndTiming(HEARING_HZ, self._loop.call_later, policy.end_looks)
         self._transcriber: Transcriber | None = None
         self._queue: PacedQueue[bytes | None] = PacedQueue(
             policy.pace, bytes_for_ms(policy.backlog_ms, HEARING_HZ)
@@ -113,7 +116,7 @@ class Hearing:
 
     def has_space(self, ms: float) -> bool:
         """So much audio can be passed on, or kept until it can."""
-        return self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
+        return self._queue.is_empty or self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
 
     def set_format(self, source: WireFormat) -> None:
         """From now on the client's audio has this format."""
@@ -124,14 +127,15 @@ class Hearing:
     def feed(self, data: bytes) -> None:
         """Audio from the client, in its format."""
         pcm = self._decoder.feed(data)
-        self._received_bytes += len(pcm)
-        self._gap.heard(duration_ms(len(pcm), HEARING_HZ), self._now())
+        size, now = len(pcm), self._now()
+        self._received_bytes += size
+        self._gap.heard(duration_ms(size, HEARING_HZ), now)
         self._ends.feed(pcm)
-        if len(pcm) <= self._piece_bytes:
-            self._pass_on(pcm)
+        if size <= self._piece_bytes:
+            self._pass_on(pcm, now)
             return
-        for start in range(0, len(pcm), self._piece_bytes):
-            self._pass_on(pcm[start : start + self._piece_bytes])
+        for start in range(0, size, self._piece_bytes):
+            self._pass_on(pcm[start : start + self._piece_bytes], now)
 
     def set_language(self, language: str) -> None:
         """From now on this language is spoken. A transcriber for another one is exchanged."""
@@ -150,7 +154,7 @@ class Hearing:
 
     async def run(self) -> None:
         """Listen until cancelled. Raises ProviderError or PoolTimeout when no transcriber can be had."""
-        filling = self._user.tasks.start(self._fill_gaps())
+        filling = self._user.tasks.start(ticking(self._fill_gap))
         try:
             while True:
                 try:
@@ -171,27 +175,36 @@ class Hearing:
     async def _hold(self) -> None:
         """Keep a transcriber for as long as the watch allows it. Raises what was wrong when it does not."""
         self._watch = watch = SessionWatch(self._policy.watch, self._now())
-        listening = self._user.tasks.start_awaited(self._listen(watch))
+        tasks = [
+            self._user.tasks.start_awaited(self._listen(watch)),
+            self._user.tasks.start_awaited(ticking(partial(self._look, watch))),
+        ]
         try:
-            while not listening.done():
-                owed_since = self._owed_since()
-                self._note_late_end(owed_since)
-                verdict = watch.look(self._now(), owed_since)
-                if verdict is Verdict.END:
-                    raise self._error or _silent()
-                if verdict is Verdict.TELL:
-                    self._user.tell()
-                elif verdict is Verdict.EXCHANGE:
-                    log.warning("speech recognition has fallen silent: another session takes over")
-                    self._error = _silent()
-                    self._let_go()
-                self._close_lost_turn()
-                await asyncio.wait([listening], timeout=self._policy.look_s)
-            listening.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
-                await listening
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
+                    await task
+
+    def _look(self, watch: SessionWatch) -> float:
+        """Look at the transcriber; in so many seconds again. Raises what was wrong when none can be had."""
+        owed_since = self._owed_since()
+        self._note_late_end(owed_since)
+        verdict = watch.look(self._now(), owed_since)
+        if verdict is Verdict.END:
+            raise self._error or _silent()
+        if verdict is Verdict.TELL:
+            self._user.tell()
+        elif verdict is Verdict.EXCHANGE:
+            log.warning("speech recognition has fallen silent: another session takes over")
+            self._error = _silent()
+            self._let_go()
+        self._close_lost_turn()
+        return self._policy.look_s
 
     async def _listen(self, watch: SessionWatch) -> None:
         while True:
@@ -285,10 +298,10 @@ class Hearing:
         """How much has gone to recognition, with the silence of the client's latest pause."""
         return self.received_ms + self._gap.filled_ms - self._queue.waiting_ms
 
-    def _pass_on(self, pcm: bytes) -> None:
+    def _pass_on(self, pcm: bytes, now: float) -> None:
         # Nearly all goes this way, fifty times a second.
-        if self._queue.goes(duration_ms(len(pcm), HEARING_HZ)):
-            self._send(pcm)
+        if self._queue.goes(duration_ms(len(pcm), HEARING_HZ), now):
+            self._feed(pcm, now)
         else:
             self._queue.put(_waiting(pcm))
 
@@ -299,20 +312,24 @@ class Hearing:
             self._turn.finish_sent = True
             self._transcriber.finish_turn()
             return
+        self._feed(pcm, self._now())
+
+    def _feed(self, pcm: bytes, now: float) -> None:
+        assert self._transcriber is not None
         self._turn.sent(pcm, suspected=self._talker.suspects)
         self._transcriber.feed(pcm)
-        self._talker.feed(pcm, self._now())
+        self._talker.feed(pcm, now)
 
-    async def _fill_gaps(self) -> None:
-        """Pass on silence while the client sends nothing."""
-        while True:
-            await asyncio.sleep(self._gap.look_in_s(self._now()))
-            ms = self._gap.take(self._now()) if self._fills_gaps else 0.0
-            if ms:
-                self._pass_on(silence(ms, HEARING_HZ))
+    def _fill_gap(self) -> float:
+        """Pass on silence if the client sends nothing; in so many seconds again."""
+        now = self._now()
+        ms = self._gap.take(now) if self._fills_gaps else 0.0
+        if ms:
+            self._pass_on(silence(ms, HEARING_HZ), now)
+        return self._gap.look_in_s(now)
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
 
 def _waiting(pcm: bytes | None) -> Waiting[bytes | None]:

@@ -32,6 +32,7 @@ class PacedQueue(Generic[ItemT]):
     """One session's after another. Lives on the running loop; Beyond ``limit_bytes`` the oldest is dropped."""
 
     def __init__(self, pace: PaceSettings, limit_bytes: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._settings = pace
         self._pace = Pace(pace)
         self._limit_bytes = limit_bytes
@@ -49,6 +50,11 @@ class PacedQueue(Generic[ItemT]):
     def has_space(self, size: int) -> bool:
         """So much more can wait without anything older being dropped for it."""
         return not self._queue or self._bytes + size <= self._limit_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits."""
+        return not self._queue
 
     @property
     def stuck_since(self) -> float | None:
@@ -69,16 +75,16 @@ class PacedQueue(Generic[ItemT]):
         """What waits, in order."""
         return (waiting.item for waiting in self._queue)
 
-    def goes(self, ms: float) -> bool:
+    def goes(self, ms: float, now: float) -> bool:
         """Whether so much audio may be sent at once, by the caller of this: nothing waits. Then it counts as sent."""
-        if self._queue or self._send is None or not self._may_go():
+        if self._queue or self._send is None or not self._may_go(now):
             return False
-        self._pace.spend(ms)
+        self._pace.spend(ms, now)
         return True
 
     def put(self, waiting: Waiting[ItemT]) -> None:
         """Send this after all that waits; at once, if nothing does."""
-        if self._send is not None and self.goes(waiting.ms):
+        if self._send is not None and self.goes(waiting.ms, self._now()):
             self._send(waiting.item)
             return
         self._queue.append(waiting)
@@ -121,27 +127,28 @@ class PacedQueue(Generic[ItemT]):
     def _pump(self) -> None:
         self._timer = None
         while self._queue and self._send is not None:
-            if not self._may_go():
-                wait_s = max(self._pace.wait_s(self._now()), 0.001 if self._has_room() else ROOM_S)
-                self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump)
+            now = self._now()
+            if not self._may_go(now):
+                wait_s = max(self._pace.free_at - now, 0.001 if self._has_room() else ROOM_S)
+                self._timer = self._loop.call_later(wait_s, self._pump)
                 return
             waiting = self._queue.popleft()
             self._bytes -= waiting.size
-            self._pace.spend(waiting.ms)
-            self._drained_at = self._now()
+            self._pace.spend(waiting.ms, now)
+            self._drained_at = now
             self._send(waiting.item)
 
-    def _may_go(self) -> bool:
+    def _may_go(self, now: float) -> bool:
         if not self._has_room():
             if self._stuck_since is None:
-                self._stuck_since = self._now()
+                self._stuck_since = now
             return False
         self._stuck_since = None
-        return self._pace.wait_s(self._now()) <= 0
+        return self._pace.free_at <= now
 
     def _drop_oldest(self) -> None:
         while self._bytes > self._limit_bytes and len(self._queue) > 1:
             self._bytes -= self._queue.popleft().size
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()

@@ -10,12 +10,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from repartee.audio.pace import PaceSettings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.openai_realtime import ERRORS, OpenAIRealtime, RealtimeLine
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
+from repartee.session.ticking import ticking
 from repartee.turn.session_watch import SessionWatch, Verdict, WatchPolicy
 
 log = logging.getLogger(__name__)
@@ -124,23 +126,32 @@ class ProviderLine:
     async def run(self) -> None:
         """Keep a session until cancelled. Raises ProviderError or PoolTimeout when none can be had."""
         self._watch = watch = SessionWatch(self._policy.watch, self._now())
-        holding = self._user.tasks.start_awaited(self._hold(watch))
+        tasks = [
+            self._user.tasks.start_awaited(self._hold(watch)),
+            self._user.tasks.start_awaited(ticking(partial(self._look, watch))),
+        ]
         try:
-            while not holding.done():
-                verdict = watch.look(self._now(), self._owed_since())
-                if verdict is Verdict.END:
-                    raise self._error or _silent()
-                if verdict is Verdict.TELL:
-                    self._user.tell()
-                elif verdict is Verdict.EXCHANGE and self._ended is not None and not self._ended.done():
-                    self._error = _silent()
-                    self._ended.set_result(self._error)
-                await asyncio.wait([holding], timeout=self._policy.watch_s)
-            holding.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            holding.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
-                await holding
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError, ProviderError, PoolTimeout):
+                    await task
+
+    def _look(self, watch: SessionWatch) -> float:
+        """Look at the session; in so many seconds again. Raises what was wrong when none can be had."""
+        verdict = watch.look(self._now(), self._owed_since())
+        if verdict is Verdict.END:
+            raise self._error or _silent()
+        if verdict is Verdict.TELL:
+            self._user.tell()
+        elif verdict is Verdict.EXCHANGE and self._ended is not None and not self._ended.done():
+            self._error = _silent()
+            self._ended.set_result(self._error)
+        return self._policy.watch_s
 
     async def _hold(self, watch: SessionWatch) -> None:
         again = lost = False

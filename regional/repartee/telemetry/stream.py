@@ -8,8 +8,8 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Protocol
 
 from repartee.telemetry.events import CallEvent
@@ -44,6 +44,8 @@ class StreamLimits:
 
     queue: int = 10_000
     close_s: float = 2.0
+    gather_s: float = 0.05
+    """An exporter's thread waits for so long once it is woken: a switch of threads costs more than an event."""
 
 
 class Stream:
@@ -59,7 +61,7 @@ class Stream:
 
     def add(self, exporter: Exporter) -> None:
         """Have this exporter take every event from now on, in a thread of its own."""
-        self._queued.append(_Queued(exporter, self._limits.queue))
+        self._queued.append(_Queued(exporter, self._limits))
 
     def count(self, counts: Counts) -> None:
         """Have this count every event from now on."""
@@ -109,31 +111,36 @@ class _Guard:
 class _Queued:
     """An exporter in a thread of its own."""
 
-    def __init__(self, exporter: Exporter, limit: int) -> None:
+    def __init__(self, exporter: Exporter, limits: StreamLimits) -> None:
         self.guard = _Guard(exporter)
         self._exporter = exporter
-        self._limit = limit
+        self._limits = limits
         self._dropped = 0
-        self._events: SimpleQueue[CallEvent | None] = SimpleQueue()
+        self._events: deque[CallEvent] = deque()
+        self._wanted = threading.Event()
+        self._closing = threading.Event()
         # A daemon: a process must end though an exporter hangs.
         self._thread = threading.Thread(target=self._run, name=f"exporter {self.guard.name}", daemon=True)
         self._thread.start()
 
     def take(self, event: CallEvent) -> None:
-        if self._events.qsize() < self._limit:
-            self._events.put(event)
+        if len(self._events) < self._limits.queue:
+            self._events.append(event)
+            if not self._wanted.is_set():
+                self._wanted.set()
             return
         self._dropped += 1
         if self._dropped == 1:
             log.warning(
                 "the exporter %s is slow: %d events wait for it; further ones are dropped until it catches up",
                 self.guard.name,
-                self._limit,
+                self._limits.queue,
             )
 
     def finish(self) -> None:
         """End the thread once what waits has been exported."""
-        self._events.put(None)
+        self._closing.set()
+        self._wanted.set()
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end, and say what has been lost."""
@@ -143,7 +150,7 @@ class _Queued:
             log.warning(
                 "the exporter %s has not finished in time: some %d events are lost to it",
                 self.guard.name,
-                self._events.qsize(),
+                len(self._events),
             )
         if failed or dropped:
             log.warning(
@@ -154,8 +161,12 @@ class _Queued:
             )
 
     def _run(self) -> None:
-        while (event := self._events.get()) is not None:
-            self.guard.take(event)
+        while self._events or not self._closing.is_set():
+            self._wanted.wait()
+            self._closing.wait(self._limits.gather_s)
+            self._wanted.clear()  # before what waits is taken: what comes meanwhile wakes the thread anew
+            while self._events:
+                self.guard.take(self._events.popleft())
         try:
             self._exporter.close()
         except Exception:
