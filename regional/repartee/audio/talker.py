@@ -12,7 +12,9 @@ recogniser that answers in time costs this detector one comparison a frame.
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from repartee.audio.loudness import LoudnessGate
 from repartee.audio.pcm import Resampler, SampleAligner, bytes_for_ms, duration_ms, level, resampler
@@ -76,6 +78,15 @@ class TalkerSettings:
     """Chunks examined in one go: 8 ms."""
 
 
+class _Frame(NamedTuple):
+    """Audio as it came, uncut: the same bytes are kept elsewhere too. ``level`` is its RMS, of 32768."""
+
+    pieces: Sequence[bytes]
+    at: float
+    ms: float
+    level: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     probability: float
@@ -94,7 +105,7 @@ class Talker:
         self._frame_bytes = bytes_for_ms(FRAME_MS, hz)
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._recent: deque[tuple[bytes, float, int]] = deque()
+        self._recent: deque[_Frame] = deque()
         self._recent_ms = 0.0
         self._loud_ms = self._quiet_ms = 0.0
         self._loud_since: float | None = None
@@ -123,35 +134,36 @@ class Talker:
         """Audio on its way to the recogniser, which arrived at ``now``."""
         if self._spoke_at is not None:
             return
+        pcm = self._aligner.feed(pcm)
         self._held.append(pcm)
         self._held_bytes += len(pcm)
         if self._held_bytes < self._frame_bytes:
             return
-        pcm = self._aligner.feed(b"".join(self._held))
+        pieces, ms = self._held, duration_ms(self._held_bytes, self._hz)
         self._held, self._held_bytes = [], 0
-        self._take(pcm, now)
+        self._take(_Frame(pieces, now, ms, level(b"".join(pieces))))
 
-    def _take(self, pcm: bytes, now: float) -> None:
-        ms, loudness = duration_ms(len(pcm), self._hz), level(pcm)
-        if self._gate.is_open(loudness):
+    def _take(self, frame: _Frame) -> None:
+        ms = frame.ms
+        if self._gate.is_open(frame.level):
             self._loud_ms += ms
             self._quiet_ms = 0.0
             if self._loud_since is None:
-                self._loud_since = now
+                self._loud_since = frame.at
         else:
             self._quiet_ms += ms
             if self._quiet_ms >= self._settings.keep_ms:
                 self.answered()
-        self._keep(pcm, now, ms, loudness)
+        self._keep(frame)
         self._since_examined_ms += ms
         self._since_looked_ms += ms
         if self._examination is not None:
-            self._examination.feed(pcm, now)
-        elif self._is_due(now):
+            self._examination.feed(frame)
+        elif self._is_due(frame.at):
             self._since_examined_ms = 0.0
             self._examination = _Examination(self._hz, self._settings)
-            for piece, at, _ in self._recent:
-                self._examination.feed(piece, at)
+            for kept in self._recent:
+                self._examination.feed(kept)
         if self._examination is not None:
             self._examine()
 
@@ -163,11 +175,11 @@ class Talker:
         if self._spoke_at is not None or over or steady:
             self._examination = None
 
-    def _keep(self, pcm: bytes, now: float, ms: float, loudness: int) -> None:
-        self._recent.append((pcm, now, loudness))
-        self._recent_ms += ms
+    def _keep(self, frame: _Frame) -> None:
+        self._recent.append(frame)
+        self._recent_ms += frame.ms
         while self._recent_ms > self._settings.keep_ms and len(self._recent) > 1:
-            self._recent_ms -= duration_ms(len(self._recent.popleft()[0]), self._hz)
+            self._recent_ms -= self._recent.popleft().ms
 
     def _is_due(self, now: float) -> bool:
         if not AVAILABLE or self._loud_since is None or not self.suspects:
@@ -181,7 +193,7 @@ class Talker:
     def _is_steady(self) -> bool:
         """The level varies too little for speech; of the loudest and the softest tenth of what is kept."""
         self._since_looked_ms = 0.0
-        levels = sorted(loudness for _, _, loudness in self._recent)
+        levels = sorted(frame.level for frame in self._recent)
         tenth = len(levels) // 10
         soft, loud = levels[tenth], levels[-1 - tenth]
         return 20 * math.log10(max(loud, 1) / max(soft, 1)) < self._settings.least_spread_db
@@ -200,14 +212,14 @@ class _Examination:
         self._limit = bytes_for_ms(2 * settings.keep_ms, NETWORK_HZ)
         self._chunks: deque[_Chunk] = deque(maxlen=int(settings.window_ms / CHUNK_MS))
 
-    def feed(self, pcm: bytes, now: float) -> None:
+    def feed(self, frame: _Frame) -> None:
         """More audio, to be examined in its turn. Beyond a bound it is left out."""
         if len(self._unheard) >= self._limit:
             return
-        resampled = self._resampler.feed(pcm)
+        resampled = self._resampler.feed(b"".join(frame.pieces))
         self._unheard += resampled
         self._fed += len(resampled)
-        self._ends.append((self._fed, now))
+        self._ends.append((self._fed, frame.at))
 
     def examine(self) -> float | None:
         """Examine some of what waits; when the speech began, once it is certain that there was some."""

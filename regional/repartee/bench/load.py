@@ -25,6 +25,10 @@ FRAME_MS = 20
 RATE_HZ = 24_000
 SPEECH_MS = 600.0
 MOST_OPENING = 16
+ARRIVALS_PER_S = 16.0
+"""Calls are placed no faster: a region dials each vendor 20 times a second at most, as callers do not come all at
+once either."""
+
 AUDIO_DELTA = b'"response.output_audio.delta"'
 FRAMES_BETWEEN_LOOKS = 50
 """A generator that has fallen behind looks at what has come in after so many frames."""
@@ -216,14 +220,15 @@ async def placed(load: Load, calls: list[AnyCaller]) -> AsyncIterator[list[AnyCa
     url = session_url(load.url, binary_audio=load.binary_audio)
     opening = asyncio.Semaphore(MOST_OPENING)
 
-    async def place(call: AnyCaller) -> None:
+    async def place(call: AnyCaller, number: int) -> None:
+        await asyncio.sleep(number / ARRIVALS_PER_S)
         async with opening:
             call.socket = await open_socket(
                 url, load.api_key, lambda payload, text: call.receive(payload, text, time.monotonic())
             )
 
     try:
-        await asyncio.gather(*(place(call) for call in calls))
+        await asyncio.gather(*(place(call, number) for number, call in enumerate(calls)))
         yield calls
     finally:
         for call in calls:

@@ -73,10 +73,11 @@ class _Transcriber(ABC):
 
     def feed(self, pcm: bytes) -> None:
         self._last_fed_at = self._loop.time()
-        piece = self._gatherer.feed(pcm, in_turn=self.in_turn)
+        in_turn = self.in_turn
+        piece = self._gatherer.feed(pcm, in_turn=in_turn)
         if piece:  # an empty message would end the stream
             self._socket.push(piece)
-        if self.in_turn:
+        if in_turn:
             self._owes_an_answer(duration_ms(len(pcm), HEARING_HZ) / 1000)
 
     @property

@@ -23,7 +23,7 @@ from repartee.transport.interfaces import CallControl, CallEnd, Transport
 from repartee.turn import events as e
 from repartee.turn.commands import AnswerMissing, Command
 from repartee.wire.allowance import Allowance
-from repartee.wire.audio_format import WireFormat
+from repartee.wire.audio_format import LEAST_BYTES_PER_MS, WireFormat
 from repartee.wire.client_events import (
     MAX_OTHER_BYTES,
     AppendAudio,
@@ -131,6 +131,10 @@ class Kind(Protocol):
     def input_format(self) -> WireFormat:
         """What the caller's audio comes in."""
 
+    @property
+    def audio_waits(self) -> bool:
+        """Audio that came before has not been passed on yet."""
+
     def has_space(self, ms: float) -> bool:
         """So much of the caller's audio can be passed on, or kept until it can."""
 
@@ -176,6 +180,8 @@ class Call:
         settings, agent = parts.settings, parts.agent
         self.settings = settings
         self.declared = agent
+        # What is within the limit in any format need not be measured.
+        self._short_bytes = settings.limits.audio_event_s * 1000 * LEAST_BYTES_PER_MS
         labels = CallLabels(settings.call_id, settings.region, settings.agent, parts.shared.names)
         self.report = CallReport(labels, parts.emit)
         self.transport = parts.transport
@@ -318,17 +324,24 @@ class Call:
 
     def take_audio(self, audio: bytes) -> None:
         """The caller's audio. Raises ClientProtocolError if it is too much at once."""
-        most_s = self.settings.limits.audio_event_s
-        length_s = len(audio) / self._kind.input_format.bytes_per_ms / 1000
+        if len(audio) > self._short_bytes:
+            self._check_length(audio)
+        if self._kind.audio_waits and not self._kind.has_space(self._length_ms(audio)):
+            raise waits_already()
+        self._kind.take_audio(audio)
+
+    def _check_length(self, audio: bytes) -> None:
+        """Raises ClientProtocolError if it is too much at once."""
+        most_s, length_s = self.settings.limits.audio_event_s, self._length_ms(audio) / 1000
         if length_s > most_s:
             raise ClientProtocolError(
                 f"{length_s:.1f} s of audio came at once: send {most_s:g} s at most.",
                 code="event_too_large",
                 param="audio",
             )
-        if not self._kind.has_space(length_s * 1000):
-            raise waits_already()
-        self._kind.take_audio(audio)
+
+    def _length_ms(self, audio: bytes) -> float:
+        return len(audio) / self._kind.input_format.bytes_per_ms
 
     def take_event(self, event: ClientEvent, source: str) -> None:
         """What the client wishes. Raises ClientProtocolError."""

@@ -111,6 +111,11 @@ class Cascade:
         """What the caller's audio comes in."""
         return self._formats[0]
 
+    @property
+    def audio_waits(self) -> bool:
+        """Audio that came before has not been passed on yet."""
+        return self._hearing.audio_waits
+
     def has_space(self, ms: float) -> bool:
         """So much of the caller's audio can be passed on, or kept until it can."""
         return self._hearing.has_space(ms)
@@ -205,10 +210,13 @@ class Cascade:
         carrier = self._carriers.get(type(command))
         if carrier:
             carrier(command)
-        begins = isinstance(command, c.TurnStarted)
-        self._transport.tell(
-            command, round(self._hearing.turn_began_ms if begins else self._hearing.passed_ms)
-        )
+        self._transport.tell(command, self._place_of(command))
+
+    def _place_of(self, command: c.Command) -> int:
+        """Where in the caller's audio it belongs, in ms; 0 if it is none of the caller's."""
+        if isinstance(command, c.TurnStarted):
+            return round(self._hearing.turn_began_ms)
+        return round(self._hearing.passed_ms) if isinstance(command, c.TurnEnded | c.CallerIdle) else 0
 
     def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
         return {

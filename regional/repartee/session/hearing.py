@@ -116,7 +116,12 @@ class Hearing:
 
     def has_space(self, ms: float) -> bool:
         """So much audio can be passed on, or kept until it can."""
-        return self._queue.is_empty or self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
+        return self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
+
+    @property
+    def audio_waits(self) -> bool:
+        """Audio that came before has not been passed on yet."""
+        return not self._queue.is_empty
 
     def set_format(self, source: WireFormat) -> None:
         """From now on the client's audio has this format."""

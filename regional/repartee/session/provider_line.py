@@ -96,6 +96,11 @@ class ProviderLine:
     def __repr__(self) -> str:
         return f"<ProviderLine: {self._line!r}, {len(self._queue)} events wait>"
 
+    @property
+    def waiting(self) -> bool:
+        """Something has not been sent yet."""
+        return not self._queue.is_empty
+
     def has_space(self, size: int) -> bool:
         """An event of this size can be sent, or kept until it can."""
         return self._queue.has_space(size)

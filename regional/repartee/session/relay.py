@@ -163,6 +163,11 @@ class Relay:
         """What the caller's audio comes in."""
         return self._machine.settings.config.input_format
 
+    @property
+    def audio_waits(self) -> bool:
+        """Something that came before has not been passed on yet."""
+        return self._line.waiting
+
     def has_space(self, ms: float) -> bool:
         """So much of the caller's audio can be passed on, or kept until it can."""
         audio = provider_format(self.input_format).bytes_per_ms * ms

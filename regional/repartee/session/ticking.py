@@ -8,6 +8,7 @@ async def ticking(do: Callable[[], float]) -> None:
     """Call ``do`` at once, and again after as many seconds as it returns, until cancelled. Raises what it raises."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(do(), lambda: tick())
 
     def tick() -> None:
         nonlocal timer
@@ -17,7 +18,6 @@ async def ticking(do: Callable[[], float]) -> None:
             if not over.done():
                 over.set_exception(error)
 
-    timer = loop.call_later(do(), tick)
     try:
         await over
     finally:

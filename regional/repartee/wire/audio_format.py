@@ -22,6 +22,9 @@ PCM_RATES_HZ = (8_000, 16_000, 24_000, 48_000)
 
 G711_HZ = 8_000
 
+LEAST_BYTES_PER_MS = 8
+"""No format has fewer: G.711's."""
+
 
 @dataclass(frozen=True, slots=True)
 class WireFormat:
