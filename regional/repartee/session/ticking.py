@@ -8,17 +8,18 @@ async def ticking(do: Callable[[], float]) -> None:
     """Call ``do`` at once, and again after as many seconds as it returns, until cancelled. Raises what it raises."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_later(do(), lambda: tick())
+    timer: asyncio.TimerHandle | None = None
 
     def tick() -> None:
         nonlocal timer
         try:
             timer = loop.call_later(do(), tick)
         except Exception as error:
-            if not over.done():
-                over.set_exception(error)
+            over.set_exception(error)
 
+    tick()
     try:
         await over
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
