@@ -17,6 +17,7 @@ from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
+from repartee.session.too_much import check_audio_length, waits_already
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallReport, Emit
 from repartee.transport.interfaces import CallControl, CallEnd, Transport
@@ -150,14 +151,6 @@ class Kind(Protocol):
 
     async def take_leave(self) -> None:
         """Tell the caller, by voice, that the call ends because they are not heard; returns once that was heard."""
-
-
-def waits_already() -> ClientProtocolError:
-    """No more can be kept for a provider that takes it more slowly than it comes."""
-    return ClientProtocolError(
-        "This was dropped: too much of what was sent before still waits. Send it no faster than it is spoken.",
-        code="rate_limit_exceeded",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,20 +318,10 @@ class Call:
     def take_audio(self, audio: bytes) -> None:
         """The caller's audio. Raises ClientProtocolError if it is too much at once."""
         if len(audio) > self._short_bytes:
-            self._check_length(audio)
+            check_audio_length(self._length_ms(audio), self.settings.limits.audio_event_s)
         if self._kind.audio_waits and not self._kind.has_space(self._length_ms(audio)):
             raise waits_already()
         self._kind.take_audio(audio)
-
-    def _check_length(self, audio: bytes) -> None:
-        """Raises ClientProtocolError if it is too much at once."""
-        most_s, length_s = self.settings.limits.audio_event_s, self._length_ms(audio) / 1000
-        if length_s > most_s:
-            raise ClientProtocolError(
-                f"{length_s:.1f} s of audio came at once: send {most_s:g} s at most.",
-                code="event_too_large",
-                param="audio",
-            )
 
     def _length_ms(self, audio: bytes) -> float:
         return len(audio) / self._kind.input_format.bytes_per_ms

@@ -23,12 +23,13 @@ from repartee.relay import commands as r
 from repartee.relay import events as re
 from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide, is_speech_to_speech
-from repartee.session.call import Call, Line, waits_already
+from repartee.session.call import Call, Line
 from repartee.session.manners import turn_policy
 from repartee.session.phrases import Phrases, Recording
 from repartee.session.plain_client import PlainClient
 from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
 from repartee.session.relay_audio import RelayAudio
+from repartee.session.too_much import waits_already
 from repartee.transport.interfaces import CallEnd, RealtimeTransport, Transport
 from repartee.turn import commands as c
 from repartee.turn.languages import language_of
