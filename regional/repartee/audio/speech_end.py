@@ -68,9 +68,13 @@ def has_sound(pcm: bytes) -> bool:
 
 def speech_span(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> tuple[int, int] | None:
     """First sample of speech and the one after its last, as sample indices; None if nothing is audible."""
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
-    window = hz * WINDOW_MS // 1000
-    levels = _levels_dbfs(samples, window)
+    samples, levels = _measured(pcm, hz)
+    return _span(samples, levels, hz * WINDOW_MS // 1000, audibility)
+
+
+def _span(
+    samples: npt.NDArray[np.int16], levels: _Floats, window: int, audibility: Audibility
+) -> tuple[int, int] | None:
     if not levels.size:
         return None
     threshold = _threshold_dbfs(levels, audibility)
@@ -93,22 +97,28 @@ def speech_end_ms(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> floa
 
 
 def find_end(
-    pcm: bytes, hz: int, *, word_ends_ms: float | None = None, audibility: Audibility = DEFAULT
+    pcm: bytes,
+    hz: int,
+    *,
+    word_ends_ms: float | None = None,
+    search: bool = True,
+    audibility: Audibility = DEFAULT,
 ) -> EndFound | None:
-    """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible.
+    """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible, or,
+    without ``search`` (2 ms), if no silence follows that shows it.
 
     ``word_ends_ms`` is where a recogniser says that the last word ends, in ms from the start of the audio. It settles
     nothing by itself (recognisers are off by a tenth of a second); it says where to look.
     """
-    span = speech_span(pcm, hz, audibility)
+    samples, levels = _measured(pcm, hz)
+    span = _span(samples, levels, hz * WINDOW_MS // 1000, audibility)
     if span is None:
         return None
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
     heard_ms = span[1] * 1000 / hz
-    if _silence_follows(
-        _levels_dbfs(samples, hz * WINDOW_MS // 1000), int(heard_ms) // WINDOW_MS, audibility
-    ):
+    if _silence_follows(levels, int(heard_ms) // WINDOW_MS, audibility):
         return EndFound(heard_ms, certain=True, quiet=True)
+    if not search:
+        return None
     return search_end(samples, hz, word_ends_ms) or EndFound(heard_ms, certain=False)
 
 
@@ -171,19 +181,20 @@ class CallerAudio:
         end = self.speech_end()
         return None if end is None else end.at
 
-    def speech_end(self, *, word_ended_ms: float | None = None) -> SpeechEnd | None:
+    def speech_end(self, *, word_ended_ms: float | None = None, search: bool = True) -> SpeechEnd | None:
         """The same, and whether it is sure. ``word_ended_ms``: so much audio ago the last word ended, as far as a
-        recogniser can say.
+        recogniser can say. Without ``search``, only where silence shows it.
 
         A piece arrives as a whole, but the figure is that of the sample: the piece's time less what follows in it.
         """
         word_ends_ms = None if word_ended_ms is None else self.kept_ms - word_ended_ms
-        end = find_end(b"".join([pcm for pcm, _ in self._pieces]), self._hz, word_ends_ms=word_ends_ms)
+        pcm = b"".join([piece for piece, _ in self._pieces])
+        end = find_end(pcm, self._hz, word_ends_ms=word_ends_ms, search=search)
         if end is None:
             return None
         after = self._bytes // SAMPLE_BYTES - round(end.ms * self._hz / 1000)
-        for pcm, arrived in reversed(self._pieces):
-            held = len(pcm) // SAMPLE_BYTES
+        for piece, arrived in reversed(self._pieces):
+            held = len(piece) // SAMPLE_BYTES
             if after < held:
                 return SpeechEnd(arrived - after / self._hz, end.certain, end.quiet)
             after -= held
@@ -200,6 +211,12 @@ def _silence_follows(levels: _Floats, last: int, audibility: Audibility) -> bool
     loud = _percentile(levels, audibility.loud_percentile)
     falls = _percentile(before, 90) - heard >= audibility.silent_below_end_db
     return falls and loud - heard >= audibility.silent_below_loud_db
+
+
+def _measured(pcm: bytes, hz: int) -> tuple[npt.NDArray[np.int16], _Floats]:
+    """The samples, and the level of each window of them."""
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)
+    return samples, _levels_dbfs(samples, hz * WINDOW_MS // 1000)
 
 
 def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:
