@@ -21,6 +21,7 @@ from repartee.errors import VoiceError
 from repartee.store.interfaces import Store
 from repartee.store.placed_calls import (
     PLACING,
+    UNCERTAIN,
     PlacingLimits,
     PlacingRefused,
     begin_placing,
@@ -112,8 +113,11 @@ class CallPlacer:
             return CallPlaced(begun, carrier, wish.to, number)
         try:
             call_id = await self._ask(self._form(wish, carrier, number, now))
-        except NotPlaced:
-            await not_placed(self._store, key)
+        except NotPlaced as refusal:
+            if refusal.code == "not_certain":  # nobody is called twice
+                await placed(self._store, key, wish.to, UNCERTAIN, now)
+            else:
+                await not_placed(self._store, key)
             raise
         await placed(self._store, key, wish.to, call_id, now)
         return CallPlaced(call_id, carrier, wish.to, number)
@@ -181,10 +185,12 @@ class CallPlacer:
                     headers=dict(form.headers),
                     auth=httpx.BasicAuth(*form.auth) if form.auth else httpx.USE_CLIENT_DEFAULT,
                 )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            words = f"The carrier cannot be reached ({type(error).__name__})."
+            raise NotPlaced(502, "carrier_unreachable", words, 5) from None
         except httpx.HTTPError as error:
-            raise NotPlaced(
-                502, "carrier_unreachable", f"The carrier did not answer ({type(error).__name__})."
-            ) from None
+            words = f"The carrier did not say whether it has placed the call ({type(error).__name__})."
+            raise NotPlaced(409, "not_certain", words) from None
         found = re.search(r'"(?:sid|call_sid)"\s*:\s*"([^"]{1,128})"', answer.text)
         if not answer.is_success or found is None:
             log.warning("a call was not placed: the carrier answered %d", answer.status_code)

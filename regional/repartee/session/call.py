@@ -331,16 +331,16 @@ class Call:
         if isinstance(event, AppendAudio):
             self.take_audio(event.audio)
             return
-        if isinstance(event, PressKey):
-            self.take_digit(event.digit)
-            return
-        costly = isinstance(event, CreateResponse | SessionUpdate)
+        costly = isinstance(event, CreateResponse | SessionUpdate | PressKey)
         if costly and not self._requests.take(time.monotonic()):
             raise ClientProtocolError(
                 f"A call may send {self.settings.limits.requests_per_s:g} response.create and session.update a "
                 "second: wait a moment.",
                 code="rate_limit_exceeded",
             )
+        if isinstance(event, PressKey):
+            self.take_digit(event.digit)
+            return
         self._kind.take_event(event, source)
         if isinstance(event, SessionUpdate) and isinstance(event.session.tools, list):
             refusal = mcp_tools(event.session.tools, "session.tools")

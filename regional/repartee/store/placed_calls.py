@@ -28,6 +28,8 @@ LONGEST_CALL_S = 4 * 3600.0
 
 MINUTE_S = 60.0
 PLACING = ""
+UNCERTAIN = "?"
+"""In place of a call's id: the carrier did not say whether it has taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ async def begin_placing(
     def take_place(writing: Writing) -> PlacingRefused | str:
         known = writing.get(PLACED_CALLS, key)
         if known is not None:
+            if known["call_id"] == UNCERTAIN:
+                return PlacingRefused(
+                    "not_certain", "The carrier did not say whether it has placed this call."
+                )
             return str(known["call_id"]) or PlacingRefused("being_placed", "This call is being placed.", 1)
         if opted_out(writing, number):
             return PlacingRefused("opted_out", f"{number} is not to be called.")

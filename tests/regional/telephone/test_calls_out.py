@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.regional.app.running import REPARTEE
 from tests.regional.telephone.system import API_KEY, TelephoneSystem, telephone_system, until
 
 from repartee.agent.agent import Agent
@@ -212,10 +213,7 @@ async def test_a_list_is_called_once_each_and_taken_up_again_where_it_was_left(t
 
 
 async def test_a_call_with_the_same_key_is_placed_once(system: TelephoneSystem) -> None:
-    async with httpx.AsyncClient(base_url=system.edge, trust_env=False, timeout=30) as client:
-        headers = {"authorization": f"Bearer {API_KEY}"}
-        body = {"to": CALLEE, "key": "row 1"}
-        answers = [await client.post("/v1/telephone/calls", json=body, headers=headers) for _ in range(2)]
+    answers = [await keyed(system) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json() and len(system.network.calls) == 1
 
@@ -229,3 +227,56 @@ async def test_a_forged_word_of_a_carriers_is_refused(system: TelephoneSystem) -
             )
             assert code(answer) == (403, "bad_signature")
     assert json.dumps(system.network.webhooks) == "[]"
+
+
+async def dialled(*arguments: str | Path) -> tuple[int, str]:
+    """`repartee dial` with these arguments: its exit status and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        REPARTEE, "dial", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_the_command_has_an_agent_call(system: TelephoneSystem, tmp_path: Path) -> None:
+    edge, report = ("--url", system.edge, "--key", API_KEY), tmp_path / "dial.json"
+    async with system.handset(CALLEE) as handset:
+        status, said = await dialled(CALLEE, "--agent", "bank", *edge, "--json", report)
+        assert status == 0 and CALLEE in said, said
+        assert await answers(handset) == json.loads(report.read_text())["call_id"]
+        await until(lambda: handset.heard_ms > 0)
+        assert knows[0]["agent"] == "bank"
+    status, said = await dialled("--csv", a_list(tmp_path / "people.csv", 2), *edge)
+    assert status == 0 and "Placed: 2. Refused: none." in said, said
+    status, said = await dialled("--never", "+15550300", *edge)
+    assert status == 0
+    status, said = await dialled("+15550300", *edge)
+    assert status == 1 and "is not to be called" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(("dies", "expected"), [("before", "carrier_unreachable"), ("after", "not_certain")])
+async def test_a_carrier_that_dies_leads_to_no_second_call(dies: str, expected: str) -> None:
+    """Before it has read the request, or after: then nobody knows, and nobody is called again."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if dies == "before":
+        server.close()
+    kept = {"TWILIO_BASE_URL": f"http://127.0.0.1:{port}"}
+    async with telephone_system(caller(), environment=kept) as system:
+        first = await keyed(system)
+        assert first.json()["error"]["code"] == expected
+        again = await keyed(system)
+        assert again.json()["error"]["code"] == expected
+        assert again.status_code == (502 if dies == "before" else 403)
+    server.close()
+
+
+async def keyed(system: TelephoneSystem) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=system.edge, trust_env=False, timeout=30) as client:
+        headers = {"authorization": f"Bearer {API_KEY}"}
+        return await client.post("/v1/telephone/calls", json={"to": CALLEE, "key": "1"}, headers=headers)
