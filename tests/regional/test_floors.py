@@ -33,7 +33,10 @@ FLOORS = [
 APART = {"client", "standins"}
 """The other ends of the line: who calls, and whom the worker calls."""
 
-GENERATORS = {f"repartee.bench.{name}" for name in ("interruption", "lean_socket", "load", "short_call")}
+GENERATORS = {
+    f"repartee.bench.{name}"
+    for name in ("interruption", "lean_socket", "load", "short_call", "telephone_load")
+}
 """What places the benchmarks' calls: the calling side too."""
 
 PURE_TOPS = {"turn", "relay", "rtc", "audio", "wire", "latency", "errors"}

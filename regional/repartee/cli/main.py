@@ -47,6 +47,9 @@ BENCH: Mapping[str, Subcommand] = {
         "repartee.bench.density", "density", "How many calls one core holds within 500 ms."
     ),
     "peers": Subcommand("repartee.bench.peers", "peers", "The same calls through Pipecat."),
+    "transport": Subcommand(
+        "repartee.bench.transport", "transport", "The same calls over each transport, telephone streams too."
+    ),
     "barge-in": Subcommand("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
     "endurance": Subcommand("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
     "turns": Subcommand(

@@ -80,3 +80,15 @@ def test_every_benchmark_has_help(words: list[str]) -> None:
 
     shown = CliRunner().invoke(application(["bench", *words]), ["bench", *words, "--help"])
     assert shown.exit_code == 0 and "--json" in shown.output
+
+
+def test_the_same_calls_over_websockets_and_on_a_telephone_stream(tmp_path: Path) -> None:
+    machine = measured()
+    chosen = [part for name in ("websocket", "websocket-g711", "telephone") for part in ("--transport", name)]
+    told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 3, *chosen)
+    rows = {row["transport"]: row for row in told["rows"]}
+    assert list(rows) == ["websocket", "websocket-g711", "telephone"]
+    for row in rows.values():
+        assert (row["calls"], row["unanswered"], row["faults"]) == (2, 0, [])
+        assert row["v2v_ms"]["p50"] <= row["v2v_ms"]["p90"] and (row["loss_pct"], row["rtt_ms"]) == (0, 0)
+    machine.promise(rows["telephone"]["added_ms"] <= 10, f"a telephone call's turn takes longer: {rows}")
