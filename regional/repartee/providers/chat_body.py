@@ -23,11 +23,19 @@ INSTRUCTING = frozenset(["system", "developer"])
 NEEDED = frozenset(["model", "messages", "stream", "tools"])
 """Without these there would be no answer, or another agent."""
 
-MOST_REFUSALS = 6
+MOST_REFUSALS = 7
 """So many parameters may be refused, one after the other, before a request is given up."""
 
 _ROLE = re.compile(r"\brole", re.IGNORECASE)
 _QUOTED = re.compile(r"['\"`]([a-z_]{3,40})['\"`]")
+_SUPPLIED = re.compile(r"arguments? supplied: ([a-z_, ]+)")
+"""How parameters are named in words: in quotes, or in the list of those that OpenAI does not know."""
+
+USAGE = "stream_options"
+"""Asks for what an answer has used. A server that refuses it is not asked again."""
+
+UNCOUNTED_ANSWERS = 2
+"""A server that takes it, and ends so many answers without a figure, is not waited for any longer."""
 
 
 class ChatBody:
@@ -57,6 +65,7 @@ class ChatBody:
         self._refused: set[str] = set()
         self._renamed: dict[str, str] = {}
         self._told = False
+        self._uncounted = 0
 
     def of(self, request: ReplyRequest) -> dict[str, Any]:
         """The body for a request, as far as is known what the server takes."""
@@ -64,6 +73,7 @@ class ChatBody:
             "model": self._model,
             "messages": self._as_called(request.messages),
             "stream": True,
+            USAGE: {"include_usage": True},
             self._tokens_field: request.max_tokens,
             **self._fixed,
         }
@@ -75,6 +85,15 @@ class ChatBody:
             named = {"type": "function", "function": {"name": choice}}
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else named
         return self._as_learnt(body)
+
+    @property
+    def counted(self) -> bool:
+        """An answer's end may be followed by what it has used."""
+        return USAGE not in self._refused and self._uncounted < UNCOUNTED_ANSWERS
+
+    def note_answer(self, *, counted: bool) -> None:
+        """An answer has ended, with what it has used or without."""
+        self._uncounted = 0 if counted else self._uncounted + 1
 
     def learn(self, body: Mapping[str, Any], status: int, param: str | None, said: str) -> bool:
         """A server has refused this body. True if that was for a parameter, or a role, which it will not be sent
@@ -95,7 +114,7 @@ class ChatBody:
         return True
 
     def _at_fault(self, body: Mapping[str, Any], param: str | None, said: str) -> str | None:
-        named = [re.split(r"[.\[]", param, maxsplit=1)[0]] if param else _QUOTED.findall(said)
+        named = [re.split(r"[.\[]", param, maxsplit=1)[0]] if param else _names_in(said)
         return next((name for name in named if name in body and name not in NEEDED), None)
 
     def _as_learnt(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -143,3 +162,8 @@ class ChatBody:
                 "%s takes no temperature but 1: the agent's %g is left out.", self._model, temperature
             )
         return False
+
+
+def _names_in(said: str) -> list[str]:
+    listed = [name.strip() for found in _SUPPLIED.findall(said) for name in found.split(",")]
+    return [*_QUOTED.findall(said), *listed]

@@ -13,6 +13,7 @@ import msgspec
 
 from repartee.providers.interfaces import Finished, ReplyPart, TextDelta
 from repartee.providers.tool_call_pieces import ToolCallPieces
+from repartee.turn.usage import TokenUsage
 from repartee.wire import outside_json
 
 DONE = b"[DONE]"
@@ -109,6 +110,8 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     error: Any = None
+    usage: Any = None
+    x_groq: Any = None
 
 
 CHUNK = outside_json.Decoder[_Chunk](_Chunk)
@@ -116,9 +119,12 @@ _ANYTHING = outside_json.Decoder[Any](Any)
 
 
 class StreamedReply:
-    """One answer being put together. ``finished``: its end has come."""
+    """One answer being put together. ``finished``: its end has come. ``counted``: its server may send behind the end
+    what the answer has used, which is ``usage`` once it has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counted: bool = False) -> None:
+        self.usage: TokenUsage | None = None
+        self._counted = counted
         self._calls = ToolCallPieces()
         self._held = b""
         self._begun = False
@@ -126,10 +132,12 @@ class StreamedReply:
         self.finished = False
 
     def take(self, data: bytes) -> list[ReplyPart]:
-        """What an event's data brings; empty where an event ends, and past the end. Raises BrokenAnswer."""
+        """What an event's data brings; empty where an event ends. Past the end nothing comes but the usage, once.
+        Raises BrokenAnswer."""
         if self.finished:
-            return []
+            return self._take_late(data)
         if data == DONE:
+            self._counted = False
             return self._finish()
         if not data:
             self._refuse_held()
@@ -147,6 +155,7 @@ class StreamedReply:
         self._held = b""
         if chunk.error:
             raise _fault(chunk.error)
+        self.usage = _usage_in(chunk) or self.usage
         parts: list[ReplyPart] = []
         for choice in (chunk.choices or ())[:1]:
             parts += self._take_choice(choice)
@@ -159,6 +168,7 @@ class StreamedReply:
         self._refuse_held()
         if not self._begun:
             raise BrokenAnswer("it ended before it had begun")
+        self._counted = False
         return self._finish()
 
     def _refuse_held(self) -> None:
@@ -169,7 +179,19 @@ class StreamedReply:
         """The tool calls, now that they are complete, and the end."""
         self.finished = True
         calls = self._calls.complete()
-        return [*calls, Finished("tool_calls" if calls else self._reason)]
+        known: list[ReplyPart] = [self.usage] if self.usage else []
+        end = Finished("tool_calls" if calls else self._reason, self._counted and not known)
+        return [*calls, end, *known]
+
+    def _take_late(self, data: bytes) -> list[ReplyPart]:
+        """Behind the end: what was used. All else there is nobody's any more."""
+        if self.usage or not data or data == DONE:
+            return []
+        try:
+            self.usage = _usage_in(self._read(data))
+        except (outside_json.TooDeep, msgspec.MsgspecError):
+            return []
+        return [self.usage] if self.usage else []
 
     def _read(self, data: bytes) -> _Chunk:
         """The document; of one of another shape than OpenAI's, what can be understood. Raises msgspec.DecodeError."""
@@ -187,7 +209,7 @@ class StreamedReply:
             for choice in (choices if isinstance(choices, list) else ())
             if isinstance(choice, dict)
         ]
-        return _Chunk(kept, document.get("error"))
+        return _Chunk(kept, document.get("error"), document.get("usage"), document.get("x_groq"))
 
     def _take_choice(self, choice: _Choice) -> list[ReplyPart]:
         parts: list[ReplyPart] = []
@@ -241,6 +263,24 @@ class StreamedReply:
             arguments if isinstance(arguments, str | dict) else None,
             extra,
         )
+
+
+def _usage_in(chunk: _Chunk) -> TokenUsage | None:
+    """What the server says the answer has used so far, if it says so here."""
+    groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
+    told = chunk.usage if isinstance(chunk.usage, dict) else groq
+    if not isinstance(told, dict):
+        return None
+    details = told.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    usage = TokenUsage(
+        _number(told.get("prompt_tokens")), _number(told.get("completion_tokens")), _number(cached)
+    )
+    return usage if usage.input_tokens or usage.output_tokens else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _id_of(value: object) -> str | None:

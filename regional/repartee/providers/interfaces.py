@@ -22,6 +22,7 @@ from repartee.turn.events import (
     StartOfTurn,
     TurnResumed,
 )
+from repartee.turn.usage import TokenUsage
 
 HEARING_HZ = 24_000
 """Sample rate of audio sent to speech recognition: the rate that sessions speak by default, so that nothing is
@@ -84,12 +85,14 @@ class CalledTool(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """The end of a reply. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``."""
+    """The end of a reply. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``.
+    ``usage_follows``: what it has used may be told after it, within moments."""
 
     reason: str
+    usage_follows: bool = False
 
 
-ReplyPart = TextDelta | CalledTool | Finished
+ReplyPart = TextDelta | CalledTool | Finished | TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,8 @@ class LLM(Protocol):
     """A language model."""
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
-        """Stream one reply; the last part is :class:`Finished`. Closing the iterator cancels the request.
-        Raises ProviderError."""
+        """Stream one reply; the last part is :class:`Finished`, or behind it what the reply has used
+        (:class:`~repartee.turn.usage.TokenUsage`). Closing the iterator cancels the request. Raises ProviderError."""
 
 
 class Utterance(Protocol):

@@ -8,7 +8,7 @@ per token than all the rest. What is asked, and what becomes of the answer, is n
     await brain.start()                                   # begins warming, returns at once
     brain.warm; brain.pools()                             # bool; tuple of PoolFigures
     await brain.wait_warm(timeout_s)                      # raises PoolTimeout
-    async with contextlib.aclosing(brain.reply(request)) as parts: ...   # TextDelta, ToolCall, Finished
+    async with contextlib.aclosing(brain.reply(request)) as parts: ...   # TextDelta, CalledTool, Finished, TokenUsage
     await brain.aclose()
 
 One per process. Closing the iterator early cancels the request at the provider.
@@ -72,6 +72,8 @@ class ChatConfig:
     """The longest silence within an answer that has begun, where it is shorter."""
     drain_timeout_s: float = 0.5
     """After the last token, how long the end of the stream is waited for in the background, to keep the socket."""
+    usage_timeout_s: float = 0.25
+    """After the last token, how long what the answer has used is waited for."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     effort: str = ""
     """``reasoning_effort``; empty: the least that the model's family can do."""
@@ -160,10 +162,11 @@ class ChatBrain(Pooled[HttpLine]):
         await self._client.close()
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
-        """Stream one reply; the last part is Finished. Raises ProviderError or PoolTimeout."""
+        """Stream one reply; the last part is Finished, or TokenUsage. Raises ProviderError or PoolTimeout."""
         response = await self._send(request)
         body = aiter(cast(httpx2.AsyncByteStream, response.stream))
-        events, reply = EventStream(), StreamedReply()
+        events, reply = EventStream(), StreamedReply(counted=self._body.counted)
+        drained: asyncio.Future[None] | None = None
         stall_s: float | None = None
         try:
             while (piece := await self._next_piece(body, stall_s)) is not None:
@@ -171,19 +174,25 @@ class ChatBrain(Pooled[HttpLine]):
                     for part in reply.take(data):
                         yield part
                         stall_s = self._config.stall_s
-                    if reply.finished:
-                        return
-            for part in (*(part for data in events.finish() for part in reply.take(data)), *reply.end()):
-                yield part
+                if reply.finished:
+                    break
+            else:
+                for part in (*(part for data in events.finish() for part in reply.take(data)), *reply.end()):
+                    yield part
         except BrokenAnswer as error:
             raise self._errors.error(f"broke off its answer: {error}", error.word) from error
         except (httpx2.HTTPError, OSError) as error:
             raise self._errors.error(f"was lost in mid-answer ({error!r})") from error
         finally:
             if reply.finished:
-                self._drain(response, body)
+                drained = self._drain(response, body, events, reply)
             else:
                 await response.aclose()
+        if not reply.usage and drained and self._body.counted:
+            await asyncio.wait([drained], timeout=self._config.usage_timeout_s)
+            if reply.usage:
+                yield reply.usage
+            self._body.note_answer(counted=bool(reply.usage))
 
     async def _next_piece(self, body: AsyncIterator[bytes], stall_s: float | None) -> bytes | None:
         """What the server sends next; None: no more. Raises ProviderError if it is silent for too long."""
@@ -226,22 +235,32 @@ class ChatBrain(Pooled[HttpLine]):
                     raise
         raise AssertionError("it has returned or raised")
 
-    def _drain(self, response: httpx2.Response, body: AsyncIterator[bytes]) -> None:
-        """Read the end of a finished stream in the background: only then can its socket be used again."""
+    def _drain(
+        self, response: httpx2.Response, body: AsyncIterator[bytes], events: EventStream, reply: StreamedReply
+    ) -> asyncio.Future[None]:
+        """Read the end of a finished stream in the background: only then can its socket be used again. What is
+        returned is done once the usage has come, or will not."""
+        counted = asyncio.get_running_loop().create_future()
 
         async def drain() -> None:
             try:
                 async with asyncio.timeout(self._config.drain_timeout_s):
-                    async for _ in body:
-                        pass
-            except (TimeoutError, httpx2.HTTPError, OSError):
+                    async for piece in body:
+                        for data in events.feed(piece):
+                            reply.take(data)
+                        if reply.usage and not counted.done():
+                            counted.set_result(None)
+            except (TimeoutError, httpx2.HTTPError, OSError, BrokenAnswer):
                 pass  # the socket is closed instead, and replaced by the pool
             finally:
+                if not counted.done():
+                    counted.set_result(None)
                 await response.aclose()
 
         task = asyncio.create_task(drain(), name="drain a finished reply")
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
+        return counted
 
     def _refused(self, error: openai.APIStatusError) -> ProviderError:
         status = error.status_code

@@ -32,10 +32,13 @@ from repartee.turn.events import (
     ReplyFailed,
     ReplyText,
     ReplyToolCall,
+    ReplyUsed,
     SpeechAudio,
     SpeechDone,
     SpeechWords,
+    VoiceUsed,
 )
+from repartee.turn.usage import TokenUsage
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ class Pipeline:
             return
         self._voice_asked = True
         if self._utterance:
-            self._utterance.say(text, last=last)
+            self._give(self._utterance, text, last=last)
         else:
             self._unsaid.append((text, last))
 
@@ -122,6 +125,11 @@ class Pipeline:
         for task in self._tasks:
             if task is not current:
                 self._drop(task)
+
+    def _give(self, utterance: Utterance, text: str, *, last: bool) -> None:
+        utterance.say(text, last=last)
+        if text:
+            self._tell(VoiceUsed(self._reply_id, len(text)))
 
     def _tell(self, event: Event) -> None:
         if not self._stopped:
@@ -157,14 +165,17 @@ class Pipeline:
                 return
 
     async def _read(self, brain: LLM, request: ReplyRequest) -> None:
-        begun = False
+        begun = uncounted = False
         try:
             async with aclosing(brain.reply(request)) as parts:
                 async for part in parts:
                     begun = True
+                    uncounted = part.usage_follows if isinstance(part, Finished) else False
                     self._tell(self._event(part))
                     if self._stopped:
                         return
+            if uncounted:
+                self._tell(ReplyUsed(self._reply_id, None))
         except ProviderError as error:
             # What has been said cannot be asked for again.
             error.retryable = error.retryable and not begun
@@ -178,8 +189,10 @@ class Pipeline:
                 return ReplyToolCall(
                     self._reply_id, part.call_id, part.name, part.arguments, part.extra, part.reasoning
                 )
-            case Finished(reason):
-                return ReplyDone(self._reply_id, reason)
+            case Finished(reason, usage_follows):
+                return ReplyDone(self._reply_id, reason, usage_follows)
+            case TokenUsage():
+                return ReplyUsed(self._reply_id, part)
 
     async def _speak(self, voice: TTS, name: str | None, language: str, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
@@ -199,7 +212,7 @@ class Pipeline:
         """Have it speak what there is to say, and what is to come. Raises ProviderError."""
         try:
             for text, last in self._unsaid:
-                utterance.say(text, last=last)
+                self._give(utterance, text, last=last)
             self._unsaid.clear()
             self._utterance = utterance
             async with aclosing(utterance.sounds()) as sounds:

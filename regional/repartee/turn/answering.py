@@ -2,8 +2,7 @@
 
 Carries :class:`~repartee.turn.reply.Reply` objects from their request to their end, as the machine decides when one
 begins, is confirmed or is cut. What is heard of them is kept by the :class:`~repartee.turn.playout.Playout`, what the
-caller is owed by the :class:`~repartee.turn.owed_answer.OwedAnswer`. Methods return commands; what concerns a reply
-that is gone returns none.
+caller is owed by the :class:`~repartee.turn.owed_answer.OwedAnswer`. What concerns a reply that is gone does nothing.
 """
 
 from collections.abc import Callable
@@ -37,12 +36,7 @@ class Answering:
     audio is complete, so they sound in order.
     """
 
-    def __init__(
-        self,
-        history: History,
-        new_item_id: Callable[[], str],
-        fillers: FillerChoice,
-    ) -> None:
+    def __init__(self, history: History, new_item_id: Callable[[], str], fillers: FillerChoice) -> None:
         self.policy = TurnPolicy()
         self.playout = Playout()
         self.owed = OwedAnswer()
@@ -195,8 +189,13 @@ class Answering:
 
     def finish_text(self, event: e.ReplyDone, now: float) -> list[c.Command]:
         """The model is done with the reply."""
+        self.replies.await_usage(event)
         commands = self._let(event.reply_id, lambda reply: reply.finish_text(event.reason, now))
         return commands + self._settle(event.reply_id, now)
+
+    def count(self, event: e.ReplyUsed | e.VoiceUsed, now: float) -> list[c.Command]:
+        """What a reply has used. One that has only waited for that is over."""
+        return self._settle(event.reply_id, now) if self.replies.count(event) else []
 
     def take_audio(self, event: e.SpeechAudio, now: float) -> list[c.Command]:
         """Speech."""
@@ -240,9 +239,10 @@ class Answering:
         due = self._silent_until(late)
         if now < due:
             return [c.SetDeadline(FIRST_AUDIO, due)]
-        stage = "tts" if late.in_history else "llm"
+        if late.written and late.speech_done:  # nobody has counted it
+            return self.count(e.ReplyUsed(late.reply_id, None), now)
         why = f"Nothing came for {self.policy.first_audio_s:g} s."
-        return self.fail(e.ReplyFailed(late.reply_id, stage, why), now)
+        return self.fail(e.ReplyFailed(late.reply_id, "tts" if late.in_history else "llm", why), now)
 
     def finish_tool(self, event: e.ToolFinished, now: float) -> list[c.Command]:
         """A tool's result: it goes into the history in any case, and into the answer if that still waits."""

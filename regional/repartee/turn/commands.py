@@ -13,6 +13,7 @@ from repartee.latency.timeline import TurnTrace
 from repartee.turn.foresight import Foreseen
 from repartee.turn.history import FunctionCall, Item, Message
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
+from repartee.turn.usage import TokenUsage
 
 ReplyStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -173,7 +174,8 @@ class ReplyEnded(Command, frozen=True):
     """The reply is over: ``message`` is what stands in the history of it (None: nothing was said).
 
     ``reason`` says why it is not ``completed``: ``turn_detected``, ``client_cancelled``, ``max_output_tokens``,
-    ``content_filter`` or a sentence about a failure.
+    ``content_filter`` or a sentence about a failure. ``tokens`` is what the model has used (None: no model was asked,
+    or its server has not said so), ``characters`` what the voice was given.
     """
 
     reply_id: int
@@ -181,6 +183,8 @@ class ReplyEnded(Command, frozen=True):
     status: ReplyStatus
     message: Message | None
     reason: str | None = None
+    tokens: TokenUsage | None = None
+    characters: int = 0
 
 
 class AnswerCut(Command, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from repartee.turn.foresight import Foreseen
     from repartee.turn.history import Item, Message
+    from repartee.turn.usage import TokenUsage
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -98,10 +99,26 @@ class ReplyToolCall(Event, frozen=True):
 
 
 class ReplyDone(Event, frozen=True):
-    """The model has finished. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``."""
+    """The model has finished. ``reason``: ``stop``, ``length``, ``content_filter`` or ``tool_calls``.
+    ``usage_follows``: :class:`ReplyUsed` comes next."""
 
     reply_id: int
     reason: str = "stop"
+    usage_follows: bool = False
+
+
+class ReplyUsed(Event, frozen=True):
+    """What the model has used for a reply; None: its server has not said so."""
+
+    reply_id: int
+    tokens: "TokenUsage | None"
+
+
+class VoiceUsed(Event, frozen=True):
+    """A voice was given so many characters of a reply; those that another has to say again count again."""
+
+    reply_id: int
+    characters: int
 
 
 class ExtraRequest(Event, frozen=True):

@@ -65,6 +65,8 @@ class TurnMachine:
             e.ReplyText: answers.take_text,
             e.ReplyToolCall: answers.take_call,
             e.ReplyDone: lambda event, now: self._agent.follow(answers.finish_text(event, now), now),
+            e.ReplyUsed: lambda event, now: self._agent.follow(answers.count(event, now), now),
+            e.VoiceUsed: answers.count,
             e.ReplyFailed: lambda event, now: self._agent.follow(answers.fail(event, now), now),
             e.SpeechAudio: lambda event, now: self._agent.follow(answers.take_audio(event, now), now),
             e.SpeechWords: answers.take_words,

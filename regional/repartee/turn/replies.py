@@ -4,7 +4,7 @@ by :mod:`~repartee.turn.answering`."""
 from collections.abc import Callable, Iterator
 
 from repartee.latency.timeline import Timeline
-from repartee.turn.events import ReplyRequested
+from repartee.turn.events import ReplyDone, ReplyRequested, ReplyUsed, VoiceUsed
 from repartee.turn.history import Message
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.reply import Reply
@@ -76,6 +76,23 @@ class Replies:
         )
         self._making.append(reply)
         return reply
+
+    def await_usage(self, event: ReplyDone) -> None:
+        """The model has finished; what it has used may come next."""
+        if reply := self.find(event.reply_id):
+            reply.usage_awaited = event.usage_follows
+
+    def count(self, event: ReplyUsed | VoiceUsed) -> bool:
+        """What a reply has used; whether it has waited for that."""
+        reply = self.find(event.reply_id)
+        if reply is None:
+            return False
+        if isinstance(event, VoiceUsed):
+            reply.characters += event.characters
+            return False
+        awaited, reply.usage_awaited = reply.usage_awaited, False
+        reply.tokens = event.tokens
+        return awaited
 
     def remove(self, reply: Reply) -> None:
         """It is over."""

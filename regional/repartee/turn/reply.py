@@ -19,6 +19,7 @@ from repartee.turn.pacing import PacedChunker
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speaker import Speaker
 from repartee.turn.spoken_form import SpokenForm
+from repartee.turn.usage import TokenUsage
 
 SPEECH_HZ = 24_000
 """Sample rate of synthesised speech."""
@@ -73,6 +74,9 @@ class Reply:
         self.failure: str | None = None
         self.news_at = 0.0
         self.speech_done = not message.spoken
+        self.usage_awaited = False
+        self.tokens: TokenUsage | None = None
+        self.characters = 0
         self.calls: list[FunctionCall] = []
         self.calls_client = False
         self.may_call = True
@@ -113,8 +117,8 @@ class Reply:
 
     @property
     def over(self) -> bool:
-        """All of it has been made and sent."""
-        return self.model_reason is not None and self.speech_done
+        """All of it has been made and sent, and counted."""
+        return self.model_reason is not None and self.speech_done and not self.usage_awaited
 
     @property
     def audible(self) -> bool:
@@ -230,11 +234,13 @@ class Reply:
 
     def break_off(self, now: float) -> list[Command]:
         """The model has failed: the voice gets no more than the pieces that were complete."""
+        self.usage_awaited = False
         self.model_reason = self.model_reason or "stop"
         return self._speak(now)
 
     def give_up(self) -> None:
         """Nothing more of it will come: the caller hears no more than what was sent."""
+        self.usage_awaited = False
         self.model_reason = self.model_reason or "stop"
         self.speech_done = True
         self._unsaid.clear()

@@ -14,7 +14,9 @@ def lack_of(reply: Reply) -> str | None:
 def end_of(reply: Reply, status: c.ReplyStatus, reason: str | None) -> c.ReplyEnded:
     """The reply is over."""
     message = reply.message if reply.in_history else None
-    return c.ReplyEnded(reply.reply_id, reply.turn_id, status, message, reason)
+    return c.ReplyEnded(
+        reply.reply_id, reply.turn_id, status, message, reason, reply.tokens, reply.characters
+    )
 
 
 def settled(reply: Reply, *, asked_again: bool) -> list[c.Command]:

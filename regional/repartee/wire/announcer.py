@@ -12,7 +12,7 @@ from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
 from repartee.turn.history import is_own
 from repartee.wire.own_events import OwnEvents
-from repartee.wire.realtime_objects import NO_USAGE, AnnouncedResponse, item_json, response_id, settled
+from repartee.wire.realtime_objects import AnnouncedResponse, item_json, response_id, settled, usage_json
 from repartee.wire.session_config import SessionConfig
 
 ServerEvent = dict[str, Any]
@@ -37,7 +37,7 @@ class Announcer:
         self._event_ids = count(1)
         self._responses: dict[int, AnnouncedResponse] = {}
         self._config = SessionConfig()
-        self._turn_started_ms = 0
+        self._counted_ms = 0
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
             c.TurnStarted: self._turn_started,
             c.TurnEnded: self._turn_ended,
@@ -122,7 +122,6 @@ class Announcer:
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def _turn_started(self, command: c.TurnStarted, audio_ms: int) -> list[ServerEvent]:
-        self._turn_started_ms = audio_ms
         return [
             self.event("input_audio_buffer.speech_started", audio_start_ms=audio_ms, item_id=command.item_id)
         ]
@@ -144,6 +143,7 @@ class Announcer:
         if command.item is None:
             return [stopped]
         heard = item_json(command.item)
+        listened_ms, self._counted_ms = audio_ms - self._counted_ms, audio_ms
         return [
             stopped,
             self.event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous),
@@ -154,7 +154,7 @@ class Announcer:
                 item_id=item_id,
                 content_index=0,
                 transcript=command.item.text,
-                usage={"type": "duration", "seconds": (audio_ms - self._turn_started_ms) / 1000},
+                usage={"type": "duration", "seconds": listened_ms / 1000},
             ),
         ]
 
@@ -248,7 +248,7 @@ class Announcer:
             after = response.message_after
             events.append(self.event("conversation.item.done", previous_item_id=after, item=item))
             events.append(self._output("done", response, response.message_index, item))
-        told = response.as_json(command.status, command.reason) | {"usage": NO_USAGE}
+        told = response.as_json(command.status, command.reason) | {"usage": usage_json(command.tokens)}
         return [*events, self.event("response.done", response=told)]
 
     def _answer_cut(self, command: c.AnswerCut, audio_ms: int) -> list[ServerEvent]:

@@ -10,6 +10,7 @@ import msgspec
 
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionCall, FunctionOutput, Item
+from repartee.turn.usage import TokenUsage
 from repartee.wire.realtime_objects import response_id
 
 QUERY = "repartee"
@@ -46,11 +47,22 @@ class OwnEvents:
             case c.TurnFinished(turn_id=turn_id, outcome=outcome, apology=apology):
                 told = {"turn_id": turn_id, "outcome": outcome, "apology": apology}
                 return [("repartee.turn.finished", told)]
+            case c.ReplyEnded():
+                return [("repartee.response.usage", self._usage(command))]
             case c.RunTool(call_id=call_id, name=name, arguments=arguments):
                 return [_called(call_id, name, arguments)]
             case c.ItemAdded(item=item):
                 return _tool_item(item)
         return []
+
+    def _usage(self, command: c.ReplyEnded) -> dict[str, Any]:
+        tokens, message = command.tokens or TokenUsage(), command.message
+        return {
+            "response_id": response_id(self._call_id, command.reply_id),
+            **msgspec.structs.asdict(tokens),
+            "characters": command.characters,
+            "audio_seconds": round(message.audio_ms / 1000, 3) if message else 0.0,
+        }
 
     def _latency(self, command: c.TurnTraced, message_id: Callable[[int], str | None]) -> OwnEvent:
         trace = command.trace

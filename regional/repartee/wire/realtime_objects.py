@@ -4,17 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message
+from repartee.turn.usage import TokenUsage
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.session_config import DEFAULT_VOICE, SessionConfig
-
-NO_USAGE = {
-    "total_tokens": 0,
-    "input_tokens": 0,
-    "output_tokens": 0,
-    "input_token_details": {"text_tokens": 0, "audio_tokens": 0, "cached_tokens": 0},
-    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
-}
-"""Tokens are not counted, but clients read these fields of every response.done."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,6 +48,24 @@ class AnnouncedResponse:
             "usage": None,
             **self.about,
         }
+
+
+def usage_json(tokens: TokenUsage | None) -> dict[str, Any]:
+    """What a response has used, all of it text; zeros if that is not known, as clients read these fields of every
+    response.done."""
+    tokens = tokens or TokenUsage()
+    read, written = tokens.input_tokens, tokens.output_tokens
+    return {
+        "total_tokens": read + written,
+        "input_tokens": read,
+        "output_tokens": written,
+        "input_token_details": {
+            "text_tokens": read,
+            "audio_tokens": 0,
+            "cached_tokens": tokens.cached_tokens,
+        },
+        "output_token_details": {"text_tokens": written, "audio_tokens": 0},
+    }
 
 
 def response_id(call_id: str, reply_id: int) -> str:

@@ -62,6 +62,12 @@ def test_servers_that_name_it_in_words_only_are_understood() -> None:
     bodies = body()
     assert bodies.learn(bodies.of(REQUEST), 400, None, "Unsupported parameter: 'temperature' with this model")
     assert "temperature" not in bodies.of(REQUEST)
+    assert bodies.counted
+    assert bodies.learn(
+        bodies.of(REQUEST), 400, None, "Unrecognized request argument supplied: stream_options"
+    )
+    assert "stream_options" not in bodies.of(REQUEST)
+    assert not bodies.counted
 
 
 ANSWER = (
@@ -116,7 +122,7 @@ def brain_at(url: str) -> ChatBrain:
 
 
 NEEDED = {"model", "messages", "stream"}
-EXTRAS = ["max_tokens", "temperature", "reasoning_effort", "service_tier", "seed"]
+EXTRAS = ["max_tokens", "temperature", "reasoning_effort", "service_tier", "seed", "stream_options"]
 
 
 @pytest.mark.parametrize("refused", EXTRAS)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from repartee.providers.chat_stream import MAX_EVENT_BYTES, BrokenAnswer, EventStream, StreamedReply
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, TextDelta
+from repartee.turn.usage import TokenUsage
 
 WORDS = ("Good ", "morning, ", "caller.")
 
@@ -31,15 +32,15 @@ DONE = b"data: [DONE]\n\n"
 WHOLE = lines(*texts(*WORDS), delta("stop"))
 
 
-def read(body: bytes, cut: Sequence[int] = ()) -> list[ReplyPart]:
+def read(body: bytes, cut: Sequence[int] = (), *, counted: bool = False) -> list[ReplyPart]:
     """What comes of a body, cut into pieces at these places."""
-    events, reply = EventStream(), StreamedReply()
+    events, reply = EventStream(), StreamedReply(counted=counted)
     parts: list[ReplyPart] = []
     edges = [0, *sorted(place % (len(body) + 1) for place in cut), len(body)]
     for start, stop in itertools.pairwise(edges):
         for data in events.feed(body[start:stop]):
             parts += reply.take(data)
-        if reply.finished:
+        if reply.finished and not counted:
             return parts
     for data in events.finish():
         parts += reply.take(data)
@@ -218,3 +219,45 @@ def test_no_bytes_hang_or_raise_anything_else(noise: bytes, cut: list[int]) -> N
     except BrokenAnswer:
         return
     assert isinstance(parts[-1], Finished)
+
+
+TOLD = {"prompt_tokens": 20, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 16}}
+ENDED = lines(*texts(*WORDS), delta("stop"))
+COUNTED = {
+    "behind the end, without choices": ENDED + lines({"choices": [], "usage": TOLD}) + DONE,
+    "null with each piece, then behind the end": lines(
+        *[each | {"usage": None} for each in (*texts(*WORDS), delta("stop"))], {"choices": [], "usage": TOLD}
+    ),
+    "with the end": lines(*texts(*WORDS), delta("stop") | {"usage": TOLD}) + DONE,
+    "with every piece, growing": lines(
+        *[each | {"usage": {"prompt_tokens": 20, "completion_tokens": 1}} for each in texts(*WORDS)],
+        delta("stop") | {"usage": TOLD},
+    ),
+    "in Groq's words": lines(*texts(*WORDS), delta("stop") | {"x_groq": {"id": "r", "usage": TOLD}}) + DONE,
+    "in one JSON document": json.dumps(
+        {"choices": [{"message": {"content": "".join(WORDS)}, "finish_reason": "stop"}], "usage": TOLD}
+    ).encode(),
+    "with choices of another shape": lines(*texts(*WORDS), {"choices": 7, "usage": TOLD}) + DONE,
+}
+
+
+@pytest.mark.parametrize("shape", COUNTED)
+@given(cut=st.lists(st.integers(0, 2000), max_size=6))
+def test_what_was_used_is_told_behind_the_end_once(shape: str, cut: list[int]) -> None:
+    parts = read(COUNTED[shape], cut, counted=True)
+    assert parts[-1] == TokenUsage(input_tokens=20, output_tokens=4, cached_tokens=16)
+    assert isinstance(parts[-2], Finished)
+    assert text_of(parts) == "".join(WORDS)
+
+
+@pytest.mark.parametrize(
+    "late", [{"choices": [], "usage": {}}, {"usage": [1]}, {"usage": {"prompt_tokens": "many"}}, "usage", {}]
+)
+def test_what_is_no_figure_is_none(late: object) -> None:
+    parts = read(ENDED + lines(late) + b"data: {oops\n\n", [], counted=True)
+    assert parts[-1] == Finished("stop", usage_follows=True)
+
+
+def test_at_done_nothing_is_awaited_any_more() -> None:
+    assert read(lines(*texts(*WORDS)) + DONE, [], counted=True)[-1] == Finished("stop")
+    assert read(lines(*texts(*WORDS)), [], counted=True)[-1] == Finished("stop")

@@ -43,6 +43,11 @@ async def ask(brain: ChatBrain, request: ReplyRequest = ASKED) -> list[ReplyPart
         return [part async for part in brain.reply(request)]
 
 
+def end_of(parts: list[ReplyPart]) -> str:
+    [end] = [part for part in parts if isinstance(part, Finished)]
+    return end.reason
+
+
 def text(parts: list[ReplyPart]) -> str:
     return "".join(part.text for part in parts if isinstance(part, TextDelta))
 
@@ -60,7 +65,7 @@ async def test_replies_stream_over_one_warm_connection(standins: Running) -> Non
     for _ in range(3):
         parts = await ask(brain)
         assert text(parts).startswith("We open at eight thirty.")
-        assert parts[-1] == Finished("stop")
+        assert end_of(parts) == "stop"
         await until(lambda: brain.pools()[0].leased == 0)
     figures = brain.pools()[0]
     assert (figures.hits, figures.misses) == (3, 0)
@@ -85,6 +90,7 @@ async def test_the_request_is_what_was_asked_for() -> None:
                 "tools": tools,
                 "tool_choice": {"type": "function", "function": {"name": "get_balance"}},
                 "reasoning_effort": "none",
+                "stream_options": {"include_usage": True},
             }
         ]
         assert b"authorization: bearer key" in server.heads[0].lower()
@@ -145,7 +151,7 @@ async def test_the_default_model_takes_an_agents_request_with_tools_and_a_temper
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
     for _ in range(2):
         parts = await ask(brain, replace(ASKED, tools=[tool], temperature=0.2, max_tokens=100))
-        assert isinstance(parts[-1], Finished)
+        assert end_of(parts)
     assert caplog.text.count("takes no temperature but 1") == 1
     await brain.aclose()
 
@@ -175,7 +181,7 @@ async def test_tool_calls_in_pieces_are_put_together_by_index() -> None:
         assert await ask(brain) == [
             CalledTool("call_a", "get_balance", '{"account":"12"}'),
             CalledTool("call_b", "list_cards", "{}"),
-            Finished("tool_calls"),
+            Finished("tool_calls", usage_follows=True),
         ]
         await brain.aclose()
 
@@ -184,7 +190,7 @@ async def test_tool_calls_in_pieces_are_put_together_by_index() -> None:
 async def test_the_reason_for_the_end_is_passed_on(said: str, meant: str) -> None:
     async with scripted(reply("Well", finish=said)) as server:
         brain = brain_at(server.base_url)
-        assert (await ask(brain))[-1] == Finished(meant)
+        assert end_of(await ask(brain)) == meant
         await brain.aclose()
 
 
@@ -198,7 +204,7 @@ async def test_an_event_may_come_in_any_pieces_with_comments_and_crlf_between() 
     bytewise = [piece(stream[at : at + 1]) for at in range(len(stream))]
     async with scripted([HEAD, *bytewise, END]) as server:
         brain = brain_at(server.base_url)
-        assert await ask(brain) == [TextDelta("Hé"), Finished("stop")]
+        assert await ask(brain) == [TextDelta("Hé"), Finished("stop", usage_follows=True)]
         await brain.aclose()
 
 
@@ -207,7 +213,7 @@ async def test_the_end_is_told_at_once_and_the_socket_kept_when_the_last_bytes_c
     script: Script = [HEAD, delta(content="Yes."), delta(finish="stop"), late, DONE, END]
     async with scripted(script, reply("Again.")) as server:
         brain = brain_at(server.base_url)
-        assert (await ask(brain))[-1] == Finished("stop")
+        assert end_of(await ask(brain)) == "stop"
         assert brain.pools()[0].leased == 1
         late.set()
         await until(lambda: brain.pools()[0].leased == 0)
@@ -220,7 +226,7 @@ async def test_a_stream_without_an_end_loses_its_socket_and_nothing_else() -> No
     script: Script = [HEAD, delta(content="Yes."), delta(finish="stop"), asyncio.Event()]
     async with scripted(script) as server:
         brain = brain_at(server.base_url, drain_timeout_s=0.05)
-        assert (await ask(brain))[-1] == Finished("stop")
+        assert end_of(await ask(brain)) == "stop"
         await until(lambda: brain.pools()[0].leased == 0)
         assert brain.pools()[0].idle == 0
         await brain.aclose()
@@ -283,7 +289,7 @@ async def test_a_refused_request_says_why(
     with pytest.raises(ProviderError, match=f"refused the request with status {status}") as told:
         await ask(brain)
     assert (told.value.status, told.value.retryable) == (status, retryable)
-    assert (await ask(brain))[-1] == Finished("stop")
+    assert end_of(await ask(brain)) == "stop"
     await brain.aclose()
 
 
@@ -316,7 +322,7 @@ async def test_a_reply_closed_early_is_cancelled_at_the_server_and_its_socket_re
             assert await anext(parts) == TextDelta("Well")
         assert brain.pools()[0].leased == 0
         await until(lambda: brain.pools()[0].idle >= 1)
-        assert (await ask(brain))[-1] == Finished("stop")
+        assert end_of(await ask(brain)) == "stop"
         assert brain.pools()[0].misses == 0
         await brain.aclose()
 

@@ -19,6 +19,7 @@ from repartee.turn.events import (
     SpeechDone,
     SpeechWords,
     SpokenWord,
+    VoiceUsed,
 )
 
 TEXT = "It is ten pounds and five pence."
@@ -97,6 +98,15 @@ async def test_another_takes_up_the_words_that_were_not_spoken(after: int) -> No
     assert isinstance(events[-1], SpeechDone)
 
 
+@pytest.mark.parametrize("after", [None, 0, 3])
+async def test_what_a_voice_is_given_is_counted_and_again_what_another_takes_up(after: int | None) -> None:
+    voice = LostVoice([after, None])
+    events = await spoken(voice)
+    counted = sum(event.characters for event in events if isinstance(event, VoiceUsed))
+    assert counted == sum(map(len, voice.given))
+    assert (counted == len(TEXT)) == (after is None)
+
+
 async def test_without_the_words_times_no_word_is_left_out() -> None:
     voice = LostVoice([3, None], times=False)
     await spoken(voice)
@@ -127,7 +137,7 @@ async def test_a_voice_that_says_it_is_done_too_early_is_taken_for_lost(after: i
 async def test_a_voice_that_says_nothing_at_all_is_done() -> None:
     """Whether to ask again is decided elsewhere: nobody has heard anything yet."""
     events = await spoken(LostVoice([0], silently=True))
-    assert [type(event) for event in events] == [SpeechDone]
+    assert [type(event) for event in events if not isinstance(event, VoiceUsed)] == [SpeechDone]
 
 
 class BusyModel:

@@ -3,11 +3,19 @@
 from typing import Any
 
 import pytest
-from tests.regional.wire.announced_client import NULLABLE, Client, answer, plain_turn
+from tests.regional.wire.announced_client import (
+    CALLER_IS_DONE,
+    CALLER_SPEAKS,
+    NULLABLE,
+    Client,
+    answer,
+    plain_turn,
+)
 
 from repartee.errors import ClientProtocolError
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionCall, FunctionOutput, Message
+from repartee.turn.usage import TokenUsage
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.realtime_objects import reply_id_of
 from repartee.wire.session_config import SessionConfig
@@ -49,6 +57,7 @@ def test_our_own_events_come_beside_it(client: Client) -> None:
         "repartee.transcript.partial",
         "repartee.transcript.partial",
         "repartee.turn.latency",
+        "repartee.response.usage",
         "repartee.turn.finished",
     ]
     latency = client.one("repartee.turn.latency")
@@ -94,7 +103,7 @@ def test_times_are_those_of_the_clients_audio(client: Client) -> None:
     assert client.one("input_audio_buffer.speech_stopped")["audio_end_ms"] == 2_750
     heard = client.one("conversation.item.input_audio_transcription.completed")
     assert heard["transcript"] == "What time is it?"
-    assert heard["usage"] == {"type": "duration", "seconds": 1.75}
+    assert heard["usage"] == {"type": "duration", "seconds": 2.75}, "all that recognition was given"
 
 
 def test_a_response_tells_the_settings_it_was_made_with(client: Client) -> None:
@@ -126,8 +135,41 @@ def test_the_last_word_holds_the_whole_answer(client: Client) -> None:
     assert item["content"] == [{"type": "output_audio", "transcript": "It is noon."}]
     assert item["status"] == "completed"
     assert client.one("response.done")["response"]["status"] == "completed"
+
+
+def test_a_response_tells_what_it_has_used(client: Client) -> None:
+    client.tell(c.ReplyStarted(1, 1), c.AnswerStarted(1, answer(), None), c.ReplyWords(1, "Noon."))
+    message = answer("Noon.")
+    message.audio_ms = 480.0
+    tokens = TokenUsage(input_tokens=120, output_tokens=7, cached_tokens=64)
+    client.tell(c.ReplyEnded(1, 1, "completed", message, tokens=tokens, characters=5))
+    assert client.one("response.done")["response"]["usage"] == {
+        "total_tokens": 127,
+        "input_tokens": 120,
+        "output_tokens": 7,
+        "input_token_details": {"text_tokens": 120, "audio_tokens": 0, "cached_tokens": 64},
+        "output_token_details": {"text_tokens": 7, "audio_tokens": 0},
+    }
+    own = client.one("repartee.response.usage")
+    assert (own["response_id"], own["characters"], own["audio_seconds"]) == ("resp_abc_1", 5, 0.48)
+    assert (own["input_tokens"], own["output_tokens"], own["cached_tokens"]) == (120, 7, 64)
+
+
+def test_what_nobody_has_counted_is_zero_for_clients_that_read_it(client: Client) -> None:
+    client.tell(c.ReplyStarted(1, 1), c.ReplyEnded(1, 1, "completed", None))
     usage = client.one("response.done")["response"]["usage"]
-    assert {"total_tokens", "input_tokens", "output_tokens"} <= usage.keys()
+    assert usage["total_tokens"] == usage["input_tokens"] == usage["output_tokens"] == 0
+
+
+def test_each_second_of_audio_is_counted_in_one_turn(client: Client) -> None:
+    client.tell(*CALLER_SPEAKS, audio_ms=1_000)
+    client.tell(CALLER_IS_DONE, audio_ms=2_750)
+    client.tell(c.TurnStarted(2, "item_5"), c.TurnEnded(2, "item_5", None), audio_ms=5_000)
+    client.tell(c.TurnStarted(3, "item_6"), audio_ms=6_000)
+    client.tell(c.TurnEnded(3, "item_6", Message("item_6", "user", "And now?"), None), audio_ms=7_500)
+    told = [event["usage"]["seconds"] for event in client.raw if "usage" in event]
+    assert told == [2.75, 4.75]
+    assert sum(told) == 7.5
 
 
 def test_a_turn_without_words_makes_no_item(client: Client) -> None:
@@ -151,6 +193,7 @@ def test_text_only(client: Client) -> None:
         "conversation.item.done",
         "response.output_item.done",
         "response.done",
+        "repartee.response.usage",
     ]
     assert client.one("response.output_text.done")["text"] == "Noon."
     assert client.one("response.content_part.added")["part"] == {"type": "text", "text": ""}
@@ -178,7 +221,7 @@ def test_a_barge_in(client: Client) -> None:
 
 def test_a_response_cancelled_before_its_first_word(client: Client) -> None:
     client.tell(c.ReplyStarted(1, 1), c.ReplyEnded(1, 1, "cancelled", None, "client_cancelled"))
-    assert client.types == ["response.created", "response.done"]
+    assert client.types == ["response.created", "response.done", "repartee.response.usage"]
     assert client.one("response.done")["response"]["output"] == []
 
 
@@ -211,6 +254,7 @@ def test_a_tool_call_and_its_result(client: Client) -> None:
         "conversation.item.done",
         "response.output_item.done",
         "response.done",
+        "repartee.response.usage",
         "conversation.item.added",
         "conversation.item.done",
     ]
@@ -322,6 +366,7 @@ def test_an_own_tools_call_and_result_are_no_events_of_openais(client: Client) -
         "response.created",
         "repartee.tool.called",
         "response.done",
+        "repartee.response.usage",
         "repartee.tool.answered",
         "repartee.turn.finished",
     ]
