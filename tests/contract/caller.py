@@ -2,33 +2,40 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from tests.clients.strict import faults_in
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import speech
+from websockets.exceptions import ConnectionClosed
 
 FRAME_S = 0.02
 
 
 class Caller:
-    """One connection. ``events`` are all that came."""
+    """One connection. ``events`` are all that came, ``faults`` what of them the SDK's types do not know."""
 
     def __init__(self, connection: AsyncRealtimeConnection) -> None:
         self.connection = connection
         self.events: list[Any] = []
+        self.faults: list[str] = []
         self._read = 0
         self._came = asyncio.Event()
         self.hung_up = asyncio.Event()
         """The worker has closed the connection."""
 
     async def listen(self) -> None:
-        async for event in self.connection:
-            self.events.append(event)
-            self._came.set()
+        with suppress(ConnectionClosed):
+            while True:
+                said = await self.connection.recv_bytes()
+                self.faults += faults_in(json.loads(said))
+                self.events.append(self.connection.parse_event(said))
+                self._came.set()
         self.hung_up.set()
 
     @property
@@ -88,3 +95,5 @@ async def calling(client: AsyncOpenAI, *, asks: bool = True, **session: Any) -> 
         finally:
             listening.cancel()
             await asyncio.wait([listening])
+        assert caller.faults == []
+        assert listening.cancelled() or listening.exception() is None, listening

@@ -27,7 +27,7 @@ import openai
 from repartee.errors import ProviderError, VoiceError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.chat_body import MOST_REFUSALS, ChatBody
-from repartee.providers.chat_stream import BrokenAnswer, EventStream, StreamedReply
+from repartee.providers.chat_stream import DONE, BrokenAnswer, EventStream, StreamedReply
 from repartee.providers.http_line import HttpLine
 from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
 from repartee.providers.interfaces import ReplyPart, ReplyRequest
@@ -248,8 +248,8 @@ class ChatBrain(Pooled[HttpLine]):
                     async for piece in body:
                         for data in events.feed(piece):
                             reply.take(data)
-                        if reply.usage and not counted.done():
-                            counted.set_result(None)
+                            if (reply.usage or data == DONE) and not counted.done():
+                                counted.set_result(None)
             except (TimeoutError, httpx2.HTTPError, OSError, BrokenAnswer):
                 pass  # the socket is closed instead, and replaced by the pool
             finally:

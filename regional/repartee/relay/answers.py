@@ -231,7 +231,7 @@ class Answers:
     def _await_caller(self, now: float, resting: bool) -> list[c.Command]:
         wait_s = self._silent.wait_s(self.policy)
         begun = self._turns.turn_id > 0 or self._turns.speaker.ends_at > 0
-        if not (resting and begun) or wait_s is None:
+        if not (resting and begun) or wait_s is None or self.policy.idle_reported:  # then the provider asks
             waited, self._rests_since = self._rests_since, None
             return [] if waited is None else [c.ClearDeadline(IDLE)]
         if self._rests_since is not None:

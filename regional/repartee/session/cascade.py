@@ -12,7 +12,6 @@ from typing import Any
 
 from msgspec import UNSET
 
-from repartee.errors import ClientProtocolError
 from repartee.session.call import MISSING, Call, Line
 from repartee.session.cascade_resources import CascadeResources
 from repartee.session.hearing import Hearing, HearingUser
@@ -20,8 +19,9 @@ from repartee.session.intake import Intake
 from repartee.session.manners import turn_policy
 from repartee.session.notice import NoticePlayer
 from repartee.session.phrases import Recording
+from repartee.session.prompt import is_spoken
 from repartee.session.replying import Replying
-from repartee.transport.interfaces import CallEnd
+from repartee.transport.interfaces import CallEnd, RealtimeTransport
 from repartee.turn import commands as c
 from repartee.turn.caller_turns import COMMIT
 from repartee.turn.machine import TurnMachine
@@ -31,7 +31,7 @@ from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent, ResponseParams
 from repartee.wire.session_config import SessionConfig, check_own, checked_response
 from repartee.wire.settings_patch import SessionPatch
-from repartee.wire.unmet import check_response, check_session
+from repartee.wire.unmet import check_aside, check_response, check_session
 
 log = logging.getLogger(__name__)
 
@@ -170,13 +170,14 @@ class Cascade:
             tools = self._config.tools if checked.tools is None else checked.tools
             choice = checked.tool_choice or (self._config.tool_choice if checked.tools is None else None)
             check_own(tools, choice, self._agent.tool_names, "response")
-        if params.conversation != "auto" or params.input is not None:
-            raise ClientProtocolError(
-                "Responses outside the conversation are not supported: leave out 'conversation' and 'input'.",
-                code="unsupported_parameter",
-                param="response.conversation" if params.conversation != "auto" else "response.input",
-            )
+        check_aside(checked, spoken=is_spoken(self._config, checked), may_speak=self._tells_sounds_apart)
         return checked
+
+    @property
+    def _tells_sounds_apart(self) -> bool:
+        """The client knows of each piece of audio which response it belongs to."""
+        transport = self._transport
+        return isinstance(transport, RealtimeTransport) and transport.passes_audio
 
     def _apply_settings(self) -> None:
         self._machine.policy = policy = self._policy()

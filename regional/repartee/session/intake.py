@@ -98,6 +98,11 @@ class Intake:
         self._request(e.TurnCommitted())
 
     def _ask(self, params: w.ResponseParams) -> None:
+        if params.conversation == "none":
+            given = params.input
+            context = None if given is None else [_input_item(new, place) for place, new in enumerate(given)]
+            self._request(e.AsideRequested(_reply_requested(params), context))
+            return
         try:
             self._request(_reply_requested(params))
         except ReplyInProgress as error:
@@ -126,6 +131,19 @@ def _reply_requested(params: w.ResponseParams) -> e.ReplyRequested:
     spoken = None if modalities is None else modalities == ["audio"]
     names = None if params.tools is None else frozenset(tool.name for tool in params.tools)
     return e.ReplyRequested(spoken=spoken, options=params, client_tools=names)
+
+
+def _input_item(new: w.NewItem, place: int) -> Item | str:
+    """What a response is to answer: an item of its own, or the id of one of the conversation's."""
+    try:
+        return (
+            _given(new.id, "id")
+            if new.type == "item_reference"
+            else _checked_item(new, new.id or f"in_{place}")
+        )
+    except ClientProtocolError as error:
+        error.param = (error.param or "item").replace("item", f"response.input[{place}]", 1)
+        raise
 
 
 def _checked_item(new: w.NewItem, item_id: str) -> Item:

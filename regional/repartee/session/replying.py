@@ -62,17 +62,19 @@ class Replying:
     def start(self, command: c.StartReply) -> None:
         """Ask the model, and have a voice ready."""
         foreseen = self._agent.foreseen(command.turn_id, command.words)
+        window = ContextWindow(self._resources.context_tokens) if command.aside else self._window
         request = reply_request(
             self._config,
-            self._window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
+            window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
             options=command.options,
-            agent_tools=self._agent.chat_tools,
+            agent_tools=() if command.aside else self._agent.chat_tools,
             temperature=self._call.declared.temperature,
             follows_tools=command.follows_tools,
             may_call=command.tools,
             style=self._call.declared.spoken_style,
         )
-        self._agent.left_out(self._window.left_out)
+        if not command.aside:
+            self._agent.left_out(window.left_out)
         request = replace(
             request, extra=ExtraRequests(command.extra, partial(self._note_extra, command.reply_id))
         )
@@ -80,7 +82,7 @@ class Replying:
             self._call.report.extra_request("speculation")
             self._guesses.begin(command.reply_id, request_tokens(request))
         pipeline = self._new_pipeline(command.reply_id)
-        pipeline.think(self._brain, request, self._window, patience_s=self._policy.first_audio_s)
+        pipeline.think(self._brain, request, window, patience_s=self._policy.first_audio_s)
         if is_spoken(self._config, command.options):
             self._give_voice(pipeline)
         if foreseen:

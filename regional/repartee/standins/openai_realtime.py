@@ -21,6 +21,7 @@ from repartee.standins.link import Link, Scope
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, Listening, Wording
 from repartee.standins.openai_chat import error_document
 from repartee.standins.realtime_conversation import Conversation, Item, ItemFault, checked_item, new_id
+from repartee.standins.realtime_idle import IdleCaller
 from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
 from repartee.standins.spoilt import spoiling
@@ -71,6 +72,7 @@ class RealtimeSession:
         self._buffered_ms = 0.0
         self._speech_item = ""
         self._expiry: asyncio.TimerHandle | None = None
+        self._idle = IdleCaller(lambda: self._detection, self._on_idle)
         self._listening, self._turns = self._new_ears()
         self._handlers = self._make_handlers()
         link.error_message = self._fault_message
@@ -101,6 +103,7 @@ class RealtimeSession:
                 self._expiry.cancel()
             for response in self._responses:
                 response.abandon()
+            self._idle.stop()
             self._listening.close()
 
     def expire(self) -> None:
@@ -204,7 +207,17 @@ class RealtimeSession:
             elif event is TurnEvent.END:
                 self._speech_stopped()
 
+    def _on_idle(self, timeout_ms: int) -> None:
+        """Nobody has spoken for so long: the silence becomes an item, which is answered."""
+        if self._turns.speaking or self._active():
+            return
+        end_ms, item_id = round(self._listening.heard.position_ms), new_id("item")
+        span = {"audio_start_ms": max(0, end_ms - timeout_ms), "audio_end_ms": end_ms}
+        self._send("input_audio_buffer.timeout_triggered", item_id=item_id, **span)
+        self._take_turn(item_id, answered=True)
+
     def _speech_started(self, onset_ms: float) -> None:
+        self._idle.stop()
         detection = self._detection or {}
         self._speech_item = new_id("item")
         padding_ms = detection.get("prefix_padding_ms", DEFAULT_PADDING_MS)
@@ -354,6 +367,8 @@ class RealtimeSession:
     def _response_over(self, response: ModelResponse) -> None:
         if response in self._responses:
             self._responses.remove(response)
+        if response.wanted.conversation_id:
+            self._idle.wait(response.message.audio_ms if response.message else 0.0)
 
     def _cancel_response(self, event: dict[str, Any]) -> None:
         wanted, active = event.get("response_id"), self._active()

@@ -149,6 +149,20 @@ def _check(settings: Settings, at: str) -> None:
         _one_of(
             detection.get("type"), ("server_vad", "semantic_vad"), f"{at}.audio.input.turn_detection.type"
         )
+        _check_idle(detection, f"{at}.audio.input.turn_detection.idle_timeout_ms")
+
+
+def _check_idle(detection: Mapping[str, Any], param: str) -> None:
+    """Only the server's own detection has a timeout, within bounds."""
+    timeout_ms = detection.get("idle_timeout_ms")
+    if timeout_ms is None:
+        return
+    if detection["type"] != "server_vad":
+        raise ItemFault(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+    if not (isinstance(timeout_ms, int) and 5_000 <= timeout_ms <= 30_000):
+        raise ItemFault(
+            f"Invalid '{param}': expected an integer from 5000 to 30000, but got {timeout_ms}.", param
+        )
 
 
 def _check_reasoning(settings: Settings, at: str) -> None:

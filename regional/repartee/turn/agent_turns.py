@@ -173,10 +173,12 @@ class AgentTurns:
             return self._turns.commit(now, self._policy.commit_s) if commits else []
         if self._floor.state is State.LISTENING:
             self._floor.move(Cause.REPLY_REQUESTED)
-        if answers.owed.finished(self._turns.current.turn_id):
+        left = answers.abandon() if self.agenda.words else []  # whatever it answers next, it is not that call
+        if self.agenda.words or answers.owed.finished(self._turns.current.turn_id):
             self._turns.open_wordless()
+        self.agenda.settle()
         timeline = None if answers.awaiting_client else self._turns.timeline(now)
-        return answers.begin(self._turns.current.turn_id, now, timeline=timeline, request=event)
+        return left + answers.begin(self._turns.current.turn_id, now, timeline=timeline, request=event)
 
     def cancel(self, event: e.ReplyCancelled, now: float) -> list[c.Command]:
         """The client wants to hear no more. Raises ClientProtocolError if nothing is made."""

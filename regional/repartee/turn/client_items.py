@@ -5,17 +5,21 @@ from typing import Any
 
 from repartee.turn import commands as c
 from repartee.turn import events as e
-from repartee.turn.history import History
+from repartee.turn.history import History, Item
 
 Handlers = Mapping[type[e.Event], Callable[[Any, float], list[c.Command]]]
 
 
 class ClientItems:
-    """A client's access to one conversation's history. Each raises ClientProtocolError for what cannot be done."""
+    """A client's access to one conversation's history. Each raises ClientProtocolError for what cannot be done.
+    ``note`` is told of each item that the client adds."""
 
-    def __init__(self, history: History, new_item_id: Callable[[], str]) -> None:
+    def __init__(
+        self, history: History, new_item_id: Callable[[], str], note: Callable[[Item], None]
+    ) -> None:
         self._history = history
         self._new_item_id = new_item_id
+        self._note = note
 
     @property
     def handlers(self) -> Handlers:
@@ -30,7 +34,9 @@ class ClientItems:
     def _create(self, event: e.ItemCreated, now: float) -> list[c.Command]:
         item = event.item
         item.item_id = item.item_id or self._new_item_id()
-        return [c.ItemAdded(item, self._history.add(item, after=event.after))]
+        added = c.ItemAdded(item, self._history.add(item, after=event.after))
+        self._note(item)
+        return [added]
 
     def _retrieve(self, event: e.ItemRetrieved, now: float) -> list[c.Command]:
         return [c.ItemShown(self._history.get(event.item_id))]

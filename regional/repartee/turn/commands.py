@@ -31,7 +31,8 @@ class StartReply(Command, frozen=True):
     ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model too,
     and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak about the
     results of tools that were called for the same turn. ``tools``: it may call tools. ``extra``: so many further
-    requests may be made for it; :class:`~repartee.turn.events.ExtraRequest` tells of each.
+    requests may be made for it; :class:`~repartee.turn.events.ExtraRequest` tells of each. ``aside``: the agent's own
+    tools and lookups are none of its business.
     """
 
     reply_id: int
@@ -43,6 +44,7 @@ class StartReply(Command, frozen=True):
     follows_tools: bool = False
     tools: bool = True
     extra: int = 0
+    aside: bool = False
 
 
 class Say(Command, frozen=True):
@@ -140,11 +142,13 @@ class TurnEnded(Command, frozen=True):
 
 
 class ReplyStarted(Command, frozen=True):
-    """A reply is under way that the client may know of (a speculation only once it is confirmed)."""
+    """A reply is under way that the client may know of (a speculation only once it is confirmed). ``aside``: the
+    conversation does not hold it."""
 
     reply_id: int
     turn_id: int
     options: Any = None
+    aside: bool = False
 
 
 class AnswerStarted(Command, frozen=True):

@@ -233,6 +233,16 @@ class ReplyRequested(Event, frozen=True):
     client_tools: frozenset[str] | None = None
 
 
+class AsideRequested(Event, frozen=True):
+    """The client asks for a reply that the conversation is not to hold, beside whatever is being said.
+
+    ``context`` is what it answers: items, and ids of the conversation's (None: the conversation as it stands).
+    """
+
+    request: ReplyRequested
+    context: Sequence["Item | str"] | None = None
+
+
 class ReplyCancelled(Event, frozen=True):
     """The client wants the reply stopped; ``reply_id`` None means the one in progress."""
 

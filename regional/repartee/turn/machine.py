@@ -11,6 +11,7 @@ from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.agent_turns import AgentTurns
 from repartee.turn.answering import CHUNK, FIRST_AUDIO, PLAYED_OUT, TURN_DETECTED, Answering
+from repartee.turn.asides import Asides
 from repartee.turn.backchannel import words_of
 from repartee.turn.caller_turn import CallerTurn
 from repartee.turn.caller_turns import COMMIT, CallerTurns
@@ -43,6 +44,7 @@ class TurnMachine:
         self._call_id = call_id
         self._turns = CallerTurns(self.history, call_id)
         self._answers = Answering(self.history, self._turns.new_item_id, fillers or NoFillers())
+        self._asides = Asides(self.history, self._answers.replies, self._answers.calls)
         self._judge = OverlapJudge(self._answers)
         self._agent = AgentTurns(self._floor, self._turns, self._answers, self._judge)
         self._over = False
@@ -78,9 +80,10 @@ class TurnMachine:
             e.TurnCommitted: self._on_committed,
             e.AudioCleared: self._on_cleared,
             e.ReplyRequested: self._agent.request,
+            e.AsideRequested: lambda event, now: self._asides.request(event, self.policy, now),
             e.ReplyCancelled: self._agent.cancel,
             e.Played: self._on_played,
-            **ClientItems(self.history, self.new_item_id).handlers,
+            **ClientItems(self.history, self.new_item_id, self._agent.agenda.note_item).handlers,
             e.DeadlinePassed: self._on_deadline,
             e.HungUp: self._on_hung_up,
         }
@@ -130,6 +133,8 @@ class TurnMachine:
         """
         if self._over:
             return []
+        if self._asides.concerns(event):
+            return self._asides.receive(event, self.policy, now)
         commands = self._handlers[type(event)](event, now)
         if self._answers.playout.has_notices and any(isinstance(each, c.TurnStarted) for each in commands):
             commands += self._answers.playout.cut_notices(now)
@@ -291,7 +296,7 @@ class TurnMachine:
         commands += self._turns.record()
         if self.state is not State.THINKING:
             return commands + self._agent.catch_up(now)
-        self._agent.agenda.request = None
+        self._agent.agenda.settle()
         if self._answers.replies.speculating:
             commands += self._answers.confirm(now)
         else:
@@ -385,5 +390,5 @@ class TurnMachine:
     def _on_hung_up(self, event: e.HungUp, now: float) -> list[c.Command]:
         self._over = True
         dropped = self._answers.drop("resumed") if self._answers.replies.speculating else []
-        dropped += [*self._turns.let_out(), *self._answers.playout.cut_notices(now)]
+        dropped += [*self._turns.let_out(), *self._answers.playout.cut_notices(now), *self._asides.close()]
         return [*dropped, *self._answers.cut("client_cancelled", now, "unanswered"), c.ClearDeadline(COMMIT)]

@@ -83,7 +83,8 @@ class TurnPolicy:
     """So often the agent asks."""
 
     idle_reported: bool = False
-    """The client has set ``idle_s``: it is told each time, the model is asked, and the agent never hangs up."""
+    """The client has set ``idle_s``: it is told each time, the model is asked, and the agent never hangs up. A
+    speech-to-speech model's provider does that by itself."""
 
     hang_up_s: float = 10.0
     """So long after it has asked for the last time it hangs up."""

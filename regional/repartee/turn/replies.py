@@ -67,15 +67,21 @@ class Replies:
         held: bool = False,
     ) -> Reply:
         """One more, behind those that there are."""
+        number, message = self._begin(policy, request)
+        reply = Reply(number, turn_id, message, policy, timeline, request, speculated=speculated, held=held)
+        self._making.append(reply)
+        return reply
+
+    def aside(self, policy: TurnPolicy, request: ReplyRequested) -> Reply:
+        """One that is made beside these."""
+        number, message = self._begin(policy, request)
+        return Reply(number, 0, message, policy, None, request)
+
+    def _begin(self, policy: TurnPolicy, request: ReplyRequested | None) -> tuple[int, Message]:
         self._count += 1
         wanted = request.spoken if request else None
         spoken = policy.spoken if wanted is None else wanted
-        message = Message(self._new_item_id(), "assistant", "", spoken=spoken)
-        reply = Reply(
-            self._count, turn_id, message, policy, timeline, request, speculated=speculated, held=held
-        )
-        self._making.append(reply)
-        return reply
+        return self._count, Message(self._new_item_id(), "assistant", "", spoken=spoken)
 
     def await_usage(self, event: ReplyDone) -> None:
         """The model has finished; what it has used may come next."""

@@ -25,10 +25,11 @@ def settled(reply: Reply, *, asked_again: bool) -> list[c.Command]:
     if reply.message.spoken and reply.in_history and not reply.audible:
         reply.message.heard_ms = 0.0
         unheard.append(c.AnswerCut(reply.message.item_id, 0.0, ""))
-    return [*unheard, end_of(reply, *_status_of(reply, asked_again=asked_again))]
+    return [*unheard, end_of(reply, *status_of(reply, asked_again=asked_again))]
 
 
-def _status_of(reply: Reply, *, asked_again: bool) -> tuple[c.ReplyStatus, str | None]:
+def status_of(reply: Reply, *, asked_again: bool) -> tuple[c.ReplyStatus, str | None]:
+    """How a reply ended that nobody has stopped, and why if it is not complete. ``asked_again``: it may be empty."""
     if reply.failure:
         return "failed", reply.failure
     if reply.model_reason == "content_filter":

@@ -65,7 +65,7 @@ class ToolCalls:
         while self._history.holds_call(call.call_id):  # some models number their calls anew in every reply
             number += 1
             call.call_id = _short_id(f"{call.call_id}_{number}")
-        call.own = not _is_clients(call.name, policy, reply)
+        call.own = not is_clients(call.name, policy, reply)
         commands: list[c.Command] = [c.ToolRequested(reply.reply_id, call, self._history.append(call))]
         if call.own:
             self.wait.begin(reply, call.call_id, call.name, now, spoken=reply.message.spoken)
@@ -96,7 +96,7 @@ class ToolCalls:
         return commands
 
 
-def _is_clients(name: str, policy: TurnPolicy, reply: Reply) -> bool:
+def is_clients(name: str, policy: TurnPolicy, reply: Reply) -> bool:
     """Whether the client runs it: a response's own tools come before the session's."""
     if name in policy.tools:
         return False

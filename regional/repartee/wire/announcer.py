@@ -14,6 +14,7 @@ from repartee.turn.history import is_own
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.realtime_objects import AnnouncedResponse, item_json, response_id, settled, usage_json
 from repartee.wire.session_config import SessionConfig
+from repartee.wire.transcript_deltas import TranscriptDeltas
 
 ServerEvent = dict[str, Any]
 
@@ -38,8 +39,10 @@ class Announcer:
         self._responses: dict[int, AnnouncedResponse] = {}
         self._config = SessionConfig()
         self._counted_ms = 0
+        self._deltas: dict[str, TranscriptDeltas] = {}
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
             c.TurnStarted: self._turn_started,
+            c.TurnHeard: self._turn_heard,
             c.TurnEnded: self._turn_ended,
             c.CallerIdle: self._caller_idle,
             c.ReplyStarted: self._reply_started,
@@ -122,9 +125,19 @@ class Announcer:
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def _turn_started(self, command: c.TurnStarted, audio_ms: int) -> list[ServerEvent]:
+        self._deltas = {command.item_id: TranscriptDeltas()}
         return [
             self.event("input_audio_buffer.speech_started", audio_start_ms=audio_ms, item_id=command.item_id)
         ]
+
+    def _turn_heard(self, command: c.TurnHeard, audio_ms: int) -> list[ServerEvent]:
+        """Words on the way; those of a turn that a provider has announced, it tells itself."""
+        deltas = self._deltas.get(command.item_id)
+        return self._transcribed(command.item_id, deltas.heard(command.text)) if deltas else []
+
+    def _transcribed(self, item_id: str, delta: str) -> list[ServerEvent]:
+        kind = "conversation.item.input_audio_transcription.delta"
+        return [self.event(kind, item_id=item_id, content_index=0, delta=delta)] if delta else []
 
     def _caller_idle(self, command: c.CallerIdle, audio_ms: int) -> list[ServerEvent]:
         began_ms = max(audio_ms - round(command.silent_ms), 0)
@@ -144,11 +157,13 @@ class Announcer:
             return [stopped]
         heard = item_json(command.item)
         listened_ms, self._counted_ms = audio_ms - self._counted_ms, audio_ms
+        deltas = self._deltas.pop(item_id, None)
         return [
             stopped,
             self.event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous),
             self.event("conversation.item.added", previous_item_id=previous, item=heard),
             self.event("conversation.item.done", previous_item_id=previous, item=heard),
+            *(self._transcribed(item_id, deltas.ended(command.item.text)) if deltas else ()),
             self.event(
                 "conversation.item.input_audio_transcription.completed",
                 item_id=item_id,
@@ -161,8 +176,9 @@ class Announcer:
     # --- the agent -----------------------------------------------------------------------------------------------
 
     def _reply_started(self, command: c.ReplyStarted, audio_ms: int) -> list[ServerEvent]:
-        about = settled(self._config, command.options) | {"conversation_id": f"conv_{self.call_id}"}
-        response = AnnouncedResponse(response_id(self.call_id, command.reply_id), about)
+        conversation_id = None if command.aside else f"conv_{self.call_id}"
+        about = settled(self._config, command.options) | {"conversation_id": conversation_id}
+        response = AnnouncedResponse(response_id(self.call_id, command.reply_id), about, command.aside)
         self._responses[command.reply_id] = response
         return [self.event("response.created", response=response.as_json("in_progress"))]
 
@@ -175,7 +191,7 @@ class Announcer:
         previous = response.message_after = command.previous_item_id
         return [
             self._output("added", response, response.message_index, item),
-            self.event("conversation.item.added", previous_item_id=previous, item=item),
+            *self._in_conversation("added", response, previous, item),
             self.event("response.content_part.added", **self._content(response), part=response.part("")),
         ]
 
@@ -204,10 +220,10 @@ class Announcer:
         name, previous = "response.function_call_arguments", command.previous_item_id
         return [
             self._output("added", response, index, begun),
-            self.event("conversation.item.added", previous_item_id=previous, item=begun),
+            *self._in_conversation("added", response, previous, begun),
             self.event(f"{name}.delta", **place, delta=call.arguments),
             self.event(f"{name}.done", **place, name=call.name, arguments=call.arguments),
-            self.event("conversation.item.done", previous_item_id=previous, item=done),
+            *self._in_conversation("done", response, previous, done),
             self._output("done", response, index, done),
         ]
 
@@ -245,8 +261,7 @@ class Announcer:
                 events.append(self.event("response.output_text.done", **place, text=text))
             part = response.part(text)
             events.append(self.event("response.content_part.done", **place, part=part))
-            after = response.message_after
-            events.append(self.event("conversation.item.done", previous_item_id=after, item=item))
+            events += self._in_conversation("done", response, response.message_after, item)
             events.append(self._output("done", response, response.message_index, item))
         told = response.as_json(command.status, command.reason) | {"usage": usage_json(command.tokens)}
         return [*events, self.event("response.done", response=told)]
@@ -273,6 +288,13 @@ class Announcer:
             "output_index": response.message_index,
             "content_index": 0,
         }
+
+    def _in_conversation(
+        self, what: str, response: AnnouncedResponse, previous: str | None, item: dict[str, Any]
+    ) -> list[ServerEvent]:
+        """An item of a response's, unless the conversation does not hold it."""
+        kind = f"conversation.item.{what}"
+        return [] if response.aside else [self.event(kind, previous_item_id=previous, item=item)]
 
     def _output(
         self, what: str, response: AnnouncedResponse, index: int, item: dict[str, Any]

@@ -11,10 +11,12 @@ from repartee.wire.session_config import DEFAULT_VOICE, SessionConfig
 
 @dataclass(eq=False, slots=True)
 class AnnouncedResponse:
-    """What a response has consisted of so far. ``about`` is what was settled about it at its start."""
+    """What a response has consisted of so far. ``about`` is what was settled about it at its start; ``aside``: the
+    conversation does not hold it."""
 
     response_id: str
     about: dict[str, Any]
+    aside: bool = False
     message: Message | None = None
     message_index: int = 0
     message_after: str | None = None

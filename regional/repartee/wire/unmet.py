@@ -65,6 +65,23 @@ def check_response(params: ResponseParams) -> None:
             raise _refusal("response.audio.output.format", "set the format for the session")
 
 
+def check_aside(params: ResponseParams, *, spoken: bool, may_speak: bool) -> None:
+    """Raises ClientProtocolError for what a response outside the conversation cannot be, or only such a one can.
+    ``may_speak``: the client could tell its audio from the conversation's."""
+    if params.conversation not in ("auto", "none"):
+        raise ClientProtocolError(
+            "A response belongs to the conversation ('auto') or to none ('none').",
+            param="response.conversation",
+        )
+    if params.conversation == "auto" and params.input is not None:
+        raise _refusal("response.input", "only a response outside the conversation has an input of its own")
+    if params.conversation == "none" and spoken and not may_speak:
+        raise _refusal(
+            "response.output_modalities",
+            "here, audio outside the conversation could not be told from the conversation's: ask for ['text']",
+        )
+
+
 def mcp_tools(tools: Sequence[FunctionTool], param: str) -> ClientProtocolError | None:
     """The refusal of tools that only OpenAI's servers reach, if there are any; the functions beside them hold."""
     places = [place for place, tool in enumerate(tools) if tool.type == "mcp"]

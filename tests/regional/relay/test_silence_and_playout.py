@@ -55,6 +55,27 @@ class TestSilence:
         talk.wait(300)
         assert (talk.recited, talk.asks()) == ([], [])
 
+    def test_with_the_protocols_own_timeout_only_the_provider_asks(self) -> None:
+        talk = asked(replace(SILENT, idle_reported=True))
+        talk.answers(ms=1_000)
+        talk.wait(60)
+        assert (talk.recited, talk.asks(), talk.all(c.HangUp)) == ([], [], [])
+        talk.provider("input_audio_buffer.timeout_triggered", item_id="user_9")
+        talk.provider("input_audio_buffer.committed", item_id="user_9")
+        assert talk.seen[-2]["type"] == "input_audio_buffer.timeout_triggered"
+        talk.answers("Is there anything else?", ms=1_000)
+        talk.wait(60)
+        assert (talk.recited, talk.asks(), talk.all(c.HangUp)) == ([], [], [])
+
+    def test_what_the_provider_owes_after_its_timeout_is_made_up_for(self) -> None:
+        talk = asked(replace(SILENT, idle_reported=True))
+        talk.answers(ms=1_000)
+        talk.wait(10)
+        talk.provider("input_audio_buffer.timeout_triggered", item_id="user_9")
+        talk.provider("input_audio_buffer.committed", item_id="user_9")
+        talk.wait(8)
+        assert talk.recited == [SILENT.apology]
+
     def test_nor_while_a_tool_runs(self) -> None:
         talk, call = calling(replace(TOOLS, idle_s=1.0))
         talk.wait(3)

@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+from tests.clients.strict import faults_in
 from tests.promptness import DEADLINE_S
 from tests.regional.session.bell import Bell
 from tests.regional.session.scripted_providers import (
@@ -81,6 +82,7 @@ class ScriptedClient:
             self.audio += message["bytes"]
         else:
             self.events.append(json.loads(message["text"]))
+            assert faults_in(self.events[-1]) == []
         self._bell.ring()
 
     # --- the test's side -----------------------------------------------------------------------------------------

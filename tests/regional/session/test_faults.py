@@ -253,7 +253,7 @@ async def test_a_client_that_vanishes_ends_the_call() -> None:
         '{"type":"session.update","session":{"audio":{"input":{"format":{"type":"audio/pcm","rate":1}}}}}',
         json.dumps({"type": "conversation.item.create", "item": {"type": "message", "role": "user"}}),
         json.dumps({"type": "conversation.item.create", "item": {"type": "function_call_output"}}),
-        json.dumps({"type": "response.create", "response": {"conversation": "none"}}),
+        json.dumps({"type": "response.create", "response": {"conversation": "mine"}}),
         json.dumps({"type": "response.cancel", "response_id": "resp_x"}),
     ],
     ids=lambda frame: frame[:50],

@@ -6,6 +6,7 @@ from tests.regional.turn.conversation import Conversation, silence
 from repartee.agent.fillers import Fillers
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.history import FunctionOutput, Message
 from repartee.turn.languages import LANGUAGES
 from repartee.turn.policy import TurnPolicy
 
@@ -148,6 +149,30 @@ class TestLoops:
         talk.wait(3)
         talk.caller_says("And in euros?")
         assert talk.last(c.StartReply).tools
+
+    @pytest.mark.parametrize("answered", [True, False])
+    def test_nor_do_a_clients_functions_count_in_a_turn_that_it_writes_later(self, answered: bool) -> None:
+        talk = Conversation(TurnPolicy(spoken=False, tool_calls_per_turn=2))
+        for number in range(6):
+            talk.send(e.ItemCreated(Message("", "user", "And the next?")))
+            talk.send(e.ReplyRequested())
+            assert talk.last(c.StartReply).tools
+            calls(talk, f"call_{number}", name="theirs")
+            if answered:
+                talk.send(e.ItemCreated(FunctionOutput("", f"call_{number}", "ten")))
+        assert len(talk.all(c.ToolRequested)) == 6
+        assert [turn_id for turn_id, _ in talk.outcomes] == [1, 2, 3, 4, 5]
+
+    def test_a_client_that_only_answers_and_asks_goes_on_with_the_same_turn(self) -> None:
+        talk = Conversation(TurnPolicy(spoken=False, tool_calls_per_turn=2))
+        talk.send(e.ItemCreated(Message("", "user", "Look it up.")))
+        for number in range(3):
+            talk.send(e.ReplyRequested())
+            calls(talk, f"call_{number}", name="theirs")
+            if number < 2:
+                talk.send(e.ItemCreated(FunctionOutput("", f"call_{number}", "again")))
+        assert [start.tools for start in talk.all(c.StartReply)][:3] == [True, True, False]
+        assert len(talk.all(c.ToolRequested)) == 2
 
 
 class TestWhatServersRefuse:

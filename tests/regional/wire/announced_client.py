@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
+from tests.clients.strict import faults_in
 
 from repartee.latency.timeline import TurnTrace
 from repartee.turn import commands as c
@@ -34,6 +35,7 @@ class Client:
             if not told["type"].startswith("repartee."):
                 self.events.append(SDK.validate_python(told))
                 assert self.events[-1].type == told["type"]
+                assert faults_in(told) == []
 
     def tell(self, *commands: c.Command, audio_ms: int = 0) -> "Client":
         for command in commands:

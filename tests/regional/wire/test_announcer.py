@@ -30,10 +30,12 @@ def test_a_plain_turn_is_told_in_openais_order(client: Client) -> None:
     plain_turn(client)
     assert [type_ for type_ in client.types if not type_.startswith("repartee.")] == [
         "input_audio_buffer.speech_started",
+        "conversation.item.input_audio_transcription.delta",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
         "conversation.item.added",
         "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
         "response.created",
         "response.output_item.added",

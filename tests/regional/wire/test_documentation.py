@@ -63,6 +63,7 @@ def server_events() -> set[str]:
     written |= {"response.output_audio_transcript.delta", "response.output_text.delta"}
     # One without an id:
     written |= {"input_audio_buffer.dtmf_event_received"}
+    written |= {"conversation.item.input_audio_transcription.delta"}
     own = (REGIONAL / "wire" / "own_events.py").read_text(encoding="utf-8")
     return written | set(re.findall(r'"(repartee(?:\.\w+)+)"', own)) - {"repartee.events"}
 
