@@ -35,7 +35,8 @@ def at(settings: Any, path: str) -> Any:
 
 
 async def refused(call: BothKinds, **session: Any) -> Any:
-    await call.caller.connection.session.update(session={"type": "realtime", **session})
+    settings: Any = {"type": "realtime", **session}
+    await call.caller.connection.session.update(session=settings)
     return (await call.caller.hears("error")).error
 
 
