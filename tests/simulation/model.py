@@ -9,6 +9,7 @@ from tests.simulation.dice import Dice
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
+from repartee.turn.usage import TokenUsage
 
 WAYS = {
     "no tokens": 2.0,
@@ -36,6 +37,9 @@ WAYS = {
     "no reason": 1.0,
 }
 
+COUNTS = {"counts late": 2.0, "never counts": 1.0, "fails to count": 1.0}
+"""What becomes of the figures that a server has announced for the end of its answer."""
+
 SENTENCES = (
     "That is no trouble at all.",
     "We are open until six in the evening.",
@@ -59,6 +63,21 @@ class SimulatedModel:
             dice.drawn["model", "calls tools without end"] += 1
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        async for part in self._reply(request):
+            if not isinstance(part, Finished) or not self._dice.chance(0.4):
+                yield part
+                continue
+            yield Finished(part.reason, usage_follows=True)
+            match self._dice.behaviour("model", COUNTS, sane="at once"):
+                case "counts late":
+                    await asyncio.sleep(self._dice.seconds(0.1, 1.0))
+                case "never counts":
+                    await asyncio.Event().wait()
+                case "fails to count":
+                    raise failed(retryable=True)
+            yield TokenUsage(self._dice.number(1, 900), self._dice.number(1, 90))
+
+    async def _reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         self.asked_at.append(asyncio.get_running_loop().time())
         check_messages([message for message in request.messages if message["role"] != "system"])
         way = self._dice.behaviour("model", WAYS, sane="sane")

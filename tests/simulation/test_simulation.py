@@ -15,7 +15,7 @@ CONVERSATIONS = 500
 
 WAYS = {
     "voice": {*voice.WAYS},
-    "model": {*model.WAYS, "calls tools without end"},
+    "model": {*model.WAYS, *model.COUNTS, "calls tools without end"},
     "recogniser": {*recogniser.WAYS, *recogniser.OPENING},
     "tool": {*tools.WAYS},
     "caller": {*caller.WAYS},

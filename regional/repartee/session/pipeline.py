@@ -6,8 +6,8 @@ what becomes of it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -57,6 +57,9 @@ PATIENCE_S = 7.0
 
 ANSWER_S = 1.0
 """What a model and a voice need for the first sound, once the model may be asked again."""
+
+USAGE_S = 0.5
+"""What a reply has used is waited for so long behind its end."""
 
 MODEL_FIRST_S = 0.005
 """A voice is got ready so long after a model was asked: the request is on its way then, and no word is back yet."""
@@ -165,21 +168,30 @@ class Pipeline:
                 return
 
     async def _read(self, brain: LLM, request: ReplyRequest) -> None:
-        begun = uncounted = False
+        begun = False
         try:
             async with aclosing(brain.reply(request)) as parts:
                 async for part in parts:
                     begun = True
-                    uncounted = part.usage_follows if isinstance(part, Finished) else False
                     self._tell(self._event(part))
                     if self._stopped:
                         return
-            if uncounted:
-                self._tell(ReplyUsed(self._reply_id, None))
+                    if isinstance(part, Finished) and part.usage_follows:
+                        await self._count(parts)
+                        return
         except ProviderError as error:
             # What has been said cannot be asked for again.
             error.retryable = error.retryable and not begun
             raise
+
+    async def _count(self, parts: AsyncGenerator[ReplyPart, None]) -> None:
+        """What the reply has used, if that comes soon; whatever happens now, the answer is complete."""
+        tokens = None
+        with suppress(TimeoutError, ProviderError, PoolTimeout):
+            async with asyncio.timeout(USAGE_S):
+                async for part in parts:
+                    tokens = part if isinstance(part, TokenUsage) else tokens
+        self._tell(ReplyUsed(self._reply_id, tokens))
 
     def _event(self, part: ReplyPart) -> Event:
         match part:

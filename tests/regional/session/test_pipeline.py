@@ -15,12 +15,14 @@ from repartee.turn.events import (
     ReplyDone,
     ReplyFailed,
     ReplyText,
+    ReplyUsed,
     SpeechAudio,
     SpeechDone,
     SpeechWords,
     SpokenWord,
     VoiceUsed,
 )
+from repartee.turn.usage import TokenUsage
 
 TEXT = "It is ten pounds and five pence."
 WORD_MS = 200.0
@@ -193,3 +195,40 @@ async def test_one_that_would_answer_too_late_for_the_caller_is_not_waited_for()
     assert isinstance(failed, ReplyFailed)
     assert len(model.asked_at) == 1
     assert asyncio.get_running_loop().time() - started < 2.0, "the caller hears so at once"
+
+
+class Counting:
+    """A model that has announced what its answer has used, and then does this."""
+
+    def __init__(self, does: str) -> None:
+        self.does = does
+
+    async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        yield TextDelta("Yes.")
+        yield Finished("stop", usage_follows=True)
+        if self.does == "hangs":
+            await asyncio.Event().wait()
+        elif self.does == "fails":
+            raise ProviderError("It broke.", provider="x", stage="llm", retryable=True)
+        elif self.does == "counts":
+            yield TokenUsage(9, 1)
+
+
+@pytest.mark.parametrize(
+    ("does", "tokens"), [("counts", TokenUsage(9, 1)), ("hangs", None), ("fails", None), ("ends", None)]
+)
+async def test_what_becomes_of_the_count_does_not_touch_the_answer(
+    does: str, tokens: TokenUsage | None
+) -> None:
+    events: list[Event] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    Pipeline(1, start, lambda task: task.cancel(), events.append).think(
+        Counting(does), ReplyRequest(messages=[]), ContextWindow(1000)
+    )
+    await asyncio.gather(*tasks)
+    assert events == [ReplyText(1, "Yes."), ReplyDone(1, "stop", usage_follows=True), ReplyUsed(1, tokens)]
