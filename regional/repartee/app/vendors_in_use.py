@@ -88,6 +88,7 @@ def open_vendors(settings: Settings, agent: Agent, *, relayed: bool) -> tuple[Op
     pools: set[str] = set()
     opened, kinds = [], set[VendorKind]()
     for row in needed:
+        check_keyterms(row, agent)
         opening = _opening(row, settings, agent, first=row.kind not in kinds)
         name = row.account.name if row.account.name not in pools else f"{row.account.name}-{row.name}"
         opening = replace(opening, pool_name=name, stall_s=settings.stall_s if row.kind in several else None)
@@ -96,6 +97,13 @@ def open_vendors(settings: Settings, agent: Agent, *, relayed: bool) -> tuple[Op
         provider: Provider = row.open(opening)
         opened.append(OpenedVendor(row, provider))
     return tuple(opened)
+
+
+def check_keyterms(row: Vendor, agent: Agent) -> None:
+    """Raises ConfigurationError for more of them than the vendor takes."""
+    fault = row.keyterms.fault(tuple(agent.keyterms)) if row.keyterms else None
+    if fault:
+        raise ConfigurationError(f"{row.account.label} {fault}: leave some out of Agent(keyterms=…).")
 
 
 def lineup(stage: str, opened: Sequence[OpenedVendor], services: Sequence[Any]) -> Lineup[Any]:

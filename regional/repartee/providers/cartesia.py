@@ -39,7 +39,7 @@ from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sound
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
-from repartee.wire import outside_json
+from repartee.wire.tolerant_json import TolerantDecoder
 
 CONTEXT_EXPIRES_S = 1.0
 """Cartesia ends a context so long after its last audio, unless more text has come."""
@@ -90,7 +90,7 @@ class _Words(msgspec.Struct):
 class _Message(msgspec.Struct):
     """The fields of all of Cartesia's messages that matter here; ``data`` is base64 on the wire."""
 
-    type: str
+    type: str = ""
     context_id: str | None = None
     data: bytes | None = None
     word_timestamps: _Words | None = None
@@ -101,7 +101,7 @@ class _Message(msgspec.Struct):
     error_code: str | None = None
 
 
-_MESSAGE = outside_json.Decoder[_Message](_Message)
+_MESSAGE = TolerantDecoder[_Message](_Message)
 
 
 ERRORS = VendorErrors("cartesia", "tts", "Cartesia")
@@ -114,6 +114,8 @@ def _overflow() -> ProviderError:
 def _read(raw: bytes) -> tuple[str | None, _Message]:
     try:
         said = _MESSAGE.decode(raw)
+    except msgspec.ValidationError:
+        return None, _Message()  # of a kind that is not known
     except msgspec.MsgspecError as error:
         raise ERRORS.unreadable(error) from error
     return said.context_id, said

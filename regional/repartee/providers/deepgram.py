@@ -43,6 +43,7 @@ from repartee.providers.interfaces import HEARING_HZ
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import SocketSettings, websocket_url
 from repartee.providers.vendor import Opening
+from repartee.providers.vendors import FLUX_IDLE
 from repartee.turn.endpointing import EndpointingSettings
 
 with warnings.catch_warnings():
@@ -177,6 +178,8 @@ class _Connector(SocketConnector[OwnSocket]):
         message = await first_message(connection.socket, ERRORS, self.endpoint.settings.open_timeout_s)
         try:
             said = FLUX_MESSAGES.decode(message)
+        except msgspec.ValidationError:
+            return  # it greets in a way that is not known yet
         except msgspec.MsgspecError as unread:
             raise ERRORS.unreadable(unread) from unread
         if said.type == "Error":
@@ -284,6 +287,8 @@ class NovaEars(_DeepgramPools):
 def open_flux(opening: Opening) -> FluxEars:
     """As the table of vendors has it opened."""
     config = FluxConfig(opening.base_url, opening.key, pool_name=opening.name)
+    idle_s = float(opening.values[FLUX_IDLE.variable])
+    config = replace(config, pool=replace(config.pool, max_age_s=idle_s))
     return FluxEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
 
 

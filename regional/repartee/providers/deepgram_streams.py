@@ -6,6 +6,7 @@ session; how a connection is had is not known here (see deepgram.py).
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 
@@ -21,7 +22,7 @@ from repartee.pool.lease import Lease
 from repartee.providers.connecting import OwnSocket
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import HEARING_HZ, Hearing
-from repartee.providers.vendor_errors import VendorErrors
+from repartee.providers.vendor_errors import MOST_WORDS, VendorErrors
 from repartee.turn.endpointing import Endpointer, EndpointingSettings, Finalize, Output, Transcript
 from repartee.turn.events import (
     EagerEndOfTurn,
@@ -30,7 +31,9 @@ from repartee.turn.events import (
     StartOfTurn,
     TurnResumed,
 )
-from repartee.wire import outside_json
+from repartee.wire.tolerant_json import TolerantDecoder
+
+log = logging.getLogger(__name__)
 
 PRIMING_MS = 100.0
 """Silence sent on a new connection, so that a call's first word does not meet a cold recogniser."""
@@ -126,6 +129,8 @@ class _Transcriber(ABC):
         self._unanswered_s = 0.0
         try:
             self._on_text(message)
+        except msgspec.ValidationError as error:
+            log.debug("a message of Deepgram's of an unknown shape: %s", error)
         except msgspec.MsgspecError as error:
             self._fail(ERRORS.unreadable(error))
 
@@ -158,14 +163,14 @@ def _overflow() -> ProviderError:
 class _FluxMessage(msgspec.Struct):
     """The fields of all of Flux's messages that matter here; unknown types and fields pass unread."""
 
-    type: str
+    type: str = ""
     event: str = ""
-    transcript: str = ""
+    transcript: str | None = None
     code: str = ""
     description: str = ""
 
 
-FLUX_MESSAGES = outside_json.Decoder[_FluxMessage](_FluxMessage)
+FLUX_MESSAGES = TolerantDecoder[_FluxMessage](_FluxMessage)
 
 
 class FluxTranscriber(_Transcriber):
@@ -173,6 +178,8 @@ class FluxTranscriber(_Transcriber):
 
     def __init__(self, lease: Lease[OwnSocket], *, gather: GatherSettings) -> None:
         self._in_turn = False
+        self._known = ""
+        """The turn's words, as far as they were said."""
         super().__init__(lease, gather)
 
     @property
@@ -185,26 +192,32 @@ class FluxTranscriber(_Transcriber):
     def _on_text(self, message: bytes) -> None:
         said = FLUX_MESSAGES.decode(message)
         if said.type == "TurnInfo":
-            event = _flux_event(said)
+            if said.transcript is not None:
+                self._known = said.transcript
+            event = _flux_event(said.event, self._known)
             if event is not None:
                 self._in_turn = not isinstance(event, EndOfTurn)
                 self._emit(event)
+            if not self._in_turn:
+                self._known = ""
         elif said.type == "Error":
             self._fail(ERRORS.error(f"ended the stream: {said.code} {said.description}", said.code))
+        elif said.type in ("Warning", "ConfigureFailure"):
+            log.warning("Deepgram says %s: %s %s", said.type, said.code, said.description[:MOST_WORDS])
 
 
-def _flux_event(said: _FluxMessage) -> Hearing | None:
-    match said.event:
+def _flux_event(event: str, words: str) -> Hearing | None:
+    match event:
         case "Update":
-            return PartialTranscript(said.transcript) if said.transcript else None
+            return PartialTranscript(words) if words else None
         case "StartOfTurn":
-            return StartOfTurn(said.transcript)
+            return StartOfTurn(words)
         case "EagerEndOfTurn":
-            return EagerEndOfTurn(said.transcript)
+            return EagerEndOfTurn(words)
         case "TurnResumed":
             return TurnResumed()
         case "EndOfTurn":
-            return EndOfTurn(said.transcript)
+            return EndOfTurn(words)
     return None
 
 
@@ -222,13 +235,13 @@ class _Channel(msgspec.Struct):
 
 
 class _NovaType(msgspec.Struct):
-    type: str
+    type: str = ""
     description: str = ""
     message: str = ""
 
 
 class _NovaResults(msgspec.Struct):
-    channel: _Channel
+    channel: _Channel = msgspec.field(default_factory=_Channel)
     start: float = 0.0
     duration: float = 0.0
     is_final: bool | None = False
@@ -236,8 +249,8 @@ class _NovaResults(msgspec.Struct):
     from_finalize: bool | None = False
 
 
-_NOVA = outside_json.Decoder[_NovaType](_NovaType)
-_NOVA_RESULTS = outside_json.Decoder[_NovaResults](_NovaResults)
+_NOVA = TolerantDecoder[_NovaType](_NovaType)
+_NOVA_RESULTS = TolerantDecoder[_NovaResults](_NovaResults)
 
 
 class NovaTranscriber(_Transcriber):

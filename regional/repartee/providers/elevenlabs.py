@@ -37,7 +37,7 @@ from repartee.providers.speech import Dialect, SharedSocket, SilenceWatch, Sound
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
-from repartee.wire import outside_json
+from repartee.wire.tolerant_json import TolerantDecoder
 
 CONTEXTS_A_SOCKET = 5
 """ElevenLabs closes a socket (1008) on which a sixth is opened."""
@@ -103,7 +103,7 @@ class _Message(msgspec.Struct):
     code: int | str | None = None
 
 
-_MESSAGE = outside_json.Decoder[_Message](_Message)
+_MESSAGE = TolerantDecoder[_Message](_Message)
 
 
 ERRORS = VendorErrors("elevenlabs", "tts", "ElevenLabs")
@@ -116,6 +116,8 @@ def _overflow() -> ProviderError:
 def _read(raw: bytes) -> tuple[str | None, _Message]:
     try:
         said = _MESSAGE.decode(raw)
+    except msgspec.ValidationError:
+        return None, _Message()  # of a kind that is not known
     except msgspec.MsgspecError as error:
         raise ERRORS.unreadable(error) from error
     return said.contextId or said.context_id, said

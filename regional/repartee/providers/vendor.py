@@ -5,7 +5,7 @@ Knows no vendor, and imports none of their SDKs: what opens one is named, and lo
 """
 
 import importlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -211,6 +211,25 @@ class Opening:
         return self.values[self.account.url_variable]
 
 
+@dataclass(frozen=True, slots=True)
+class KeytermLimit:
+    """How many key terms a recogniser takes, and how many tokens in all; a token is about four characters."""
+
+    terms: int
+    tokens: int
+
+    def fault(self, keyterms: Sequence[str]) -> str | None:
+        """What is wrong with these, as the end of a sentence; None if they are taken."""
+        if len(keyterms) > self.terms:
+            return f"takes {self.terms} key terms, and the agent has {len(keyterms)}"
+        tokens = sum(-(-len(term) // CHARS_A_TOKEN) for term in keyterms)
+        if tokens > self.tokens:
+            return f"takes key terms of {self.tokens} tokens, and the agent's have about {tokens}"
+        return None
+
+
+CHARS_A_TOKEN = 4
+
 Check = Callable[[Any], Awaitable[None]]
 """Asks an opened vendor for what a call would. Raises ProviderError or PoolTimeout."""
 
@@ -238,6 +257,9 @@ class Vendor:
 
     note: str = ""
     """A few words for the documentation."""
+
+    keyterms: KeytermLimit | None = None
+    """What a recogniser takes of them; None: nobody says."""
 
     ends: Callable[[Any], Awaitable[date | None]] | None = None
     """When the opened vendor's model is to be shut down, if that can be found out."""

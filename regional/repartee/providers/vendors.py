@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from repartee.providers.vendor import (
     Account,
+    KeytermLimit,
     Vendor,
     VendorKind,
     VendorSetting,
@@ -34,6 +35,15 @@ OPENAI = Account(
 CARTESIA = Account("cartesia", "Cartesia", "https://api.cartesia.ai", stand_in="")
 ELEVENLABS = Account("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io")
 
+DEEPGRAM_KEYTERMS = KeytermLimit(terms=100, tokens=500)
+"""What is over it is worse than refused: since October 2026 such a stream stops writing down, and ends after 30 s."""
+
+FLUX_IDLE = VendorSetting(
+    "REPARTEE_FLUX_IDLE_S",
+    "How long a spare connection to Flux may wait for its call before it is replaced, in seconds.",
+    "20",
+    number(5, 3_600),
+)
 LLM_MODEL = VendorSetting(
     "REPARTEE_LLM_MODEL", "The language model, where the agent names none.", "gpt-5.6-luna", not_empty
 )
@@ -137,6 +147,8 @@ VENDORS: tuple[Vendor, ...] = (
         DEEPGRAM,
         f"{HERE}.deepgram:open_flux",
         connects,
+        (FLUX_IDLE,),
+        keyterms=DEEPGRAM_KEYTERMS,
         note="decides itself when a turn is over, and says early when it may be",
         languages=FLUX_LANGUAGES,
     ),
@@ -146,6 +158,7 @@ VENDORS: tuple[Vendor, ...] = (
         DEEPGRAM,
         f"{HERE}.deepgram:open_nova",
         connects,
+        keyterms=DEEPGRAM_KEYTERMS,
         note="writes down words; when a turn is over is this program's rule",
     ),
     Vendor(

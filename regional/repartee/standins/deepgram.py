@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repartee.standins.flux import FluxSession, FluxSettings
+from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import HeardFormat
 from repartee.standins.nova import NovaSession, NovaSettings
@@ -74,6 +75,13 @@ class Query:
         return HeardFormat(encoding or "linear16", int(rate or 16000))
 
 
+def _keyterms(query: Query) -> tuple[str, ...]:
+    terms = tuple(query.several("keyterm"))
+    if (over := keyterms_fault(terms)) is not None:
+        query.faults.append(over)
+    return terms
+
+
 def read_flux(query: Query) -> FluxSettings:
     """The settings of a Flux stream; mistakes go to ``query.faults``."""
     model = query.text("model")
@@ -87,7 +95,7 @@ def read_flux(query: Query) -> FluxSettings:
         eager_eot_threshold=eager,
         eot_threshold=0.7 if threshold is None else threshold,
         eot_timeout_ms=5000 if timeout is None else int(timeout),
-        keyterms=tuple(query.several("keyterm")),
+        keyterms=_keyterms(query),
         language_hints=tuple(query.several("language_hint")),
     )
     if settings.eager_eot_threshold is not None and settings.eager_eot_threshold > settings.eot_threshold:
@@ -111,6 +119,7 @@ def read_nova(query: Query) -> NovaSettings:
     channels = query.number("channels", 1, 8)
     if channels is not None and channels != 1:
         query.faults.append("channels must be 1 here: the stand-in hears mono")
+    _keyterms(query)
     utterance_end = query.number("utterance_end_ms", 1000, 5000)
     interim = query.flag("interim_results")
     if utterance_end is not None and not interim:

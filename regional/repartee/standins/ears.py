@@ -78,6 +78,14 @@ class Recogniser(Protocol):
     def unfinished(self) -> bool:
         """Whether what has been made out so far breaks off in the middle of a sentence."""
 
+    @property
+    def understood(self) -> bool:
+        """Whether what has been made out so far is anything that it knows; true as long as nothing is."""
+
+    @property
+    def wordless(self) -> bool:
+        """It has looked at the utterance so far and found no word in it."""
+
     def hear(self, pcm: bytes) -> None:
         """Take audio as it comes, speech or not: PCM16, 16 kHz."""
 
@@ -103,12 +111,14 @@ class Recogniser(Protocol):
 class ScriptedRecogniser:
     """Pretends to have heard the lines of a script, one an utterance, over and over.
 
-    Words come out at an even pace while sound goes on, but the last ones only when it stops. A line in parts gives
-    one part more after each pause.
+    Words come out at an even pace while sound goes on, the first at once and the last only when it stops. A line in
+    parts gives one part more after each pause.
     """
 
     word_ms = 300.0
     unfinished = False
+    understood = True
+    wordless = False
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
@@ -127,7 +137,7 @@ class ScriptedRecogniser:
         """The words that would have been heard at the script's pace, short of the part's last."""
         words = self._words(heard)
         shown = int((heard.position_ms - self._onset_ms) / self.word_ms)
-        return words[: max(0, min(shown, len(words) - 1))]
+        return words[: max(1, min(shown, len(words) - 1))]
 
     def finish(self, heard: Detector, done: Callable[[list[Word]], None]) -> None:
         """All words of the line (or of its parts so far), at once."""

@@ -6,10 +6,11 @@ from typing import Any
 
 from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
+from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, IdleWatch, Listening, Wording
 from repartee.standins.state import StandInState
-from repartee.standins.turns import FluxTurns, TurnEvent
+from repartee.standins.turns import UNFINISHED_MS, UNSURE_MS, FluxTurns, TurnEvent
 
 IDLE_S = 60.0
 """Without audio or a ping for so long, the socket is closed."""
@@ -38,9 +39,13 @@ class FluxSession:
         self._sequence_id = 0
         self._listening = Listening(link, state, settings.audio)
         self._turns = FluxTurns(
-            state.turn_times, settings.eager_eot_threshold is not None, settings.eot_timeout_ms
+            state.turn_times,
+            settings.eager_eot_threshold,
+            settings.eot_timeout_ms,
+            settings.eot_threshold,
         )
         self._idle: IdleWatch | None = None
+        self._eager_told = False
         link.error_message = self._fault_message
 
     async def run(self) -> None:
@@ -79,11 +84,28 @@ class FluxSession:
                     listening.speech_goes_on()
             elif silence_ms >= turns.first_pause_ms - FINISH_LEAD_MS:
                 listening.ask_for_words()
-        for event in turns.step(heard, unfinished=listening.recogniser.unfinished):
+        hold_ms = self._hold_ms() if heard.position_ms > heard.last_sound_ms else 0.0
+        wordless = listening.recogniser.wordless
+        for event in turns.step(heard, hold_ms=hold_ms, worded=not wordless):
             self._tell(event)
+        if not turns.speaking and wordless and heard.position_ms - heard.last_sound_ms >= UNSURE_MS:
+            listening.utterance_over()  # there was a sound, and no word in it
+
+    def _hold_ms(self) -> float:
+        """How long a silence these words need before they can be the end of a turn."""
+        recogniser = self._listening.recogniser
+        if not recogniser.understood:
+            return UNSURE_MS
+        return UNFINISHED_MS if recogniser.unfinished else 0.0
+
+    def _strange(self, kind: str) -> bool:
+        """This connection was asked to have such messages."""
+        return self._link.fault is not None and self._link.fault.kind == kind
 
     def _tell(self, event: TurnEvent) -> None:
         listening = self._listening
+        if self._strange("strange_messages"):
+            self._say_strange_things()
         if event is TurnEvent.RESUMED:
             listening.speech_goes_on(after_pause=True)
         ended = event in (TurnEvent.EAGER, TurnEvent.END)
@@ -107,20 +129,36 @@ class FluxSession:
         }
         trigger = {"trigger": turns.trigger} if event is TurnEvent.END else {}
 
-        def build(words: list[Word]) -> str:
-            return self._message(
-                "TurnInfo",
-                **info,
-                transcript=text_of(words),
-                words=[
+        def build(words: list[Word]) -> str | None:
+            if event is TurnEvent.EAGER:
+                self._eager_told = bool(words)
+            if not self._eager_told and event in (TurnEvent.EAGER, TurnEvent.RESUMED):
+                return None  # an eager end without a word is none
+            said: dict[str, Any] = {
+                "transcript": text_of(words),
+                "words": [
                     {"word": w.text, "confidence": w.confidence, "start": w.start_s, "end": w.end_s}
                     for w in words
                 ],
-                end_of_turn_confidence=confidence,
+                "end_of_turn_confidence": confidence,
                 **trigger,
-            )
+            }
+            if self._strange("strange_messages"):
+                said |= dict.fromkeys(("words", "end_of_turn_confidence", "languages"))
+                said |= {"transcript": None} if event in (TurnEvent.START, TurnEvent.END) else {}
+                said["mood"] = {"calm": 0.4}
+            return self._message("TurnInfo", **info, **said)
 
         return build
+
+    def _say_strange_things(self) -> None:
+        warning = {"code": "SLOW_AUDIO", "description": "Audio arrives slower than it is spoken."}
+
+        def build(words: list[Word]) -> str:
+            self._link.send(self._message("Warning", **warning))
+            return self._message("Telemetry", values=[None, {"a": 1}])
+
+        self._listening.tell(build, Wording([]))
 
     def _confidence(self, event: TurnEvent) -> float:
         if event is TurnEvent.END and self._turns.trigger == "model":
@@ -158,6 +196,8 @@ class FluxSession:
     def _configure(self, message: dict[str, Any]) -> None:
         thresholds = message.get("thresholds") or {}
         changed, fault = self._changed(thresholds)
+        if self._strange("configure_refused"):
+            fault = "A fault was asked for."
         if fault is not None:
             self._link.send(
                 self._message("ConfigureFailure", code="INVALID_CONFIGURATION", description=fault)
@@ -168,8 +208,13 @@ class FluxSession:
             keyterms = [keyterms]
         if keyterms is not None:
             changed = replace(changed, keyterms=tuple(keyterms))
+        if (over := keyterms_fault(changed.keyterms)) is not None:
+            failure = self._message("ConfigureFailure", code="KEYTERM_LIMIT_EXCEEDED", description=over)
+            self._link.send(failure)
+            return
         self._settings = changed
-        self._turns.eager = changed.eager_eot_threshold is not None
+        self._turns.eager_eot = changed.eager_eot_threshold
+        self._turns.eot = changed.eot_threshold
         self._turns.timeout_ms = changed.eot_timeout_ms
         now = {
             "eager_eot_threshold": changed.eager_eot_threshold,

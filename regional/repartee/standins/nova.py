@@ -32,6 +32,13 @@ class NovaSettings:
     punctuate: bool = False
 
 
+@dataclass(slots=True)
+class _Told:
+    """How many words of one utterance were told as final."""
+
+    words: int = 0
+
+
 class NovaSession:
     """One nova stream from its handshake to its close."""
 
@@ -48,7 +55,7 @@ class NovaSession:
             settings.interim_results,
         )
         self._idle: IdleWatch | None = None
-        self._told = 0
+        self._told = _Told()
         self._segment_start_ms = 0.0
         link.error_message = self._fault_message
 
@@ -100,29 +107,42 @@ class NovaSession:
                 self._say(_utterance_end(heard.last_sound_ms / 1000), extra_ms)
             case NovaEvent.INTERIM | NovaEvent.FINAL:
                 known = listening.known_words().words or []
-                words = known[self._told :]
+                words = known[self._told.words :]
                 final = event is NovaEvent.FINAL
                 self._say(self._results(words, heard.position_ms, is_final=final), extra_ms)
                 if final:
-                    self._told = len(known)
+                    self._told.words = max(self._told.words, len(known))
                     self._segment_start_ms = heard.position_ms
             case NovaEvent.SPEECH_FINAL:
                 nova_ms = self._state.draw("nova", stt.nova_extra_ms)
-                self._end_utterance(extra_ms + nova_ms, from_finalize=from_finalize)
+                self._finish(extra_ms + nova_ms, from_finalize=from_finalize)
+            case NovaEvent.RESUMED:
+                listening.speech_goes_on(after_pause=True)
+                self._segment_start_ms = heard.position_ms
+            case NovaEvent.OVER:
+                self._utterance_over()
 
-    def _end_utterance(self, extra_ms: float, *, from_finalize: bool) -> None:
-        listening = self._listening
-        told, start_ms, end_ms = self._told, self._segment_start_ms, listening.heard.position_ms
+    def _finish(self, extra_ms: float, *, from_finalize: bool) -> None:
+        """Tell the words that are not told yet as final; the utterance is over, unless it is told in pieces."""
+        listening, so_far = self._listening, self._told
+        start_ms, end_ms = self._segment_start_ms, listening.heard.position_ms
 
         def build(words: list[Word]) -> str:
+            told, so_far.words = so_far.words, max(so_far.words, len(words))
             flags = {"is_final": True, "speech_final": not from_finalize, "from_finalize": from_finalize}
             return json.dumps(self._result(words[told:], start_ms, end_ms, **flags))
 
         listening.tell(build, listening.ask_for_words(), extra_ms)
         self._state.stats.of("deepgram").requests += 1
-        self._told = 0
-        self._turns.over(listening.heard)
-        listening.utterance_over()
+        if self._turns.in_pieces and not from_finalize:
+            self._turns.pause(listening.heard)
+        else:
+            self._utterance_over()
+
+    def _utterance_over(self) -> None:
+        self._told = _Told()
+        self._turns.over(self._listening.heard)
+        self._listening.utterance_over()
 
     def _say(self, message: dict[str, Any], extra_ms: float = 0.0) -> None:
         text = json.dumps(message)

@@ -26,7 +26,7 @@ from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
 from repartee.standins.spoilt import spoiling
 from repartee.standins.state import StandInState, key_is_good
-from repartee.standins.turns import FluxTurns, TurnEvent, TurnTimes
+from repartee.standins.turns import UNFINISHED_MS, FluxTurns, TurnEvent, TurnTimes
 
 PROVIDER = "openai-realtime"
 """What this stand-in is called among the faults and the counts."""
@@ -174,7 +174,7 @@ class RealtimeSession:
     def _new_ears(self) -> tuple[Listening, FluxTurns]:
         encoding, rate_hz = ENCODINGS[self._settings["audio"]["input"]["format"]["type"]]
         listening = Listening(self._link, self._state, HeardFormat(encoding, rate_hz))
-        return listening, FluxTurns(self._turn_times, False, NO_TIMEOUT_MS)
+        return listening, FluxTurns(self._turn_times, None, NO_TIMEOUT_MS)
 
     def _turn_times(self) -> TurnTimes:
         """The profile's, unless the client wants its turns ended after a silence of its own choice."""
@@ -201,7 +201,7 @@ class RealtimeSession:
                 listening.speech_goes_on()
             elif silence_ms >= turns.first_pause_ms - FINISH_LEAD_MS:
                 listening.ask_for_words()
-        for event in turns.step(heard, unfinished=listening.recogniser.unfinished):
+        for event in turns.step(heard, hold_ms=UNFINISHED_MS if listening.recogniser.unfinished else 0.0):
             if event is TurnEvent.START:
                 self._speech_started(heard.onset_ms or 0.0)
             elif event is TurnEvent.END:

@@ -15,6 +15,7 @@ from repartee.standins.detector import VAD_HZ, Detector
 from repartee.standins.domain import UNFINISHED_ENDINGS
 from repartee.standins.ears import Word, written
 from repartee.standins.sphinx_process import WorkerProcess
+from repartee.standins.understanding import is_understood
 
 log = logging.getLogger("standins.ears")
 
@@ -168,6 +169,7 @@ class SphinxRecogniser:
         self._batch_bytes = 0
         self._listening = False
         self._partial: list[Word] = []
+        self._looked = False
         self._tickets: dict[int, Callable[[list[Word]], None]] = {}
         self._ticket = 0
         self._journal: list[tuple[Any, ...]] = []
@@ -181,6 +183,17 @@ class SphinxRecogniser:
     def unfinished(self) -> bool:
         """Whether the words so far break off."""
         return bool(self._partial) and self._partial[-1].text.lower() in UNFINISHED_ENDINGS
+
+    @property
+    def understood(self) -> bool:
+        """Whether the words so far make sense here."""
+        return is_understood([word.text for word in self._partial])
+
+    @property
+    def wordless(self) -> bool:
+        """The worker has looked, and found nothing yet. Of audio that comes faster than it is spoken, nothing is
+        known in time."""
+        return self._looked and not self._partial
 
     def hear(self, pcm: bytes) -> None:
         """Audio as it comes; a little of it is kept for when an utterance turns out to have begun."""
@@ -208,6 +221,7 @@ class SphinxRecogniser:
         self._batch.clear()
         self._batch_bytes = 0
         self._partial = []
+        self._looked = False
         self._forget_settled()
         self._tell("begin", start / 2 / VAD_HZ, audio)
 
@@ -244,6 +258,7 @@ class SphinxRecogniser:
         """Words from the worker."""
         if self._listening:
             self._partial = words
+            self._looked = True
         done = self._tickets.pop(ticket, None) if kind == "final" else None
         if not self._listening:
             self._forget_settled()

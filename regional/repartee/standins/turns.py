@@ -3,6 +3,7 @@
 Knows no words and no wire format. A client that stops sending audio stops this clock.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,15 @@ UPDATE_MS = 250.0
 
 UNFINISHED_MS = 800.0
 """A turn whose words break off ("my name is") waits for as much silence before it ends."""
+
+UNSURE_MS = 1_200.0
+"""And one of whose words nothing is understood: the pauses within people's turns are mostly shorter."""
+
+USUAL_EAGER, USUAL_EOT = 0.5, 0.7
+"""The thresholds at which a profile's silences end a turn, eagerly and for good."""
+
+NEVER_EOT = 1.0
+"""From this threshold on no end is found, as Deepgram has it: the client ends turns, or the time-out does."""
 
 
 class TurnEvent(Enum):
@@ -38,18 +48,28 @@ class TurnTimes:
     eager_ms: float
     end_ms: float
 
+    def silence_ms(self, threshold: float) -> float:
+        """How much silence takes the confidence that the turn is over up to a threshold (0 to 1)."""
+        if threshold >= NEVER_EOT:
+            return math.inf
+        if threshold <= USUAL_EAGER:
+            return self.eager_ms * threshold / USUAL_EAGER
+        slope = (self.end_ms - self.eager_ms) / (USUAL_EOT - USUAL_EAGER)
+        return self.eager_ms + slope * (threshold - USUAL_EAGER)
+
 
 @dataclass(slots=True)
 class FluxTurns:
     """Flux's turns: idle → speaking → (paused after an eager end) → idle.
 
-    ``eager`` says whether eager ends are wanted; ``timeout_ms`` of silence end a turn in any case; ``times`` draws
-    the delays of each turn anew.
+    ``eager_eot`` is the confidence for an eager end (None: none are wanted), ``eot`` that for an end; ``timeout_ms``
+    of silence end a turn in any case; ``times`` draws the delays of each turn anew.
     """
 
     times: Callable[[], TurnTimes]
-    eager: bool
+    eager_eot: float | None
     timeout_ms: float
+    eot: float = USUAL_EOT
     turn_index: int = 0
     speaking: bool = False
     paused: bool = False
@@ -63,26 +83,30 @@ class FluxTurns:
         """How much silence comes before this turn's first word of an end, eager or not."""
         if self._now is None:
             return 0.0
-        return min(self._now.eager_ms if self.eager else self._now.end_ms, self.timeout_ms)
+        threshold = self.eot if self.eager_eot is None else self.eager_eot
+        return min(self._now.silence_ms(threshold), self.timeout_ms)
 
-    def step(self, heard: Detector, *, unfinished: bool = False) -> list[TurnEvent]:
-        """What follows from the audio so far. Call it after each step of the detector."""
+    def step(self, heard: Detector, *, hold_ms: float = 0.0, worded: bool = True) -> list[TurnEvent]:
+        """What follows from the audio so far. Call it after each step of the detector.
+
+        ``hold_ms``: the turn does not end before so much silence, for what its words are; ``worded``: there are
+        some, without which no turn begins or seems to end.
+        """
         if heard.onset_ms is None:
             return []
         if self._now is None:
             self._now = self.times()
         if not self.speaking:
-            return self._maybe_start(heard, self._now)
+            return self._maybe_start(heard, self._now) if worded else []
         silence_ms = heard.position_ms - heard.last_sound_ms
         events: list[TurnEvent] = []
         if self.paused and heard.last_sound_ms > self._eager_at_ms:
             self.paused = False
             events.append(TurnEvent.RESUMED)
-        hold_ms = UNFINISHED_MS if unfinished else 0.0
-        end_ms = max(self._now.end_ms, hold_ms)
-        eager_ms = end_ms - (self._now.end_ms - self._now.eager_ms)
+        found_ms = self._now.silence_ms(self.eot)
+        end_ms = max(found_ms, hold_ms)
         timed_out = silence_ms >= self.timeout_ms
-        if self.eager and not self.paused and silence_ms >= min(eager_ms, self.timeout_ms):
+        if not self.paused and worded and self._is_eager(silence_ms, hold_ms):
             self.paused = True
             self._eager_at_ms = heard.last_sound_ms
             events.append(TurnEvent.EAGER)
@@ -93,6 +117,13 @@ class FluxTurns:
             self._next_update_ms = heard.position_ms + UPDATE_MS
             events.append(TurnEvent.UPDATE)
         return events
+
+    def _is_eager(self, silence_ms: float, hold_ms: float) -> bool:
+        if self.eager_eot is None or self._now is None:
+            return False
+        eager_ms = self._now.silence_ms(self.eager_eot)
+        held_ms = hold_ms - (self._now.end_ms - self._now.eager_ms)
+        return silence_ms >= min(max(eager_ms, held_ms), self.timeout_ms)
 
     def _maybe_start(self, heard: Detector, times: TurnTimes) -> list[TurnEvent]:
         assert heard.onset_ms is not None
@@ -120,14 +151,21 @@ class FluxTurns:
         self._now = None
 
 
+APART_MS = 300.0
+"""So much silence parts two of nova's utterances. With a shorter endpointing one utterance is told in pieces."""
+
+
 class NovaEvent(Enum):
-    """What nova tells: its messages, before they have words."""
+    """What nova tells: its messages, before they have words; and, told to nobody, that an utterance goes on after a
+    piece of it was made final, or that it is over."""
 
     SPEECH_STARTED = "SpeechStarted"
     INTERIM = "interim"
     FINAL = "final"
     SPEECH_FINAL = "speech final"
     UTTERANCE_END = "UtteranceEnd"
+    RESUMED = "resumed"
+    OVER = "over"
 
 
 @dataclass(slots=True)
@@ -143,7 +181,9 @@ class NovaTurns:
     interim: bool
     segment_ms: float = 4000.0
     speaking: bool = False
+    paused: bool = False
     ended_at_ms: float | None = None
+    _paused_at_ms: float = 0.0
     _delay_ms: float | None = None
     _next_interim_ms: float = 0.0
     _segment_start_ms: float = 0.0
@@ -157,6 +197,8 @@ class NovaTurns:
                 if not starts:
                     events.append(NovaEvent.UTTERANCE_END)
                 self.ended_at_ms = None
+        if self.paused:
+            return events + self._after_a_piece(heard)
         if heard.onset_ms is None:
             return events
         if self._delay_ms is None:
@@ -169,6 +211,25 @@ class NovaTurns:
                 events.append(NovaEvent.SPEECH_STARTED)
             return events
         return events + self._speaking(heard)
+
+    @property
+    def in_pieces(self) -> bool:
+        """Its endpointing is shorter than what parts utterances."""
+        return self.endpointing_ms is not None and self.endpointing_ms < APART_MS
+
+    def pause(self, heard: Detector) -> None:
+        """A piece of the utterance was told as final: it may go on."""
+        self.paused, self.speaking = True, False
+        self._paused_at_ms = heard.last_sound_ms
+
+    def _after_a_piece(self, heard: Detector) -> list[NovaEvent]:
+        if heard.last_sound_ms > self._paused_at_ms:
+            self.paused, self.speaking = False, True
+            self._segment_start_ms = heard.position_ms
+            return [NovaEvent.RESUMED]
+        if heard.position_ms - heard.last_sound_ms >= APART_MS:
+            return [NovaEvent.OVER]
+        return []
 
     def _speaking(self, heard: Detector) -> list[NovaEvent]:
         silence_ms = heard.position_ms - heard.last_sound_ms
@@ -187,5 +248,5 @@ class NovaTurns:
     def over(self, heard: Detector) -> None:
         """The utterance has been told to its end: the next sound opens the next one."""
         self.ended_at_ms = heard.last_sound_ms
-        self.speaking = False
+        self.speaking = self.paused = False
         self._delay_ms = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from repartee.wire import outside_json
+from repartee.wire.tolerant_json import TolerantDecoder
 
 _TYPE = b'"type"'
 _AUDIO_TYPE = b'"type":"response.output_audio.delta"'
@@ -110,7 +110,7 @@ class ErrorSeen(msgspec.Struct, frozen=True, kw_only=True):
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of all server events on which a relay acts."""
 
-    type: str
+    type: str = ""
     item_id: str | None = None
     previous_item_id: str | None = None
     response_id: str | None = None
@@ -125,8 +125,8 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     audio_end_ms: float | None = None
 
 
-_audio_decoder: outside_json.Decoder[AudioDelta] = outside_json.Decoder(AudioDelta)
-_event_decoder: outside_json.Decoder[ProviderEvent] = outside_json.Decoder(ProviderEvent)
+_audio_decoder: TolerantDecoder[AudioDelta] = TolerantDecoder(AudioDelta)
+_event_decoder: TolerantDecoder[ProviderEvent] = TolerantDecoder(ProviderEvent)
 _encoder = msgspec.json.Encoder()
 
 

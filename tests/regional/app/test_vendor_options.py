@@ -16,7 +16,9 @@ from repartee.agent.agent import Agent
 from repartee.app.services import Services
 from repartee.app.settings import read_settings
 from repartee.errors import ConfigurationError
+from repartee.providers import deepgram
 from repartee.providers.interfaces import ReplyRequest
+from repartee.providers.vendor import VendorKind
 
 KEYS = {"DEEPGRAM_API_KEY": "d", "OPENAI_API_KEY": "o", "CARTESIA_API_KEY": "c", "ELEVENLABS_API_KEY": "e"}
 ANSWER = (
@@ -155,3 +157,41 @@ def test_an_agents_option_that_the_vendor_in_use_does_not_take_stops_the_start()
     agent = Agent("Be kind.", voice_options={"emotion": "calm"})
     with pytest.raises(ConfigurationError, match="ElevenLabs takes no emotion"):
         Services(read_settings({**KEYS, "REPARTEE_TTS": "elevenlabs"}), agent)
+
+
+@pytest.mark.parametrize("stt", ["flux", "nova"])
+@pytest.mark.parametrize(
+    ("keyterms", "fault"),
+    [
+        (["a"] * 100, None),
+        (["a"] * 101, "takes 100 key terms, and the agent has 101"),
+        (["a" * 20] * 100, None),
+        (["a" * 17] * 100, None),
+        (["a" * 21] * 84, "takes key terms of 500 tokens, and the agent's have about 504"),
+    ],
+)
+async def test_keyterms_over_the_vendors_limit_stop_the_start(
+    stt: str, keyterms: list[str], fault: str | None
+) -> None:
+    settings = read_settings({**KEYS, "REPARTEE_STT": stt})
+    agent = Agent(instructions="Be brief.", keyterms=keyterms)
+    if fault is None:
+        await Services(settings, agent).aclose()
+        return
+    with pytest.raises(ConfigurationError, match=fault):
+        Services(settings, agent)
+
+
+def test_a_spare_connection_to_flux_is_kept_no_longer_than_the_setting_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default is below the 20 to 30 s after which such connections are reported to end."""
+    kept: list[float] = []
+    monkeypatch.setattr(deepgram, "FluxEars", lambda config, uses: kept.append(config.pool.max_age_s))
+    for environment in ({}, {"REPARTEE_FLUX_IDLE_S": "45"}):
+        settings = read_settings({**KEYS, **environment})
+        [row] = settings.vendors(VendorKind.STT)
+        row.open(settings.opening(row))
+    assert kept == [20.0, 45.0]
+    with pytest.raises(ConfigurationError, match="REPARTEE_FLUX_IDLE_S: must be a number from 5 to 3600"):
+        read_settings({"REPARTEE_FLUX_IDLE_S": "2"})

@@ -1,7 +1,9 @@
 """Deepgram's stand-in through Deepgram's own SDK, over a real socket, in the light mode."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from deepgram.core.api_error import ApiError
 from tests.promptness import DEADLINE_S
 
 from repartee.standins import flux, nova
+from repartee.standins.faults import Fault
 from repartee.standins.pcm import from_linear16
-from repartee.standins.server import Running
+from repartee.standins.server import Config, Running, serve
 from repartee.standins.voice import hum
 
 Client = Callable[..., AsyncDeepgramClient]
@@ -46,7 +49,7 @@ async def read_until(socket: Any, kind: str) -> list[Any]:
     found = []
     async for message in read(socket):
         found.append(message)
-        if kind in (getattr(message, "event", None), message.type):
+        if kind in (getattr(message, "event", None), getattr(message, "type", None)):
             return found
     raise AssertionError(f"closed before {kind}: {found}")
 
@@ -116,6 +119,87 @@ async def test_flux_configure_force_and_close(running: Running, deepgram: Client
         await socket.send_close_stream()
         assert [message async for message in read(socket)] == []
     assert running.state.stats.of("deepgram").active == 0
+
+
+@pytest.mark.parametrize(("eager", "eot"), [(0.3, 0.6), (0.5, 0.7), (0.6, 0.85)])
+async def test_flux_honours_its_thresholds(
+    running: Running, deepgram: Client, eager: float, eot: float
+) -> None:
+    """Of the profile's 60 and 100 ms of silence, at 0.5 and 0.7: a line through the two."""
+    settings = FLUX | {"eager_eot_threshold": eager, "eot_threshold": eot}
+    async with deepgram(running).listen.v2.connect(**settings) as socket:
+        await say(socket, quiet_frames=30)
+        messages = await read_until(socket, "EndOfTurn")
+    ends = {message.event: message.audio_window_end for message in messages[1:]}
+    expected = {
+        "EagerEndOfTurn": {0.3: 40, 0.5: 60, 0.6: 80}[eager],
+        "EndOfTurn": {0.6: 80, 0.7: 100, 0.85: 140}[eot],
+    }
+    for event, silence_ms in expected.items():
+        assert ends[event] == pytest.approx(0.7 + silence_ms / 1000)
+
+
+async def test_fluxs_turns_begin_and_seem_to_end_with_words(running: Running, deepgram: Client) -> None:
+    async with deepgram(running).listen.v2.connect(**FLUX, eager_eot_threshold=0.5) as socket:
+        await say(socket)
+        messages = await read_until(socket, "EndOfTurn")
+    start, eager = (
+        next(m for m in messages[1:] if m.event == event) for event in ("StartOfTurn", "EagerEndOfTurn")
+    )
+    assert start.transcript == "Hello,"
+    assert [word.word for word in start.words] == ["Hello,"]
+    assert eager.transcript
+
+
+async def test_fluxs_strange_messages_are_the_sdks_too(running: Running, deepgram: Client) -> None:
+    running.state.faults.put(Fault("strange_messages", provider="deepgram"))
+    async with deepgram(running).listen.v2.connect(**FLUX) as socket:
+        await say(socket)
+        kinds = [message.type for message in await read_until(socket, "EndOfTurn") if message is not None]
+    assert "Warning" in kinds
+
+
+@pytest.mark.parametrize(
+    ("terms", "taken"),
+    [(["a"] * 100, True), (["a"] * 101, False), (["a" * 20] * 100, True), (["a" * 21] * 84, False)],
+)
+async def test_keyterms_over_the_limit_are_refused(
+    running: Running, deepgram: Client, terms: list[str], taken: bool
+) -> None:
+    async with deepgram(running).listen.v2.connect(**FLUX) as socket:
+        await socket.send_configure({"type": "Configure", "keyterms": terms})
+        answer = (await read_until(socket, "ConfigureSuccess" if taken else "ConfigureFailure"))[-1]
+        assert taken or "Keyterm limit exceeded" in answer.description
+
+
+PARTS = ("I need", "an appointment", "on Friday please.")
+
+
+@pytest.mark.parametrize("endpointing", [10, 25, 100, 299])
+async def test_nova_keeps_the_words_of_an_utterance_told_in_pieces(
+    tmp_path: Path, deepgram: Client, endpointing: int
+) -> None:
+    line = {"say": " ".join(PARTS), "reply": "Yes.", "parts": list(PARTS)}
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"utterances": [line, {"say": "Thanks.", "reply": "Yes."}]}))
+    settings = NOVA | {"endpointing": endpointing, "utterance_end_ms": 1000}
+    pause = max(endpointing, 150) // 20 + 1
+    async with (
+        serve(Config(profile="instant", light=True, script=script)) as running,
+        deepgram(running).listen.v1.connect(**settings) as socket,
+    ):
+        for last in (False, False, True):
+            await say(socket, quiet_frames=80 if last else min(pause, 15))
+        messages = await read_until(socket, "UtteranceEnd")
+        finals = [
+            m.channel.alternatives[0].transcript for m in messages if m.type == "Results" and m.is_final
+        ]
+        assert " ".join(text for text in finals if text) == "i need an appointment on friday please"
+        assert sum(m.speech_final for m in messages if m.type == "Results") >= (3 if endpointing < 150 else 1)
+        await say(socket, quiet_frames=80)
+        again = await read_until(socket, "UtteranceEnd")
+        finals = [m.channel.alternatives[0].transcript for m in again if m.type == "Results" and m.is_final]
+        assert " ".join(text for text in finals if text) == "thanks"
 
 
 async def test_a_keep_alive_kills_a_flux_socket(running: Running, deepgram: Client) -> None:

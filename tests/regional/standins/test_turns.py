@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repartee.standins.detector import Detector, LevelDetector, SpeechDetector
-from repartee.standins.turns import FluxTurns, NovaEvent, NovaTurns, TurnEvent, TurnTimes
+from repartee.standins.turns import UNFINISHED_MS, FluxTurns, NovaEvent, NovaTurns, TurnEvent, TurnTimes
 from repartee.standins.voice import synthesise
 
 RATE_HZ = 16_000
@@ -25,17 +25,24 @@ class Story:
     """Plays audio in frames of 20 ms and notes at which frame's end each event came, in ms of audio."""
 
     def __init__(
-        self, detector: Detector | None = None, *, eager: bool = True, timeout_ms: float = 5000
+        self,
+        detector: Detector | None = None,
+        *,
+        eager: float | None = 0.5,
+        eot: float = 0.7,
+        timeout_ms: float = 5000,
+        worded: bool = True,
     ) -> None:
         self.heard = detector or LevelDetector(RATE_HZ)
-        self.turns = FluxTurns(lambda: BUDGET, eager, timeout_ms)
+        self.turns = FluxTurns(lambda: BUDGET, eager, timeout_ms, eot)
+        self.worded = worded
         self.events: list[tuple[TurnEvent, float]] = []
 
-    def play(self, *audio: bytes, unfinished: bool = False) -> "Story":
+    def play(self, *audio: bytes, hold_ms: float = 0.0) -> "Story":
         data = b"".join(audio)
         for at in range(0, len(data), 640):
             self.heard.step(data[at : at + 640])
-            for event in self.turns.step(self.heard, unfinished=unfinished):
+            for event in self.turns.step(self.heard, hold_ms=hold_ms, worded=self.worded):
                 self.events.append((event, self.heard.position_ms))
                 if event is TurnEvent.END:
                     self.turns.over()
@@ -55,7 +62,7 @@ def test_a_turn_with_eager_end() -> None:
 
 
 def test_without_an_eager_threshold_there_is_no_eager_end() -> None:
-    story = Story(eager=False).play(tone(500), quiet(400))
+    story = Story(eager=None).play(tone(500), quiet(400))
     assert [name for name, _ in story.told] == ["StartOfTurn", "EndOfTurn"]
 
 
@@ -85,15 +92,15 @@ def test_a_stalled_sender_stalls_the_turn() -> None:
 
 
 def test_unfinished_words_hold_the_end_back() -> None:
-    story = Story().play(tone(500), quiet(400), unfinished=True)
+    story = Story().play(tone(500), quiet(400), hold_ms=UNFINISHED_MS)
     assert [name for name, _ in story.told] == ["StartOfTurn"]
-    story.play(quiet(600), unfinished=True)
+    story.play(quiet(600), hold_ms=UNFINISHED_MS)
     assert story.told[1:] == [("EagerEndOfTurn", 1180), ("EndOfTurn", 1300)]
 
 
 def test_the_timeout_ends_a_turn_that_is_held_back() -> None:
     story = Story(timeout_ms=500)
-    story.play(tone(500), quiet(520), unfinished=True)
+    story.play(tone(500), quiet(520), hold_ms=UNFINISHED_MS)
     assert story.told[-1] == ("EndOfTurn", 1000)
 
 
@@ -146,3 +153,45 @@ def test_noise_alone_is_no_turn() -> None:
     story.play(quiet(100), quiet(2000, 30), quiet(3000, 200, seed=2), quiet(1000, 30, seed=3))
     keys = b"".join(tone(15) + quiet(165, 60, seed=n) for n in range(20))
     assert story.play(keys).told == []
+
+
+@pytest.mark.parametrize(
+    ("eager", "eot", "eager_at", "end_at"),
+    [
+        (0.5, 0.7, 1120, 1260),
+        (0.3, 0.7, 1080, 1260),
+        (0.5, 0.6, 1120, 1200),
+        (0.5, 0.9, 1120, 1400),
+        (0.7, 0.8, 1260, 1320),
+        (0.9, 0.9, 1400, 1400),
+    ],
+)
+def test_the_thresholds_move_the_ends(eager: float, eot: float, eager_at: float, end_at: float) -> None:
+    story = Story(eager=eager, eot=eot).play(tone(1000), quiet(1000))
+    assert story.told[1:] == [("EagerEndOfTurn", eager_at), ("EndOfTurn", end_at)]
+
+
+def test_a_threshold_of_one_finds_no_end() -> None:
+    story = Story(eager=None, eot=1.0, timeout_ms=3000).play(tone(1000), quiet(3200))
+    assert story.told == [("StartOfTurn", 140), ("EndOfTurn", 4000)]
+    assert Story(eager=None, eot=1.0, timeout_ms=3000).play(tone(1000), quiet(2900)).told[1:] == []
+
+
+@pytest.mark.parametrize("timeout_ms", [500, 2000])
+def test_the_timeout_is_the_clients(timeout_ms: float) -> None:
+    story = Story(eot=1.0, eager=None, timeout_ms=timeout_ms).play(tone(1000), quiet(timeout_ms + 100))
+    assert story.told[-1] == ("EndOfTurn", 1000 + timeout_ms)
+
+
+def test_without_a_word_no_turn_begins_and_none_seems_to_end() -> None:
+    story = Story(worded=False).play(tone(600))
+    assert story.told == []
+    story.worded = True
+    story.play(tone(20))
+    assert story.told == [("StartOfTurn", 620)]
+    story.worded = False
+    story.play(quiet(220))
+    assert story.told == [("StartOfTurn", 620)]
+    story.worded = True
+    story.play(quiet(40))
+    assert [name for name, _ in story.told] == ["StartOfTurn", "EagerEndOfTurn", "EndOfTurn"]
