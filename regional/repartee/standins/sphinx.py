@@ -6,6 +6,8 @@ what it has not had words for. Knows nothing of turns or of the wire. See :mod:`
 
 import asyncio
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +32,9 @@ SETTLED_S = 30.0
 
 PREROLL_MS = 200
 """Audio from before the onset that goes to the recogniser too: soft beginnings of words."""
+
+ANSWER_S = 0.05
+"""How soon words can be known of audio that comes at the pace of speech."""
 
 BATCH_BYTES = VAD_HZ // 50 * 2 * 2
 """Audio goes to the worker in pieces of 40 ms."""
@@ -169,7 +174,7 @@ class SphinxRecogniser:
         self._batch_bytes = 0
         self._listening = False
         self._partial: list[Word] = []
-        self._looked = False
+        self._begun_at = self._asked_at = -math.inf
         self._tickets: dict[int, Callable[[list[Word]], None]] = {}
         self._ticket = 0
         self._journal: list[tuple[Any, ...]] = []
@@ -186,14 +191,15 @@ class SphinxRecogniser:
 
     @property
     def understood(self) -> bool:
-        """Whether the words so far make sense here."""
+        """Whether the words so far make sense here; not while those that were asked for are still being made out."""
+        if self._tickets and time.monotonic() - self._asked_at > ANSWER_S:
+            return False
         return is_understood([word.text for word in self._partial])
 
     @property
     def wordless(self) -> bool:
-        """The worker has looked, and found nothing yet. Of audio that comes faster than it is spoken, nothing is
-        known in time."""
-        return self._looked and not self._partial
+        """There is no word yet, though one could be known. Of audio that comes faster than it is spoken, none can."""
+        return not self._partial and time.monotonic() - self._begun_at > ANSWER_S
 
     def hear(self, pcm: bytes) -> None:
         """Audio as it comes; a little of it is kept for when an utterance turns out to have begun."""
@@ -221,7 +227,7 @@ class SphinxRecogniser:
         self._batch.clear()
         self._batch_bytes = 0
         self._partial = []
-        self._looked = False
+        self._begun_at = time.monotonic()
         self._forget_settled()
         self._tell("begin", start / 2 / VAD_HZ, audio)
 
@@ -232,6 +238,8 @@ class SphinxRecogniser:
     def finish(self, heard: Detector, done: Callable[[list[Word]], None]) -> None:
         """All words; ``done`` is called some milliseconds later, also if the utterance is reset meanwhile."""
         self._flush()
+        if not self._tickets:
+            self._asked_at = time.monotonic()
         self._ticket += 1
         self._tickets[self._ticket] = done
         self._tell("finish", self._ticket)
@@ -258,7 +266,6 @@ class SphinxRecogniser:
         """Words from the worker."""
         if self._listening:
             self._partial = words
-            self._looked = True
         done = self._tickets.pop(ticket, None) if kind == "final" else None
         if not self._listening:
             self._forget_settled()
