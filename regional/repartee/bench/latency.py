@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 import uvloop
 from rich.console import Console
@@ -101,10 +102,13 @@ def latency(
     }
     said = REPLIES if replies is ReplyLength.sentences else CLAUSE_REPLIES
     load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is AudioForm.binary)
-    done, counted = uvloop.run(_measure(LatencyPlan(Setup(port, profile, said, env, connect_ms), load, stt)))
+    done, counted, sources = uvloop.run(
+        _measure(LatencyPlan(Setup(port, profile, said, env, connect_ms), load, stt))
+    )
     report = {
         **figures(done, stt.value),
         "profile": profile,
+        "sources": sources,
         "stt": stt.value,
         "replies": replies.value,
         "connect_ms": connect_ms,
@@ -120,12 +124,14 @@ def latency(
         raise LateGenerator(late)
 
 
-async def _measure(plan: LatencyPlan) -> tuple[Step, dict[str, float]]:
+async def _measure(plan: LatencyPlan) -> tuple[Step, dict[str, float], list[str]]:
     async with rig(plan.setup) as bench:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            told = (await client.get(f"{bench.standins_url}/standins/profile")).json()
         before = await counters(bench.url)
         done = await step(bench, plan.load)
         after = await counters(bench.url)
-    return done, {name: value - before.get(name, 0.0) for name, value in after.items()}
+    return done, {name: value - before.get(name, 0.0) for name, value in after.items()}, told["sources"]
 
 
 def _further(done: Step, counted: dict[str, float]) -> dict[str, Any]:
@@ -170,6 +176,7 @@ def _view(report: dict[str, Any]) -> Table:
         f"{report['cpu_s_per_call_minute']:.2f} CPU s a call-minute · {report['mb_per_call']:.2f} MB a call · "
         f"{llm['hedged']} of {llm['requests']} model requests hedged · "
         f"generator late by {report['generator_lateness_ms']['p99']:.1f} ms (P99)"
+        + "".join(f"\nprofile: {source}" for source in report["sources"])
     )
     return table
 

@@ -11,9 +11,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from repartee.app.settings import read_settings
+from repartee.cli.route import load_table
+from repartee.doctor import latency_report
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
+from repartee.doctor.machine_checks import check_agent
 from repartee.errors import ConfigurationError
+from repartee_edge.regions import RegionTable
 
 
 def doctor(
@@ -28,6 +33,22 @@ def doctor(
     region_url: Annotated[
         str, typer.Option(help="A running region to look at too, as http://host:port.", show_default=False)
     ] = "",
+    latency: Annotated[
+        bool,
+        typer.Option(
+            "--latency", help="Place real requests, and say what turns will take. Costs a few cents."
+        ),
+    ] = False,
+    requests: Annotated[
+        int, typer.Option(help="With --latency: how many requests of each kind.", min=1, max=1_000)
+    ] = 20,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --latency: a regions file; each enabled region's providers are asked, from here.",
+            show_default=False,
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the findings here as JSON.", show_default=False)
     ] = None,
@@ -37,13 +58,24 @@ def doctor(
     Only the providers that the agent needs are asked for. The exit status is 1 if anything is wrong.
     """
     findings = asyncio.run(examine(os.environ, port=port, agent=agent, region_url=region_url))
+    figures = {}
+    if latency and not any(finding.fault for finding in findings if finding.subject != "port"):
+        rows = asyncio.run(_measured(agent, requests, load_table(regions) if regions else None))
+        findings += latency_report.findings(rows)
+        figures = latency_report.report(rows)
     faults = sum(finding.fault for finding in findings)
     if json_path is not None:
-        report = {"ok": not faults, "findings": [finding.as_json() for finding in findings]}
+        report = {"ok": not faults, "findings": [finding.as_json() for finding in findings], **figures}
         _write(json_path, json.dumps(report, indent=2) + "\n")
     _show(findings)
     if faults:
         raise typer.Exit(1)
+
+
+async def _measured(agent: str, requests: int, table: RegionTable | None) -> list[latency_report.RegionTimes]:
+    settings = read_settings()
+    served, _ = check_agent(settings, agent)
+    return await latency_report.measure(settings, served, requests, table)
 
 
 def _write(path: Path, text: str) -> None:

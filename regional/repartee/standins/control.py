@@ -62,6 +62,7 @@ def _profile(state: StandInState) -> dict[str, Any]:
         "name": profile.name,
         "description": profile.description,
         "seed": profile.seed,
+        "sources": list(profile.sources),
         "light": state.engines.light,
         "first_clause_tokens": CLAUSE_TOKENS,
         "floor_ms": {stt: round(floor_ms(profile, CLAUSE_TOKENS, stt), 1) for stt in ("flux", "nova")},

@@ -141,6 +141,8 @@ class Profile:
     name: str
     description: str
     seed: int
+    sources: tuple[str, ...]
+    """Whose measurements it is made of; empty: nobody's."""
     stt: SttTimes
     llm: LlmTimes
     tts: TtsTimes
@@ -177,7 +179,7 @@ def parse_profile(document: object, name: str) -> Profile:
     faults: list[str] = []
     if not isinstance(document, dict):
         raise ProfileError(f"The profile {name} must be a JSON object with stt, llm and tts.")
-    known = {"description", "seed", *STAGES}
+    known = {"description", "seed", "sources", *STAGES}
     faults += [
         f"{key}: no such key (known are {', '.join(sorted(known))})" for key in document.keys() - known
     ]
@@ -187,6 +189,9 @@ def parse_profile(document: object, name: str) -> Profile:
     description = document.get("description", "")
     if not isinstance(description, str):
         faults.append("description: must be text")
+    sources = document.get("sources", [])
+    if not isinstance(sources, list) or not all(isinstance(one, str) and one for one in sources):
+        faults.append("sources: must be a list of texts")
     stages = {group: _stages(document.get(group), group, faults) for group in STAGES}
     if faults:
         raise ProfileError(
@@ -196,6 +201,7 @@ def parse_profile(document: object, name: str) -> Profile:
         name=name,
         description=description,
         seed=seed,
+        sources=tuple(sources),
         stt=SttTimes(**{key: _present(value) for key, value in stages["stt"].items()}),
         llm=LlmTimes(_present(stages["llm"]["ttft_ms"]), stages["llm"]["tokens_per_s"]),
         tts=TtsTimes(_present(stages["tts"]["ttfb_ms"]), stages["tts"]["speed"]),
