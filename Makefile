@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up deploy test test-clients simulate fuzz check format requirements clean
+.PHONY: help demo up deploy test live test-clients simulate fuzz check format requirements clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
 	@PYTHONHASHSEED=0 $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+
+live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (REPARTEE_LIVE_USD=5: at five)
+	@REPARTEE_LIVE=1 $(BIN)/pytest tests/live -rs $(ARGS)
 
 # Clients that others wrote, in an environment of their own; make test runs OpenAI's two, which are dependencies of ours.
 CLIENTS := $(or $(REPARTEE_CLIENTS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repartee/clients)

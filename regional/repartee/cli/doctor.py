@@ -17,6 +17,7 @@ from repartee.doctor import latency_report
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import check_agent
+from repartee.doctor.stage_times import AT_ONCE, Placing
 from repartee.errors import ConfigurationError
 from repartee_edge.regions import RegionTable
 
@@ -42,6 +43,9 @@ def doctor(
     requests: Annotated[
         int, typer.Option(help="With --latency: how many requests of each kind.", min=1, max=1_000)
     ] = 20,
+    at_once: Annotated[
+        int, typer.Option(help="With --latency: how many are under way at the same time.", min=1, max=100)
+    ] = AT_ONCE,
     regions: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +64,9 @@ def doctor(
     findings = asyncio.run(examine(os.environ, port=port, agent=agent, region_url=region_url))
     figures = {}
     if latency and not any(finding.fault for finding in findings if finding.subject != "port"):
-        rows = asyncio.run(_measured(agent, requests, load_table(regions) if regions else None))
+        rows = asyncio.run(
+            _measured(agent, Placing(requests, at_once), load_table(regions) if regions else None)
+        )
         findings += latency_report.findings(rows)
         figures = latency_report.report(rows)
     faults = sum(finding.fault for finding in findings)
@@ -72,10 +78,12 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def _measured(agent: str, requests: int, table: RegionTable | None) -> list[latency_report.RegionTimes]:
+async def _measured(
+    agent: str, placing: Placing, table: RegionTable | None
+) -> list[latency_report.RegionTimes]:
     settings = read_settings()
     served, _ = check_agent(settings, agent)
-    return await latency_report.measure(settings, served, requests, table)
+    return await latency_report.measure(settings, served, placing, table)
 
 
 def _write(path: Path, text: str) -> None:

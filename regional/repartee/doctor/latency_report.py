@@ -9,7 +9,7 @@ from repartee.agent.agent import Agent
 from repartee.app.settings import Settings
 from repartee.app.vendor_settings import field_of
 from repartee.doctor.findings import Finding
-from repartee.doctor.stage_times import stage_times
+from repartee.doctor.stage_times import Placing, stage_times
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.latency.prediction import PERCENTS, StageTimes, gains_ms, stages_ms, to_change, voice_to_voice
 from repartee.latency.published import PublishedFigure, figures_of
@@ -48,14 +48,14 @@ class RegionTimes:
 
 
 async def measure(
-    settings: Settings, agent: Agent, requests: int, table: RegionTable | None
+    settings: Settings, agent: Agent, placing: Placing, table: RegionTable | None
 ) -> list[RegionTimes]:
     """One row for this deployment's settings; with a table, one for each enabled region's addresses instead, one
     after the other. All are asked from this machine. Raises ConfigurationError."""
     if table is None:
-        return [await _row(settings.region, settings, agent, requests)]
+        return [await _row(settings.region, settings, agent, placing)]
     return [
-        await _row(region.name, placed(settings, region.providers), agent, requests)
+        await _row(region.name, placed(settings, region.providers), agent, placing)
         for region in table.enabled
     ]
 
@@ -66,9 +66,9 @@ def placed(settings: Settings, addresses: Mapping[str, str]) -> Settings:
     return settings.model_copy(update={urls[name]: address for name, address in addresses.items()})
 
 
-async def _row(region: str, settings: Settings, agent: Agent, requests: int) -> RegionTimes:
+async def _row(region: str, settings: Settings, agent: Agent, placing: Placing) -> RegionTimes:
     try:
-        return RegionTimes(region, await stage_times(settings, agent, requests))
+        return RegionTimes(region, await stage_times(settings, agent, placing))
     except (ProviderError, PoolTimeout) as error:
         return RegionTimes(region, None, str(error))
     except TimeoutError:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TypeVar
 
 from repartee.agent.agent import Agent
@@ -28,6 +29,15 @@ FRAME_MS = 20
 AT_ONCE = 4
 """Requests of one kind that are under way at the same time, as in a region with some calls."""
 
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """How many requests of each kind, and how many of them at the same time."""
+
+    requests: int
+    at_once: int = AT_ONCE
+
+
 LONGEST_S = 20.0
 """What takes longer is lost."""
 
@@ -37,9 +47,9 @@ TAIL_S = 8.0
 T = TypeVar("T")
 
 
-async def stage_times(settings: Settings, agent: Agent, requests: int) -> StageTimes:
+async def stage_times(settings: Settings, agent: Agent, placing: Placing) -> StageTimes:
     """Place so many requests of each kind. Raises ProviderError, PoolTimeout or ConfigurationError."""
-    small = settings.model_copy(update={"warm_calls": AT_ONCE, "record_phrases": False})
+    small = settings.model_copy(update={"warm_calls": placing.at_once, "record_phrases": False})
     services = Services(small, agent)
     if services.resources is None:
         await services.aclose()
@@ -48,32 +58,32 @@ async def stage_times(settings: Settings, agent: Agent, requests: int) -> StageT
         )
     try:
         await services.start()
-        return await _measured(services.resources, agent, requests)
+        return await _measured(services.resources, agent, placing)
     finally:
         await services.aclose()
 
 
-async def _measured(resources: CascadeResources, agent: Agent, requests: int) -> StageTimes:
+async def _measured(resources: CascadeResources, agent: Agent, placing: Placing) -> StageTimes:
     question = await _spoken(resources, agent, QUESTION)
     await _answer(
         resources, agent
     )  # the first request of all is no call's: it may load what is not loaded yet
-    ends = await _each(requests, lambda: _ends(resources, agent, question))
-    answers = await _each(requests, lambda: _answer(resources, agent))
+    ends = await _each(placing, lambda: _ends(resources, agent, question))
+    answers = await _each(placing, lambda: _answer(resources, agent))
     pieces = iter([piece for _, _, piece in answers])
-    sounds = await _each(requests, lambda: _sound(resources, agent, next(pieces)))
+    sounds = await _each(placing, lambda: _sound(resources, agent, next(pieces)))
     return StageTimes(ends, [token for token, _, _ in answers], [piece for _, piece, _ in answers], sounds)
 
 
-async def _each(count: int, measure: Callable[[], Awaitable[T]]) -> list[T]:
+async def _each(placing: Placing, measure: Callable[[], Awaitable[T]]) -> list[T]:
     """So many measurements, some at once."""
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(placing.at_once)
 
     async def one() -> T:
         async with gate, asyncio.timeout(LONGEST_S):
             return await measure()
 
-    return await asyncio.gather(*(one() for _ in range(count)))
+    return await asyncio.gather(*(one() for _ in range(placing.requests)))
 
 
 async def _spoken(resources: CascadeResources, agent: Agent, text: str) -> bytes:

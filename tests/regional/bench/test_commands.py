@@ -44,6 +44,17 @@ def free_pair() -> int:
     raise AssertionError("no two ports in a row are free")
 
 
+@pytest.mark.parametrize("model", ["gpt-4.1-mini", "gpt-5.6-luna", "gpt-oss-120b-groq"])
+def test_calls_with_a_model_as_fast_as_others_have_measured_it(tmp_path: Path, model: str) -> None:
+    profile = f"published-{model}"
+    told = bench(
+        tmp_path / "report.json", "latency", "--turns", 3, "--turns-per-minute", 12, "--profile", profile
+    )
+    assert told["profile"] == profile
+    assert told["v2v_ms"]["p50"] > 260
+    assert any("aiewf-eval" in source for source in told["sources"])
+
+
 def test_an_interrupted_agent_falls_silent(tmp_path: Path) -> None:
     machine = measured()
     told = bench(tmp_path / "report.json", "barge-in", "--times", 2)
