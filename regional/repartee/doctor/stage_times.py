@@ -127,8 +127,8 @@ async def _ends(resources: CascadeResources, agent: Agent, question: bytes) -> t
 async def _speak(
     feed: Callable[[bytes], None], pcm: bytes, end_ms: float, spoken: asyncio.Future[float]
 ) -> None:
-    """Say it at the pace of speech: a frame goes out when its last sample is spoken. ``spoken`` is told when the last
-    one of the speech was."""
+    """Say it at the pace of speech: a frame goes out when its last sample is spoken. ``spoken`` takes the moment of
+    the last one of the speech."""
     size = bytes_for_ms(FRAME_MS, HEARING_HZ)
     pcm += silence(TAIL_S * 1000, HEARING_HZ)
     began = time.perf_counter()

@@ -4,12 +4,16 @@ The names of variables follow from the provider's, unless the error names them: 
 ``<PROVIDER>_BASE_URL``.
 """
 
+import re
 from dataclasses import dataclass
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
 
 FAULT_WORDS = "cannot connect to"
 """In the log's line about a pool that fails: `repartee up` shows such lines."""
+
+_LACKS = re.compile(r"scope|permission", re.IGNORECASE)
+"""In the words of a vendor that knows the key, and does not let it do this."""
 
 MOST_WORDS = 300
 """Characters of a provider's own words that are passed on."""
@@ -56,6 +60,8 @@ def remedy(pool: str, error: VoiceError) -> str:
     named = error.variables if isinstance(error, ProviderError) else None
     key, url = named or (f"{provider.upper()}_API_KEY", f"{provider.upper()}_BASE_URL")
     status = error.status if isinstance(error, ProviderError) else None
+    if status in (401, 403) and _LACKS.search(str(error)):
+        return f"Give the key in {key} the permission that it lacks; docs/vendors says which are needed."
     if status in (401, 403):
         return f"Put a valid key into {key}."
     if status in (402, 429, 1008):

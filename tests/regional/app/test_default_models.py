@@ -38,8 +38,13 @@ ENDS = {
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ("README.md", "docs", "regional", "edge", "infra", "terraform", "tools", "wrangler.toml")
-MAY_NAME_THEM = ("docs/decisions/", "regional/repartee/standins/")
-"""Why others are the defaults now, and servers that serve what their clients ask for."""
+MAY_NAME_THEM = (
+    "docs/decisions/",
+    "docs/latency.md",
+    "regional/repartee/latency/published.py",
+    "regional/repartee/standins/",
+)
+"""Why others are the defaults now, what was published of them, and servers that serve what their clients ask for."""
 
 
 def default_of(kind: type[Any], name: str) -> str:
