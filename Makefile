@@ -52,9 +52,10 @@ format: $(STAMPS)/dev ## format the code
 
 requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra postgres --extra standins --extra webrtc --group build --custom-compile-command "make requirements" -o requirements/run.txt
+		--extra regional --extra postgres --extra otel --extra standins --extra webrtc --group build -c requirements/limits.txt \
+		--custom-compile-command "make requirements" -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
-		--extra regional --extra postgres --extra standins --extra webrtc --group build --group dev --group edge-tools -c requirements/run.txt \
+		--extra regional --extra postgres --extra otel --extra standins --extra webrtc --group build --group dev --group edge-tools -c requirements/run.txt \
 		--custom-compile-command "make requirements" -o requirements/dev.txt
 
 clean: ## remove what the targets made

@@ -57,7 +57,9 @@ def imported(*folders: str) -> Iterator[tuple[str, Path]]:
                 top = name.partition(".")[0]
                 if top not in sys.stdlib_module_names | OURS | ELSEWHERE:
                     assert top in known, f"{path} imports {top}, which is not installed"
-                    yield from ((distribution(each), path) for each in known[top])
+                    found = {distribution(each) for each in known[top]}
+                    # Several have a part of a name such as opentelemetry: those that are declared count.
+                    yield from ((each, path) for each in (found & ALL or found))
 
 
 def _modules(path: Path) -> Iterator[str]:

@@ -209,7 +209,7 @@ def test_reports_know_nothing_of_each_other_or_of_several_processes(name: str) -
 
 def test_the_command_line_is_one_file_a_command() -> None:
     files = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "main"}
-    assert files == set(COMMANDS)
+    assert files == {*COMMANDS, "calls"}
     assert {name: command.module for name, command in COMMANDS.items()} == {
         name: f"repartee.cli.{name}" for name in COMMANDS
     }

@@ -1,12 +1,12 @@
 """An agent's own way to reply, as the language model of its calls."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
 
+from repartee.agent.author_faults import note_trouble
 from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext, ReplyContext, ToolCall
 from repartee.agent.declaration import ReplyFunction
@@ -15,8 +15,6 @@ from repartee.providers import interfaces as p
 
 PROVIDER = "agent"
 """What stands in traces and errors in place of a provider's name."""
-
-_log = logging.getLogger(__name__)
 
 
 class OwnBrain:
@@ -48,8 +46,8 @@ class OwnBrain:
         except (Exception, asyncio.CancelledError) as error:
             if being_cancelled():
                 raise
-            _log.warning("@agent.reply failed: %s", type(error).__name__)
-            _log.debug("@agent.reply failed", exc_info=True)
+            remedy = "The caller hears an apology, unless words had come before."
+            note_trouble(self._context, "@agent.reply", error, remedy, given=_said_in(request))
             raise ProviderError(
                 f"The agent's own reply failed: {type(error).__name__}.",
                 provider=PROVIDER,
@@ -68,3 +66,9 @@ def _generated(parts: AsyncIterator[str | ToolCall]) -> AsyncGenerator[str | Too
     """An agent's check lets only generators through, whatever their authors have written as their type."""
     assert isinstance(parts, AsyncGenerator)
     return parts
+
+
+def _said_in(request: p.ReplyRequest) -> list[object]:
+    """What the agent's function was given of the conversation, as a whole and word by word."""
+    texts = [str(message.get("content") or "") for message in request.messages if message["role"] != "system"]
+    return [*texts, *(word for text in texts for word in text.split() if len(word) > 3)]

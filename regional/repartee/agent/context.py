@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from repartee.agent.author_faults import AuthorTrouble
+from repartee.agent.said import Said
 from repartee.errors import CannotControl
 
 Fact = str | int | float | bool
@@ -51,6 +53,14 @@ class CallHandle(Protocol):
         """Have the other side hear these keys."""
 
 
+class SaidSoFar(Protocol):
+    """What was said in a call."""
+
+    @property
+    def said(self) -> Sequence[Said]:
+        """All of it, in order."""
+
+
 class CallContext:
     """One call, as the agent's functions see it.
 
@@ -67,6 +77,8 @@ class CallContext:
         *,
         say: Callable[[str], None] | None = None,
         handle: CallHandle | None = None,
+        transcript: SaidSoFar | None = None,
+        note_fault: Callable[[AuthorTrouble], None] | None = None,
     ) -> None:
         self.call_id = call_id
         self.verified: Mapping[str, Any] = MappingProxyType(dict(verified or {}))
@@ -79,9 +91,16 @@ class CallContext:
         self._known = facts_in(self.verified)
         self._say = say
         self._handle = handle
+        self._transcript = transcript
+        self._note_fault = note_fault
 
     def __repr__(self) -> str:
         return f"<CallContext {self.call_id}>"
+
+    @property
+    def transcript(self) -> Sequence[Said]:
+        """What was said so far, as the caller experienced it: ``who`` (caller or agent), ``text``, ``at_s``."""
+        return self._transcript.said if self._transcript else ()
 
     @property
     def known(self) -> Mapping[str, Fact]:
@@ -159,9 +178,14 @@ class CallContext:
                 f"This call's connection cannot do {what}. It can do: {able} (ctx.can says so)."
             )
 
+    def failed(self, trouble: AuthorTrouble) -> None:
+        """One of the author's functions has failed: for those who watch calls."""
+        if self._note_fault is not None:
+            self._note_fault(trouble)
+
     def fork(self) -> "CallContext":
         """A context for a run that may never have happened: it says nothing, and its state is a copy."""
-        twin = CallContext(self.call_id, self.verified)
+        twin = CallContext(self.call_id, self.verified, note_fault=self._note_fault)
         twin.metadata = self.metadata
         twin.state = dict(self.state)
         twin.instructions, twin.greeting = self.instructions, self.greeting

@@ -5,13 +5,13 @@ The worker's side of :class:`~repartee.agent.agent.Agent`, which is the author's
 
 import asyncio
 import inspect
-import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
+from repartee.agent.author_faults import AuthorTrouble, note_trouble
 from repartee.agent.cancelling import being_cancelled
 from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
-from repartee.agent.context import CallContext, CallHandle, ReplyContext, ToolCall
+from repartee.agent.context import CallContext, CallHandle, ReplyContext, SaidSoFar, ToolCall
 from repartee.agent.faults import AgentFault, Place, place_of, refuse
 from repartee.agent.keys import KeyPolicy, key_faults
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
@@ -23,8 +23,6 @@ Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
 SummaryFunction = Callable[[CallContext, str], Coroutine[Any, Any, str]]
 KeyHook = Callable[[CallContext, str], Coroutine[Any, Any, object]]
 ReplyFunction = Callable[[ReplyContext], AsyncIterator[str | ToolCall]]
-
-_log = logging.getLogger(__name__)
 
 
 class Stated(Declared, Protocol):
@@ -178,12 +176,16 @@ class Declaration:
         *,
         say: Callable[[str], None] | None = None,
         handle: CallHandle | None = None,
+        transcript: SaidSoFar | None = None,
+        note_fault: Callable[[AuthorTrouble], None] | None = None,
     ) -> CallContext:
         """The context of a new call, with the agent's instructions, greeting, voice and language.
 
         ``verified`` is what the session's ticket says of the caller.
         """
-        context = CallContext(call_id, verified, say=say, handle=handle)
+        context = CallContext(
+            call_id, verified, say=say, handle=handle, transcript=transcript, note_fault=note_fault
+        )
         agent = self._agent
         context.instructions, context.greeting = agent.instructions, agent.greeting
         context.voice, context.language = agent.voice, agent.language
@@ -206,15 +208,19 @@ class Declaration:
         """Run the hook for keys. What it raises is logged: the call goes on."""
         if self._key_hook is not None:
             hook = self._key_hook
-            await self._run("on_dtmf", context, lambda: hook(context, digits))
+            await self._run("on_dtmf", context, lambda: hook(context, digits), place_of(hook))
 
     async def _run_hook(self, kind: str, context: CallContext) -> None:
         hook = self._hooks.get(kind)
         if hook is not None:
-            await self._run(kind, context, lambda: hook(context))
+            await self._run(kind, context, lambda: hook(context), place_of(hook))
 
     async def _run(
-        self, kind: str, context: CallContext, hook: Callable[[], Coroutine[Any, Any, object]]
+        self,
+        kind: str,
+        context: CallContext,
+        hook: Callable[[], Coroutine[Any, Any, object]],
+        place: Place,
     ) -> None:
         try:
             async with asyncio.timeout(self._agent.limits.hook_s):
@@ -222,5 +228,6 @@ class Declaration:
         except (Exception, asyncio.CancelledError) as error:
             if being_cancelled():
                 raise
-            _log.warning("%s failed in call %s: %s", kind, context.call_id, type(error).__name__)
-            _log.debug("%s failed", kind, exc_info=True)
+            remedy = f"The call goes on; mend @agent.{kind}, or catch it there."
+            given = context.verified.values()
+            note_trouble(context, kind, error, remedy, given=given, declared_at=str(place))

@@ -34,7 +34,8 @@ _INTERRUPTED = refusal("The tool was interrupted. Whether it took effect is not 
 class Run:
     """How a tool call was answered. ``prefetch`` is None for a tool that is never run on a guess.
 
-    ``waited_ms`` is what the caller waited for it, ``saved_ms`` what prefetching took off that.
+    ``waited_ms`` is what the caller waited for it, ``saved_ms`` what prefetching took off that. ``arguments`` and
+    ``output`` are JSON text.
     """
 
     tool: str
@@ -43,6 +44,8 @@ class Run:
     prefetch: Foresight | None = None
     waited_ms: float = 0.0
     saved_ms: float = 0.0
+    arguments: str = field(default="", compare=False)
+    output: str = field(default="", compare=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -177,7 +180,15 @@ class Toolbox:
             self._used(flight, outcome)
             self._path.append(result.name)
             self._predictor.enter(result.name)
-            return Run(result.name, turn_id, outcome.ok, "hit", saved_ms=outcome.took_ms)
+            return Run(
+                result.name,
+                turn_id,
+                outcome.ok,
+                "hit",
+                saved_ms=outcome.took_ms,
+                arguments=result.arguments,
+                output=outcome.output,
+            )
         return None
 
     # --- running --------------------------------------------------------------------------------------------------
@@ -187,8 +198,9 @@ class Toolbox:
         tool = self._tools.get(name)
         read = self._read(turn_id, name, arguments)
         if tool is None or isinstance(read, str):
-            self._runs[call_id] = Run(name, turn_id, ok=False)
-            return refusal(str(read)).output
+            output = refusal(str(read)).output
+            self._runs[call_id] = Run(name, turn_id, ok=False, arguments=arguments, output=output)
+            return output
         began = self._clock()
         key = (name, read.canonical)
         prefetch: Foresight | None = None
@@ -198,7 +210,9 @@ class Toolbox:
             outcome = await self._do(tool, key, read)
         waited_ms = (self._clock() - began) * 1000
         saved_ms = max(outcome.took_ms - waited_ms, 0.0) if prefetch == "hit" else 0.0
-        self._runs[call_id] = Run(name, turn_id, outcome.ok, prefetch, waited_ms, saved_ms)
+        self._runs[call_id] = Run(
+            name, turn_id, outcome.ok, prefetch, waited_ms, saved_ms, read.canonical, outcome.output
+        )
         return outcome.output
 
     async def prefetch(self, predicted: Prefetch) -> None:

@@ -5,7 +5,6 @@ Knows nothing of other runs: whether a call is run at all is decided in toolbox.
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +12,16 @@ from typing import Any
 import msgspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from repartee.agent.author_faults import note_trouble
 from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext, Fact, facts_in
 from repartee.agent.signature import Signature
 
 _log = logging.getLogger(__name__)
+
+REMEDY = (
+    'The model was told that the tool failed. To say no in words that it passes on, raise ToolError("...").'
+)
 
 
 class ToolError(Exception):
@@ -108,27 +112,27 @@ async def execute(
         output = _fitted(msgspec.json.encode({"status": "done"} if plain is None else plain), result_chars)
     except ToolError as error:
         return refusal(str(error) or "The tool refused.", retry=error.retry)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         if being_cancelled():
             raise
-        return _failed(tool, context, "it cancelled itself")
+        return _failed(tool, context, error, values)
     except TimeoutError as error:
         if deadline.expired():
             _log.warning("Tool %s did not answer in time in call %s", tool.name, context.call_id)
             return refusal(_too_late(tool))
-        return _failed(tool, context, _where(error))
+        return _failed(tool, context, error, values)
     except PydanticSerializationError as error:
         _log.warning("Tool %s returned what cannot be written as JSON: %s", tool.name, error)
         return refusal("The tool ran, but its result cannot be read.")
     except (Exception, SystemExit) as error:
-        return _failed(tool, context, _where(error))
+        return _failed(tool, context, error, values)
     changed = {k: v for k, v in context.state.items() if k not in before or before[k] is not v}
     return Outcome(output, facts=facts_in(plain), state=changed)
 
 
-def _failed(tool: Tool, context: CallContext, where: str) -> Outcome:
-    _log.warning("Tool %s failed in call %s: %s", tool.name, context.call_id, where)
-    _log.debug("Tool %s failed", tool.name, exc_info=True)
+def _failed(tool: Tool, context: CallContext, error: BaseException, values: Mapping[str, Any]) -> Outcome:
+    given = [*values.values(), *context.verified.values()]
+    note_trouble(context, f"Tool {tool.name}", error, REMEDY, given=given)
     effect = "" if tool.read_only else " Whether it took effect is not known."
     return refusal(f"The tool failed.{effect} Apologise; do not guess the result.")
 
@@ -136,13 +140,6 @@ def _failed(tool: Tool, context: CallContext, where: str) -> Outcome:
 def _too_late(tool: Tool) -> str:
     effect = "" if tool.read_only else " Whether it took effect is not known."
     return f"The tool did not answer within {tool.timeout_s:g} s.{effect} Apologise; do not guess the result."
-
-
-def _where(error: BaseException) -> str:
-    """The error's kind and line. Not its message: that may hold what the caller said."""
-    frames = traceback.extract_tb(error.__traceback__)
-    line = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{line}"
 
 
 def _fitted(output: bytes, limit: int) -> str:

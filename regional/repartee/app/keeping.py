@@ -21,8 +21,8 @@ class Lessons:
 
     def __init__(self, experience: Experience, agent: str = "", store: Store | None = None) -> None:
         self.experience = experience
-        self._agent = agent
         self.store = store
+        self._agent = agent
 
     async def keep(self, transitions: Iterable[Transition]) -> None:
         """Keep what one call has taught; ``experience`` knows it already. Waits for nothing."""

@@ -24,10 +24,12 @@ from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
 from repartee.app.exporting import exporting
 from repartee.app.keeping import Lessons, keeping
+from repartee.app.live_figures import LiveFigures
 from repartee.app.own_machine import OwnMachine
 from repartee.app.processes.arrivals import Settling
 from repartee.app.processes.membership import Membership
 from repartee.app.processes.shared_metrics import whole_region
+from repartee.app.recording import recording
 from repartee.app.services import Services
 from repartee.app.subjects import Subjects
 from repartee.app.telephone import STREAM_PATH, stream
@@ -63,6 +65,7 @@ class Lasting(TypedDict):
 
     worker: Worker
     membership: Membership | None
+    live: LiveFigures
     webrtc: object
     """The WebRtcService, or why there is none."""
 
@@ -80,7 +83,8 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         kept = keeping(config.settings, config.agent_name, expires=first)
         async with (
             kept as lessons,
-            exporting(config.settings) as stream,
+            exporting(config.settings, config.settings.region) as stream,
+            recording(config.settings, lessons.store, stream),
             serving(app, lessons, stream) as state,
         ):
             yield state
@@ -91,18 +95,21 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         metrics = Metrics(services.names)
         stream.count(metrics)
         worker = Worker(config, services, metrics, stream)
+        live = LiveFigures(metrics.loop_lag.observe)
+        live.watch(stream)
         if membership:
             worker.slots = Slots(config.settings.max_calls, membership)
             worker.subjects = Subjects(membership)
             worker.gate = replace(worker.gate, seen=membership)
-        app.state.worker = worker
+        app.state.worker, app.state.live = worker, live
         await services.start()
         try:
             async with (
                 webrtc_serving(worker, config, membership) as webrtc,
                 _beside(worker, config, membership),
+                live.measuring(),
             ):
-                yield {"worker": worker, "membership": membership, "webrtc": webrtc}
+                yield {"worker": worker, "membership": membership, "webrtc": webrtc, "live": live}
         finally:
             await services.aclose()
 

@@ -5,7 +5,7 @@ A setting that is wrong stops the start; all that are wrong are named together. 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_out_settings import TelephoneOutSettings
 from repartee.app.telephone_settings import TelephoneSettings
+from repartee.app.unknown_settings import unknown_names
 from repartee.app.vendor_settings import NAMED_LLM_VALUE, VendorSettings
 from repartee.app.webrtc_settings import WebRtcSettings
 from repartee.errors import ConfigurationError
@@ -26,7 +27,7 @@ from repartee.providers.vendor import web_address
 from repartee_edge.selfhosted.heads import LONGEST_LINE_BYTES
 
 MOST_WORKERS = 64
-SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "CREDENTIALS", "DATABASE_URL")
+SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "CREDENTIALS", "DATABASE_URL", "HEADERS")
 """The values of variables with one of these in their names are never shown."""
 
 
@@ -291,15 +292,22 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Raises ConfigurationError, which names every fault.
     """
+    given = os.environ if environment is None else environment
+    named_llms = [name for name in given if NAMED_LLM_VALUE.fullmatch(name)]
+    unknown = unknown_names(given, [*map(variable_of, Settings.model_fields), *named_llms])
     try:
         if environment is None:
             named: dict[str, Any] = {
                 name: value for name, value in os.environ.items() if NAMED_LLM_VALUE.fullmatch(name) and value
             }
-            return Settings(**named)
-        return Settings.model_validate({key: value for key, value in environment.items() if value})
+            settings = Settings(**named)
+        else:
+            settings = Settings.model_validate({key: value for key, value in environment.items() if value})
     except ValidationError as error:
-        raise ConfigurationError(_faults(error)) from None
+        raise ConfigurationError(_told([*unknown, *_faults(error)])) from None
+    if unknown:
+        raise ConfigurationError(_told(unknown))
+    return settings
 
 
 def variable_of(field: str) -> str:
@@ -309,7 +317,11 @@ def variable_of(field: str) -> str:
     return str(alias.choices[0])
 
 
-def _faults(error: ValidationError) -> str:
+def _told(faults: Sequence[str]) -> str:
+    return "\n  ".join(["These settings are wrong:", *faults])
+
+
+def _faults(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0])
@@ -319,4 +331,4 @@ def _faults(error: ValidationError) -> str:
         hidden = secret or isinstance(fault["input"], Mapping) or "@" in str(fault["input"])
         shown = "" if hidden else f" (it is {fault['input']!r})"
         lines.append(f"{variable}: {told[0].lower()}{told[1:]}{shown}")
-    return "These settings are wrong:\n  " + "\n  ".join(lines)
+    return lines

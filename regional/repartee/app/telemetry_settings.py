@@ -1,7 +1,15 @@
 """The settings that say where what happens in calls is reported to."""
 
-from pydantic import AliasChoices, Field
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from repartee.errors import ConfigurationError
+from repartee.providers.vendor import web_address
+from repartee.telemetry.redaction import Redaction, redaction_of
 
 
 class TelemetrySettings(BaseSettings):
@@ -11,6 +19,34 @@ class TelemetrySettings(BaseSettings):
         default="",
         validation_alias=AliasChoices("REPARTEE_LATENCY_LOG"),
         description="File for one JSON line a turn; empty: standard output.",
+    )
+    call_records: Literal["off", "figures", "words"] = Field(
+        default="figures",
+        validation_alias=AliasChoices("REPARTEE_RECORDS"),
+        description="What the store keeps of each call (`repartee calls`): off: nothing; figures: who, when, how "
+        "fast, how it ended; words: what was said and what tools were given and gave, too.",
+    )
+    redact: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_REDACT"),
+        description="What is taken out of words before they are kept, with commas: card, email, telephone.",
+    )
+    redact_patterns: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_REDACT_PATTERNS"),
+        description="File of further patterns (regular expressions, one a line) that are taken out of words before "
+        "they are kept.",
+    )
+    otlp_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_OTLP_URL"),
+        description="OpenTelemetry collector that traces and metrics are sent to by OTLP over HTTP, as "
+        "http://host:4318; empty: none. Needs the extra otel.",
+    )
+    otlp_headers: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("REPARTEE_OTLP_HEADERS"),
+        description="Headers that are sent to it, such as a key, as name=value with commas.",
     )
     exporters: str = Field(
         default="",
@@ -33,3 +69,54 @@ class TelemetrySettings(BaseSettings):
         validation_alias=AliasChoices("REPARTEE_EXPORT_CLOSE_S"),
         description="How long exporters may take for the events that wait when the worker ends, in seconds.",
     )
+
+    @field_validator("otlp_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        return web_address(url) if url else url
+
+    @field_validator("otlp_headers")
+    @classmethod
+    def _are_headers(cls, headers: SecretStr) -> SecretStr:
+        _headers(headers.get_secret_value())
+        return headers
+
+    def headers_for_otlp(self) -> Mapping[str, str]:
+        """What is sent along to the collector."""
+        return _headers(self.otlp_headers.get_secret_value())
+
+    @field_validator("redact")
+    @classmethod
+    def _names_what_ships(cls, names: str) -> str:
+        try:
+            redaction_of(names)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return names
+
+    @field_validator("redact_patterns")
+    @classmethod
+    def _is_a_file_of_patterns(cls, path: str) -> str:
+        try:
+            redaction_of("", _read(path))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return path
+
+    def redaction(self) -> Redaction:
+        """What is taken out of words."""
+        return redaction_of(self.redact, _read(self.redact_patterns))
+
+
+def _headers(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if any(not sign or not name.strip() for name, sign, _ in pairs):
+        raise ValueError("must be name=value with commas between")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"cannot be read: {error}") from None

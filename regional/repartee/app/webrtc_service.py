@@ -132,7 +132,7 @@ class WebRtcService:
     async def _run(self, held: HeldCall, wishes: CallWishes, ticket: Ticket | None) -> None:
         worker = self._worker
         settings = worker.call_settings(
-            wishes.model, ticket, call_id=held.name.call_id, session=wishes.session
+            wishes.model, ticket, call_id=held.name.call_id, session=wishes.session, transport="webrtc"
         )
 
         def connect(providers: Mapping[str, str]) -> RealtimeTransport:

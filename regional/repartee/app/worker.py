@@ -13,6 +13,7 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from repartee.agent.agent import Agent
+from repartee.agent.version import version_of
 from repartee.app.admission import Slots, TicketGate
 from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
@@ -25,6 +26,7 @@ from repartee.session.cascade import Cascade
 from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
 from repartee.telemetry.prometheus import Metrics
+from repartee.telemetry.report import CallOrigin
 from repartee.telemetry.service_notes import CallServiceNotes
 from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
@@ -169,6 +171,7 @@ class Worker:
         *,
         call_id: str = "",
         session: Mapping[str, Any] | None = None,
+        transport: str = "websocket",
     ) -> CallSettings:
         """What is particular to a call. ``session``: settings that the client sent along, before its ticket's."""
         settled, fault = initial_session(session or (ticket.session if ticket else None))
@@ -181,12 +184,18 @@ class Worker:
             session_fault=fault,
             limits=client_limits(self.settings),
             agent=self._name_of(ticket),
+            origin=self._origin(ticket, transport),
         )
 
     def _name_of(self, ticket: Ticket | None) -> str:
         """What the call's agent is called by those who watch calls."""
         named = str(ticket.metadata.get("agent")) if ticket else ""
         return named if named in self._agents else self._agent_name
+
+    def _origin(self, ticket: Ticket | None, transport: str) -> CallOrigin:
+        agent = self._agents.get(self._name_of(ticket), self._agent)
+        words = self.settings.call_records == "words"
+        return CallOrigin(caller_of(ticket), transport, version_of(agent), words)
 
     async def hold_telephone_call(
         self,
@@ -205,6 +214,7 @@ class Worker:
             session=SessionPatch(audio=Audio(input=AudioInput(format=form), output=AudioOutput(format=form))),
             limits=client_limits(self.settings),
             agent=self._name_of(ticket),
+            origin=self._origin(ticket, "telephone"),
         )
         with slot:
             made: list[CallControl] = []
@@ -288,6 +298,13 @@ class Worker:
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
         log.info("drained in %.1f s", time.monotonic() - started)
+
+
+def caller_of(ticket: Ticket | None) -> str:
+    """Who calls, as far as that is verified: the telephone number, or whom the ticket names; empty for nobody."""
+    if ticket is None:
+        return ""
+    return str(ticket.metadata.get("phone") or "") if "carrier" in ticket.metadata else ticket.subject
 
 
 def asked_of(agent: Agent) -> tuple[object, ...]:

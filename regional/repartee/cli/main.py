@@ -3,10 +3,12 @@ so that help is quick and a part that is not installed breaks nothing else.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -52,12 +54,21 @@ BENCH: Mapping[str, Subcommand] = {
     ),
     "barge-in": Subcommand("repartee.bench.barge_in", "barge_in", "How soon an interrupted agent is silent."),
     "endurance": Subcommand("repartee.bench.endurance", "endurance", "Many calls, one after the other."),
+    "regression": Subcommand(
+        "repartee.bench.regression", "regression", "10,000 turns on virtual time, against a baseline."
+    ),
     "turns": Subcommand(
         "repartee.bench.turns", "turns", "Recorded people through the turn-taking, in noise."
     ),
     "routing": Subcommand(
         "repartee.bench.routing", "routing", "The world's callers against sets of regions."
     ),
+}
+CALLS: Mapping[str, Subcommand] = {
+    "list": Subcommand("repartee.cli.calls", "list_calls", "The latest calls."),
+    "show": Subcommand("repartee.cli.calls", "show", "One call, with all that happened in it."),
+    "export": Subcommand("repartee.cli.calls", "export", "Whole records, a line of JSON each."),
+    "erase": Subcommand("repartee.cli.calls", "erase", "All that is kept of a caller."),
 }
 BENCH_NEEDS = ("espeakng_loader", "pocketsphinx")
 """The packages of the extra `bench`, as they are imported."""
@@ -78,6 +89,12 @@ def main() -> None:
         sys.exit(1)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"repartee {importlib.metadata.version('repartee')}")
+        raise typer.Exit
+
+
 def application(words: Sequence[str]) -> typer.Typer:
     """The commands, of which only the one that ``words`` name has been imported."""
     first, second = [*words, "", ""][:2]
@@ -88,15 +105,26 @@ def application(words: Sequence[str]) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     for name, command in COMMANDS.items():
         _register(app, name, command, wanted=name == first)
     if first == "bench":
         _check_bench()
-    bench = typer.Typer(no_args_is_help=True)
-    for name, command in BENCH.items():
-        _register(bench, name, command, wanted=(first, second) == ("bench", name))
-    app.add_typer(bench, name="bench", help="Measure.")
+    groups = (("bench", BENCH, "Measure."), ("calls", CALLS, "Look at the records of calls."))
+    for group, commands, told in groups:
+        made = typer.Typer(no_args_is_help=True)
+        for name, command in commands.items():
+            _register(made, name, command, wanted=(first, second) == (group, name))
+        app.add_typer(made, name=group, help=told)
     return app
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Tell the version.")
+    ] = False,
+) -> None:
+    """Voice agents that answer in under half a second."""
 
 
 def _check_bench() -> None:

@@ -1,10 +1,12 @@
 """`repartee up`: a whole system on this machine, until Ctrl-C."""
 
+import os
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from repartee.launch.kept_calls import fresh_store
 from repartee.launch.local_system import SystemOptions
 from repartee.launch.whole_system import announce, until_signalled, whole_system
 
@@ -30,15 +32,12 @@ def up(
     """Run the whole system on this machine: providers' stand-ins, regions and the edge.
 
     On loopback only, unless --host says otherwise. A provider whose API key is set is used itself, instead of its
-    stand-in. An agent's file is loaded anew whenever it changes.
+    stand-in. An agent's file is loaded anew whenever it changes. `repartee calls` shows what was said, until the next
+    start.
     """
-    until_signalled(
-        _up(
-            SystemOptions(port, regions, agent, profile, host, tls, telephone),
-            Console(highlight=False),
-            verbose,
-        )
-    )
+    store_file = fresh_store(port, os.environ)
+    options = SystemOptions(port, regions, agent, profile, host, tls, telephone, store_file)
+    until_signalled(_up(options, Console(highlight=False), verbose))
 
 
 async def _up(options: SystemOptions, console: Console, verbose: bool) -> None:

@@ -42,6 +42,9 @@ class SystemOptions:
     telephone: bool = False
     """With telephone carriers' stand-ins, whose numbers reach the edge."""
 
+    store_file: str = ":memory:"
+    """Where its calls are kept, unless REPARTEE_STORE_FILE names another place."""
+
     @property
     def edge_address(self) -> tuple[str, int]:
         """Where the edge itself listens."""
@@ -82,7 +85,8 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
         "REPARTEE_API_KEY": api_key,
         "REPARTEE_DRAIN_S": "0",
         # What is tried out here is not kept among the experience of this user's own regions.
-        "REPARTEE_STORE_FILE": environ.get("REPARTEE_STORE_FILE") or ":memory:",
+        "REPARTEE_STORE_FILE": environ.get("REPARTEE_STORE_FILE") or options.store_file,
+        "REPARTEE_RECORDS": environ.get("REPARTEE_RECORDS") or "words",
         # Its regions share this machine: each takes a port that is free.
         "REPARTEE_WEBRTC_PORT": environ.get("REPARTEE_WEBRTC_PORT") or "0",
         **_provider_env(real, f"http://127.0.0.1:{standins_port}", environ),

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from repartee.agent.author_faults import AUTHOR_LOG, TRACE_MARK
 from repartee.app.reload import ANNOUNCEMENT
 from repartee.launch.certificate import make_certificate, tls_in_front
 from repartee.launch.local_system import LocalSystem, SystemOptions, environment, local_system
@@ -93,12 +94,20 @@ async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
 
 
 def announcements(console: Console) -> Callable[[str, str], None]:
-    """Prints what the first part that has anything to say to whoever edits the agent says, and which provider cannot
-    be connected to, and nothing else."""
+    """Prints what the first part that has anything to say to whoever edits the agent says, what the agent's functions
+    raise, and which provider cannot be connected to, and nothing else."""
     speaker: list[str] = []
     faults: set[str] = set()
+    tracing = ""
 
     def show(name: str, line: str) -> None:
+        nonlocal tracing
+        _, found, failure = line.partition(f"{AUTHOR_LOG}: ")
+        if found or (name == tracing and line.startswith(TRACE_MARK)):
+            tracing = name
+            mark = ("✗ ", "bold red") if found else ""
+            console.print(Text.assemble(mark, failure or line), soft_wrap=True)
+            return
         _, found, fault = line.partition(FAULT_WORDS)
         if found:
             kind = PASSING.sub("", fault)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
+from repartee.agent.author_faults import AuthorTrouble
 from repartee.agent.brain import OwnBrain
 from repartee.agent.context import CallContext, CallHandle
 from repartee.agent.experience import Experience, Transition
@@ -16,6 +17,7 @@ from repartee.agent.fillers import FillerPolicy, Fillers
 from repartee.agent.keys import KeyCollector
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Run, Toolbox
+from repartee.agent.transcript import CallTranscript
 from repartee.providers.interfaces import LLM
 from repartee.session.call_summary import CallSummary
 from repartee.turn.commands import LookupUsed, PrepareTool, RunTool, SayDropped
@@ -48,13 +50,20 @@ class AgentCall:
         deliver: Callable[[Event], None],
         tool_ran: Callable[[Run], None],
         handle: CallHandle | None = None,
+        transcript: CallTranscript | None = None,
+        note_fault: Callable[[AuthorTrouble], None] | None = None,
     ) -> None:
         self._agent = agent
         self._start, self._drop = start, drop
         self._deliver = deliver
         self._tool_ran = tool_ran
         self.context: CallContext = worker_side(agent).new_call(
-            call_id, metadata, say=self._say, handle=handle
+            call_id,
+            metadata,
+            say=self._say,
+            handle=handle,
+            transcript=transcript,
+            note_fault=note_fault,
         )
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(

@@ -15,11 +15,12 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
+from repartee.session.call_notes import CallNotes
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
 from repartee.session.too_much import check_audio_length, waits_already
 from repartee.telemetry.events import CallOutcome
-from repartee.telemetry.report import CallLabels, CallReport, Emit
+from repartee.telemetry.report import CallOrigin, Emit
 from repartee.transport.interfaces import CallControl, CallEnd, Transport
 from repartee.turn import events as e
 from repartee.turn.commands import AnswerMissing, Command
@@ -78,6 +79,7 @@ class CallSettings:
     session_fault: ClientProtocolError | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: ClientLimits = field(default_factory=ClientLimits)
+    origin: CallOrigin = field(default_factory=CallOrigin)
     agent: str = ""
     """The agent's name, for those who watch calls."""
 
@@ -175,8 +177,8 @@ class Call:
         self.declared = agent
         # What is within the limit in any format need not be measured.
         self._short_bytes = settings.limits.audio_event_s * 1000 * LEAST_BYTES_PER_MS
-        labels = CallLabels(settings.call_id, settings.region, settings.agent, parts.shared.names)
-        self.report = CallReport(labels, parts.emit)
+        notes = CallNotes(settings, parts.shared.names, parts.emit)
+        self.report, self.transcript = notes.report, notes.transcript
         self.transport = parts.transport
         self.shell = Shell(settings.call_id, self.fail)
         self._parting = Parting(
@@ -196,6 +198,8 @@ class Call:
             deliver=self.shell.deliver,
             tool_ran=self.report.tool_ran,
             handle=self._parting,
+            transcript=self.transcript,
+            note_fault=self.report.author_failed,
         )
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn
@@ -203,7 +207,7 @@ class Call:
         self._held_by: asyncio.Task[Any] | None = None
         self._begun = asyncio.Event()
         self._kind = make(self)
-        self.shell.run_core(self._kind.core, self._kind.carry_out)
+        self.shell.run_core(self._kind.core, notes.around(self._kind.carry_out))
 
     def __repr__(self) -> str:
         return f"<Call {self.settings.call_id}: {self._kind!r}>"

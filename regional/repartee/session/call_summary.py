@@ -5,16 +5,14 @@ for it.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from repartee.agent.author_faults import note_trouble
 from repartee.agent.cancelling import being_cancelled
 from repartee.agent.context import CallContext
 from repartee.agent.declaration import SummaryFunction
 from repartee.turn.events import Event, Summarised
-
-log = logging.getLogger(__name__)
 
 SUMMARY_S = 30.0
 """An author's function that takes longer is given up; the turns that it was to sum up come with the next."""
@@ -64,8 +62,8 @@ class CallSummary:
         except (Exception, asyncio.CancelledError) as error:
             if being_cancelled():
                 raise
-            log.warning("summary failed in call %s: %s", self._context.call_id, type(error).__name__)
-            log.debug("summary failed", exc_info=True)
+            remedy = "The oldest turns are left out without a summary."
+            note_trouble(self._context, "summary", error, remedy, given=words.splitlines())
             return
         finally:
             self._running = False

@@ -15,6 +15,7 @@ import msgspec
 
 from repartee.agent.agent import worker_side
 from repartee.agent.experience import Experience, Transition
+from repartee.agent.said import Speaker
 from repartee.audio.speech_end import leading_silence_ms
 from repartee.errors import ClientProtocolError
 from repartee.providers.openai_models import reasons_in_speech
@@ -47,6 +48,13 @@ LEAST_EFFORT = "minimal"
 
 SERVICE = ("input_audio_buffer.", "response.", "conversation.item.input_audio_")
 """How the events begin that show that the caller is heard."""
+
+
+SPEAKERS: dict[str, Speaker] = {
+    "conversation.item.input_audio_transcription.completed": "caller",
+    "response.output_audio_transcript.done": "agent",
+}
+"""Whose words an event has, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +242,7 @@ class Relay:
             )
             return re.ProviderSound(delta, message, self._audio.length_ms(delta), silent_ms)
         said = wire.read(message)
+        self._write_down(said)
         if said.type.startswith(SERVICE):
             self._audio.answered()
         ends = said.type in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed")
@@ -241,6 +250,11 @@ class Relay:
         if end is None:
             return re.ProviderSaid(said, message.decode())
         return re.ProviderSaid(said, message.decode(), end.at, end.certain)
+
+    def _write_down(self, said: wire.ProviderEvent) -> None:
+        who = SPEAKERS.get(said.type)
+        if who and said.item_id and said.transcript and said.transcript.strip():
+            self._call.transcript.says(said.item_id, self._machine.turns.turn_id, who, said.transcript)
 
     # --- carrying out --------------------------------------------------------------------------------------------
 
@@ -286,8 +300,12 @@ class Relay:
             c.SetDeadline: self._shell.set_deadline,
             c.ClearDeadline: self._shell.clear_deadline,
             c.TurnFinished: self._turn_finished,
-            c.SpeechCut: lambda command: self._call.report.interrupted(command.turn_id, command.heard_ms),
+            c.SpeechCut: self._speech_cut,
         }
+
+    def _speech_cut(self, command: c.SpeechCut) -> None:
+        self._call.report.interrupted(command.turn_id, command.heard_ms)
+        self._call.transcript.cut(command.turn_id, command.heard_ms)
 
     def _run_tool(self, command: c.RunTool) -> None:
         self._agent.run(command)

@@ -1,8 +1,9 @@
 """Every table there is: a file for each, and a row here."""
 
+from repartee.store.call_records import CALL_ENTRIES, CALLS
 from repartee.store.opt_outs import OPT_OUTS
 from repartee.store.placed_calls import PLACED_CALLS
 from repartee.store.schema import Table
 from repartee.store.transitions import TRANSITIONS
 
-TABLES: tuple[Table, ...] = (TRANSITIONS, OPT_OUTS, PLACED_CALLS)
+TABLES: tuple[Table, ...] = (CALLS, CALL_ENTRIES, TRANSITIONS, OPT_OUTS, PLACED_CALLS)

@@ -1,6 +1,7 @@
 """What is to be known of calls: one stream of events, the same from both kinds of call. Pure.
 
-Owns the events. Must not know who reads them. They hold no words of anybody's, no arguments and no keys.
+Owns the events. Must not know who reads them. They hold no words of anybody's, no arguments and no keys, but for
+``WordsSaid`` and ``ToolRan.words``, which there are only where the operator keeps words (``REPARTEE_RECORDS=words``).
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from repartee.agent.prefetch import PrefetchFigures
+from repartee.agent.said import Speaker
 from repartee.latency.extra_requests import ExtraKind
 from repartee.latency.kinds import TurnKind
 from repartee.latency.timeline import TurnTrace
@@ -41,14 +43,22 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallBegan(CallEvent, frozen=True):
-    """A call was taken. ``providers``: their names by stage (``stt``, ``llm``, ``tts``; or ``model``)."""
+    """A call was taken. ``providers``: their names by stage (``stt``, ``llm``, ``tts``; or ``model``).
+
+    ``caller`` is the verified subject or telephone number ("": nobody is known), ``transport`` is ``websocket``,
+    ``webrtc`` or ``telephone``, ``version`` tells one version of the agent from the next.
+    """
 
     providers: Mapping[str, str]
+    caller: str = ""
+    transport: str = "websocket"
+    version: str = ""
 
 
 class TurnOver(CallEvent, frozen=True):
     """A turn that wanted an answer is over. ``trace`` is None if no answer to it was ever audible; ``kind`` if there
-    was no apology either. ``first``: no turn of the call had an answer before."""
+    was no apology either. ``first``: no turn of the call had an answer before. ``audible_at_s``: when the answer's
+    first audible sample went out, in seconds since 1970."""
 
     turn_id: int
     outcome: TurnOutcome
@@ -56,6 +66,7 @@ class TurnOver(CallEvent, frozen=True):
     providers: Mapping[str, str]
     kind: TurnKind | None = None
     first: bool = False
+    audible_at_s: float | None = None
 
 
 class SpeculationSettled(CallEvent, frozen=True):
@@ -72,6 +83,13 @@ class ExtraRequestMade(CallEvent, frozen=True):
     kind: ExtraKind
 
 
+class ToolWords(msgspec.Struct, frozen=True):
+    """What a tool was given and what it gave, as JSON text."""
+
+    arguments: str
+    result: str
+
+
 class ToolRan(CallEvent, frozen=True):
     """A tool of the agent's was asked for and has answered.
 
@@ -85,6 +103,28 @@ class ToolRan(CallEvent, frozen=True):
     prefetch: Literal["hit", "miss"] | None
     waited_ms: float
     saved_ms: float
+    words: ToolWords | None = None
+
+
+class WordsSaid(CallEvent, frozen=True):
+    """One side has said something; again, with the same ``item_id``, when less of it was heard than was thought.
+    The fields are those of :class:`~repartee.agent.said.Said`."""
+
+    item_id: str
+    turn_id: int
+    who: Speaker
+    text: str
+    said_at_s: float
+    interrupted: bool
+
+
+class AuthorFault(CallEvent, frozen=True):
+    """A function of the agent's author raised what it should not. ``what`` says which (``tool lookup``,
+    ``on_call_start``), ``error`` is the exception's class, ``place`` the author's file and line."""
+
+    what: str
+    error: str
+    place: str
 
 
 class Interrupted(CallEvent, frozen=True):

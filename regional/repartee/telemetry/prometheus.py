@@ -18,12 +18,18 @@ from repartee.latency.hedging import HedgePolicy
 from repartee.latency.kinds import AUDIBLE_KINDS
 from repartee.pool.figures import PoolFigures
 from repartee.telemetry import events as t
+from repartee.telemetry.labels import capped, vendor_of
 from repartee.turn.outcome import SpeculationOutcome, TurnOutcome
 
 LATENCY_BUCKETS_S = (
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 1.0, 1.3, 1.7, 2.5, 5.0
 )  # fmt: skip
 """Fine around the 500 ms that a turn may take."""
+
+LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+
+MOST_FUNCTIONS = 50
+"""Of an author's, that faults are counted by; further ones count as ``other``."""
 
 STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
 
@@ -62,6 +68,8 @@ class Metrics:
     def __init__(self, providers: Mapping[str, str]) -> None:
         self.registry = CollectorRegistry()
         self.services_figures: Collector = CollectorRegistry()
+        self._functions: set[str] = set()
+        self._vendors: set[str] = set()
         registry = self.registry
         self.calls_active = Gauge(
             "repartee_calls_active", "Calls in progress.", registry=registry, multiprocess_mode="livesum"
@@ -95,8 +103,8 @@ class Metrics:
         )
         self._stages = Histogram(
             "repartee_stage_seconds",
-            "A stage's share of the voice-to-voice latency.",
-            ["stage", "kind"],
+            "A stage's share of the voice-to-voice latency, by the vendor that served it.",
+            ["stage", "kind", "provider"],
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
@@ -153,6 +161,22 @@ class Metrics:
             registry=registry,
         )
 
+        self._interruptions = Counter(
+            "repartee_interruptions", "Callers who spoke over the agent, which stopped.", registry=registry
+        )
+        self._author_faults = Counter(
+            "repartee_author_faults",
+            "Functions of the agent's author that raised what they should not.",
+            ["function"],
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "repartee_event_loop_lag_seconds",
+            "How much later than it should a task of the worker wakes up.",
+            buckets=LAG_BUCKETS_S,
+            registry=registry,
+        )
+
         # A counter that is born at 1 shows no increase: an alarm would miss the first of its kind.
         for outcome in get_args(TurnOutcome):
             self._turns.labels(outcome)
@@ -184,11 +208,15 @@ class Metrics:
             case t.ExtraRequestMade(kind=kind):
                 self._extra_requests.labels(kind).inc()
             case t.ProviderFailed(provider=provider, stage=stage):
-                self._provider_errors.labels(provider, stage).inc()
+                self._provider_errors.labels(self._vendor(provider), stage).inc()
             case t.VendorLeft(vendor=vendor, stage=stage):
-                self._vendors_left.labels(vendor, stage).inc()
+                self._vendors_left.labels(self._vendor(vendor), stage).inc()
             case t.LineTroubled(trouble=trouble):
                 self._line_troubles.labels(trouble).inc()
+            case t.Interrupted():
+                self._interruptions.inc()
+            case t.AuthorFault(what=what):
+                self._author_faults.labels(capped(what, self._functions, MOST_FUNCTIONS)).inc()
             case t.CallEnded():
                 self._call_ended(event)
 
@@ -196,10 +224,14 @@ class Metrics:
         self._turns.labels(turn.outcome).inc()
         if turn.trace:
             for stage, provider in turn.providers.items():
-                self._served.labels(provider, stage).inc()
+                self._served.labels(self._vendor(provider), stage).inc()
             self._voice_to_voice.labels(turn.trace.kind).observe(turn.trace.voice_to_voice_ms / 1000)
             for stage, ms in turn.trace.stages_ms.items():
-                self._stages.labels(stage, turn.trace.kind).observe(ms / 1000)
+                vendor = self._vendor(vendor_of(turn, stage))
+                self._stages.labels(stage, turn.trace.kind, vendor).observe(ms / 1000)
+
+    def _vendor(self, name: str) -> str:
+        return capped(name, self._vendors)
 
     def _call_ended(self, call: t.CallEnded) -> None:
         self.calls.labels(call.outcome).inc()

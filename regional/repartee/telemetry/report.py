@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
+from repartee.agent.author_faults import AuthorTrouble
 from repartee.agent.prefetch import PrefetchFigures
+from repartee.agent.said import Said
 from repartee.agent.toolbox import Run
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.extra_requests import ExtraKind
@@ -21,6 +23,17 @@ Emit = Callable[[t.CallEvent], None]
 
 
 @dataclass(frozen=True, slots=True)
+class CallOrigin:
+    """Who calls whom, and how: as :class:`~repartee.telemetry.events.CallBegan` has it. ``words``: the operator keeps
+    words, so that events may hold them."""
+
+    caller: str = ""
+    transport: str = "websocket"
+    version: str = ""
+    words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CallLabels:
     """What is the same in all events of a call; ``providers`` are the names of those who
     serve it now, by stage."""
@@ -29,6 +42,7 @@ class CallLabels:
     region: str
     agent: str
     providers: Mapping[str, str]
+    origin: CallOrigin = field(default_factory=CallOrigin)
 
 
 class _Shared(TypedDict):
@@ -54,11 +68,24 @@ class CallReport:
         self._clock, self._wall_clock = clock, wall_clock
         self._began_at = clock()
         self._turn_heard = False
+        self._audible_at: tuple[int, float] | None = None
 
     def began(self) -> None:
         """The call was taken."""
         self._began_at = self._clock()
-        self._emit(t.CallBegan(**self._shared(), providers=dict(self._labels.providers)))
+        origin = self._labels.origin
+        began = t.CallBegan(
+            **self._shared(),
+            providers=dict(self._labels.providers),
+            caller=origin.caller,
+            transport=origin.transport,
+            version=origin.version,
+        )
+        self._emit(began)
+
+    def answer_audible(self, turn_id: int) -> None:
+        """The answer to this turn has become audible, now."""
+        self._audible_at = (turn_id, self._wall_clock())
 
     def turn_finished(self, finished: TurnFinished) -> None:
         """A turn that wanted an answer is over."""
@@ -71,9 +98,19 @@ class CallReport:
             providers=dict(self._labels.providers),
             kind="apology" if finished.apology else trace.kind if trace else None,
             first=not self._turn_heard,
+            audible_at_s=self._audible_at_s(finished.turn_id) if trace else None,
         )
         self._turn_heard = self._turn_heard or trace is not None
         self._emit(over)
+
+    def _audible_at_s(self, turn_id: int) -> float | None:
+        return self._audible_at[1] if self._audible_at and self._audible_at[0] == turn_id else None
+
+    def author_failed(self, trouble: AuthorTrouble) -> None:
+        """A function of the agent's author raised what it should not; its log has been written."""
+        self._emit(
+            t.AuthorFault(**self._shared(), what=trouble.what, error=trouble.error, place=trouble.place)
+        )
 
     def speculation_ended(self, outcome: SpeculationOutcome, tokens: int = 0) -> None:
         """A reply begun before its turn was confirmed was used or thrown away."""
@@ -93,8 +130,24 @@ class CallReport:
             prefetch=run.prefetch,
             waited_ms=run.waited_ms,
             saved_ms=run.saved_ms,
+            words=t.ToolWords(run.arguments, run.output) if self._labels.origin.words else None,
         )
         self._emit(ran)
+
+    def said(self, said: Said) -> None:
+        """One side has said something, or less of it was heard than was thought."""
+        if not self._labels.origin.words:
+            return
+        event = t.WordsSaid(
+            **self._shared(),
+            item_id=said.item_id,
+            turn_id=said.turn_id,
+            who=said.who,
+            text=said.text,
+            said_at_s=said.at_s,
+            interrupted=said.interrupted,
+        )
+        self._emit(event)
 
     def interrupted(self, turn_id: int, heard_ms: float) -> None:
         """The caller spoke over the agent, and the agent stopped."""

@@ -31,10 +31,13 @@ class TurnLog:
 
 def turn_line(turn: TurnOver) -> dict[str, object]:
     """What stands in a turn's line."""
+    named = {"call_id": turn.call_id, "turn_id": turn.turn_id, "region": turn.region}
+    return {**named, **turn_figures(turn)}
+
+
+def turn_figures(turn: TurnOver) -> dict[str, object]:
+    """A turn's own figures."""
     line: dict[str, object] = {
-        "call_id": turn.call_id,
-        "turn_id": turn.turn_id,
-        "region": turn.region,
         "providers": turn.providers,
         "outcome": turn.outcome,
         "kind": turn.kind,

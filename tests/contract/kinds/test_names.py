@@ -35,7 +35,7 @@ ELSEWHERE = {
 """Providers of one's own: a speech-to-speech model has none of the three. And what only a telephone can
 do, whichever model talks."""
 
-WORKERS = {"fork", "tell"}
+WORKERS = {"failed", "fork", "tell"}
 """Of a context, for the worker's use."""
 
 

@@ -97,7 +97,7 @@ async def test_a_tool_that_fails_is_apologised_for(kind: str, caplog: pytest.Log
     @agent.tool(read_only=True)
     async def get_balance() -> None:
         """See how much money is in the account."""
-        raise KeyError("a secret of the caller's")
+        raise KeyError("the ledger is closed")
 
     async with on(kind, agent) as call:
         await call.asks()
@@ -106,7 +106,7 @@ async def test_a_tool_that_fails_is_apologised_for(kind: str, caplog: pytest.Log
         assert call.said
         assert call.errors == []
     assert "Tool get_balance failed" in caplog.text
-    assert "secret" not in caplog.text
+    assert "the ledger is closed" in caplog.text, "for the author"
 
 
 @pytest.mark.parametrize("repeatable", [False, True])

@@ -21,7 +21,8 @@ PROMTOOL = "Debian's package prometheus has it"
 # What a regional worker exposes at /metrics, with the labels of each.
 HISTOGRAMS = {
     "repartee_voice_to_voice_seconds": {"kind"},
-    "repartee_stage_seconds": {"stage", "kind"},
+    "repartee_stage_seconds": {"stage", "kind", "provider"},
+    "repartee_event_loop_lag_seconds": set[str](),
 }
 METRICS = {
     "repartee_calls_active": set[str](),
@@ -52,6 +53,8 @@ METRICS = {
     "repartee_tickets_refused_total": {"reason"},
     "repartee_draining": set[str](),
     "repartee_line_troubles_total": {"trouble"},
+    "repartee_interruptions_total": set[str](),
+    "repartee_author_faults_total": {"function"},
 }
 # What Prometheus adds to every series, and what a histogram's buckets have.
 ALWAYS = {"region", "instance", "job", "pod", "namespace", "le"}

@@ -72,7 +72,7 @@ async def test_what_fails_is_a_providers_error_without_the_callers_words(
     @agent.reply
     async def reply(ctx: ReplyContext) -> AsyncIterator[str]:
         yield "Well"
-        raise KeyError("hours?")
+        raise KeyError(ctx.messages[-1]["content"])
 
     caplog.set_level(logging.INFO)
     with pytest.raises(ProviderError, match="The agent's own reply failed: KeyError") as failed:

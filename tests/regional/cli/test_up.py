@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import REPARTEE, clean_environment, stand_ins
 
+from repartee.agent.author_faults import AUTHOR_LOG, TRACE_MARK
 from repartee.launch.whole_system import announcements
 
 LINE = (
@@ -32,6 +33,20 @@ def test_a_fault_that_every_region_meets_is_shown_once() -> None:
     [line] = out.getvalue().splitlines()
     assert line.startswith("✗ Cannot connect to deepgram: ")
     assert line.endswith("Put a valid key into DEEPGRAM_API_KEY.")
+
+
+def test_what_an_agents_function_raises_is_shown_with_its_traceback() -> None:
+    out = io.StringIO()
+    show = announcements(Console(file=out, width=400))
+    head = "Tool lookup failed in call c1: KeyError at bank.py:3: nobody. Mend it."
+    show("region us-east", f"2026-11-26 07:50:03,871 WARNING {AUTHOR_LOG}: {head}")
+    show("region eu-west", f"{TRACE_MARK}of another region's")
+    show("region us-east", f"{TRACE_MARK}bank.py:3 in lookup: raise KeyError(name)")
+    show("region us-east", "2026-11-26 07:50:03,871 INFO repartee.app.worker: draining: 0 calls in progress")
+    assert out.getvalue().splitlines() == [
+        f"✗ {head}",
+        f"{TRACE_MARK}bank.py:3 in lookup: raise KeyError(name)",
+    ]
 
 
 def free_port() -> int:

@@ -1,37 +1,14 @@
-"""An event loop whose time passes only while nothing else is to be done: minutes of a call take milliseconds."""
+"""Tests on an event loop whose time passes only while nothing else is to be done."""
 
 import asyncio
-import selectors
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 from unittest import mock
 
+from repartee.bench.virtual_time import VirtualLoop
 
-class _NoWaiting(selectors.DefaultSelector):
-    def __init__(self, passed: Callable[[float], None]) -> None:
-        super().__init__()
-        self._passed = passed
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise AssertionError("everybody waits, and nothing will ever happen")
-        self._passed(timeout)
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Begins at 1000 s."""
-
-    def __init__(self) -> None:
-        self._at = 1000.0
-        super().__init__(_NoWaiting(self._pass))
-
-    def _pass(self, seconds: float) -> None:
-        self._at += max(seconds, 0.0)
-
-    def time(self) -> float:
-        return self._at
+__all__ = ["VirtualLoop", "now", "run"]
 
 
 def run(play: Coroutine[Any, Any, None]) -> None:

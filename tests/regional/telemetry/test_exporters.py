@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 from tests.regional.telemetry.samples import PROVIDERS, call_ended, turn_over
@@ -13,6 +14,7 @@ from tests.regional.telemetry.samples import PROVIDERS, call_ended, turn_over
 from repartee.errors import ConfigurationError
 from repartee.telemetry import events as t
 from repartee.telemetry.exporters import own_exporters
+from repartee.telemetry.labels import MOST_LABELS
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.tally import TurnFigures, TurnTally
 from repartee.telemetry.turn_log import TurnLog, open_turn_log
@@ -29,6 +31,7 @@ def test_metrics_are_made_of_the_stream() -> None:
     metrics.export(t.ProviderFailed(**SHARED, stage="llm", provider="l", message="It is down."))
     metrics.export(t.CallBegan(**SHARED, providers=PROVIDERS))
     metrics.export(t.Interrupted(**SHARED, turn_id=1, heard_ms=120.0))
+    metrics.export(t.AuthorFault(**SHARED, what="Tool lookup", error="KeyError", place="bank.py:3"))
     metrics.export(call_ended("too_long"))
     lines = generate_latest(metrics.registry).decode().splitlines()
     figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
@@ -39,7 +42,7 @@ def test_metrics_are_made_of_the_stream() -> None:
         'repartee_voice_to_voice_seconds_sum{kind="plain"}': 0.4,
         'repartee_voice_to_voice_seconds_count{kind="plain"}': 1,
         'repartee_voice_to_voice_seconds_count{kind="tool"}': 0,
-        'repartee_stage_seconds_sum{kind="plain",stage="llm"}': 0.4,
+        'repartee_stage_seconds_sum{kind="plain",provider="l",stage="llm"}': 0.4,
         'repartee_speculations_total{outcome="released"}': 1,
         'repartee_speculation_tokens_total{outcome="released"}': 700,
         'repartee_speculation_tokens_total{outcome="resumed"}': 0,
@@ -48,6 +51,8 @@ def test_metrics_are_made_of_the_stream() -> None:
         'repartee_provider_errors_total{provider="l",stage="llm"}': 1,
         'repartee_provider_errors_total{provider="s",stage="stt"}': 0,
         'repartee_calls_total{outcome="too_long"}': 1,
+        "repartee_interruptions_total": 1,
+        'repartee_author_faults_total{function="Tool lookup"}': 1,
         'repartee_prefetch_total{outcome="hit"}': 1,
         'repartee_prefetch_total{outcome="miss"}': 2,
         'repartee_prefetch_total{outcome="wasted"}': 1,
@@ -167,3 +172,29 @@ def test_all_faults_are_named_at_once_and_what_was_made_is_closed(tmp_path: Path
     assert "nowhere_1" in str(refused.value)
     assert "nowhere_2" in str(refused.value)
     assert sys.modules["agent_file_fine"].closed == [1]
+
+
+def test_no_label_grows_with_calls_callers_vendors_or_an_authors_functions() -> None:
+    metrics = Metrics(PROVIDERS)
+
+    def series() -> int:
+        return len(
+            [line for line in generate_latest(metrics.registry).splitlines() if not line.startswith(b"#")]
+        )
+
+    def call(number: int) -> None:
+        shared: Any = {**SHARED, "call_id": f"call-{number}", "agent": f"agent-{number}"}
+        metrics.export(t.CallBegan(**shared, providers=PROVIDERS, caller=f"+1555{number}"))
+        over = msgspec.structs.replace(turn_over("answered", 400.0), providers={"llm": f"vendor-{number}"})
+        metrics.export(over)
+        metrics.export(
+            t.AuthorFault(**shared, what=f"Tool t{number}", error="KeyError", place=f"x.py:{number}")
+        )
+        metrics.export(call_ended())
+
+    for number in range(MOST_LABELS + 1):
+        call(number)
+    bounded = series()
+    for number in range(1_000, 2_000):
+        call(number)
+    assert series() == bounded

@@ -1,0 +1,20 @@
+"""What an agent is, in twelve letters: so that records tell one version of it from the next."""
+
+import hashlib
+
+import msgspec
+
+from repartee.agent.agent import Agent, worker_side
+
+
+def version_of(agent: Agent) -> str:
+    """A digest of what the agent is told and what it can do; not of its functions' insides."""
+    stated = [
+        agent.instructions,
+        agent.greeting,
+        agent.model,
+        agent.voice,
+        agent.language,
+        [tool.as_chat() for tool in worker_side(agent).tools.values()],
+    ]
+    return hashlib.sha256(msgspec.json.encode(stated, enc_hook=dict)).hexdigest()[:12]

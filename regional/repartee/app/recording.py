@@ -1,0 +1,36 @@
+"""A worker's records of its calls: from the stream of call events to its store, as the settings say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from repartee.app.telemetry_settings import TelemetrySettings
+from repartee.store.interfaces import Store
+from repartee.telemetry.records import CallRecords
+from repartee.telemetry.stream import Stream
+
+SEEN_EVERY_S = 30.0
+"""A third of the time after which a call that is not written of counts as lost."""
+
+
+@asynccontextmanager
+async def recording(settings: TelemetrySettings, store: Store | None, stream: Stream) -> AsyncIterator[None]:
+    """Keep records for as long as the block lasts, if they are wanted."""
+    if store is None or settings.call_records == "off":
+        yield
+        return
+    records = CallRecords(store, settings.redaction())
+    stream.count(records)
+    task = asyncio.create_task(_keep_seeing(records))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_seeing(records: CallRecords) -> None:
+    while True:
+        await asyncio.sleep(SEEN_EVERY_S)
+        records.seen()

@@ -1,0 +1,45 @@
+"""What is written down of a call while it goes on: its events, for those who watch calls, and what was said."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from repartee.agent.transcript import CallTranscript
+from repartee.telemetry.report import CallLabels, CallOrigin, CallReport, Emit
+from repartee.turn.commands import Command, TurnTraced
+
+
+class Labelled(Protocol):
+    """A call's settings, as far as its events name it."""
+
+    @property
+    def call_id(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def origin(self) -> CallOrigin: ...
+
+
+class CallNotes:
+    """One call's. ``names`` are the providers' by stage; ``emit`` takes the events."""
+
+    def __init__(self, call: Labelled, names: Mapping[str, str], emit: Emit) -> None:
+        labels = CallLabels(call.call_id, call.region, call.agent, names, call.origin)
+        self.report = CallReport(labels, emit)
+        self.transcript = CallTranscript(self.report.said, time.time)
+
+    def around(self, carry_out: Callable[[Command], None]) -> Callable[[Command], None]:
+        """Carries out commands, and writes down when answers became audible and what was said."""
+
+        def carry_out_and_note(command: Command) -> None:
+            if isinstance(command, TurnTraced):
+                self.report.answer_audible(command.trace.turn_id)
+            carry_out(command)
+            self.transcript.take(command)
+
+        return carry_out_and_note

@@ -1,0 +1,169 @@
+"""Exact traces: the slowest turns, each that was over its budget and each that was not answered, with the cause.
+
+Owns a ring of them in memory, and what is known of the calls in progress for naming causes. The store has all turns
+where records are kept.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from repartee.telemetry import events as t
+from repartee.telemetry.labels import SERVED_BY, vendor_of
+
+Cause = Literal[
+    "tool", "event_loop", "hedged", "speculation_missed", "vendor_tail", "provider_failed", "none"
+]
+"""Why a turn was slow. ``vendor_tail``: a vendor took longer than its stage usually does; ``none``: all stages took
+what they usually take."""
+
+MOST_TRACES = 1_000
+MOST_SLOWEST = 100
+TAIL = 1.5
+"""Times what a stage usually takes is its tail ..."""
+
+TAIL_MS = 50.0
+"""... and so much more at least."""
+
+LAG_MS = 20.0
+"""An event loop that was so late has cost the turn something."""
+
+USUAL_OF = 50
+"""Turns whose median is what a stage usually takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTrace:
+    """A turn with the cause of its slowness. ``blamed`` is the stage, and ``vendor`` whose it is, where one is."""
+
+    turn: t.TurnOver
+    cause: Cause
+    blamed: str = ""
+    vendor: str = ""
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What has happened in a call since its last turn."""
+
+    hedged: bool = False
+    missed: bool = False
+    failed: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class _Usual:
+    """What a stage has taken lately (ms)."""
+
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL_OF))
+
+    @property
+    def ms(self) -> float | None:
+        return sorted(self.recent)[len(self.recent) // 2] if len(self.recent) >= 5 else None
+
+
+class TurnTraces:
+    """One worker's. Implements :class:`~repartee.telemetry.stream.Counts`. ``lag`` is the event loop's longest lag
+    between two times, in ms."""
+
+    def __init__(self, lag: Callable[[float, float], float] = lambda since, until: 0.0) -> None:
+        self._lag = lag
+        self._calls: dict[str, _Noted] = {}
+        self._usual: dict[tuple[str, str], _Usual] = {}
+        self._ring: deque[KeptTrace] = deque(maxlen=MOST_TRACES)
+        self._slowest: list[tuple[float, int, KeptTrace]] = []
+        self._turns = 0
+
+    def __repr__(self) -> str:
+        return f"<TurnTraces: {len(self._ring)} kept of {self._turns} turns>"
+
+    def export(self, event: t.CallEvent) -> None:
+        """Note what may explain a turn, and keep it if it is to be explained."""
+        if isinstance(event, t.CallEnded):
+            self._calls.pop(event.call_id, None)
+            return
+        noted = self._calls.setdefault(event.call_id, _Noted())
+        match event:
+            case t.ExtraRequestMade(kind="hedge" | "retry" | "vendor"):
+                noted.hedged = True
+            case t.SpeculationSettled(outcome="resumed" | "reworded"):
+                noted.missed = True
+            case t.ProviderFailed():
+                noted.failed = (event.stage, event.provider)
+            case t.TurnOver():
+                self._turn_over(event, noted)
+                self._calls[event.call_id] = _Noted()
+
+    def slowest(self, count: int = MOST_SLOWEST) -> list[KeptTrace]:
+        """The slowest turns since the start, the slowest first."""
+        return [kept for _, _, kept in heapq.nlargest(count, self._slowest)]
+
+    def find(self, call_id: str, turn_id: int) -> KeptTrace | None:
+        """A turn that is kept."""
+        return next(
+            (kept for kept in self if (kept.turn.call_id, kept.turn.turn_id) == (call_id, turn_id)), None
+        )
+
+    def __iter__(self) -> Iterator[KeptTrace]:
+        """All that are kept, the newest first; those over budget or unanswered, then the slowest."""
+        yield from reversed(self._ring)
+        yield from self.slowest()
+
+    def latest(self, count: int) -> Sequence[KeptTrace]:
+        """The newest that were over budget or not answered."""
+        return list(self._ring)[: -count - 1 : -1]
+
+    def _turn_over(self, turn: t.TurnOver, noted: _Noted) -> None:
+        self._turns += 1
+        kept = self._explained(turn, noted)
+        trace = turn.trace
+        if turn.outcome == "unanswered" or (trace and trace.over_budget):
+            self._ring.append(kept)
+        if trace is None:
+            return
+        entry = (trace.voice_to_voice_ms, self._turns, kept)
+        if len(self._slowest) < MOST_SLOWEST:
+            heapq.heappush(self._slowest, entry)
+        else:
+            heapq.heappushpop(self._slowest, entry)
+        for stage, ms in trace.stages_ms.items():
+            self._usual.setdefault((stage, vendor_of(turn, stage)), _Usual()).recent.append(ms)
+
+    def _explained(self, turn: t.TurnOver, noted: _Noted) -> KeptTrace:
+        trace = turn.trace
+        if trace is None:
+            stage, vendor = noted.failed or ("", "")
+            return KeptTrace(turn, "provider_failed" if noted.failed else "none", stage, vendor)
+        since = turn.at_s if trace is None else _began_at(turn)
+        if trace.kind == "tool" and trace.stages_ms.get("tool", 0.0) >= trace.voice_to_voice_ms / 2:
+            return KeptTrace(turn, "tool", "tool")
+        if self._lag(since, since + trace.voice_to_voice_ms / 1000) >= LAG_MS:
+            return KeptTrace(turn, "event_loop")
+        if noted.failed:
+            return KeptTrace(turn, "provider_failed", *noted.failed)
+        if noted.hedged:
+            return KeptTrace(turn, "hedged", "llm", vendor_of(turn, "llm"))
+        if stage := self._tail(turn):
+            return KeptTrace(turn, "vendor_tail", stage, vendor_of(turn, stage))
+        if noted.missed and not trace.speculative:
+            return KeptTrace(turn, "speculation_missed", "llm")
+        return KeptTrace(turn, "none")
+
+    def _tail(self, turn: t.TurnOver) -> str:
+        """The vendor's stage that took longest beyond what it usually takes, if that is worth the name."""
+        assert turn.trace is not None
+        over: dict[str, float] = {}
+        for stage, ms in turn.trace.stages_ms.items():
+            usual = self._usual.get((stage, vendor_of(turn, stage)))
+            usual_ms = usual.ms if usual else None
+            if stage in SERVED_BY and usual_ms is not None and ms > max(usual_ms * TAIL, usual_ms + TAIL_MS):
+                over[stage] = ms - usual_ms
+        return max(over, key=lambda stage: over[stage], default="")
+
+
+def _began_at(turn: t.TurnOver) -> float:
+    """When the caller had finished, in seconds since 1970."""
+    assert turn.trace is not None
+    return (turn.audible_at_s or turn.at_s) - turn.trace.voice_to_voice_ms / 1000
