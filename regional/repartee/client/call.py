@@ -128,6 +128,12 @@ class PlacedCall:
             turn.speech_ended_s = self._caller_audio.speech_ended_at()
         return turn
 
+    def utter(self, pcm: bytes) -> None:
+        """Have this go out as the caller's sound, at real time: no question, and nothing to wait for."""
+        size = bytes_for_ms(FRAME_MS, self.options.rate_hz)
+        padded = pcm + bytes(-len(pcm) % size)
+        self._frames.extend(padded[at : at + size] for at in range(0, len(padded), size))
+
     async def answer_to(self, turn: Turn) -> Turn:
         """Listen until a turn is over."""
         if not await self._until(

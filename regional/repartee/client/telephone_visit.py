@@ -12,7 +12,7 @@ from repartee.client.call import CallOptions, PlacedCall
 from repartee.client.calling import AskedLine, FinishedCall, converse
 from repartee.client.dialogue import Turn
 from repartee.client.faults import CallFailed
-from repartee.client.telephone import MU_LAW, HandsetLine, TelephoneSocket
+from repartee.client.telephone import FRAME_BYTES, MU_LAW, HandsetLine, TelephoneSocket
 from repartee.wire.audio_format import AudioEncoder
 
 COLLEAGUE: Final = "+15550111"
@@ -73,9 +73,11 @@ async def _transferred(call: PlacedCall, colleague: HandsetLine) -> dict[str, An
     await colleague.say(answer=True)
     await socket.handset.until("joined")
     before = socket.handset.heard_ms
-    for frame in _tone():
-        await colleague.speak(frame)
-        await socket.handset.speak(frame)
+    call.utter(_tone(call.options.rate_hz))
+    encoder = AudioEncoder(MU_LAW, MU_LAW.hz)
+    audio = encoder.feed(_tone(MU_LAW.hz)) + encoder.flush()
+    for at in range(0, len(audio) - FRAME_BYTES + 1, FRAME_BYTES):
+        await colleague.speak(audio[at : at + FRAME_BYTES])
         await asyncio.sleep(0.02)
     heard = {"caller": socket.handset.heard_ms - before, "colleague": colleague.heard_ms}
     await colleague.say(hang_up=True)
@@ -109,9 +111,6 @@ async def _until(seen: Callable[[], bool]) -> bool:
     return seen()
 
 
-def _tone() -> list[bytes]:
-    """Half a second of a tone, in frames: somebody's voice."""
-    samples = array("h", (round(6_000 * math.sin(2 * math.pi * 350 * n / 8_000)) for n in range(8_000)))
-    encoder = AudioEncoder(MU_LAW, 8_000)
-    audio = encoder.feed(samples.tobytes()) + encoder.flush()
-    return [audio[at : at + 160] for at in range(0, len(audio) - 159, 160)]
+def _tone(hz: int) -> bytes:
+    """A second of a tone (PCM16): somebody's voice."""
+    return array("h", (round(6_000 * math.sin(2 * math.pi * 350 * n / hz)) for n in range(hz))).tobytes()
