@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 HOURS: Final = re.compile(r"(\d{1,2})-(\d{1,2})")
 
@@ -102,7 +102,10 @@ def refusal_by_hours(
     if not zones:
         return f"where {number} is at home is not known: REPARTEE_DIAL_ZONES may say so"
     for zone in zones:
-        there = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(zone))
+        try:
+            there = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(zone))
+        except ZoneInfoNotFoundError:
+            return f"this machine does not know the zone {zone}: install tzdata"
         if not hours[0] <= there.hour < hours[1]:
             return (
                 f"it is {there:%H:%M} in {zone}, and calls are placed from {hours[0]} to {hours[1]} o'clock"
