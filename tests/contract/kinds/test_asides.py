@@ -1,9 +1,11 @@
 """Responses outside the conversation, on both kinds of call, with OpenAI's client."""
 
+import json
 from typing import Any
 
 import pytest
 from tests.contract.kinds.call import BALANCE, CASCADE, HOURS, KINDS, BothKinds, agent_for, on
+from websockets.asyncio.client import connect
 
 TEXT = {"output_modalities": ["text"], "conversation": "none"}
 
@@ -97,3 +99,25 @@ async def test_what_it_cannot_be_is_named(response: Any, param: str) -> None:
 
 def said_in_text(response: Any) -> str:
     return "".join(part.text or part.transcript or "" for item in response.output for part in item.content)
+
+
+async def test_spoken_its_audio_is_sent_as_its_own() -> None:
+    async with on(CASCADE, agent_for(CASCADE)) as call:
+        response = await aside(call, output_modalities=["audio"], instructions="Say hello.")
+        assert response.status == "completed"
+        assert len(call.caller.audio(response.id)) > 24_000
+        assert response.output[0].content[0].transcript
+        assert not [event for event in call.caller.events if event.type.startswith("conversation.item.")]
+
+
+async def test_where_its_audio_could_not_be_told_from_the_calls_it_is_refused() -> None:
+    async with on(CASCADE, agent_for(CASCADE)) as call:
+        url = f"ws://127.0.0.1:{call.worker.port}/v1/realtime?audio=binary"
+        async with connect(url) as socket:
+            await socket.recv()
+            for modality in ("audio", "text"):
+                response = TEXT | {"output_modalities": [modality]}
+                await socket.send(json.dumps({"type": "response.create", "response": response}))
+            refused, begun = [json.loads(await socket.recv()) for _ in range(2)]
+            assert refused["error"]["param"] == "response.output_modalities"
+            assert begun["type"] == "response.created"
