@@ -82,6 +82,9 @@ class Recogniser(Protocol):
     def understood(self) -> bool:
         """Whether what has been made out so far is anything that it knows; true as long as nothing is."""
 
+    unsettled_ms: float
+    """Words that end within so much of the end of what was said may be heard otherwise when more follows."""
+
     @property
     def wordless(self) -> bool:
         """It has looked at the utterance so far and found no word in it."""
@@ -119,6 +122,7 @@ class ScriptedRecogniser:
     unfinished = False
     understood = True
     wordless = False
+    unsettled_ms = 0.0
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines

@@ -1,6 +1,7 @@
 """Nova: the conversation on ``/v1/listen``. Owns its messages; :mod:`.turns` decides when they are due."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,9 @@ from repartee.standins.turns import NovaEvent, NovaTurns
 
 IDLE_S = 10.0
 """Without audio or a KeepAlive for so long, the socket is closed with 1011."""
+
+ROUNDING_S = 0.001
+"""Words' times are rounded to the millisecond."""
 
 IDLE_REASON = "NET-0001: no audio and no text message arrived within the timeout window"
 MODEL_UUID = "5f1c0a4e-0000-4000-8000-5a4d1e5a11d5"
@@ -120,21 +124,28 @@ class NovaSession:
                 listening.speech_goes_on(after_pause=True)
                 self._segment_start_ms = heard.position_ms
             case NovaEvent.OVER:
-                self._utterance_over()
+                self._finish(extra_ms, from_finalize=False, rest=True)
 
-    def _finish(self, extra_ms: float, *, from_finalize: bool) -> None:
-        """Tell the words that are not told yet as final; the utterance is over, unless it is told in pieces."""
+    def _finish(self, extra_ms: float, *, from_finalize: bool, rest: bool = False) -> None:
+        """Tell the words that are not told yet as final; the utterance is over, unless it is told in pieces: then
+        those that may still be heard otherwise wait for the next piece, or for its end (``rest``)."""
         listening, so_far = self._listening, self._told
         start_ms, end_ms = self._segment_start_ms, listening.heard.position_ms
+        in_pieces = self._turns.in_pieces and not (from_finalize or rest)
+        unsettled_ms = listening.recogniser.unsettled_ms if in_pieces else -math.inf
+        settled_s = (listening.heard.last_sound_ms - unsettled_ms) / 1000 + ROUNDING_S
 
-        def build(words: list[Word]) -> str:
+        def build(words: list[Word]) -> str | None:
+            words = [word for word in words if word.end_s <= settled_s]
+            if (rest or unsettled_ms > 0) and len(words) <= so_far.words:
+                return None  # nothing new
             told, so_far.words = so_far.words, max(so_far.words, len(words))
             flags = {"is_final": True, "speech_final": not from_finalize, "from_finalize": from_finalize}
             return json.dumps(self._result(words[told:], start_ms, end_ms, **flags))
 
         listening.tell(build, listening.ask_for_words(), extra_ms)
         self._state.stats.of("deepgram").requests += 1
-        if self._turns.in_pieces and not from_finalize:
+        if in_pieces:
             self._turns.pause(listening.heard)
         else:
             self._utterance_over()
@@ -207,7 +218,7 @@ class NovaSession:
                 self._say(error)
 
     def _finalize(self) -> None:
-        if self._turns.speaking:
+        if self._turns.speaking or self._turns.paused:
             self._tell(NovaEvent.SPEECH_FINAL, from_finalize=True)
         else:
             at_ms = self._listening.heard.position_ms
@@ -228,8 +239,8 @@ class NovaSession:
         self._say(answer)
 
     def _close_stream(self) -> None:
-        if self._turns.speaking:
-            self._tell(NovaEvent.SPEECH_FINAL)
+        if self._turns.speaking or self._turns.paused:
+            self._tell(NovaEvent.OVER)
 
         def close(words: list[Word]) -> str:
             return json.dumps(

@@ -164,6 +164,8 @@ class _Worker:
 class SphinxRecogniser:
     """One connection's recognition, on a decoder that is its own until closed."""
 
+    unsettled_ms = 800.0
+
     def __init__(self, worker: _Worker, stream_id: int) -> None:
         self._worker = worker
         self._id = stream_id

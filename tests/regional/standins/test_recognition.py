@@ -121,3 +121,35 @@ def test_a_voice_is_audible_at_once_and_times_its_words() -> None:
     assert spoken.words[-1][2] == pytest.approx(spoken.duration_ms, abs=1)
     assert synthesise("…").pcm == b"" or synthesise("…").duration_ms < 3000
     assert synthesise("hello", voice="no-such-voice").pcm
+
+
+@pytest.mark.parametrize("endpointing", [10, 25])
+async def test_nova_keeps_the_words_with_the_endpointing_that_others_ask_for(
+    hearing: Running, deepgram: Callable[..., AsyncDeepgramClient], endpointing: int
+) -> None:
+    """In real time, with real ears: 10 to 25 ms are the defaults of Deepgram, Pipecat and LiveKit."""
+    settings = {"model": "nova-3", "encoding": "linear16", "sample_rate": RATE_HZ, "interim_results": "true"}
+    pcm = (
+        bytes(RATE_HZ) + synthesise("What are your opening hours?", rate_hz=RATE_HZ).pcm + bytes(3 * RATE_HZ)
+    )
+    loop = asyncio.get_running_loop()
+    async with deepgram(hearing).listen.v1.connect(
+        **settings, endpointing=endpointing, utterance_end_ms=1000
+    ) as socket:
+
+        async def speak() -> None:
+            began = loop.time()
+            for number, at in enumerate(range(0, len(pcm), 640)):
+                await asyncio.sleep(max(0.0, began + number * 0.02 - loop.time()))
+                await socket.send_media(pcm[at : at + 640])
+
+        speaking = asyncio.create_task(speak())
+        finals: list[str] = []
+        async with asyncio.timeout(DEADLINE_S):
+            async for message in socket:
+                if message.type == "UtteranceEnd":
+                    break
+                if message.type == "Results" and message.is_final:
+                    finals.append(message.channel.alternatives[0].transcript)
+        await speaking
+    assert " ".join(filter(None, finals)) == "what are your opening hours"
