@@ -85,14 +85,14 @@ def open_vendors(settings: Settings, agent: Agent, *, relayed: bool) -> tuple[Op
             )
     needed = needed_vendors(settings, language=agent.language, relayed=relayed, own=own_stages(agent))
     several = {row.kind for row in needed if sum(other.kind is row.kind for other in needed) > 1}
-    pools: set[str] = set()
     opened, kinds = [], set[VendorKind]()
     for row in needed:
         check_keyterms(row, agent)
-        opening = _opening(row, settings, agent, first=row.kind not in kinds)
-        name = row.account.name if row.account.name not in pools else f"{row.account.name}-{row.name}"
-        opening = replace(opening, pool_name=name, stall_s=settings.stall_s if row.kind in several else None)
-        pools.add(name)
+        opening = replace(
+            _opening(row, settings, agent, first=row.kind not in kinds),
+            pool_name=_pool_name(row, needed),
+            stall_s=settings.stall_s if row.kind in several else None,
+        )
         kinds.add(row.kind)
         provider: Provider = row.open(opening)
         opened.append(OpenedVendor(row, provider))
@@ -104,6 +104,14 @@ def check_keyterms(row: Vendor, agent: Agent) -> None:
     fault = row.keyterms.fault(tuple(agent.keyterms)) if row.keyterms else None
     if fault:
         raise ConfigurationError(f"{row.account.label} {fault}: leave some out of Agent(keyterms=…).")
+
+
+def _pool_name(row: Vendor, needed: Sequence[Vendor]) -> str:
+    """What its pools are called: as its account is, or with its own name too where another has that."""
+    account = row.account.name
+    others = [other for other in needed if other.account is row.account]
+    leader = next((other for other in others if other.name == account), others[0])
+    return account if row.name == leader.name else f"{account}-{row.name}"
 
 
 def lineup(stage: str, opened: Sequence[OpenedVendor], services: Sequence[Any]) -> Lineup[Any]:
@@ -148,4 +156,4 @@ def _opening(row: Vendor, settings: Settings, agent: Agent, *, first: bool) -> O
         call_dials_per_s=settings.call_dials_per_s,
     )
     uses = (Use(agent.language, agent.voice if first else None),)
-    return replace(opening, uses=uses, sized=sizes)
+    return replace(opening, uses=uses, sized=sizes, keyterms=tuple(agent.keyterms))

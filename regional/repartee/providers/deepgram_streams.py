@@ -7,21 +7,18 @@ session; how a connection is had is not known here (see deepgram.py).
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from deepgram.listen.v1.types import ListenV1Finalize, ListenV1KeepAlive
 from deepgram.listen.v2.types import ListenV2CloseStream, ListenV2Configure, ListenV2ForceEndTurn
 
-from repartee.audio.gathering import Gatherer, GatherSettings
-from repartee.audio.pcm import duration_ms
+from repartee.audio.gathering import GatherSettings
 from repartee.audio.vad import FRAME_MS, VoiceActivity
-from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.providers.connecting import OwnSocket
-from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import HEARING_HZ, Hearing
+from repartee.providers.socket_transcriber import SocketTranscriber
 from repartee.providers.vendor_errors import MOST_WORDS, VendorErrors
 from repartee.turn.endpointing import Endpointer, EndpointingSettings, Finalize, Output, Transcript
 from repartee.turn.events import (
@@ -38,12 +35,6 @@ log = logging.getLogger(__name__)
 PRIMING_MS = 100.0
 """Silence sent on a new connection, so that a call's first word does not meet a cold recogniser."""
 
-MAX_UNREAD_EVENTS = 256
-"""A call that reads no events for so long (a minute of a turn's updates) has stopped."""
-
-TICK_S = 0.1
-"""How often a call looks at its deadlines; only audio that has stopped coming makes this matter."""
-
 CLOSE_STREAM = ListenV2CloseStream().model_dump_json()
 KEEP_ALIVE = ListenV1KeepAlive(type="KeepAlive").model_dump_json()
 FINALIZE = ListenV1Finalize(type="Finalize").model_dump_json()
@@ -56,108 +47,6 @@ def configure_keyterms(keyterms: Sequence[str]) -> str:
 
 
 ERRORS = VendorErrors("deepgram", "stt", "Deepgram", details=("dg-error", "dg-request-id"))
-
-
-class _Transcriber(ABC):
-    """What both kinds have in common: audio in, events out, a clock for what must not wait for either."""
-
-    def __init__(self, lease: Lease[OwnSocket], gather: GatherSettings) -> None:
-        self._lease = lease
-        self._socket = lease.connection.socket
-        self._gatherer = Gatherer(HEARING_HZ, gather)
-        self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, _overflow)
-        self._loop = asyncio.get_running_loop()
-        self._last_fed_at = self._loop.time()
-        self._unanswered_s = 0.0
-        self._unanswered_since = self._last_fed_at
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(TICK_S, self._on_timer)
-        self._socket.on_close(self._on_close)
-        self._socket.listen(self._on_message)
-
-    def feed(self, pcm: bytes) -> None:
-        self._last_fed_at = self._loop.time()
-        in_turn = self.in_turn
-        piece = self._gatherer.feed(pcm, in_turn=in_turn)
-        if piece:  # an empty message would end the stream
-            self._socket.push(piece)
-        if in_turn:
-            self._owes_an_answer(duration_ms(len(pcm), HEARING_HZ) / 1000)
-
-    @property
-    def has_room(self) -> bool:
-        return self._socket.has_room
-
-    @property
-    def owing_since(self) -> float | None:
-        """In mid-turn both kinds speak every second of audio at least; a backlog fed at once takes its time."""
-        if not self._unanswered_s:
-            return None
-        return max(self._unanswered_since, self._loop.time() - self._unanswered_s)
-
-    def _push_after_audio(self, message: str) -> None:
-        """Send a message that is about all the audio so far."""
-        if held := self._gatherer.flush():
-            self._socket.push(held)
-        self._socket.push(message)
-
-    @property
-    @abstractmethod
-    def in_turn(self) -> bool:
-        """Whether the caller's turn has begun, and not ended."""
-
-    async def events(self) -> AsyncGenerator[Hearing, None]:
-        async for event in self._inbox:
-            yield event
-
-    async def aclose(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._inbox.end()
-        self._lease.release(reusable=False)
-
-    def _emit(self, event: Hearing) -> None:
-        if isinstance(event, PartialTranscript):
-            self._inbox.replace_last(event, PartialTranscript)
-        else:
-            self._inbox.put(event)
-
-    def _on_close(self) -> None:
-        self._inbox.fail(self._lease.connection.why_lost)
-
-    def _on_message(self, message: bytes) -> None:
-        self._unanswered_s = 0.0
-        try:
-            self._on_text(message)
-        except msgspec.ValidationError as error:
-            log.debug("a message of Deepgram's of an unknown shape: %s", error)
-        except msgspec.MsgspecError as error:
-            self._fail(ERRORS.unreadable(error))
-
-    @abstractmethod
-    def _on_text(self, message: bytes) -> None:
-        """A message of Deepgram's. Raises msgspec.MsgspecError if it cannot be read."""
-
-    def _owes_an_answer(self, seconds: float) -> None:
-        """Count audio to which the recogniser should have something to say."""
-        if not self._unanswered_s:
-            self._unanswered_since = self._last_fed_at
-        self._unanswered_s += seconds
-
-    def _on_timer(self) -> None:
-        self._timer = self._loop.call_later(TICK_S, self._on_timer)
-        self._on_tick(self._loop.time())
-
-    def _on_tick(self, now: float) -> None:  # noqa: B027
-        """Look at what is due; ``now`` is the loop's time."""
-
-    def _fail(self, error: ProviderError) -> None:
-        self._inbox.fail(error)
-        self._socket.close_soon()
-
-
-def _overflow() -> ProviderError:
-    return ERRORS.unread("what it says")
 
 
 class _FluxMessage(msgspec.Struct):
@@ -173,23 +62,23 @@ class _FluxMessage(msgspec.Struct):
 FLUX_MESSAGES = TolerantDecoder[_FluxMessage](_FluxMessage)
 
 
-class FluxTranscriber(_Transcriber):
+class FluxTranscriber(SocketTranscriber):
     """One call through Flux."""
 
     def __init__(self, lease: Lease[OwnSocket], *, gather: GatherSettings) -> None:
         self._in_turn = False
         self._known = ""
         """The turn's words, as far as they were said."""
-        super().__init__(lease, gather)
+        super().__init__(lease, gather, ERRORS)
 
     @property
     def in_turn(self) -> bool:
         return self._in_turn
 
     def finish_turn(self) -> None:
-        self._push_after_audio(FORCE_END_TURN)
+        self.push_after_audio(FORCE_END_TURN)
 
-    def _on_text(self, message: bytes) -> None:
+    def on_text(self, message: bytes) -> None:
         said = FLUX_MESSAGES.decode(message)
         if said.type == "TurnInfo":
             if said.transcript is not None:
@@ -197,11 +86,11 @@ class FluxTranscriber(_Transcriber):
             event = _flux_event(said.event, self._known)
             if event is not None:
                 self._in_turn = not isinstance(event, EndOfTurn)
-                self._emit(event)
+                self.emit(event)
             if not self._in_turn:
                 self._known = ""
         elif said.type == "Error":
-            self._fail(ERRORS.error(f"ended the stream: {said.code} {said.description}", said.code))
+            self.fail(ERRORS.error(f"ended the stream: {said.code} {said.description}", said.code))
         elif said.type in ("Warning", "ConfigureFailure"):
             log.warning("Deepgram says %s: %s %s", said.type, said.code, said.description[:MOST_WORDS])
 
@@ -253,7 +142,7 @@ _NOVA = TolerantDecoder[_NovaType](_NovaType)
 _NOVA_RESULTS = TolerantDecoder[_NovaResults](_NovaResults)
 
 
-class NovaTranscriber(_Transcriber):
+class NovaTranscriber(SocketTranscriber):
     """One call through nova, with turns made by our own rule."""
 
     def __init__(
@@ -268,11 +157,11 @@ class NovaTranscriber(_Transcriber):
         self._vad = VoiceActivity(HEARING_HZ)
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
         self._last_sent_at = asyncio.get_running_loop().time()
-        super().__init__(lease, gather)
+        super().__init__(lease, gather, ERRORS)
 
     def feed(self, pcm: bytes) -> None:
         super().feed(pcm)
-        now = self._last_sent_at = self._last_fed_at
+        now = self._last_sent_at = self.last_fed_at
         for speech in self._vad.feed(pcm):
             outputs = self._endpointer.frame(speech, now)
             if outputs:
@@ -285,8 +174,8 @@ class NovaTranscriber(_Transcriber):
     def finish_turn(self) -> None:
         self._carry_out(self._endpointer.force_end())
 
-    def _on_text(self, message: bytes) -> None:
-        now = self._loop.time()
+    def on_text(self, message: bytes) -> None:
+        now = self.loop.time()
         said = _NOVA.decode(message)
         if said.type == "Results":
             self._carry_out(self._endpointer.transcript(_transcript(message), now))
@@ -295,22 +184,22 @@ class NovaTranscriber(_Transcriber):
         elif said.type == "UtteranceEnd":
             self._carry_out(self._endpointer.utterance_end())
         elif said.type == "Error":
-            self._fail(ERRORS.error(f"ended the stream: {said.description or said.message}"))
+            self.fail(ERRORS.error(f"ended the stream: {said.description or said.message}"))
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             if isinstance(output, Finalize):
-                self._push_after_audio(FINALIZE)
+                self.push_after_audio(FINALIZE)
             else:
-                self._emit(output)
+                self.emit(output)
 
-    def _on_tick(self, now: float) -> None:
+    def on_clock(self, now: float) -> None:
         deadline = self._endpointer.deadline
         if deadline is not None and now >= deadline:
             self._carry_out(self._endpointer.expire(now))
         if now - self._last_sent_at >= self._keepalive_s:
             self._last_sent_at = now
-            self._socket.push(KEEP_ALIVE)
+            self.socket.push(KEEP_ALIVE)
 
 
 def _transcript(message: bytes) -> Transcript:

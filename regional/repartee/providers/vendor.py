@@ -189,6 +189,9 @@ class Opening:
     options: Mapping[str, str] = field(default_factory=dict)
     """The row's options that are set, by name; each was checked."""
 
+    keyterms: tuple[str, ...] = ()
+    """Words of the agent's that are hard to hear."""
+
     sized: Callable[[PoolSettings], PoolSettings] = field(default=lambda pool: pool)
     pool_name: str = ""
     """What its pools are called in metrics; empty: as its account is."""

@@ -162,6 +162,15 @@ VENDORS: tuple[Vendor, ...] = (
         note="writes down words; when a turn is over is this program's rule",
     ),
     Vendor(
+        "ink-2",
+        STT,
+        CARTESIA,
+        f"{HERE}.cartesia_ears:open_ink",
+        connects,
+        note="decides itself when a turn is over, and says early when it may be; English",
+        languages=_tags("en"),
+    ),
+    Vendor(
         "openai",
         LLM,
         OPENAI,

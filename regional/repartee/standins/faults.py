@@ -10,7 +10,15 @@ from typing import Any
 
 FAULT_HEADER = "x-standins-fault"
 FAULT_QUERY = "standins_fault"
-PROVIDERS = ("deepgram", "openai", "openai-realtime", "cartesia")
+PROVIDERS = (
+    "deepgram",
+    "deepgram-tts",
+    "openai",
+    "openai-realtime",
+    "cartesia",
+    "cartesia-stt",
+    "elevenlabs",
+)
 
 AT_CONNECT = {"bad_key": 401, "rate_limited": 429, "server_error": 500, "refuse": 503}
 """Kinds that refuse the connection or request, with the status each has unless told another."""

@@ -8,9 +8,10 @@ from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link
-from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.listening import HeardFormat, IdleWatch, Listening, Wording
 from repartee.standins.state import StandInState
-from repartee.standins.turns import UNFINISHED_MS, UNSURE_MS, FluxTurns, TurnEvent
+from repartee.standins.turn_telling import heard_step, tell_turn
+from repartee.standins.turns import FluxTurns, TurnEvent
 
 IDLE_S = 60.0
 """Without audio or a ping for so long, the socket is closed."""
@@ -74,48 +75,18 @@ class FluxSession:
         self._listening.take_audio(message, self._on_step)
 
     def _on_step(self) -> None:
-        listening, turns, heard = self._listening, self._turns, self._listening.heard
-        if heard.onset_ms is None:
-            return
-        if turns.speaking:
-            silence_ms = heard.position_ms - heard.last_sound_ms
-            if silence_ms <= 0:
-                if not turns.paused:
-                    listening.speech_goes_on()
-            elif silence_ms >= turns.first_pause_ms - FINISH_LEAD_MS:
-                listening.ask_for_words()
-        hold_ms = self._hold_ms() if heard.position_ms > heard.last_sound_ms else 0.0
-        wordless = listening.recogniser.wordless
-        for event in turns.step(heard, hold_ms=hold_ms, worded=not wordless):
-            self._tell(event)
-        if not turns.speaking and wordless and heard.position_ms - heard.last_sound_ms >= UNSURE_MS:
-            listening.utterance_over()  # there was a sound, and no word in it
-
-    def _hold_ms(self) -> float:
-        """How long a silence these words need before they can be the end of a turn."""
-        recogniser = self._listening.recogniser
-        if not recogniser.understood:
-            return UNSURE_MS
-        return UNFINISHED_MS if recogniser.unfinished else 0.0
+        heard_step(self._listening, self._turns, self._tell)
 
     def _strange(self, kind: str) -> bool:
         """This connection was asked to have such messages."""
         return self._link.fault is not None and self._link.fault.kind == kind
 
     def _tell(self, event: TurnEvent) -> None:
-        listening = self._listening
         if self._strange("strange_messages"):
             self._say_strange_things()
-        if event is TurnEvent.RESUMED:
-            listening.speech_goes_on(after_pause=True)
-        ended = event in (TurnEvent.EAGER, TurnEvent.END)
-        wording = listening.ask_for_words() if ended else listening.known_words()
-        extra_ms = self._state.draw("extra", self._state.profile.stt.extra_ms)
-        listening.tell(self._builder(event), wording, extra_ms)
+        tell_turn(self._listening, self._turns, event, self._builder(event))
         if event is TurnEvent.END:
             self._state.stats.of("deepgram").requests += 1
-            self._turns.over()
-            listening.utterance_over()
 
     def _builder(self, event: TurnEvent) -> Any:
         heard, turns = self._listening.heard, self._turns

@@ -26,6 +26,7 @@ from repartee.standins.control import control
 from repartee.standins.deepgram import listen_v1, listen_v2
 from repartee.standins.detector import VAD_HZ, LevelDetector, SpeechDetector
 from repartee.standins.ears import ScriptedRecogniser
+from repartee.standins.ink import stt_turns
 from repartee.standins.link import DirectWebSocket, PlainHttp, Scope
 from repartee.standins.openai_chat import Exchange, chat_completions, models
 from repartee.standins.openai_realtime import realtime
@@ -88,6 +89,7 @@ _WEBSOCKETS = {
     "/v2/listen": listen_v2,
     "/v1/realtime": realtime,
     "/tts/websocket": tts_websocket,
+    "/stt/turns/websocket": stt_turns,
 }
 _POSTS = {"/v1/chat/completions": chat_completions}
 
