@@ -51,7 +51,8 @@ with warnings.catch_warnings():
     # use (a third of a second) is imported now, and not in the middle of a call.
     warnings.simplefilter("ignore", DeprecationWarning)
     import deepgram.listen.v1.client
-    import deepgram.listen.v2.client  # noqa: F401
+    import deepgram.listen.v2.client
+    import deepgram.speak.v2.client  # noqa: F401
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
     from deepgram.transport import install_transport, restore_transport
@@ -128,13 +129,15 @@ class _RequestNote:
         """Nothing was opened."""
 
 
-def _client(base_url: str, api_key: str) -> AsyncDeepgramClient:
+def sdk_client(base_url: str, api_key: str) -> AsyncDeepgramClient:
+    """Deepgram's SDK, for an account at this address."""
     ws = websocket_url(base_url)
     environment = DeepgramClientEnvironment(base=base_url, production=ws, agent=ws, agent_rest=base_url)
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
-async def _request(connection: AbstractAsyncContextManager[Any]) -> Request:
+async def sdk_request(connection: AbstractAsyncContextManager[Any]) -> Request:
+    """What the SDK would dial for this connection: a URL and headers."""
     # The SDK takes a transport for the whole process, which others may use it in too: it has ours only while it is
     # asked this, and nothing is awaited meanwhile that could let them in.
     install_transport(async_factory=_RequestNote)
@@ -202,7 +205,7 @@ class _DeepgramPools(Pooled[OwnSocket]):
 
     def __init__(self, config: FluxConfig | NovaConfig, uses: Sequence[Use]) -> None:
         self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
-        self._client = _client(config.base_url, config.api_key)
+        self._client = sdk_client(config.base_url, config.api_key)
         super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
 
     def kind_of(self, use: Use) -> Use:
@@ -232,7 +235,7 @@ class FluxEars(_DeepgramPools):
             optional: dict[str, Any] = {} if english else {"language_hint": [use.language]}
             if config.eager_eot_threshold is not None:
                 optional["eager_eot_threshold"] = config.eager_eot_threshold
-            return await _request(
+            return await sdk_request(
                 self._client.listen.v2.connect(
                     model=config.model if english else config.multilingual_model,
                     encoding="linear16",
@@ -266,7 +269,7 @@ class NovaEars(_DeepgramPools):
     def connector(self, use: Use) -> _Connector:
         async def request() -> Request:
             config = self._config
-            return await _request(
+            return await sdk_request(
                 self._client.listen.v1.connect(
                     model=config.model,
                     language=use.language,

@@ -33,7 +33,7 @@ OPENAI = Account(
     url_note="Where OpenAI, or a compatible server, is; with its /v1.",
 )
 CARTESIA = Account("cartesia", "Cartesia", "https://api.cartesia.ai", stand_in="")
-ELEVENLABS = Account("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io")
+ELEVENLABS = Account("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io", stand_in="")
 
 DEEPGRAM_KEYTERMS = KeytermLimit(terms=100, tokens=500)
 """What is over it is worse than refused: since October 2026 such a stream stops writing down, and ends after 30 s."""
@@ -83,6 +83,25 @@ def _voice(account: Account, default: str) -> VendorSetting:
 CARTESIA_VOICE = _voice(CARTESIA, "f786b574-daa5-4673-aa0c-cbe3e8534c02")
 ELEVENLABS_VOICE = _voice(ELEVENLABS, "JBFqnCBsd6RMkjVDRZzb")
 
+FLUX_VOICE = VendorSetting(
+    "REPARTEE_VOICE_FLUX_TTS",
+    "Deepgram's name of the Flux TTS voice, where neither the agent nor REPARTEE_VOICE names one.",
+    "flux-alexis-en",
+    not_empty,
+)
+
+
+def twentieths(value: str) -> str:
+    """A speed as Deepgram takes it, or nothing. Raises ValueError."""
+    number(0.5, 1.5)(value)
+    if value and abs(float(value) * 20 - round(float(value) * 20)) > 1e-6:
+        raise ValueError("must be in steps of 0.05")
+    return value
+
+
+FLUX_VOICE_OPTIONS = {
+    "speed": VendorSetting("REPARTEE_FLUX_TTS_SPEED", "How fast it speaks; 1 is usual.", check=twentieths)
+}
 CARTESIA_OPTIONS = {
     "model": VendorSetting("REPARTEE_CARTESIA_MODEL", "Cartesia's model.", "sonic-3.5", not_empty),
     "speed": VendorSetting(
@@ -162,15 +181,6 @@ VENDORS: tuple[Vendor, ...] = (
         note="writes down words; when a turn is over is this program's rule",
     ),
     Vendor(
-        "ink-2",
-        STT,
-        CARTESIA,
-        f"{HERE}.cartesia_ears:open_ink",
-        connects,
-        note="decides itself when a turn is over, and says early when it may be; English",
-        languages=_tags("en"),
-    ),
-    Vendor(
         "openai",
         LLM,
         OPENAI,
@@ -184,6 +194,15 @@ VENDORS: tuple[Vendor, ...] = (
         own_options=LLM_OWN_OPTIONS,
     ),
     Vendor(
+        "ink-2",
+        STT,
+        CARTESIA,
+        f"{HERE}.cartesia_ears:open_ink",
+        connects,
+        note="decides itself when a turn is over, and says early when it may be; English",
+        languages=_tags("en"),
+    ),
+    Vendor(
         "cartesia",
         TTS,
         CARTESIA,
@@ -194,6 +213,19 @@ VENDORS: tuple[Vendor, ...] = (
         options=_variables(CARTESIA_OPTIONS),
         note="one socket for all voices and languages",
         languages=CARTESIA_LANGUAGES,
+        own_options=VOICE_OWN_OPTIONS,
+    ),
+    Vendor(
+        "flux-tts",
+        TTS,
+        DEEPGRAM,
+        f"{HERE}.deepgram_voice:open_flux_voice",
+        speaks,
+        (FLUX_VOICE, *FLUX_VOICE_OPTIONS.values()),
+        voice=FLUX_VOICE.variable,
+        options=_variables(FLUX_VOICE_OPTIONS),
+        note="takes a reply in pieces; tells no times of words; English",
+        languages=_tags("en"),
         own_options=VOICE_OWN_OPTIONS,
     ),
     Vendor(

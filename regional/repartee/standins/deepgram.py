@@ -161,29 +161,31 @@ async def _listen(scope: Scope, receive: Any, send: Any, state: StandInState, re
     if not await link.admit("deepgram"):
         return
     status = link.fault.refusal_status if link.fault is not None else None
-    if status is None and not key_is_good(_key(link)):
+    if status is None and deepgram_key(link) is None:
         status = 401
     if status is not None:
-        await _refuse(link, status, request_id)
+        await refuse_deepgram(link, status, request_id)
         return
     query = Query(link.query, [])
     make = await read(link, query, request_id)
     if make is None:
-        await _refuse(link, 400, request_id, "; ".join(query.faults) + ".")
+        await refuse_deepgram(link, 400, request_id, "; ".join(query.faults) + ".")
         return
     await make().run()
 
 
-def _key(link: Link) -> str | None:
-    """The key from ``Authorization: Token KEY`` (or Bearer), or from the subprotocols ``token, KEY``."""
+def deepgram_key(link: Link) -> str | None:
+    """The good key from ``Authorization: Token KEY`` (or Bearer), or from the subprotocols ``token, KEY``."""
     kind, _, key = link.headers.get("authorization", "").partition(" ")
     if kind.lower() in ("token", "bearer"):
-        return key.strip()
+        return key.strip() if key_is_good(key.strip()) else None
     protocols = [part.strip() for part in link.headers.get("sec-websocket-protocol", "").split(",")]
-    return protocols[1] if len(protocols) == 2 and protocols[0] in ("token", "bearer") else None
+    named = len(protocols) == 2 and protocols[0] in ("token", "bearer")
+    return protocols[1] if named and key_is_good(protocols[1]) else None
 
 
-async def _refuse(link: Link, status: int, request_id: str, message: str | None = None) -> None:
+async def refuse_deepgram(link: Link, status: int, request_id: str, message: str | None = None) -> None:
+    """Answer a handshake as Deepgram does."""
     code, usual = REFUSALS.get(status, ("INVALID_QUERY_PARAMETER", "The request is invalid."))
     text = message or usual
     await link.refuse(

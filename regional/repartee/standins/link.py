@@ -224,22 +224,24 @@ class Link:
             counts.active -= 1
             counts.closed += 1
 
-    def send(self, text: str) -> None:
-        """Send one JSON message now, unless this connection's fault has something else in mind."""
+    def send(self, message: str | bytes) -> None:
+        """Send one message (JSON, or audio) now, unless this connection's fault has something else in mind."""
+        binary = isinstance(message, bytes)
+        content = message if isinstance(message, bytes) else message.encode()
         if self._gate.strikes(time.monotonic()) and self.fault is not None:
-            self._strike(self.fault, text)
+            self._strike(self.fault, content, binary=binary)
         elif not (self._gate.struck and self.fault is not None and self.fault.kind == "silent"):
-            self.socket.push(text.encode())
+            (self.socket.push_bytes if binary else self.socket.push)(content)
             self._counts().messages_out += 1
 
     def close(self, code: int, reason: str = "") -> None:
         """Close with this code."""
         self.socket.push_close(code, reason)
 
-    def _strike(self, fault: Fault, text: str) -> None:
+    def _strike(self, fault: Fault, content: bytes, *, binary: bool) -> None:
         match fault.kind:
             case "malformed":
-                self.socket.push(text[: max(1, len(text) // 2)].encode())
+                (self.socket.push_bytes if binary else self.socket.push)(content[: max(1, len(content) // 2)])
             case "close":
                 self.close(fault.code, fault.reason)
             case "drop":

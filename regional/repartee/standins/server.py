@@ -26,6 +26,8 @@ from repartee.standins.control import control
 from repartee.standins.deepgram import listen_v1, listen_v2
 from repartee.standins.detector import VAD_HZ, LevelDetector, SpeechDetector
 from repartee.standins.ears import ScriptedRecogniser
+from repartee.standins.elevenlabs import multi_stream, voice_of
+from repartee.standins.flux_tts import speak_v2
 from repartee.standins.ink import stt_turns
 from repartee.standins.link import DirectWebSocket, PlainHttp, Scope
 from repartee.standins.openai_chat import Exchange, chat_completions, models
@@ -78,15 +80,18 @@ class Running:
             "DEEPGRAM_BASE_URL": self.base_url,
             "OPENAI_BASE_URL": f"{self.base_url}/v1",
             "CARTESIA_BASE_URL": self.base_url,
+            "ELEVENLABS_BASE_URL": self.base_url,
             "DEEPGRAM_API_KEY": key,
             "OPENAI_API_KEY": key,
             "CARTESIA_API_KEY": key,
+            "ELEVENLABS_API_KEY": key,
         }
 
 
 _WEBSOCKETS = {
     "/v1/listen": listen_v1,
     "/v2/listen": listen_v2,
+    "/v2/speak": speak_v2,
     "/v1/realtime": realtime,
     "/tts/websocket": tts_websocket,
     "/stt/turns/websocket": stt_turns,
@@ -104,6 +109,8 @@ class Application:
         path = scope.get("path", "")
         if scope["type"] == "websocket" and path in _WEBSOCKETS:
             await _WEBSOCKETS[path](scope, receive, send, self._state)
+        elif scope["type"] == "websocket" and voice_of(path) is not None:
+            await multi_stream(scope, receive, send, self._state)
         elif self._state.telephone is not None and is_telephone(path):
             await telephone(scope, receive, send, self._state.telephone)
         elif scope["type"] == "websocket":

@@ -1,6 +1,7 @@
 """One synthesis context: text gathers, becomes speech, and goes out at the pace the profile sets.
 
-Owns buffering and pacing; knows Cartesia's messages for audio, but not its requests.
+Owns buffering and pacing; knows Cartesia's messages for audio, but not its requests. Other vendors' contexts word
+theirs otherwise: :mod:`.elevenlabs`, :mod:`.flux_tts`.
 """
 
 import asyncio
@@ -92,13 +93,14 @@ class Context:
 
     context_id: str
     state: StandInState
-    send: Callable[[str], None]
+    send: Callable[[str | bytes], None]
     on_end: Callable[["Context"], None]
     output: OutputFormat
     voice: str
     timestamps: bool
     buffer_delay_ms: float
     late_ms: float = 0.0
+    expiry_s: float | None = EXPIRY_S
 
     def __post_init__(self) -> None:
         tts = self.state.profile.tts
@@ -108,7 +110,7 @@ class Context:
         self._pieces: asyncio.Queue[Piece] = asyncio.Queue(PENDING_LIMIT)
         self._flush_id = 1
         self._ready_s = 0.0
-        self._spoken_ms = 0.0
+        self.spoken_ms = 0.0
         self._quoted_id = json.dumps(self.context_id)
         self._started_s = time.monotonic()
         self._buffer_timer: asyncio.TimerHandle | None = None
@@ -157,20 +159,28 @@ class Context:
             if piece.text.strip():
                 await self._speak(piece)
             if piece.flush:
-                self._tell("flush_done", f'"flush_done":true,"flush_id":{self._flush_id},"done":false')
-                self._flush_id += 1
+                self.flushed()
             if piece.last:
                 break
         if self._buffer_timer is not None:
             self._buffer_timer.cancel()
-        self._tell("done", '"done":true', status=200)
+        self.ended()
         self.on_end(self)
+
+    def flushed(self) -> None:
+        """All text before a flush has been spoken."""
+        self._tell("flush_done", f'"flush_done":true,"flush_id":{self._flush_id},"done":false')
+        self._flush_id += 1
+
+    def ended(self) -> None:
+        """All of it has been spoken."""
+        self._tell("done", '"done":true', status=200)
 
     async def _next_piece(self) -> Piece | None:
         """The next text, or None once the context has expired. Text still gathering keeps it alive."""
         while True:
             try:
-                async with asyncio.timeout(EXPIRY_S if self._spoken_ms else None):
+                async with asyncio.timeout(self.expiry_s if self.spoken_ms else None):
                     return await self._pieces.get()
             except TimeoutError:
                 if self._buffer.due_s is None:
@@ -182,10 +192,10 @@ class Context:
         rate = self.output.rate_hz
         size = rate * FIRST_CHUNK_MS // 1000 * 2
         at = 0
-        told = [self._words(spoken)] if self.timestamps and spoken.words else []
+        told = self.words_messages(spoken)
         while at < len(spoken.pcm):
             due_s = first_s + at / 2 / rate / self._speed if self._speed is not None else first_s
-            told.append(self._chunk(spoken.pcm[at : at + size], due_s))
+            told.append(self.audio_message(spoken.pcm[at : at + size], due_s))
             late_ms = await wait_until(due_s)
             if not at:
                 self.state.stats.lateness_ms.append(late_ms)
@@ -194,28 +204,31 @@ class Context:
             told.clear()
             at += size
             size = rate * CHUNK_MS // 1000 * 2
-        self._spoken_ms += spoken.duration_ms
+        self.spoken_ms += spoken.duration_ms
         self._ready_s = first_s + (
             spoken.duration_ms / 1000 / self._speed if self._speed is not None else 0.0
         )
 
-    def _chunk(self, pcm: bytes, due_s: float) -> str:
+    def audio_message(self, pcm: bytes, due_s: float) -> str | bytes:
+        """A chunk of audio (16-bit samples) that is due then."""
         data = base64.b64encode(from_linear16(pcm, self.output.encoding)).decode("ascii")
         step_ms = (due_s - self._started_s) * 1000
         return self._message(
             "chunk", f'"data":"{data}","done":false,"step_time":{step_ms:.3f},"flush_id":{self._flush_id}'
         )
 
-    def _words(self, spoken: SpokenText) -> str:
-        base_ms = self._spoken_ms
+    def words_messages(self, spoken: SpokenText) -> list[str | bytes]:
+        """When its words are spoken, before its audio."""
+        if not self.timestamps or not spoken.words:
+            return []
+        base_ms = self.spoken_ms
         words = {
             "words": [word for word, _, _ in spoken.words],
             "start": [round((base_ms + start) / 1000, 3) for _, start, _ in spoken.words],
             "end": [round((base_ms + end) / 1000, 3) for _, _, end in spoken.words],
         }
-        return self._message(
-            "timestamps", f'"done":false,"word_timestamps":{json.dumps(words)},"flush_id":{self._flush_id}'
-        )
+        fields = f'"done":false,"word_timestamps":{json.dumps(words)},"flush_id":{self._flush_id}'
+        return [self._message("timestamps", fields)]
 
     def _tell(self, kind: str, fields: str, status: int = 206) -> None:
         self.send(self._message(kind, fields, status))

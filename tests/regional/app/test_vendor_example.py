@@ -169,7 +169,7 @@ async def test_its_settings_are_taken_and_checked(copy: Path, providers: dict[st
         done = await run(wrong, REPARTEE, "region", "--port", "0")
     assert done.returncode != 0
     assert "CHIRP_BASE_URL: must begin with http:// or https://" in done.stderr
-    assert "REPARTEE_TTS: must be of chirp, cartesia, elevenlabs" in done.stderr
+    assert "REPARTEE_TTS: must be of chirp, cartesia, flux-tts, elevenlabs" in done.stderr
 
 
 async def test_up_asks_for_its_key_as_it_has_no_stand_in(copy: Path) -> None:

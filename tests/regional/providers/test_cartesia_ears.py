@@ -196,7 +196,7 @@ async def test_the_official_sdk_against_the_stand_in(standins: Running) -> None:
         "turn.eager_end",
         "turn.end",
     ]
-    assert heard[-1].transcript == SCRIPT[0]
+    assert heard[-1].to_dict()["transcript"] == SCRIPT[0]
     await client.close()
 
 
