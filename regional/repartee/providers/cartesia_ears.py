@@ -195,7 +195,7 @@ class InkTranscriber(SocketTranscriber):
                 return EndOfTurn(words)
         return None
 
-    def on_tick(self, now: float) -> None:
+    def on_clock(self, now: float) -> None:
         if now - self.last_fed_at >= self._keepalive_s:
             self.last_fed_at = now
             self.socket.push(KEEP_ALIVE)
