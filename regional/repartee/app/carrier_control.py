@@ -5,7 +5,7 @@ A call that is over already is no error: the caller may have hung up first.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -102,10 +102,10 @@ class CarrierControl:
         """Connect the caller to this number."""
         await self._do(to)
 
-    async def warm_transfer(self, to: str, briefing: str) -> bool:
+    async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
         """By a second call, and a conference that both are put into."""
         joining = self._joining()
-        return joining is not None and await joining.join(self._call_id, to, briefing)
+        return joining is not None and await joining.join(self._call_id, to, briefing, answered)
 
     def hold(self, music: bool) -> None:
         """In the stream: the call stays where it is."""

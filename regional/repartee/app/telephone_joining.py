@@ -6,7 +6,7 @@ Twilio's REST interface, which Telnyx's for TeXML resembles.
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -59,7 +59,7 @@ class Joining:
     headers: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
 
-    async def join(self, call_id: str, to: str, briefing: str) -> bool:
+    async def join(self, call_id: str, to: str, briefing: str, answered: Callable[[], None]) -> bool:
         """Whether somebody has answered, and the caller has been put together with them."""
         room = f"repartee-{secrets.token_hex(8)}"
         conference = f'<Dial><Conference beep="false" endConferenceOnExit="true">{room}</Conference></Dial>'
@@ -71,6 +71,7 @@ class Joining:
                 other = await self._call(client, to, f"<Say>{escape(briefing)}</Say>{conference}")
                 if not await self._answered(client, other):
                     return False
+                answered()
                 await self._ask(client, call_id, {self.document: f"<Response>{conference}</Response>"})
                 return True
         except (httpx.HTTPError, KeyError, ValueError) as error:

@@ -381,8 +381,8 @@ class Call:
             self.end(CallEnd.LINE_LOST)
 
     def client_gone(self) -> None:
-        """The client hung up."""
-        self.end(CallEnd.CLIENT_GONE)
+        """The client hung up, or was hung up on."""
+        self.end(self._parting.leaving or CallEnd.CLIENT_GONE)
 
     def client_slow(self) -> None:
         """The client has stopped reading."""

@@ -31,7 +31,7 @@ class ClosingOnly:
     async def transfer(self, to: str) -> None:
         """Never called: the agent is told before."""
 
-    async def warm_transfer(self, to: str, briefing: str) -> bool:
+    async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
         """Never called: the agent is told before."""
         return False
 
@@ -68,6 +68,8 @@ class Parting:
         self._start, self._say, self._talking, self._end = start, say, talking, end
         self._begun = asyncio.Event()
         self._parting = False
+        self.leaving: CallEnd | None = None
+        """What the call ends with once its connection is gone: the agent has asked for that."""
 
     def begin(self) -> None:
         """The client knows of its session."""
@@ -90,9 +92,7 @@ class Parting:
             self._part(say, lambda: self._control.transfer(to), CallEnd.TRANSFERRED)
         elif not self._parting:
             self._parting = True
-            self._start(
-                self._hand_over(say, lambda: self._control.warm_transfer(to, briefing), unanswered, music)
-            )
+            self._start(self._hand_over(to, say, briefing, unanswered, music))
 
     def hold(self, music: bool) -> None:
         """The caller hears music or nothing."""
@@ -113,18 +113,22 @@ class Parting:
 
     async def _take_part(self, say: str, part: Callable[[], Awaitable[None]], end: CallEnd) -> None:
         await self._said(say)
+        self.leaving = end
         await part()
         self._end(end)
 
-    async def _hand_over(
-        self, say: str, join: Callable[[], Awaitable[bool]], unanswered: str, music: bool
-    ) -> None:
+    async def _hand_over(self, to: str, say: str, briefing: str, unanswered: str, music: bool) -> None:
         """Keep the caller on hold until somebody else has answered; if nobody does, go on with them."""
+
+        def leaves() -> None:
+            self.leaving = CallEnd.TRANSFERRED
+
         await self._said(say)
         self._control.hold(music)
-        if await join():
+        if await self._control.warm_transfer(to, briefing, leaves):
             self._end(CallEnd.TRANSFERRED)
             return
+        self.leaving = None
         self._control.take_back()
         self._parting = False
         if unanswered.strip():

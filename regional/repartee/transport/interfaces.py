@@ -4,7 +4,7 @@ A transport knows its wire; it knows neither the turn core nor a provider. The c
 Only a transport may say that the client is gone.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
@@ -54,8 +54,9 @@ class CallControl(Protocol):
     async def transfer(self, to: str) -> None:
         """The caller is handed on. The connection is closed after this."""
 
-    async def warm_transfer(self, to: str, briefing: str) -> bool:
-        """Call somebody, have them hear this, and join the caller to them; whether they have answered."""
+    async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
+        """Call somebody, have them hear this, and join the caller to them; whether that has been done. ``answered``
+        is called before the caller leaves."""
 
     def hold(self, music: bool) -> None:
         """The caller hears music or nothing, and is not listened to."""

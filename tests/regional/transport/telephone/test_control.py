@@ -1,7 +1,7 @@
 """What an agent does with a telephone call: hangs up, hands on, presses keys, and takes keys."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,15 @@ class RecordedControl:
     async def transfer(self, to: str) -> None:
         self.done.append(f"transfer {to}")
 
-    async def warm_transfer(self, to: str, briefing: str) -> bool:
+    async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
         self.done.append(f"call {to}: {briefing}")
+        if self.answers:
+            answered()
+            await self.joined()
         return self.answers
+
+    async def joined(self) -> None:
+        """The carrier has answered."""
 
     def hold(self, music: bool) -> None:
         self.done.append(f"hold, {'music' if music else 'silence'}")
@@ -102,6 +108,33 @@ async def test_it_hangs_up_after_the_goodbyes_last_mark() -> None:
         stage.carrier.returns(*stage.carrier.marks)
         assert await stage.ended() is CallEnd.AGENT_HUNG_UP
         assert stage.control.done == ["played", "hang_up"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "end"),
+    [
+        ("hang_up", CallEnd.AGENT_HUNG_UP),
+        ("transfer", CallEnd.TRANSFERRED),
+        ("joined", CallEnd.TRANSFERRED),
+    ],
+)
+async def test_a_carrier_that_ends_the_stream_before_it_answers_changes_no_reason(
+    wish: str, end: CallEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ControlStage(kind_agent()) as stage:
+        ctx = await stage.context()
+
+        async def asked(*_: object) -> None:
+            stage.carrier.hangs_up()
+            await asyncio.Event().wait()  # its answer comes after the call
+
+        monkeypatch.setattr(stage.control, wish, asked)
+        stage.control.answers = True
+        if wish == "hang_up":
+            ctx.hang_up()
+        else:
+            ctx.transfer("+15550122", briefing="It is Anna." if wish == "joined" else "")
+        assert await stage.ended() is end
 
 
 async def test_it_hands_the_caller_on() -> None:
