@@ -159,6 +159,7 @@ class TelephoneDesk:
 
     def _ticket(self, call: _CarriersCall, region: str, hop: int, now: float) -> str:
         metadata = {
+            **(call.terms.metadata if call.terms else {}),
             "phone": call.caller[:64],
             "called": call.called[:64],
             "carrier": call.carrier,
@@ -166,7 +167,7 @@ class TelephoneDesk:
             **({"carrier_call_id": call.call_id[:128]} if call.carrier != "exotel" else {}),
             **({"agent": call.entry.agent} if call.entry.agent else {}),
             **({"resumed": str(hop)} if hop else {}),
-            **({**call.terms.metadata, "direction": "outbound"} if call.terms else {}),
+            **({"direction": "outbound"} if call.terms else {}),
         }
         wanted = [n for n in sorted(call.fields) if n in PASSED_ON or n.startswith("SipHeader_X-")]
         if call.carrier != "exotel":

@@ -28,6 +28,7 @@ from repartee.store.placed_calls import (
     not_placed,
     placed,
 )
+from repartee_edge.request import MAX_METADATA_CHARS
 from repartee_edge.telephone.terms import FIELD, sign_terms
 from repartee_edge.tickets import TicketKeys
 
@@ -141,6 +142,9 @@ class CallPlacer:
             raise NotPlaced(400, "no_number", "Name the number to call from: `from`, or REPARTEE_DIAL_FROM.")
         if wish.on_machine == "message" and not wish.message.strip():
             raise NotPlaced(400, "no_message", "on_machine is message, and there is no `message`.")
+        if sum(len(name) + len(value) for name, value in wish.metadata.items()) > MAX_METADATA_CHARS:
+            words = f"The metadata may have {MAX_METADATA_CHARS} characters in all."
+            raise NotPlaced(400, "metadata_too_long", words)
         hours, zones = hours_in(settings.dial_hours), zones_in(settings.dial_zones)
         assert hours is not None
         if why := refusal_by_hours(wish.to, now, hours, zones):

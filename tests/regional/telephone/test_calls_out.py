@@ -73,7 +73,12 @@ async def test_a_callee_who_says_nothing_hears_the_agents_first_words(
     number = TELNYX_NUMBER if carrier == "telnyx" else ""
     async with system.handset(CALLEE) as handset:
         placed = await asked(
-            system, to=CALLEE, agent="bank", carrier=carrier, metadata={"account": "7"}, **{"from": number}
+            system,
+            to=CALLEE,
+            agent="bank",
+            carrier=carrier,
+            metadata={"account": "7", "phone": "me"},
+            **{"from": number},
         )
         assert placed.status_code == 201, placed.text
         assert await answers(handset) == placed.json()["call_id"]
@@ -91,6 +96,8 @@ async def test_it_needs_an_api_key_and_a_number_that_may_be_called(system: Telep
     assert code(await asked(system, to="+999")) == (400, "invalid_value")
     assert code(await asked(system, to=CALLEE, **{"from": "+15550666"})) == (422, "carrier_refused")
     assert code(await asked(system, to=CALLEE, on_machine="message")) == (400, "no_message")
+    long = {f"name {n}": "x" * 120 for n in range(5)}
+    assert code(await asked(system, to=CALLEE, metadata=long)) == (400, "metadata_too_long")
     async with httpx.AsyncClient(base_url=system.edge, trust_env=False) as client:
         secret = await client.post(
             "/v1/realtime/client_secrets", headers={"authorization": f"Bearer {API_KEY}"}
