@@ -99,7 +99,7 @@ async def call(websocket: WebSocket) -> None:
 
 
 def pipeline(transport: FastAPIWebsocketTransport) -> Pipeline:
-    """Ears, brain and voice at the same addresses as the worker it is compared with."""
+    """STT, LLM and TTS at the same addresses as the worker it is compared with."""
     env = os.environ
     stt = DeepgramFluxSTTService(
         api_key=env["DEEPGRAM_API_KEY"],

@@ -4,7 +4,7 @@ import wave
 from collections.abc import Sequence
 from pathlib import Path
 
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 RATE_HZ = 48_000
 CALLER = "en-gb-x-rp"

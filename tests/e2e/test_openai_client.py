@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from repartee.client.playback import PlaybackClock
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 RATE_HZ = 24_000
 FRAME_BYTES = RATE_HZ * 2 * 20 // 1000

@@ -11,7 +11,7 @@ from tests.simulation.recogniser import SimulatedEars, Sound
 from repartee.errors import ClientProtocolError
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.session.call import Call
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 QUESTIONS = (
     "What does the window table cost?",

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
-from repartee.agent.brain import PROVIDER as OWN_REPLY
 from repartee.agent.checks import unused
 from repartee.agent.experience import Experience
+from repartee.agent.own_reply import PROVIDER as OWN_REPLY
 from repartee.app.keeping import Lessons
 from repartee.app.readiness import Readiness
 from repartee.app.settings import Settings
@@ -21,9 +21,9 @@ from repartee.pool.figures import PoolFigures
 from repartee.providers.fallback_llm import FallbackLLM
 from repartee.providers.fallback_stt import FallbackSTT
 from repartee.providers.fallback_tts import FallbackTTS
-from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.hedged_llm import HedgedLLM
 from repartee.providers.lineup import FallbackPolicy, Lineup
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeVoice
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeTTS
 from repartee.providers.own import own_llm, own_stages, own_stt, own_tts
 from repartee.providers.pooled import Use
 from repartee.providers.vendor import Provider
@@ -94,7 +94,7 @@ class Services:
     ) -> CascadeResources:
         policies = [self.hedging, *(HedgePolicy(self.hedging.settings) for _ in providers["llm"][1:])]
         brains = [
-            HedgedBrain(one, policy=policy) for one, policy in zip(providers["llm"], policies, strict=True)
+            HedgedLLM(one, policy=policy) for one, policy in zip(providers["llm"], policies, strict=True)
         ]
         policy = FallbackPolicy(first_token_s=settings.first_token_ms / 1000)
         several = {
@@ -135,7 +135,7 @@ class Services:
         return RelayResources(
             realtime,
             # Phrases in the cascade's voice would not sound like the model's: it says them itself.
-            Phrases(RealtimeVoice(realtime)),
+            Phrases(RealtimeTTS(realtime)),
             self._lessons.experience,
             self._lessons.keep,
             settings.realtime_transcriber,

@@ -35,7 +35,7 @@ from repartee.bench.virtual_time import VirtualLoop, clocks_of
 from repartee.client.report import percentile, write_report
 from repartee.errors import ConfigurationError
 from repartee.latency.kinds import KINDS
-from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.hedged_llm import HedgedLLM
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.cascade import Cascade
 from repartee.session.cascade_resources import CascadeResources
@@ -147,7 +147,7 @@ def _blamed(stages: Mapping[str, float], before: Mapping[str, float]) -> tuple[s
 async def _call(seed: int, number: int, note: Callable[[t.TurnOver], None]) -> None:
     """One call, from its greeting to its end."""
     draws = Draws(seed + number)
-    ears, line, over = SeededEars(), SilentLine(), asyncio.Event()
+    stt, line, over = SeededEars(), SilentLine(), asyncio.Event()
     agent, voice = seeded_agent(draws), SeededVoice(draws)
 
     def emit(event: t.CallEvent) -> None:
@@ -156,8 +156,8 @@ async def _call(seed: int, number: int, note: Callable[[t.TurnOver], None]) -> N
             over.set()
 
     resources = CascadeResources(
-        ears,
-        HedgedBrain(SeededModel(draws)),
+        stt,
+        HedgedLLM(SeededModel(draws)),
         voice,
         names={},
         phrases=Phrases(voice),
@@ -170,7 +170,7 @@ async def _call(seed: int, number: int, note: Callable[[t.TurnOver], None]) -> N
     running = asyncio.create_task(call.run())
     for question in questions_of(seed, number, TURNS_PER_CALL):
         over.clear()
-        await ask(question, ears, draws)
+        await ask(question, stt, draws)
         async with asyncio.timeout(PATIENCE_S):
             await over.wait()
         await asyncio.sleep(PAUSE_S)

@@ -251,20 +251,20 @@ def seeded_agent(draws: Draws) -> Agent:
     return agent
 
 
-async def ask(question: SeededQuestion, ears: SeededEars, draws: Draws) -> None:
+async def ask(question: SeededQuestion, stt: SeededEars, draws: Draws) -> None:
     """Say it; returns when recognition has heard its end."""
     loop, words = asyncio.get_running_loop(), question.words
-    ears.hears(StartOfTurn())
+    stt.hears(StartOfTurn())
     await asyncio.sleep(0.4)
-    ears.hears(PartialTranscript(words))
+    stt.hears(PartialTranscript(words))
     await asyncio.sleep(0.4)
     ended_at = loop.time()
     eager_s = draws.delay_s(f"eager {words}", 0.15, 0.2)
     end_s = eager_s + draws.delay_s(f"end {words}", 0.2, 0.4)
     if draws.chance(f"has eager {words}") < 0.8:
         await asyncio.sleep(eager_s)
-        ears.hears(EagerEndOfTurn(words, ended_at))
+        stt.hears(EagerEndOfTurn(words, ended_at))
         await asyncio.sleep(end_s - eager_s)
     else:
         await asyncio.sleep(end_s)
-    ears.hears(EndOfTurn(words, ended_at))
+    stt.hears(EndOfTurn(words, ended_at))

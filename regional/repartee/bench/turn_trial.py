@@ -15,7 +15,7 @@ from repartee.audio.vad import FRAME_MS as VAD_FRAME_MS
 from repartee.audio.vad import VoiceActivity
 from repartee.bench.conditions import Samples, to_pcm
 from repartee.bench.recordings import RATE_HZ, RecordedTurn
-from repartee.bench.scripted_ears import EarSettings, ScriptedNova, flux_events
+from repartee.bench.scripted_recogniser import RecogniserSettings, ScriptedNova, flux_events
 from repartee.providers.interfaces import HEARING_HZ, Hearing
 from repartee.session.end_timing import EndTiming
 from repartee.turn.endpointing import Endpointer, EndpointingSettings, Finalize, Output
@@ -131,14 +131,14 @@ class _Run:
         self._turn = turn
         self._clock = _Clock()
         self._timing = EndTiming(HEARING_HZ, self._clock.call_later)
-        self._ears: ScriptedNova | None = None
+        self._nova: ScriptedNova | None = None
         self._flux: list[tuple[float, Hearing]] = []
         if policy.endpointing is not None:
-            self._ears = ScriptedNova(turn, word_times=word_times)
+            self._nova = ScriptedNova(turn, word_times=word_times)
             self._endpointer = Endpointer(policy.endpointing, frame_ms=VAD_FRAME_MS)
             self._vad = VoiceActivity(HEARING_HZ)
         else:
-            self._flux = list(flux_events(turn, EarSettings()))
+            self._flux = list(flux_events(turn, RecogniserSettings()))
         self._eager_at: float | None = None
         self._ends: list[Ended] = []
 
@@ -154,20 +154,20 @@ class _Run:
         return Trial(self._turn, tuple(self._ends))
 
     def _hear(self, frame: bytes, now: float) -> None:
-        if self._ears is None:
+        if self._nova is None:
             while self._flux and self._flux[0][0] <= now:
                 self._take(self._flux.pop(0)[1], now)
             return
         for speech in self._vad.feed(frame):
             self._carry_out(self._endpointer.frame(speech, now), now)
-        for result in self._ears.due(now):
+        for result in self._nova.due(now):
             self._carry_out(self._endpointer.transcript(result, now), now)
 
     def _carry_out(self, outputs: list[Output], now: float) -> None:
         for output in outputs:
             if isinstance(output, Finalize):
-                assert self._ears is not None
-                self._ears.finalize(now)
+                assert self._nova is not None
+                self._nova.finalize(now)
             else:
                 self._take(output, now)
 

@@ -46,7 +46,7 @@ def standins(
     from repartee.standins.script import ScriptError
     from repartee.standins.server import Config, PortTaken
     from repartee.standins.sphinx import RecognitionUnavailable
-    from repartee.standins.voice import VoiceUnavailable
+    from repartee.standins.synthesiser import VoiceUnavailable
 
     config = Config(
         profile=profile,

@@ -33,7 +33,7 @@ class Question:
 def spoken(text: str, rate_hz: int, voice: str = CALLER_VOICE) -> Question:
     """Speak a text. Raises SpeechUnavailable where the synthesiser is not installed."""
     try:
-        from repartee.standins.voice import synthesise
+        from repartee.standins.synthesiser import synthesise
     except ImportError as error:
         raise SpeechUnavailable(
             f"Texts cannot be spoken here ({error}): install the extra with `pip install 'repartee[standins]'`, "

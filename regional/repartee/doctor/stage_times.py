@@ -88,7 +88,7 @@ async def _each(placing: Placing, measure: Callable[[], Awaitable[T]]) -> list[T
 
 async def _spoken(resources: CascadeResources, agent: Agent, text: str) -> bytes:
     """A text in the deployment's own voice: PCM16, 24 kHz."""
-    utterance = await resources.voice.speak(0, voice=agent.voice, language=agent.language)
+    utterance = await resources.tts.speak(0, voice=agent.voice, language=agent.language)
     try:
         utterance.say(text, last=True)
         async with asyncio.timeout(LONGEST_S), aclosing(utterance.sounds()) as sounds:
@@ -102,7 +102,7 @@ async def _ends(resources: CascadeResources, agent: Agent, question: bytes) -> t
     end_ms = speech_end_ms(question + silence(500, HEARING_HZ), HEARING_HZ)
     if end_ms is None:
         raise _nothing("tts", "The voice spoke a question without a sound.")
-    transcriber = await resources.ears.listen(language=agent.language, keyterms=tuple(agent.keyterms))
+    transcriber = await resources.stt.listen(language=agent.language, keyterms=tuple(agent.keyterms))
     spoken: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     speaking = asyncio.create_task(_speak(transcriber.feed, question, end_ms, spoken))
     try:
@@ -149,7 +149,7 @@ async def _answer(resources: CascadeResources, agent: Agent) -> tuple[float, flo
     chunker = PacedChunker(resources.policy.chunks if resources.policy else ChunkPolicy())
     began = time.perf_counter()
     first_ms: float | None = None
-    async with aclosing(resources.brain.reply(request)) as parts:
+    async with aclosing(resources.llm.reply(request)) as parts:
         async for part in parts:
             now = time.perf_counter()
             took_ms = (now - began) * 1000
@@ -168,7 +168,7 @@ async def _answer(resources: CascadeResources, agent: Agent) -> tuple[float, flo
 
 async def _sound(resources: CascadeResources, agent: Agent, piece: str) -> float:
     """The first audible sample of a piece, ms after it was said."""
-    utterance = await resources.voice.speak(0, voice=agent.voice, language=agent.language)
+    utterance = await resources.tts.speak(0, voice=agent.voice, language=agent.language)
     silent_ms = 0.0
     try:
         began = time.perf_counter()

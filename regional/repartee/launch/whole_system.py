@@ -51,13 +51,13 @@ async def _front(options: SystemOptions, folder: Path) -> AsyncIterator[Path | N
 
 def announce(system: LocalSystem, console: Console) -> None:
     """Say what is running and where to talk to it."""
-    brains = ", ".join(system.real_providers) or "none: stand-ins speak for all of them"
+    providers = ", ".join(system.real_providers) or "none: stand-ins speak for all of them"
     console.print(f"[bold]Repartee is up[/]: edge, {' and '.join(system.region_names)}.")
     console.print(f"  Talk to it   [bold cyan]{system.url}/[/]")
     console.print(
         f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
     )
-    console.print(f"  Providers    {brains}")
+    console.print(f"  Providers    {providers}")
     if system.telephone_url:
         console.print(f"  Telephone    [bold cyan]{system.telephone_url}[/]   (its keypad dials +1 555 0199)")
     if system.certificate:

@@ -4,7 +4,7 @@ Owns Cartesia's messages and its faults. The official SDK dials (URL, version, a
 ours, as its contexts hang when cancelled or when the server closes, and its models cost more than the audio. All
 contexts of a socket are told apart by one callback; there is no task per reply and none per message.
 
-    voice = CartesiaVoice(CartesiaConfig(base_url, api_key, voice=...))
+    tts = CartesiaTTS(CartesiaConfig(base_url, api_key, voice=...))
     await voice.start()                                   # begins warming, returns at once
     voice.warm; voice.pools()                             # bool; tuple of PoolFigures
     await voice.wait_warm(timeout_s)                      # raises PoolTimeout
@@ -136,12 +136,12 @@ class _Connector(SocketConnector[_Socket]):
     """Dials through the SDK and primes sockets for the pool, in the voice and the language that calls will use."""
 
     def __init__(
-        self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, voice: "CartesiaVoice"
+        self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, tts: "CartesiaTTS"
     ) -> None:
         super().__init__(endpoint)
         self._config = config
         self._client = client
-        self._voice = voice
+        self._tts = tts
 
     async def connect(self) -> _Socket:
         def manager(options: Mapping[str, Any]) -> Entering:
@@ -155,8 +155,8 @@ class _Connector(SocketConnector[_Socket]):
 
     async def prime(self, connection: _Socket, *, urgent: bool) -> None:
         config = self._config
-        if config.prime_text and not urgent and self._voice.is_cold():
-            use = self._voice.primed
+        if config.prime_text and not urgent and self._tts.is_cold():
+            use = self._tts.primed
             context = f"prime-{secrets.token_hex(8)}"
             priming = _Request(config, context, use.voice or config.voice, use.spoken)
             connection.push(priming.encode(config.prime_text, more=False))
@@ -294,7 +294,7 @@ def _words(said: _Words, offset_ms: float) -> tuple[SpokenWord, ...]:
     )
 
 
-class CartesiaVoice(Pooled[_Socket]):
+class CartesiaTTS(Pooled[_Socket]):
     """Speaks replies, each in a context on a warm socket, which serves all voices and languages."""
 
     def __init__(self, config: CartesiaConfig, uses: Sequence[Use] = (Use(),)) -> None:
@@ -342,7 +342,7 @@ class CartesiaVoice(Pooled[_Socket]):
         await self._client.close()
 
 
-def open_cartesia(opening: Opening) -> CartesiaVoice:
+def open_cartesia(opening: Opening) -> CartesiaTTS:
     """As the table of vendors has it opened."""
     options = opening.options
     config = CartesiaConfig(
@@ -358,4 +358,4 @@ def open_cartesia(opening: Opening) -> CartesiaVoice:
     )
     if opening.stall_s is not None:
         config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return CartesiaVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    return CartesiaTTS(replace(config, pool=opening.sized(config.pool)), opening.uses)

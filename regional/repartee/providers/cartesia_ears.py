@@ -1,7 +1,7 @@
-"""Cartesia's ears: ink-2, which decides on turns itself and says early when one may be over.
+"""Cartesia's stt: ink-2, which decides on turns itself and says early when one may be over.
 
 Owns its messages in both directions and its faults. The official SDK dials (URL, version, authentication); the socket
-is our own, as for Cartesia's voice. Used as :class:`~repartee.providers.deepgram.FluxEars` is.
+is our own, as for Cartesia's voice. Used as :class:`~repartee.providers.deepgram.FluxSTT` is.
 
 Its thresholds run the other way than Flux's: a turn ends when the likelihood that the caller still has it falls below
 one. It hears English. There is no message that ends a turn: silence does.

@@ -1,15 +1,15 @@
-"""Deepgram's ears: Flux (``/v2/listen``), which decides on turns itself, and nova (``/v1/listen``), which does not.
+"""Deepgram's STT: Flux (``/v2/listen``), which decides on turns itself, and nova (``/v1/listen``), which does not.
 
 Owns Deepgram's messages, its signs of life and its faults. The official SDK says what to dial (URL, parameters,
 authentication); the socket is our own, as the SDK's cannot be given pings, limits or a non-blocking send. When a turn
 ends is not decided here: Flux says it, and for nova turn/endpointing does.
 
-    ears = FluxEars(FluxConfig(base_url, api_key))            # or NovaEars(NovaConfig(base_url, api_key))
-    await ears.start()                                        # begins warming, returns at once
-    ears.warm; ears.pools()                                   # bool; tuple of PoolFigures
-    await ears.wait_warm(timeout_s)                           # raises PoolTimeout
-    transcriber = await ears.listen(language="en", keyterms=["Repartee"])
-    await ears.aclose()
+    stt = FluxSTT(FluxConfig(base_url, api_key))            # or NovaSTT(NovaConfig(base_url, api_key))
+    await stt.start()                                        # begins warming, returns at once
+    stt.warm; stt.pools()                                   # bool; tuple of PoolFigures
+    await stt.wait_warm(timeout_s)                           # raises PoolTimeout
+    transcriber = await stt.listen(language="en", keyterms=["Repartee"])
+    await stt.aclose()
 
 A transcriber's connection was taken from the pool of its language, serves one call and is then closed: the stream has
 a state.
@@ -218,7 +218,7 @@ class _DeepgramPools(Pooled[OwnSocket]):
         return lease
 
 
-class FluxEars(_DeepgramPools):
+class FluxSTT(_DeepgramPools):
     """Transcribers through Flux: one model for English, another one, with a hint, for any other language."""
 
     def __init__(self, config: FluxConfig, uses: Sequence[Use] = (Use(),)) -> None:
@@ -250,7 +250,7 @@ class FluxEars(_DeepgramPools):
         return _Connector(self._endpoint, request, greeted=True)
 
 
-class NovaEars(_DeepgramPools):
+class NovaSTT(_DeepgramPools):
     """Transcribers through nova."""
 
     def __init__(self, config: NovaConfig, uses: Sequence[Use] = (Use(),)) -> None:
@@ -287,15 +287,15 @@ class NovaEars(_DeepgramPools):
         return _Connector(self._endpoint, request, keepalive=KEEP_ALIVE)
 
 
-def open_flux(opening: Opening) -> FluxEars:
+def open_flux(opening: Opening) -> FluxSTT:
     """As the table of vendors has it opened."""
     config = FluxConfig(opening.base_url, opening.key, pool_name=opening.name)
     idle_s = float(opening.values[FLUX_IDLE.variable])
     config = replace(config, pool=replace(config.pool, max_age_s=idle_s))
-    return FluxEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    return FluxSTT(replace(config, pool=opening.sized(config.pool)), opening.uses)
 
 
-def open_nova(opening: Opening) -> NovaEars:
+def open_nova(opening: Opening) -> NovaSTT:
     """As the table of vendors has it opened."""
     config = NovaConfig(opening.base_url, opening.key, pool_name=opening.name)
-    return NovaEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    return NovaSTT(replace(config, pool=opening.sized(config.pool)), opening.uses)

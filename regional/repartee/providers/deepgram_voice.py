@@ -2,7 +2,7 @@
 
 Owns its messages and its faults. The official SDK says what to dial; the socket is our own. It tells no times of
 words: how far a reply was spoken is known from its length. A socket speaks one reply at a time, and the next one when
-that is complete. Used as :class:`~repartee.providers.cartesia.CartesiaVoice` is.
+that is complete. Used as :class:`~repartee.providers.cartesia.CartesiaTTS` is.
 """
 
 from collections.abc import AsyncGenerator, Sequence

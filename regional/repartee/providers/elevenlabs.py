@@ -3,9 +3,9 @@
 Owns ElevenLabs' messages and its faults. Its official SDK has no asynchronous socket and none with contexts: the
 connection is our own. The messages that are sent are of the SDK's types; those that come are read with msgspec.
 
-    voice = ElevenLabsVoice(ElevenLabsConfig(base_url, api_key, voice=...))
+    tts = ElevenLabsTTS(ElevenLabsConfig(base_url, api_key, voice=...))
 
-The rest is used as :class:`~repartee.providers.cartesia.CartesiaVoice` is: start, warm, pools, wait_warm, speak,
+The rest is used as :class:`~repartee.providers.cartesia.CartesiaTTS` is: start, warm, pools, wait_warm, speak,
 aclose. A socket speaks one language with one voice: there is a pool for each that is used.
 """
 
@@ -307,7 +307,7 @@ class WordTimes:
         return (word,)
 
 
-class ElevenLabsVoice(Pooled[_Socket]):
+class ElevenLabsTTS(Pooled[_Socket]):
     """Speaks replies, each in a context on a warm socket of its voice and language."""
 
     def __init__(self, config: ElevenLabsConfig, uses: Sequence[Use] = (Use(),)) -> None:
@@ -328,7 +328,7 @@ class ElevenLabsVoice(Pooled[_Socket]):
         return _Connector(self._config, self._endpoint, use)
 
 
-def open_elevenlabs(opening: Opening) -> ElevenLabsVoice:
+def open_elevenlabs(opening: Opening) -> ElevenLabsTTS:
     """As the table of vendors has it opened."""
     options = opening.options
     config = ElevenLabsConfig(
@@ -342,4 +342,4 @@ def open_elevenlabs(opening: Opening) -> ElevenLabsVoice:
     )
     if opening.stall_s is not None:
         config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return ElevenLabsVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    return ElevenLabsTTS(replace(config, pool=opening.sized(config.pool)), opening.uses)

@@ -1,4 +1,4 @@
-"""What a call needs of its providers: ears, a brain and a voice.
+"""What a call needs of its providers: STT, an LLM and TTS.
 
 One file a vendor implements these over the vendor's own SDK, and translates its exceptions into
 :class:`~repartee.errors.ProviderError`; nothing above this floor knows a vendor's types.

@@ -4,12 +4,12 @@ Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and i
 request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
 per token than all the rest. What is asked, and what becomes of the answer, is not known here.
 
-    brain = ChatBrain(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
-    await brain.start()                                   # begins warming, returns at once
-    brain.warm; brain.pools()                             # bool; tuple of PoolFigures
-    await brain.wait_warm(timeout_s)                      # raises PoolTimeout
-    async with contextlib.aclosing(brain.reply(request)) as parts: ...   # TextDelta, CalledTool, Finished, TokenUsage
-    await brain.aclose()
+    llm = ChatLLM(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
+    await llm.start()                                   # begins warming, returns at once
+    llm.warm; llm.pools()                             # bool; tuple of PoolFigures
+    await llm.wait_warm(timeout_s)                      # raises PoolTimeout
+    async with contextlib.aclosing(llm.reply(request)) as parts: ...   # TextDelta, CalledTool, Finished, TokenUsage
+    await llm.aclose()
 
 One per process. Closing the iterator early cancels the request at the provider.
 """
@@ -90,7 +90,7 @@ PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tok
 """A request such as a call's, where it has to be found out whether one would be answered."""
 
 
-class ChatBrain(Pooled[HttpLine]):
+class ChatLLM(Pooled[HttpLine]):
     """Streams replies from one endpoint and model."""
 
     def __init__(self, config: ChatConfig) -> None:
@@ -299,7 +299,7 @@ async def _post(client: openai.AsyncOpenAI, url: str, body: bytes) -> httpx2.Res
     return cast(httpx2.Response, answer)
 
 
-def open_chat(opening: Opening) -> ChatBrain:
+def open_chat(opening: Opening) -> ChatLLM:
     """As the table of vendors has it opened."""
     options = opening.options
     account = opening.account
@@ -315,4 +315,4 @@ def open_chat(opening: Opening) -> ChatBrain:
         effort=options.get("reasoning_effort", ""),
         service_tier=options.get("service_tier", ""),
     )
-    return ChatBrain(replace(config, pool=opening.sized(config.pool)))
+    return ChatLLM(replace(config, pool=opening.sized(config.pool)))

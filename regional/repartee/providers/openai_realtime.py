@@ -10,7 +10,7 @@ as they are, since its models cost more than the audio. What is said over a line
     line.send('{"type": "session.update", ...}')
     line.close()                                          # always; a line serves one call
 
-:class:`RealtimeVoice` speaks single phrases in a voice of this API, so that they can be recorded.
+:class:`RealtimeTTS` speaks single phrases in a voice of this API, so that they can be recorded.
 """
 
 import asyncio
@@ -190,7 +190,7 @@ class OpenAIRealtime(Pooled[_Session]):
         await self._client.close()
 
 
-class RealtimeVoice:
+class RealtimeTTS:
     """Speaks phrases as they are, in a voice of the Realtime API: what is recorded sounds like the answers."""
 
     def __init__(self, realtime: OpenAIRealtime) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.author_faults import AuthorTrouble
-from repartee.agent.brain import OwnBrain
 from repartee.agent.context import CallContext, CallHandle
 from repartee.agent.experience import Experience, Transition
 from repartee.agent.fillers import FillerPolicy, Fillers
 from repartee.agent.keys import KeyCollector
+from repartee.agent.own_reply import OwnReplyLLM
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
 from repartee.agent.toolbox import Run, Toolbox
 from repartee.agent.transcript import CallTranscript
@@ -95,10 +95,10 @@ class AgentCall:
         """What prefetching did in this call."""
         return self._toolbox.figures
 
-    def brain(self, deployed: LLM) -> LLM:
+    def llm(self, deployed: LLM) -> LLM:
         """What replies are made by: the agent itself, if it does that, or the deployment's model."""
         own = worker_side(self._agent).reply_function
-        return deployed if own is None else OwnBrain(own, self.context)
+        return deployed if own is None else OwnReplyLLM(own, self.context)
 
     async def begin(self) -> None:
         """Before the greeting: the agent's own beginning. Raises nothing."""

@@ -50,7 +50,7 @@ class Cascade:
         self._replying = Replying(call, resources, self._config, self._formats[1])
         self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
         self._hearing = Hearing(
-            resources.ears,
+            resources.stt,
             HearingUser(
                 self._shell.deliver,
                 self._shell,

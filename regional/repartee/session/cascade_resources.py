@@ -24,9 +24,9 @@ async def forget(taught: Iterable[Transition]) -> None:
 class CascadeResources:
     """What the calls of a worker share: the providers, their names in traces, and what is known beforehand."""
 
-    ears: STT
-    brain: LLM
-    voice: TTS
+    stt: STT
+    llm: LLM
+    tts: TTS
     names: Mapping[str, str]
     phrases: Phrases
     experience: Experience
@@ -46,7 +46,7 @@ class CascadeResources:
         return replace(
             self,
             names=notes.names,
-            ears=self.ears.for_call(notes) if isinstance(self.ears, FallbackSTT) else self.ears,
-            brain=self.brain.for_call(notes) if isinstance(self.brain, FallbackLLM) else self.brain,
-            voice=self.voice.for_call(notes) if isinstance(self.voice, FallbackTTS) else self.voice,
+            stt=self.stt.for_call(notes) if isinstance(self.stt, FallbackSTT) else self.stt,
+            llm=self.llm.for_call(notes) if isinstance(self.llm, FallbackLLM) else self.llm,
+            tts=self.tts.for_call(notes) if isinstance(self.tts, FallbackTTS) else self.tts,
         )

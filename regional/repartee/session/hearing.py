@@ -46,7 +46,7 @@ class HearingUser:
     """Whom the hearing serves.
 
     ``deliver`` takes each event at once. ``tasks`` starts the call's tasks. ``tell`` has the caller told that they
-    are not heard. ``another`` gives the ears of another vendor, if there are any, when these cannot hear: the call
+    are not heard. ``another`` gives another vendor's STT, if there is any, when this one fails: the call
     goes on with them.
     """
 
@@ -61,7 +61,7 @@ class Hearing:
 
     def __init__(
         self,
-        ears: STT,
+        stt: STT,
         user: HearingUser,
         *,
         source: WireFormat,
@@ -70,7 +70,7 @@ class Hearing:
         policy: HearingPolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ears = ears
+        self._stt = stt
         self._user = user
         self._language = language
         self._keyterms = keyterms
@@ -169,7 +169,7 @@ class Hearing:
                     if another is None:
                         raise
                     log.warning("speech recognition goes on with another vendor: %s", error)
-                    self._ears = another
+                    self._stt = another
         finally:
             self._user.tasks.drop(filling)
             self._queue.stop()
@@ -222,7 +222,7 @@ class Hearing:
     async def _open(self, watch: SessionWatch) -> Transcriber:
         while True:
             try:
-                return await self._ears.listen(language=self._language, keyterms=self._keyterms)
+                return await self._stt.listen(language=self._language, keyterms=self._keyterms)
             except (ProviderError, PoolTimeout) as error:
                 if not getattr(error, "retryable", True):
                     raise

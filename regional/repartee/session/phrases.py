@@ -35,8 +35,8 @@ def as_written(text: str, language: str) -> str:
 class Phrases:
     """The recordings of one worker. ``form`` is how a text is given to the voice, in a language."""
 
-    def __init__(self, voice: TTS, form: Callable[[str, str], str] = as_written) -> None:
-        self._voice = voice
+    def __init__(self, tts: TTS, form: Callable[[str, str], str] = as_written) -> None:
+        self._tts = tts
         self._form = form
         self._recordings: dict[tuple[str, str | None, str], Recording] = {}
 
@@ -66,7 +66,7 @@ class Phrases:
                 log.warning("a phrase could not be recorded and will be spoken live: %s", error)
 
     async def _record(self, text: str, name: str | None, language: str) -> Recording:
-        utterance = await self._voice.speak(0, voice=name, language=language)
+        utterance = await self._tts.speak(0, voice=name, language=language)
         audio: list[bytes] = []
         words: list[SpokenWord] = []
         try:

@@ -80,16 +80,16 @@ class Pipeline:
         self._voice_asked = False
 
     def think(
-        self, brain: LLM, request: ReplyRequest, window: ContextWindow, *, patience_s: float = PATIENCE_S
+        self, llm: LLM, request: ReplyRequest, window: ContextWindow, *, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask the model; with a mended conversation if its server refuses this one. A model that asks to be left
         alone for a while is asked again after that, if it leaves the caller an answer within ``patience_s``."""
-        self._tasks.append(self._start(self._think(brain, request, window, patience_s)))
+        self._tasks.append(self._start(self._think(llm, request, window, patience_s)))
 
-    def speak(self, voice: TTS, *, name: str | None, language: str) -> None:
+    def speak(self, tts: TTS, *, name: str | None, language: str) -> None:
         """Get a voice ready; what is said before it is waits for it. A model that has been asked comes first."""
         wait_s = MODEL_FIRST_S if self._tasks else 0.0
-        self._tasks.append(self._start(self._speak(voice, name, language, wait_s)))
+        self._tasks.append(self._start(self._speak(tts, name, language, wait_s)))
 
     def say(self, text: str, last: bool) -> None:
         """Have the voice say this."""
@@ -138,14 +138,12 @@ class Pipeline:
         if not self._stopped:
             self._deliver(event)
 
-    async def _think(
-        self, brain: LLM, request: ReplyRequest, window: ContextWindow, patience_s: float
-    ) -> None:
+    async def _think(self, llm: LLM, request: ReplyRequest, window: ContextWindow, patience_s: float) -> None:
         now = asyncio.get_running_loop().time
         latest = now() + patience_s - ANSWER_S
         for attempt in range(1, LLM_ATTEMPTS + 1):
             try:
-                await self._read(brain, request)
+                await self._read(llm, request)
                 return
             except ProviderError as error:
                 refused = error.status == HTTPStatus.BAD_REQUEST and attempt < LLM_ATTEMPTS
@@ -167,10 +165,10 @@ class Pipeline:
                 self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
                 return
 
-    async def _read(self, brain: LLM, request: ReplyRequest) -> None:
+    async def _read(self, llm: LLM, request: ReplyRequest) -> None:
         begun = False
         try:
-            async with aclosing(brain.reply(request)) as parts:
+            async with aclosing(llm.reply(request)) as parts:
                 async for part in parts:
                     begun = True
                     self._tell(self._event(part))
@@ -206,11 +204,11 @@ class Pipeline:
             case TokenUsage():
                 return ReplyUsed(self._reply_id, part)
 
-    async def _speak(self, voice: TTS, name: str | None, language: str, wait_s: float) -> None:
+    async def _speak(self, tts: TTS, name: str | None, language: str, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         for attempt in range(1, TTS_ATTEMPTS + 1):
             try:
-                await self._utter(await voice.speak(self._reply_id, voice=name, language=language))
+                await self._utter(await tts.speak(self._reply_id, voice=name, language=language))
                 return
             except (ProviderError, PoolTimeout) as error:
                 if not isinstance(error, ProviderError) or not error.retryable or attempt == TTS_ATTEMPTS:

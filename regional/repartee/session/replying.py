@@ -36,7 +36,7 @@ class Replying:
         self._resources = resources
         self._config, self._sink = config, sink
         self._policy = TurnPolicy()
-        self._brain = self._agent.brain(resources.brain)
+        self._llm = self._agent.llm(resources.llm)
         self._window = ContextWindow(resources.context_tokens)
         self._guesses = SpeculationBudget(resources.speculation_tokens)
         self._pipelines: dict[int, Pipeline] = {}
@@ -82,7 +82,7 @@ class Replying:
             self._call.report.extra_request("speculation")
             self._guesses.begin(command.reply_id, request_tokens(request))
         pipeline = self._new_pipeline(command.reply_id)
-        pipeline.think(self._brain, request, window, patience_s=self._policy.first_audio_s)
+        pipeline.think(self._llm, request, window, patience_s=self._policy.first_audio_s)
         if is_spoken(self._config, command.options):
             self._give_voice(pipeline)
         if foreseen:
@@ -156,7 +156,7 @@ class Replying:
 
     def _give_voice(self, pipeline: Pipeline) -> None:
         """Get its voice ready, before there are words for it."""
-        pipeline.speak(self._resources.voice, name=self._config.voice, language=self._config.language)
+        pipeline.speak(self._resources.tts, name=self._config.voice, language=self._config.language)
 
     def _recorded(self, text: str) -> Recording | None:
         config = self._config

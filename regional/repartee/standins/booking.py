@@ -25,7 +25,7 @@ _PLACES = (
 
 
 class BookingTalk(Protocol):
-    """What is remembered of it (see ``standins.brain.Memory``)."""
+    """What is remembered of it (see ``standins.language_model.Memory``)."""
 
     said: list[str]
     results: list[tuple[str, object]]

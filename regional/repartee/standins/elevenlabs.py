@@ -13,7 +13,7 @@ from repartee.standins.link import Link, Scope
 from repartee.standins.listening import IdleWatch
 from repartee.standins.speaking import Context, OutputFormat
 from repartee.standins.state import StandInState, key_is_good
-from repartee.standins.voice import SpokenText
+from repartee.standins.synthesiser import SpokenText
 
 MOST_CONTEXTS = 5
 MOST_INACTIVITY_S = 180.0

@@ -64,7 +64,7 @@ class ToolRequest:
 
 
 class Remembered(Protocol):
-    """What is remembered of the conversation (see ``standins.brain.Memory``)."""
+    """What is remembered of the conversation (see ``standins.language_model.Memory``)."""
 
     said: list[str]
     name: str | None

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link
 from repartee.standins.listening import HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.recogniser import Word, text_of
 from repartee.standins.state import StandInState
 from repartee.standins.turn_telling import heard_step, tell_turn
 from repartee.standins.turns import FluxTurns, TurnEvent

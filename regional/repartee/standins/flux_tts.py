@@ -16,7 +16,7 @@ from repartee.standins.listening import IdleWatch
 from repartee.standins.pcm import from_linear16
 from repartee.standins.speaking import Context, OutputFormat
 from repartee.standins.state import StandInState
-from repartee.standins.voice import SpokenText
+from repartee.standins.synthesiser import SpokenText
 
 IDLE_S = 60.0
 ENCODINGS = {"linear16": "pcm_s16le", "mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from repartee.standins.deepgram import Query
-from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.recogniser import Word, text_of
 from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.turn_telling import heard_step, tell_turn
 from repartee.standins.turns import USUAL_EAGER, USUAL_EOT, FluxTurns, TurnEvent

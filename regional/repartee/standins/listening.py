@@ -13,9 +13,9 @@ import numpy as np
 import soxr
 
 from repartee.standins.detector import STEP_MS
-from repartee.standins.ears import Word
 from repartee.standins.link import Link
 from repartee.standins.pcm import to_linear16
+from repartee.standins.recogniser import Word
 from repartee.standins.state import StandInState
 
 FINISH_LEAD_MS = 40.0

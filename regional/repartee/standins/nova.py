@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.recogniser import Word, text_of
 from repartee.standins.state import StandInState
 from repartee.standins.turns import NovaEvent, NovaTurns
 

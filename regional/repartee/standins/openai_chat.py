@@ -1,6 +1,6 @@
 """OpenAI's ``/v1/chat/completions`` and ``/v1/models``: streamed and whole, tools, usage, errors.
 
-Owns the wire and the pace; what is answered comes from :mod:`repartee.standins.brain`.
+Owns the wire and the pace; what is answered comes from :mod:`repartee.standins.language_model`.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from repartee.standins.bad_request import BadRequest
-from repartee.standins.brain import Answer, answer, tokens_of
 from repartee.standins.chat_request import MODELS, ChatRequest, is_served, read_request
 from repartee.standins.errands import ToolRequest
 from repartee.standins.faults import IN_ANSWER, Fault, FaultError, FaultGate
+from repartee.standins.language_model import Answer, answer, tokens_of
 from repartee.standins.link import AT_CONNECTION, Scope, fault_for, headers_of
 from repartee.standins.spoilt import spoilt
 from repartee.standins.state import StandInState, key_is_good

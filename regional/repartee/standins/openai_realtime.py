@@ -15,7 +15,6 @@ from itertools import count
 from typing import Any
 
 from repartee.standins.chat_request import REALTIME_MODELS, is_served
-from repartee.standins.ears import Word, text_of
 from repartee.standins.faults import IN_RESPONSE, Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, Listening, Wording
@@ -24,6 +23,7 @@ from repartee.standins.realtime_conversation import Conversation, Item, ItemFaul
 from repartee.standins.realtime_idle import IdleCaller
 from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
+from repartee.standins.recogniser import Word, text_of
 from repartee.standins.spoilt import spoiling
 from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.turns import UNFINISHED_MS, FluxTurns, TurnEvent, TurnTimes
@@ -73,7 +73,7 @@ class RealtimeSession:
         self._speech_item = ""
         self._expiry: asyncio.TimerHandle | None = None
         self._idle = IdleCaller(lambda: self._detection, self._on_idle)
-        self._listening, self._turns = self._new_ears()
+        self._listening, self._turns = self._new_stt()
         self._handlers = self._make_handlers()
         link.error_message = self._fault_message
 
@@ -161,7 +161,7 @@ class RealtimeSession:
         before, now = old["audio"]["input"], self._settings["audio"]["input"]
         if before["format"] != now["format"]:
             self._listening.close()
-            self._listening, self._turns = self._new_ears()
+            self._listening, self._turns = self._new_stt()
         self._send("session.updated", session=self._settings)
 
     # --- the caller's audio --------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class RealtimeSession:
         found: Mapping[str, Any] | None = self._settings["audio"]["input"]["turn_detection"]
         return found
 
-    def _new_ears(self) -> tuple[Listening, FluxTurns]:
+    def _new_stt(self) -> tuple[Listening, FluxTurns]:
         encoding, rate_hz = ENCODINGS[self._settings["audio"]["input"]["format"]["type"]]
         listening = Listening(self._link, self._state, HeardFormat(encoding, rate_hz))
         return listening, FluxTurns(self._turn_times, None, NO_TIMEOUT_MS)

@@ -1,6 +1,6 @@
 """One response of a Realtime session: thought of, spoken and sent at the profile's pace, or cut short.
 
-Owns the events of a response and their order. What it says comes from :mod:`repartee.standins.brain`.
+Owns the events of a response and their order. What it says comes from :mod:`repartee.standins.language_model`.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from repartee.standins.brain import Answer, answer, tokens_of
 from repartee.standins.errands import ToolRequest
 from repartee.standins.faults import Fault
+from repartee.standins.language_model import Answer, answer, tokens_of
 from repartee.standins.pcm import from_linear16
 from repartee.standins.realtime_conversation import Item, chat_messages, new_id, text_in
 from repartee.standins.speaking import CHUNK_MS, FIRST_CHUNK_MS, speech_of

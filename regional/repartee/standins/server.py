@@ -25,7 +25,6 @@ from repartee.standins.cartesia import tts_websocket
 from repartee.standins.control import control
 from repartee.standins.deepgram import listen_v1, listen_v2
 from repartee.standins.detector import VAD_HZ, LevelDetector, SpeechDetector
-from repartee.standins.ears import ScriptedRecogniser
 from repartee.standins.elevenlabs import multi_stream, voice_of
 from repartee.standins.flux_tts import speak_v2
 from repartee.standins.ink import stt_turns
@@ -33,11 +32,12 @@ from repartee.standins.link import DirectWebSocket, PlainHttp, Scope
 from repartee.standins.openai_chat import Exchange, chat_completions, models
 from repartee.standins.openai_realtime import realtime
 from repartee.standins.profiles import load_profile
+from repartee.standins.recogniser import ScriptedRecogniser
 from repartee.standins.script import DEFAULT_SCRIPT, load_script
 from repartee.standins.sphinx import SphinxPool
 from repartee.standins.state import Engines, StandInState
+from repartee.standins.synthesiser import hum
 from repartee.standins.uvicorn_insides import ServerState, reaches_sockets
-from repartee.standins.voice import hum
 
 KEEP_ALIVE_S = 600
 STOP_S = 2.0

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from repartee.standins.pcm import from_linear16
 from repartee.standins.state import Engines, StandInState
+from repartee.standins.synthesiser import SpokenText, synthesise
 from repartee.standins.timing import wait_until
-from repartee.standins.voice import SpokenText, synthesise
 
 SENTENCE_ENDS = (".", "!", "?", ":", ";")
 FIRST_CHUNK_MS = 40

@@ -15,11 +15,11 @@ from typing import Any
 
 from repartee.standins.detector import VAD_HZ, Detector
 from repartee.standins.domain import UNFINISHED_ENDINGS
-from repartee.standins.ears import Word, written
+from repartee.standins.recogniser import Word, written
 from repartee.standins.sphinx_process import WorkerProcess
 from repartee.standins.understanding import is_understood
 
-log = logging.getLogger("standins.ears")
+log = logging.getLogger("standins.recogniser")
 
 READY_S = 30.0
 FIRST_RESTART_S = 0.0

@@ -26,7 +26,7 @@ class WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         self._process: BaseProcess = context.Process(
-            target=sphinx_worker.main, args=(other,), daemon=True, name="standins-ears"
+            target=sphinx_worker.main, args=(other,), daemon=True, name="standins-recogniser"
         )
         self._process.start()
         other.close()
@@ -34,7 +34,7 @@ class WorkerProcess:
         self._on_lost = on_lost
         self._over = False
         self._outbox: queue.Queue[tuple[Any, ...] | None] = queue.Queue(WAITING_LIMIT)
-        self._writer = Thread(target=self._write, name="standins-ears-writer", daemon=True)
+        self._writer = Thread(target=self._write, name="standins-recogniser-writer", daemon=True)
         self._writer.start()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._read)

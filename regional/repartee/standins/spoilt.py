@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from repartee.standins.brain import Answer
 from repartee.standins.errands import ToolRequest
 from repartee.standins.faults import Fault
+from repartee.standins.language_model import Answer
 
 Send = Callable[..., None]
 

@@ -6,13 +6,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from repartee.standins.detector import Detector
-from repartee.standins.ears import Recogniser
 from repartee.standins.faults import FaultBoard
 from repartee.standins.profiles import Distribution, Profile
+from repartee.standins.recogniser import Recogniser
 from repartee.standins.script import Line
 from repartee.standins.stats import Stats
+from repartee.standins.synthesiser import SpokenText
 from repartee.standins.turns import TurnTimes
-from repartee.standins.voice import SpokenText
 
 if TYPE_CHECKING:
     from repartee.standins.carrier.network import TelephoneNetwork

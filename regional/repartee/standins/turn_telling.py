@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from repartee.standins.ears import Recogniser
 from repartee.standins.listening import FINISH_LEAD_MS, Listening, Message
+from repartee.standins.recogniser import Recogniser
 from repartee.standins.turns import UNFINISHED_MS, UNSURE_MS, FluxTurns, TurnEvent
 
 

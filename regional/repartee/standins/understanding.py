@@ -1,4 +1,4 @@
-"""Whether what recognition has made out is anything that these ears understand. Pure.
+"""Whether what recognition has made out is anything that these stt understand. Pure.
 
 They know the front desk's sentences and make nonsense of everything else. Two words that no such sentence has beside
 each other are a sign of that; who hears only nonsense cannot know whether its speaker has finished.

@@ -176,9 +176,9 @@ def spied(worker: Region) -> Wire:
     resources = worker.worker.services.resources
     if resources is None:  # all its calls are with a speech-to-speech model
         return wire
-    ears: STT = resources.ears
-    brain: LLM = resources.brain
-    voice: TTS = resources.voice
+    ears: STT = resources.stt
+    brain: LLM = resources.llm
+    voice: TTS = resources.tts
     listen, reply, speak = ears.listen, brain.reply, voice.speak
 
     def listens(*, language: str = "en", keyterms: Sequence[str] = ()) -> Any:

@@ -12,7 +12,7 @@ from tests.promptness import DEADLINE_S
 from repartee import Agent, CallContext, ReplyContext, ToolCall
 from repartee.agent.agent import worker_side
 from repartee.agent.author_faults import LEFT_OUT, MOST_CHARS, TRACE_MARK, AuthorTrouble, trouble_of
-from repartee.agent.brain import OwnBrain
+from repartee.agent.own_reply import OwnReplyLLM
 from repartee.agent.tools import execute
 from repartee.errors import ProviderError
 from repartee.providers.interfaces import ReplyRequest
@@ -113,7 +113,7 @@ async def test_the_agents_own_reply_is_told_too(caplog: pytest.LogCaptureFixture
     told = Told(Agent("You are a bank."))
     request = ReplyRequest([{"role": "user", "content": "my secret number"}])
     with pytest.raises(ProviderError, match="ZeroDivisionError") as raised:
-        async for _ in OwnBrain(reply, told.context).reply(request):
+        async for _ in OwnReplyLLM(reply, told.context).reply(request):
             pass
     assert "secret" not in str(raised.value)
     assert "@agent.reply failed in call c1: ZeroDivisionError at " in caplog.text

@@ -40,7 +40,7 @@ async def test_the_example_as_pasted_holds_a_call_without_any_vendor(example: Ag
     said = [event["delta"] for event in events if event["type"] == "response.output_audio_transcript.delta"]
     assert "".join(said).strip() == "You said hello."
     traced = events[-1]
-    assert traced["providers"] == {"stt": "Ears", "llm": "Parrot", "tts": "Whistle"}
+    assert traced["providers"] == {"stt": "Parakeet", "llm": "Parrot", "tts": "Whistle"}
     assert metrics['repartee_voice_to_voice_seconds_count{kind="plain"}'] == 1
     assert metrics["repartee_admitting"] == 1
 
@@ -57,7 +57,7 @@ async def test_each_may_be_brought_without_the_others(
         async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             traced = (await spoken_turn(websocket))[-1]
         await worker.until_idle()
-    own = {"stt": "Ears", "llm": "Parrot", "tts": "Whistle"}[stage]
+    own = {"stt": "Parakeet", "llm": "Parrot", "tts": "Whistle"}[stage]
     assert traced["providers"] == {"stt": "deepgram/flux", "llm": "openai", "tts": "cartesia", stage: own}
 
 

@@ -62,7 +62,7 @@ async def asked_of_the_model(environment: dict[str, str], agent: Agent) -> dict[
         services = Services(read_settings({**KEYS, **environment, "OPENAI_BASE_URL": url}), agent)
         assert services.resources
         request = ReplyRequest(messages=({"role": "user", "content": "Hi"},))
-        assert [part async for part in services.resources.brain.reply(request)]
+        assert [part async for part in services.resources.llm.reply(request)]
         await services.aclose()
     return bodies[0]
 
@@ -72,7 +72,7 @@ async def asked_of_the_voice(environment: dict[str, str], agent: Agent) -> dict[
         vendor = environment.get("REPARTEE_TTS", "cartesia").upper()
         services = Services(read_settings({**KEYS, **environment, f"{vendor}_BASE_URL": url}), agent)
         assert services.resources
-        utterance = await services.resources.voice.speak(1)
+        utterance = await services.resources.tts.speak(1)
         utterance.say("Good day.")
         async with asyncio.timeout(DEADLINE_S):
             while not messages:  # noqa: ASYNC110 - the far end's
@@ -187,7 +187,7 @@ def test_a_spare_connection_to_flux_is_kept_no_longer_than_the_setting_says(
 ) -> None:
     """The default is below the 20 to 30 s after which such connections are reported to end."""
     kept: list[float] = []
-    monkeypatch.setattr(deepgram, "FluxEars", lambda config, uses: kept.append(config.pool.max_age_s))
+    monkeypatch.setattr(deepgram, "FluxSTT", lambda config, uses: kept.append(config.pool.max_age_s))
     for environment in ({}, {"REPARTEE_FLUX_IDLE_S": "45"}):
         settings = read_settings({**KEYS, **environment})
         [row] = settings.vendors(VendorKind.STT)

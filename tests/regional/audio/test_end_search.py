@@ -10,7 +10,7 @@ from repartee.audio import pcm
 from repartee.audio.speech_end import CallerAudio, find_end
 from repartee.bench.conditions import babble, from_pcm, music, office, to_pcm
 from repartee.bench.recordings import RATE_HZ, RecordedTurn
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 QUESTIONS = (
     "What are your opening hours?",

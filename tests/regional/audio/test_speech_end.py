@@ -9,7 +9,7 @@ import pytest
 from repartee.audio import pcm
 from repartee.audio.speech_end import CallerAudio, leading_silence_ms, speech_end_ms, speech_span
 from repartee.audio.vad import FRAME_MS, VoiceActivity
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 HZ = 16_000
 QUESTIONS = ("What are your opening hours?", "I'd like to book a table for two", "Stop.", "Yes, six.")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from repartee.audio.talker import AVAILABLE, Talker
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 HZ = 24_000
 MINUTE = 60 * HZ

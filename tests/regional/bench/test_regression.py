@@ -15,7 +15,7 @@ from repartee.bench.regression import BASELINE, play, slower
 from repartee.bench.seeded_world import SeededUtterance
 from repartee.cli.main import application
 from repartee.errors import VoiceError
-from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.hedged_llm import HedgedLLM
 
 FEW = 400
 LATER_S = 0.005
@@ -71,9 +71,9 @@ def test_5_ms_more_in_a_stage_are_found_and_the_stage_is_named(
 
 def slow_down(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five milliseconds more, where the program does this."""
-    reply, sounds, ran, ask = HedgedBrain.reply, SeededUtterance.sounds, Toolbox.run, seeded_world.ask
+    reply, sounds, ran, ask = HedgedLLM.reply, SeededUtterance.sounds, Toolbox.run, seeded_world.ask
 
-    async def slow_reply(self: HedgedBrain, request: Any) -> AsyncGenerator[Any, None]:
+    async def slow_reply(self: HedgedLLM, request: Any) -> AsyncGenerator[Any, None]:
         await asyncio.sleep(LATER_S)
         async for part in reply(self, request):
             yield part
@@ -95,7 +95,7 @@ def slow_down(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     match stage:
         case "llm":
-            monkeypatch.setattr(HedgedBrain, "reply", slow_reply)
+            monkeypatch.setattr(HedgedLLM, "reply", slow_reply)
         case "tts":
             monkeypatch.setattr(SeededUtterance, "sounds", slow_sounds)
         case "tool":

@@ -14,7 +14,7 @@ from repartee.bench.turn_trial import POLICIES, run_trial
 from repartee.bench.turns import measure
 from repartee.cli.main import application
 from repartee.errors import VoiceError
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 
 SENTENCES = {
     "short": [("Book a room", 0.0)],

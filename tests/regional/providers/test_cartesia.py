@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from repartee.audio.pcm import duration_ms
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaUtterance, CartesiaVoice
+from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS, CartesiaUtterance
 from repartee.providers.sockets import SocketSettings
 from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
@@ -26,8 +26,8 @@ QUICK = SocketSettings(open_timeout_s=0.5, ping_interval_s=0.1, ping_timeout_s=0
 Fault = Callable[..., None]
 
 
-def voice_at(base_url: str, **changes: Any) -> CartesiaVoice:
-    return CartesiaVoice(
+def voice_at(base_url: str, **changes: Any) -> CartesiaTTS:
+    return CartesiaTTS(
         replace(CartesiaConfig(base_url, "key", "voice-1", pool=POOL, prime_text=""), **changes)
     )
 

@@ -12,7 +12,7 @@ from tests.regional.providers.conftest import frames, question, speech
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
 from repartee.providers.interfaces import Hearing, Transcriber
 from repartee.providers.sockets import SocketSettings
 from repartee.standins.server import Running
@@ -25,12 +25,12 @@ QUICK = SocketSettings(open_timeout_s=0.5, ping_interval_s=0.1, ping_timeout_s=0
 Fault = Callable[..., None]
 
 
-def flux(standins: Running, **changes: Any) -> FluxEars:
-    return FluxEars(replace(FluxConfig(standins.base_url, "key", pool=POOL), **changes))
+def flux(standins: Running, **changes: Any) -> FluxSTT:
+    return FluxSTT(replace(FluxConfig(standins.base_url, "key", pool=POOL), **changes))
 
 
-def nova(standins: Running, **changes: Any) -> NovaEars:
-    return NovaEars(replace(NovaConfig(standins.base_url, "key", pool=POOL), **changes))
+def nova(standins: Running, **changes: Any) -> NovaSTT:
+    return NovaSTT(replace(NovaConfig(standins.base_url, "key", pool=POOL), **changes))
 
 
 BOTH = pytest.mark.parametrize("make", [flux, nova])

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsUtterance, ElevenLabsVoice
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS, ElevenLabsUtterance
 from repartee.turn.events import SpeechAudio, SpeechWords
 
 POOL = PoolSettings(spare=1, slots=5, keepalive_s=None, backoff_first_s=0.01, acquire_timeout_s=1)
@@ -78,8 +78,8 @@ async def studio(*, speaks: bool = True, keeps_contexts: bool = False) -> AsyncI
         yield there
 
 
-def voice_at(base_url: str, **changes: Any) -> ElevenLabsVoice:
-    return ElevenLabsVoice(replace(ElevenLabsConfig(base_url, "key", "voice 1", pool=POOL), **changes))
+def voice_at(base_url: str, **changes: Any) -> ElevenLabsTTS:
+    return ElevenLabsTTS(replace(ElevenLabsConfig(base_url, "key", "voice 1", pool=POOL), **changes))
 
 
 async def listen(utterance: ElevenLabsUtterance) -> list[SpeechAudio | SpeechWords]:

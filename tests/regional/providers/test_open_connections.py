@@ -12,11 +12,11 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
 from repartee.providers.open_connections import OpenConnections
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.openai_chat import ChatConfig, ChatLLM
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
 from repartee.providers.socket_dial import open_socket
 from repartee.providers.sockets import SocketSettings
@@ -36,12 +36,12 @@ class Provider(Protocol):
 
 
 PROVIDERS: dict[str, Callable[[str], Provider]] = {
-    "flux": lambda url: FluxEars(FluxConfig(url, "key", pool=POOL)),
-    "nova": lambda url: NovaEars(NovaConfig(url, "key", pool=POOL)),
-    "cartesia": lambda url: CartesiaVoice(CartesiaConfig(url, "key", "voice", pool=POOL)),
-    "elevenlabs": lambda url: ElevenLabsVoice(ElevenLabsConfig(url, "key", "voice", pool=SLOTTED)),
+    "flux": lambda url: FluxSTT(FluxConfig(url, "key", pool=POOL)),
+    "nova": lambda url: NovaSTT(NovaConfig(url, "key", pool=POOL)),
+    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "key", "voice", pool=POOL)),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "key", "voice", pool=SLOTTED)),
     "realtime": lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "key", pool=POOL)),
-    "chat": lambda url: ChatBrain(ChatConfig(f"{url}/v1", "key", "stand-in", pool=POOL)),
+    "chat": lambda url: ChatLLM(ChatConfig(f"{url}/v1", "key", "stand-in", pool=POOL)),
 }
 
 
@@ -115,7 +115,7 @@ async def test_nothing_is_left_of_dials_that_are_cut_short_wherever_they_are(
 async def test_nothing_is_left_of_streams_dialled_apart(
     standins: Running, dialled: Dialled, warm: bool
 ) -> None:
-    ears = FluxEars(FluxConfig(standins.base_url, "key", pool=POOL))
+    ears = FluxSTT(FluxConfig(standins.base_url, "key", pool=POOL))
     dialling = asyncio.create_task(ears.listen(language="de"))
     if warm:
         await dialling
@@ -131,7 +131,7 @@ async def test_nothing_is_left_of_streams_dialled_apart(
 
 
 async def test_a_probe_leaves_nothing_either(standins: Running, dialled: Dialled) -> None:
-    brain = ChatBrain(ChatConfig(f"{standins.base_url}/v1", "key", "stand-in", pool=POOL))
+    brain = ChatLLM(ChatConfig(f"{standins.base_url}/v1", "key", "stand-in", pool=POOL))
     probing = asyncio.create_task(brain.probe())
     await dialled.first.wait()
     probing.cancel()

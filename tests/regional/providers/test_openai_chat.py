@@ -25,7 +25,7 @@ from repartee.app.settings import Settings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.openai_chat import ChatConfig, ChatLLM
 from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=1, keepalive_s=30, backoff_first_s=0.01, acquire_timeout_s=2)
@@ -34,11 +34,11 @@ ASKED = ReplyRequest(messages=[{"role": "user", "content": "What are your openin
 Fault = Callable[..., None]
 
 
-def brain_at(base_url: str, **changes: Any) -> ChatBrain:
-    return ChatBrain(replace(ChatConfig(base_url, "key", "stand-in", pool=POOL, read_timeout_s=2), **changes))
+def brain_at(base_url: str, **changes: Any) -> ChatLLM:
+    return ChatLLM(replace(ChatConfig(base_url, "key", "stand-in", pool=POOL, read_timeout_s=2), **changes))
 
 
-async def ask(brain: ChatBrain, request: ReplyRequest = ASKED) -> list[ReplyPart]:
+async def ask(brain: ChatLLM, request: ReplyRequest = ASKED) -> list[ReplyPart]:
     async with asyncio.timeout(DEADLINE_S):
         return [part async for part in brain.reply(request)]
 

@@ -11,7 +11,7 @@ from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeLine, RealtimeVoice
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeLine, RealtimeTTS
 from repartee.session.phrases import Phrases
 from repartee.standins.server import Running
 from repartee.wire import relay_events as wire
@@ -137,7 +137,7 @@ async def test_what_is_left_of_an_old_session_is_not_handed_on(standins: Running
 
 async def test_phrases_are_recorded_in_the_models_voice(standins: Running) -> None:
     async with realtime(standins) as speech:
-        phrases = Phrases(RealtimeVoice(speech))
+        phrases = Phrases(RealtimeTTS(speech))
         await phrases.record(["One moment, please."], name="cedar", language="en")
         recording = phrases.get("One moment, please.", name="cedar", language="en")
         assert recording is not None
@@ -148,7 +148,7 @@ async def test_phrases_are_recorded_in_the_models_voice(standins: Running) -> No
 async def test_a_phrase_that_cannot_be_had_is_left_out(standins: Running, fault: Put) -> None:
     fault("close", provider="openai-realtime", after_messages=3)
     async with realtime(standins) as speech:
-        phrases = Phrases(RealtimeVoice(speech))
+        phrases = Phrases(RealtimeTTS(speech))
         await phrases.record(["One moment, please."], name=None, language="en")
         assert phrases.get("One moment, please.", name=None, language="en") is None
         await phrases.record(["Hello."], name="nobody", language="en")

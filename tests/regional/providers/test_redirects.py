@@ -15,11 +15,11 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault
 from repartee.pool.settings import PoolSettings
 from repartee.providers import redirects
-from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
 from repartee.providers.interfaces import ReplyRequest
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.openai_chat import ChatConfig, ChatLLM
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
 from repartee.providers.redirects import shown
 
@@ -28,10 +28,10 @@ REFUSED = (ProviderError, PoolTimeout)
 STATUSES = [301, 302, 303, 307, 308]
 
 SOCKETS: dict[str, Callable[[str], Any]] = {
-    "flux": lambda url: FluxEars(FluxConfig(url, "k", pool=POOL)),
-    "nova": lambda url: NovaEars(NovaConfig(url, "k", pool=POOL)),
-    "cartesia": lambda url: CartesiaVoice(CartesiaConfig(url, "k", "v", pool=POOL)),
-    "elevenlabs": lambda url: ElevenLabsVoice(ElevenLabsConfig(url, "k", "v", pool=POOL)),
+    "flux": lambda url: FluxSTT(FluxConfig(url, "k", pool=POOL)),
+    "nova": lambda url: NovaSTT(NovaConfig(url, "k", pool=POOL)),
+    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v", pool=POOL)),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v", pool=POOL)),
     "realtime": lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "k", pool=POOL)),
 }
 
@@ -71,11 +71,11 @@ async def redirecting(
         yield far
 
 
-def brain_at(url: str) -> ChatBrain:
-    return ChatBrain(ChatConfig(f"{url}/v1", "k", "m", pool=POOL))
+def brain_at(url: str) -> ChatLLM:
+    return ChatLLM(ChatConfig(f"{url}/v1", "k", "m", pool=POOL))
 
 
-async def reply(brain: ChatBrain) -> None:
+async def reply(brain: ChatLLM) -> None:
     async for _ in brain.reply(ReplyRequest(messages=({"role": "user", "content": "Hi"},))):
         pass
 
@@ -154,7 +154,7 @@ async def test_a_list_of_models_that_is_elsewhere_on_the_same_host_does_no_harm(
 async def test_a_redirect_that_may_pass_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redirects, "BELIEVED_S", 0.05)
     async with redirecting(302, "https://other.example/") as far:
-        ears = FluxEars(FluxConfig(far.url, "k", pool=POOL))
+        ears = FluxSTT(FluxConfig(far.url, "k", pool=POOL))
         await ears.start()
         async with asyncio.timeout(DEADLINE_S):
             while len(far.asked) < 3:  # noqa: ASYNC110 - the far end's

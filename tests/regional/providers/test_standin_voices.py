@@ -17,7 +17,7 @@ from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.deepgram_voice import FluxVoice, FluxVoiceConfig
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
 from repartee.providers.interfaces import Utterance
 from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
@@ -27,10 +27,8 @@ Sound = SpeechAudio | SpeechWords
 POOL = PoolSettings(spare=1, slots=1, keepalive_s=None, backoff_first_s=0.01, acquire_timeout_s=2)
 
 
-def elevenlabs(standins: Running, **changes: Any) -> ElevenLabsVoice:
-    return ElevenLabsVoice(
-        replace(ElevenLabsConfig(standins.base_url, "key", "george", pool=POOL), **changes)
-    )
+def elevenlabs(standins: Running, **changes: Any) -> ElevenLabsTTS:
+    return ElevenLabsTTS(replace(ElevenLabsConfig(standins.base_url, "key", "george", pool=POOL), **changes))
 
 
 def flux(standins: Running, **changes: Any) -> FluxVoice:

@@ -21,10 +21,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from repartee.pool.figures import PoolFigures
-from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.openai_chat import ChatConfig, ChatLLM
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
 
 WATCHED_S = 3.0
@@ -130,10 +130,10 @@ async def until_fault(figures: Callable[[], PoolFigures]) -> PoolFigures:
 
 
 SOCKETS: dict[str, Callable[[str], Any]] = {
-    "cartesia": lambda url: CartesiaVoice(CartesiaConfig(url, "k", "v")),
-    "elevenlabs": lambda url: ElevenLabsVoice(ElevenLabsConfig(url, "k", "v")),
-    "flux": lambda url: FluxEars(FluxConfig(url, "k")),
-    "nova": lambda url: NovaEars(NovaConfig(url, "k")),
+    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v")),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v")),
+    "flux": lambda url: FluxSTT(FluxConfig(url, "k")),
+    "nova": lambda url: NovaSTT(NovaConfig(url, "k")),
     "realtime": lambda url: OpenAIRealtime(RealtimeConfig(url, "k")),
 }
 GREETINGS = {
@@ -213,8 +213,8 @@ async def test_an_upgrade_that_is_refused(
     assert caplog.text.count("cannot connect to deepgram") == 1
 
 
-def brain(url: str) -> ChatBrain:
-    return ChatBrain(ChatConfig(url, "k", "gpt-4.1-mini"))
+def brain(url: str) -> ChatLLM:
+    return ChatLLM(ChatConfig(url, "k", "gpt-4.1-mini"))
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from repartee.errors import ProviderError
-from repartee.providers.cartesia import CartesiaConfig, CartesiaVoice
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsVoice
+from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
 from repartee.providers.interfaces import ReplyRequest
-from repartee.providers.openai_chat import ChatBrain, ChatConfig
+from repartee.providers.openai_chat import ChatConfig, ChatLLM
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
 from repartee.providers.vendor_errors import is_retryable, retry_after_s
 
@@ -109,12 +109,12 @@ async def _reply(brain: Any) -> None:
 
 
 VENDORS: dict[str, tuple[Make, Callable[[Any], Any]]] = {
-    "flux": (lambda url: FluxEars(FluxConfig(url, "k")), _listen),
-    "nova": (lambda url: NovaEars(NovaConfig(url, "k")), _listen),
-    "cartesia": (lambda url: CartesiaVoice(CartesiaConfig(url, "k", "v")), _speak),
-    "elevenlabs": (lambda url: ElevenLabsVoice(ElevenLabsConfig(url, "k", "v")), _speak),
+    "flux": (lambda url: FluxSTT(FluxConfig(url, "k")), _listen),
+    "nova": (lambda url: NovaSTT(NovaConfig(url, "k")), _listen),
+    "cartesia": (lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v")), _speak),
+    "elevenlabs": (lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v")), _speak),
     "realtime": (lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "k")), _open),
-    "chat": (lambda url: ChatBrain(ChatConfig(f"{url}/v1", "k", "gpt-4.1-mini")), _reply),
+    "chat": (lambda url: ChatLLM(ChatConfig(f"{url}/v1", "k", "gpt-4.1-mini")), _reply),
 }
 
 

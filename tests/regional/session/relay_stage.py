@@ -15,14 +15,14 @@ from tests.regional.session.actors import Notes
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeTTS
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
 from repartee.standins.faults import Fault
 from repartee.standins.server import Config, Running, serve
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import RealtimeWebSocket
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
@@ -149,7 +149,7 @@ async def on_stage(
         if silent is not None and not recorded:
             providers.state.faults.put(silent)
         await speech.start()
-        phrases = Phrases(RealtimeVoice(speech))
+        phrases = Phrases(RealtimeTTS(speech))
         if recorded:
             await phrases.record(
                 (*worker_side(agent).phrases, *agent.notices.phrases("en")), name=None, language="en"

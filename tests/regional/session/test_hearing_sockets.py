@@ -11,13 +11,13 @@ from tests.regional.session.actors import LooseTasks
 from repartee.audio.pcm import silence
 from repartee.audio.talker import AVAILABLE
 from repartee.pool.settings import PoolSettings
-from repartee.providers.deepgram import FluxConfig, FluxEars, NovaConfig, NovaEars
+from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.standins.faults import Fault
 from repartee.standins.server import Config, Running, serve
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.audio_format import WireFormat
@@ -29,16 +29,16 @@ QUESTION = synthesise("Hello can you hear me now").pcm
 QUICK = HearingPolicy(watch=WatchPolicy(silent_s=2.0))
 
 
-def flux(url: str) -> FluxEars:
-    return FluxEars(FluxConfig(url, "key", pool=POOL))
+def flux(url: str) -> FluxSTT:
+    return FluxSTT(FluxConfig(url, "key", pool=POOL))
 
 
-def nova(url: str) -> NovaEars:
-    return NovaEars(NovaConfig(url, "key", pool=POOL))
+def nova(url: str) -> NovaSTT:
+    return NovaSTT(NovaConfig(url, "key", pool=POOL))
 
 
 BOTH = pytest.mark.parametrize("make", [flux, nova])
-Ears = FluxEars | NovaEars
+Ears = FluxSTT | NovaSTT
 
 
 class Caller:

@@ -12,12 +12,12 @@ from tests.regional.transport.line import TELEPHONE, FakeLine
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience
 from repartee.audio.pcm import bytes_for_ms
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeVoice
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeTTS
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.relay import Relay, RelayResources
 from repartee.standins.server import Config, serve
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 from repartee.turn import commands as c
 from repartee.wire.audio_format import AudioEncoder
 
@@ -41,7 +41,7 @@ async def test_the_line_decides_the_formats_and_what_was_heard_is_what_it_says()
         speech = OpenAIRealtime(RealtimeConfig(f"{providers.base_url}/v1", "key"))
         await speech.start()
         line = FakeLine(Bell())
-        phrases = Phrases(RealtimeVoice(speech))
+        phrases = Phrases(RealtimeTTS(speech))
         resources = RelayResources(speech, phrases, Experience(), learn)
         parts = CallParts(CallSettings("call", "here"), agent, resources, Notes().events.append, line)
         running = asyncio.create_task(Call(parts, lambda call: Relay(call, resources, line)).run())

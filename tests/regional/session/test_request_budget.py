@@ -12,7 +12,7 @@ from repartee.agent.agent import Agent
 from repartee.agent.limits import Limits
 from repartee.errors import ProviderError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
-from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.hedged_llm import HedgedLLM
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
 from repartee.telemetry import events as t
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, StartOfTurn, TurnResumed
@@ -58,7 +58,7 @@ def agent(limit: int) -> Agent:
 
 def stage_with(model: Wasteful, limit: int, policy: TurnPolicy) -> Stage:
     stage = Stage(agent(limit), resources={"policy": policy})
-    stage.llm = HedgedBrain(model, policy=HedgePolicy(EAGER_TO_HEDGE))
+    stage.llm = HedgedLLM(model, policy=HedgePolicy(EAGER_TO_HEDGE))
     return stage
 
 

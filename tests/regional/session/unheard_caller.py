@@ -14,7 +14,7 @@ from repartee.errors import ProviderError
 from repartee.providers.interfaces import HEARING_HZ, STT
 from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.hearing_policy import HearingPolicy
-from repartee.standins.voice import synthesise
+from repartee.standins.synthesiser import synthesise
 from repartee.turn.events import Event
 from repartee.wire.audio_format import WireFormat
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from repartee.standins.server import Config, serve
-from repartee.standins.voice import hum
+from repartee.standins.synthesiser import hum
 
 FRAME_BYTES = 640
 FRAME_S = 0.02

@@ -15,7 +15,7 @@ from repartee.standins import flux, nova
 from repartee.standins.faults import Fault
 from repartee.standins.pcm import from_linear16
 from repartee.standins.server import Config, Running, serve
-from repartee.standins.voice import hum
+from repartee.standins.synthesiser import hum
 
 Client = Callable[..., AsyncDeepgramClient]
 FLUX = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": 16000}

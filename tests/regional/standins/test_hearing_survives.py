@@ -13,10 +13,10 @@ from deepgram import AsyncDeepgramClient
 from tests.promptness import DEADLINE_S
 
 from repartee.standins.detector import SpeechDetector
-from repartee.standins.ears import Word, text_of
+from repartee.standins.recogniser import Word, text_of
 from repartee.standins.server import Config, Running, serve
 from repartee.standins.sphinx import SphinxPool, SphinxRecogniser
-from repartee.standins.voice import CALLER_VOICE, synthesise
+from repartee.standins.synthesiser import CALLER_VOICE, synthesise
 
 RATE_HZ = 16_000
 MESSAGE_BYTES = RATE_HZ * 2 * 60 // 1000

@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S, measured
 from repartee.standins.domain import SUGGESTED_QUESTIONS, sentences
 from repartee.standins.server import Config, Running, serve
 from repartee.standins.sphinx_worker import NOISE_RMS, START_CMN, build_models, make_decoder
-from repartee.standins.voice import AGENT_VOICE, CALLER_VOICE, synthesise
+from repartee.standins.synthesiser import AGENT_VOICE, CALLER_VOICE, synthesise
 
 RATE_HZ = 16_000
 FLUX = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from repartee.standins.detector import Detector, LevelDetector, SpeechDetector
+from repartee.standins.synthesiser import synthesise
 from repartee.standins.turns import UNFINISHED_MS, FluxTurns, NovaEvent, NovaTurns, TurnEvent, TurnTimes
-from repartee.standins.voice import synthesise
 
 RATE_HZ = 16_000
 BUDGET = TurnTimes(start_ms=140, eager_ms=120, end_ms=250)

@@ -11,7 +11,7 @@ from tests.regional.turn.conversation import Conversation
 from repartee.bench.latency import CLAUSE_REPLIES
 from repartee.bench.rig import REPLIES
 from repartee.bench.techniques import WITHOUT, Technique
-from repartee.standins.brain import tokens_of
+from repartee.standins.language_model import tokens_of
 from repartee.standins.profiles import load_profile
 from repartee.standins.script import load_script
 from repartee.turn import commands as c

@@ -17,7 +17,7 @@ from repartee.standins.carrier.playout import FRAME_BYTES, SILENCE
 from repartee.standins.carrier.telephones import Telephone
 from repartee.standins.carrier.ticks import ticks
 from repartee.standins.pcm import from_linear16
-from repartee.standins.voice import VoiceUnavailable, synthesise
+from repartee.standins.synthesiser import VoiceUnavailable, synthesise
 
 MACHINE_START_S: Final = 0.5
 """So soon a machine is told from a person."""

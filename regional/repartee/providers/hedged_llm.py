@@ -21,7 +21,7 @@ LOOK_AGAIN_S = 0.05
 """While a fresh worker learns what late is, a request that waits asks the policy again after this long."""
 
 
-class HedgedBrain:
+class HedgedLLM:
     """Implements :class:`~repartee.providers.interfaces.LLM` over another; ``second`` is asked when it is late."""
 
     def __init__(self, first: LLM, second: LLM | None = None, policy: HedgePolicy | None = None) -> None:
@@ -30,7 +30,7 @@ class HedgedBrain:
         self.policy = policy or HedgePolicy()
 
     def __repr__(self) -> str:
-        return f"<HedgedBrain: {self.policy!r}>"
+        return f"<HedgedLLM: {self.policy!r}>"
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply. Raises ProviderError or PoolTimeout when all that were asked have failed."""

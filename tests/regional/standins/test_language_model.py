@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from repartee.standins.brain import answer, intent_of, tokens_of
 from repartee.standins.domain import SUGGESTED_QUESTIONS
 from repartee.standins.errands import ToolRequest
+from repartee.standins.language_model import answer, intent_of, tokens_of
 from repartee.standins.phrases import LONG_STORY
 from repartee.standins.script import ScriptError, load_script, parse_script
+from repartee.standins.synthesiser import synthesise
 from repartee.standins.times import times_in
-from repartee.standins.voice import synthesise
 
 
 def tool(name: str, description: str = "", /, **properties: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from repartee import Agent, ReplyContext, ToolCall
 from repartee.agent.agent import worker_side
-from repartee.agent.brain import OwnBrain
+from repartee.agent.own_reply import OwnReplyLLM
 from repartee.errors import ProviderError
 from repartee.providers.interfaces import CalledTool as AskedTool
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
@@ -16,14 +16,14 @@ from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, Tex
 REQUEST = ReplyRequest([{"role": "user", "content": "hours?"}], max_tokens=50)
 
 
-def brain(agent: Agent) -> OwnBrain:
+def brain(agent: Agent) -> OwnReplyLLM:
     agent.check()
     function = worker_side(agent).reply_function
     assert function is not None
-    return OwnBrain(function, worker_side(agent).new_call("c7"))
+    return OwnReplyLLM(function, worker_side(agent).new_call("c7"))
 
 
-async def parts(own: OwnBrain) -> list[ReplyPart]:
+async def parts(own: OwnReplyLLM) -> list[ReplyPart]:
     return [part async for part in own.reply(REQUEST)]
 
 

@@ -8,7 +8,7 @@ from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.latency.hedging import HedgePolicy, HedgeSettings
-from repartee.providers.hedged_brain import HedgedBrain
+from repartee.providers.hedged_llm import HedgedLLM
 from repartee.providers.interfaces import Finished, ReplyPart, ReplyRequest, TextDelta
 
 REQUEST = ReplyRequest(messages=[{"role": "user", "content": "Hello?"}])
@@ -45,14 +45,14 @@ def fault(retryable: bool = True) -> ProviderError:
     return ProviderError("gone", provider="scripted", stage="llm", retryable=retryable)
 
 
-async def said(brain: HedgedBrain) -> str:
+async def said(brain: HedgedLLM) -> str:
     return "".join([part.text async for part in brain.reply(REQUEST) if isinstance(part, TextDelta)])
 
 
 async def test_a_prompt_model_is_asked_once() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
     first.may_speak.set()
-    brain = HedgedBrain(first, second)
+    brain = HedgedLLM(first, second)
 
     assert await said(brain) == "first"
     assert (first.asked, second.asked) == (1, 0)
@@ -61,7 +61,7 @@ async def test_a_prompt_model_is_asked_once() -> None:
 async def test_a_late_model_is_overtaken_and_closed() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
     second.may_speak.set()
-    brain = HedgedBrain(first, second, HedgePolicy(AT_ONCE))
+    brain = HedgedLLM(first, second, HedgePolicy(AT_ONCE))
 
     assert await said(brain) == "second"
     assert first.closed == second.closed == 1
@@ -72,7 +72,7 @@ async def test_what_is_late_is_learnt_while_a_request_waits() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
     second.may_speak.set()
     policy = HedgePolicy(HedgeSettings(first_deadline_ms=3_600_000.0))
-    answer = asyncio.ensure_future(said(HedgedBrain(first, second, policy)))
+    answer = asyncio.ensure_future(said(HedgedLLM(first, second, policy)))
     await first.was_asked.wait()
     for _ in range(HedgeSettings().needed):
         policy.answered(1.0)
@@ -83,7 +83,7 @@ async def test_what_is_late_is_learnt_while_a_request_waits() -> None:
 
 async def test_the_late_model_may_still_win() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
-    brain = HedgedBrain(first, second, HedgePolicy(AT_ONCE))
+    brain = HedgedLLM(first, second, HedgePolicy(AT_ONCE))
     answer = asyncio.ensure_future(said(brain))
     await second.was_asked.wait()
     first.may_speak.set()
@@ -95,7 +95,7 @@ async def test_the_late_model_may_still_win() -> None:
 
 async def test_one_that_fails_leaves_the_race_to_the_other() -> None:
     first, second = ScriptedBrain("first", failure=fault()), ScriptedBrain("second")
-    brain = HedgedBrain(first, second, HedgePolicy(AT_ONCE))
+    brain = HedgedLLM(first, second, HedgePolicy(AT_ONCE))
     answer = asyncio.ensure_future(said(brain))
     await second.was_asked.wait()
     first.may_speak.set()
@@ -110,12 +110,12 @@ async def test_when_all_fail_the_caller_is_told() -> None:
     first.may_speak.set()
     second.may_speak.set()
     with pytest.raises(ProviderError, match="gone"):
-        await said(HedgedBrain(first, second, HedgePolicy(AT_ONCE)))
+        await said(HedgedLLM(first, second, HedgePolicy(AT_ONCE)))
 
 
 async def test_hanging_up_ends_both_requests() -> None:
     first, second = ScriptedBrain("first"), ScriptedBrain("second")
-    answer = asyncio.ensure_future(said(HedgedBrain(first, second, HedgePolicy(AT_ONCE))))
+    answer = asyncio.ensure_future(said(HedgedLLM(first, second, HedgePolicy(AT_ONCE))))
     await second.was_asked.wait()
 
     answer.cancel()

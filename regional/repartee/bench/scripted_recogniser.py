@@ -17,7 +17,7 @@ FluxEvent = StartOfTurn | EagerEndOfTurn | TurnResumed | EndOfTurn
 
 
 @dataclass(frozen=True, slots=True)
-class EarSettings:
+class RecogniserSettings:
     """How a recogniser behaves."""
 
     word_lag_s: float = 0.18
@@ -51,7 +51,7 @@ class HeardWord:
     known_s: float
 
 
-def heard_words(turn: RecordedTurn, settings: EarSettings) -> list[HeardWord]:
+def heard_words(turn: RecordedTurn, settings: RecogniserSettings) -> list[HeardWord]:
     """The recording's words, the last of each stretch of speech ending where that does; and with a recogniser's
     error, the same for the same recording. Without words, one for each stretch."""
     rng = np.random.default_rng(list(turn.name.encode()))
@@ -74,7 +74,7 @@ class ScriptedNova:
     """nova over one recording: :meth:`due` gives its results in time, :meth:`finalize` asks for the words so far."""
 
     turn: RecordedTurn
-    settings: EarSettings = field(default_factory=EarSettings)
+    settings: RecogniserSettings = field(default_factory=RecogniserSettings)
     word_times: bool = True
     _words: list[HeardWord] = field(init=False)
     _events: list[tuple[float, int, bool, float]] = field(init=False, default_factory=list)
@@ -125,7 +125,7 @@ class ScriptedNova:
         )
 
 
-def flux_events(turn: RecordedTurn, settings: EarSettings) -> list[tuple[float, FluxEvent]]:
+def flux_events(turn: RecordedTurn, settings: RecogniserSettings) -> list[tuple[float, FluxEvent]]:
     """What Flux says to a recording, and when: it decides on turns itself, by silence here. It gives no times."""
     events: list[tuple[float, FluxEvent]] = []
     words = heard_words(turn, settings)

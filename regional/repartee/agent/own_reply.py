@@ -17,7 +17,7 @@ PROVIDER = "agent"
 """What stands in traces and errors in place of a provider's name."""
 
 
-class OwnBrain:
+class OwnReplyLLM:
     """Implements :class:`repartee.providers.interfaces.LLM` for one call by the agent's ``@agent.reply``."""
 
     def __init__(self, function: ReplyFunction, context: CallContext) -> None:
