@@ -16,7 +16,7 @@ from tests.regional.app.running import calling as dial
 from websockets.exceptions import ConnectionClosedError
 
 from repartee.agent.agent import Agent
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 
 SHORT = Path(__file__).parent / "balance.json"
@@ -43,7 +43,7 @@ async def relaying(
 ) -> AsyncIterator[tuple[Region, AsyncOpenAI, Running]]:
     """Stand-ins and a worker in this process, and a client."""
     async with (
-        serve(Config(profile=profile, light=True, script=script)) as providers,
+        serve(StandInSettings(profile=profile, light=True, script=script)) as providers,
         region({**providers.environment(), **settings}, agent=agent) as worker,
         AsyncOpenAI(api_key="dev", websocket_base_url=f"ws://127.0.0.1:{worker.port}/v1") as client,
     ):

@@ -12,7 +12,7 @@ from tests.promptness import DEADLINE_S
 from tests.regional.telephone.system import free_port, until
 
 from repartee.client.telephone import HandsetLine
-from repartee.standins.server import Config, serve
+from repartee.standins.server import StandInSettings, serve
 
 PAGE = Path(__file__).parents[2] / "docs" / "first-call.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ def logs_in(folder: Path) -> str:
 
 
 async def test_whoever_follows_the_page_is_answered(tmp_path: Path) -> None:
-    async with serve(Config(profile="instant", light=True, telephone="")) as providers:
+    async with serve(StandInSettings(profile="instant", light=True, telephone="")) as providers:
         network = providers.state.telephone
         assert network is not None
         edge, region = free_port(), free_port()

@@ -10,7 +10,7 @@ from tests.simulation.voice import Words
 from repartee.errors import ClientProtocolError
 from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
 from repartee.turn import commands as c
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 @dataclass(slots=True)
@@ -57,10 +57,10 @@ class SimulatedLine:
         await self._gone
         self.call.client_gone()
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, config: SessionSettings) -> None:
         pass
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, config: SessionSettings) -> None:
         pass
 
     def tell(self, command: c.Command, audio_ms: int) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from repartee.app.aws.cloudwatch import CloudWatch
 from repartee.app.aws.task_protection import TaskProtection
-from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatConfig
+from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatSettings
 from repartee.app.reload import AgentWatch
 from repartee.app.settings import Settings
-from repartee.app.worker import Worker, WorkerConfig, WorkerState, ticket_keys
+from repartee.app.worker import Worker, WorkerParts, WorkerState, ticket_keys
 from repartee.telemetry.tally import TurnTally
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ async def reporting(settings: Settings, reported: Reported) -> AsyncIterator[Non
         jobs.append(protection.run)
     keys = ticket_keys(settings)
     if settings.edge_url and keys is not None:
-        config = HeartbeatConfig(settings.edge_url, settings.region, keys, settings.heartbeat_s)
-        heartbeat = Heartbeat(config, reported.state, reported.tally())
+        heartbeats = HeartbeatSettings(settings.edge_url, settings.region, keys, settings.heartbeat_s)
+        heartbeat = Heartbeat(heartbeats, reported.state, reported.tally())
         reported.watch(heartbeat.state_changed)
         jobs.append(heartbeat.run)
     tasks = [asyncio.create_task(_guarded(job)) for job in jobs]
@@ -64,13 +64,13 @@ async def reporting(settings: Settings, reported: Reported) -> AsyncIterator[Non
 
 
 @asynccontextmanager
-async def watching(worker: Worker, config: WorkerConfig, *, announce: bool = True) -> AsyncIterator[None]:
+async def watching(worker: Worker, parts: WorkerParts, *, announce: bool = True) -> AsyncIterator[None]:
     """Load the agent anew when its file changes, if that is wanted; ``announce``: and tell the user."""
-    if not config.watched_agent:
+    if not parts.watched_agent:
         yield
         return
     out = sys.stdout if announce else io.StringIO()
-    watch = AgentWatch(config.watched_agent, config.agent, worker.serve, out)
+    watch = AgentWatch(parts.watched_agent, parts.agent, worker.serve, out)
     task = asyncio.create_task(_guarded(watch.run))
     try:
         yield

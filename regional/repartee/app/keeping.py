@@ -9,7 +9,7 @@ from repartee.agent.experience import Experience, Transition, counted
 from repartee.app.settings import Settings
 from repartee.errors import ConfigurationError, StoreError
 from repartee.store.interfaces import Store
-from repartee.store.opening import StoreConfig, open_store
+from repartee.store.opening import StorePlace, open_store
 from repartee.store.retention import Retention, keep_expiring, retention_of
 from repartee.store.tables import TABLES
 from repartee.store.threaded import StoreLimits
@@ -31,15 +31,15 @@ class Lessons:
             keep_counts(self.store, self._agent, transitions, lambda known: counted(known, now))
 
 
-def store_config(settings: Settings) -> StoreConfig:
+def store_place(settings: Settings) -> StorePlace:
     """Where the settings say that things are kept."""
     limits = StoreLimits(settings.store_queue, settings.store_timeout_s)
-    return StoreConfig(settings.database_url.get_secret_value(), settings.store_file, limits)
+    return StorePlace(settings.database_url.get_secret_value(), settings.store_file, limits)
 
 
 async def check_store(settings: Settings) -> None:
     """Open the store, bring its schema up and close it. Raises ConfigurationError."""
-    store = await open_store(store_config(settings))
+    store = await open_store(store_place(settings))
     await store.aclose()
 
 
@@ -49,7 +49,7 @@ async def keeping(settings: Settings, agent: str, *, expires: bool) -> AsyncIter
 
     Raises ConfigurationError.
     """
-    store = await open_store(store_config(settings))
+    store = await open_store(store_place(settings))
     expiring: asyncio.Task[None] | None = None
     try:
         try:

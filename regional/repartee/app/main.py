@@ -34,7 +34,7 @@ from repartee.app.services import Services
 from repartee.app.subjects import Subjects
 from repartee.app.telephone import STREAM_PATH, stream
 from repartee.app.webrtc_serving import webrtc_serving
-from repartee.app.worker import Worker, WorkerConfig, WorkerState
+from repartee.app.worker import Worker, WorkerParts, WorkerState
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Stream
@@ -70,7 +70,7 @@ class Lasting(TypedDict):
     """The WebRtcService, or why there is none."""
 
 
-def create_app(config: WorkerConfig, membership: Membership | None = None) -> Starlette:
+def create_app(parts: WorkerParts, membership: Membership | None = None) -> Starlette:
     """One worker. Its providers are warmed when the application starts.
 
     ``membership``: its place, where it is one of several processes. It then shares call slots and tickets with them,
@@ -80,33 +80,33 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Lasting]:
         first = membership is None or membership.is_first
-        kept = keeping(config.settings, config.agent_name, expires=first)
+        kept = keeping(parts.settings, parts.agent_name, expires=first)
         async with (
             kept as lessons,
-            exporting(config.settings, config.settings.region) as stream,
-            recording(config.settings, lessons.store, stream),
+            exporting(parts.settings, parts.settings.region) as stream,
+            recording(parts.settings, lessons.store, stream),
             serving(app, lessons, stream) as state,
         ):
             yield state
 
     @asynccontextmanager
     async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[Lasting]:
-        services = Services(config.settings, config.agent, lessons)
+        services = Services(parts.settings, parts.agent, lessons)
         metrics = Metrics(services.names)
         stream.count(metrics)
-        worker = Worker(config, services, metrics, stream)
+        worker = Worker(parts, services, metrics, stream)
         live = LiveFigures(metrics.loop_lag.observe)
         live.watch(stream)
         if membership:
-            worker.slots = Slots(config.settings.max_calls, membership)
+            worker.slots = Slots(parts.settings.max_calls, membership)
             worker.subjects = Subjects(membership)
             worker.gate = replace(worker.gate, seen=membership)
         app.state.worker, app.state.live = worker, live
         await services.start()
         try:
             async with (
-                webrtc_serving(worker, config, membership) as webrtc,
-                _beside(worker, config, membership),
+                webrtc_serving(worker, parts, membership) as webrtc,
+                _beside(worker, parts, membership),
                 live.measuring(),
             ):
                 yield {"worker": worker, "membership": membership, "webrtc": webrtc, "live": live}
@@ -130,18 +130,18 @@ def create_app(config: WorkerConfig, membership: Membership | None = None) -> St
         *webrtc_routes.ROUTES,
     ]
     middleware = [Middleware(Settling)] if membership else []
-    if config.allow_anonymous or config.loopback_only:
-        middleware.append(Middleware(OwnMachine, config.settings.origins()))
+    if parts.allow_anonymous or parts.loopback_only:
+        middleware.append(Middleware(OwnMachine, parts.settings.origins()))
     app = Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
-    app.state.settings = config.settings
+    app.state.settings = parts.settings
     return app
 
 
 @asynccontextmanager
-async def _beside(worker: Worker, config: WorkerConfig, membership: Membership | None) -> AsyncIterator[None]:
+async def _beside(worker: Worker, parts: WorkerParts, membership: Membership | None) -> AsyncIterator[None]:
     """What goes on beside the calls. Of several processes, the parent reports."""
-    told = membership.publishing(worker) if membership else reporting(config.settings, one_worker(worker))
-    async with told, watching(worker, config, announce=membership is None or membership.is_first):
+    told = membership.publishing(worker) if membership else reporting(parts.settings, one_worker(worker))
+    async with told, watching(worker, parts, announce=membership is None or membership.is_first):
         yield
 
 

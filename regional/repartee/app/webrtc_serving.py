@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from repartee.app.processes.membership import Membership
-from repartee.app.worker import Worker, WorkerConfig
+from repartee.app.worker import Worker, WorkerParts
 from repartee.transport.webrtc.libraries import WebRtcMissing, missing
 
 log = logging.getLogger(__name__)
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def webrtc_serving(
-    worker: Worker, config: WorkerConfig, membership: Membership | None
+    worker: Worker, parts: WorkerParts, membership: Membership | None
 ) -> AsyncIterator[object]:
     """Gives the WebRtcService, or a sentence that says why there is none: calls by WebSocket do without."""
     if why := missing():
@@ -23,7 +23,7 @@ async def webrtc_serving(
     from repartee.app.webrtc_service import start_webrtc
     from repartee.transport.webrtc.stun_client import AddressUnknown
 
-    own_machine = config.loopback_only or config.allow_anonymous
+    own_machine = parts.loopback_only or parts.allow_anonymous
     try:
         service = await start_webrtc(
             worker, own_machine=own_machine, process=membership.index if membership else 0

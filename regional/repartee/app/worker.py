@@ -37,7 +37,7 @@ from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.own_events import OwnEvents
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 from repartee.wire.settings_patch import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
 
@@ -51,7 +51,7 @@ PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerConfig:
+class WorkerParts:
     """What a worker is made of."""
 
     settings: Settings
@@ -86,18 +86,18 @@ class WorkerState:
 class Worker:
     """One regional worker."""
 
-    def __init__(self, config: WorkerConfig, services: Services, metrics: Metrics, stream: Stream) -> None:
-        settings = config.settings
+    def __init__(self, parts: WorkerParts, services: Services, metrics: Metrics, stream: Stream) -> None:
+        settings = parts.settings
         self.settings = settings
         self.services = services
         self.metrics = metrics
         self.stream = stream
         self.slots = Slots(settings.max_calls)
         self.subjects = Subjects()
-        self.gate = TicketGate(settings.region, ticket_keys(settings), config.allow_anonymous, SeenTickets())
-        self._agent = config.agent
-        self._agents = config.agents
-        self._agent_name = config.agent_name or PLAIN
+        self.gate = TicketGate(settings.region, ticket_keys(settings), parts.allow_anonymous, SeenTickets())
+        self._agent = parts.agent
+        self._agents = parts.agents
+        self._agent_name = parts.agent_name or PLAIN
         self.telephone_lines: dict[str, TelephoneLine] = {}
         """The telephone calls under way, by their carrier's id."""
         self._calls: set[Call] = set()
@@ -334,7 +334,7 @@ def initial_session(
         return None, None
     try:
         patch: SessionPatch = outside_json.decode(msgspec.json.encode(session), SessionPatch)
-        SessionConfig().updated(patch)
+        SessionSettings().updated(patch)
         return patch, None
     except (msgspec.DecodeError, ClientProtocolError) as error:
         log.warning("a ticket's session settings were not used: %s", error)

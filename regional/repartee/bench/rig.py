@@ -24,7 +24,7 @@ from repartee.client.report import percentile
 from repartee.errors import VoiceError
 from repartee.launch.local_system import STANDIN_KEY
 from repartee.launch.processes import TIED, Part, on_cores, running
-from repartee.providers.deepgram import NovaConfig
+from repartee.providers.deepgram import NovaSettings
 from repartee.providers.vendors import ACCOUNTS
 
 LATENESS_LIMIT_MS = 10.0
@@ -257,7 +257,7 @@ def floors(profile: Mapping[str, Any]) -> dict[str, ProfileFloor]:
     flux = ProfileFloor(profile["floor_ms"]["flux"], profile["sequential_floor_ms"]["flux"])
     stt = profile["medians"]["stt"]
     answer_ms = flux.sequential_ms - _whole_frames(stt["end_of_turn_ms"]) - stt["extra_ms"]
-    nova = NovaConfig("http://nowhere", "")
+    nova = NovaSettings("http://nowhere", "")
     eager_ms = _whole_frames(nova.endpointing.eager_silence_ms)
     end_ms = _whole_frames(nova.endpointing_ms) + stt["nova_extra_ms"] + stt["extra_ms"]
     return {"flux": flux, "nova": ProfileFloor(max(end_ms, eager_ms + answer_ms), end_ms + answer_ms)}

@@ -29,7 +29,7 @@ from repartee.providers.interfaces import (
 from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
 from repartee.turn.commands import Command
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, PartialTranscript, SpeechAudio, StartOfTurn
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 MIX = {"plain": 0.68, "tool": 0.15, "hit": 0.13, "apology": 0.04}
 """What turns are asked for."""
@@ -201,9 +201,9 @@ class SilentLine:
         if not self._gone.done():
             self._gone.set_result(None)
 
-    def opened(self, config: SessionConfig) -> None: ...
+    def opened(self, settings: SessionSettings) -> None: ...
 
-    def configured(self, config: SessionConfig) -> None: ...
+    def configured(self, settings: SessionSettings) -> None: ...
 
     def tell(self, command: Command, audio_ms: int) -> None: ...
 

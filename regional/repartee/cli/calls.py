@@ -106,7 +106,7 @@ def since_s(text: str, now: float) -> float | None:
 async def _stores() -> AsyncIterator[list[Store]]:
     opened: list[Store] = []
     try:
-        opened += [await open_store(config) for config in kept_here(os.environ)]
+        opened += [await open_store(settings) for settings in kept_here(os.environ)]
         if not opened:
             raise ConfigurationError(NOTHING)
         yield opened

@@ -14,7 +14,7 @@ from repartee.app.processes.parent import Descriptors, Processes
 from repartee.app.server import make_server
 from repartee.app.settings import MOST_WORKERS, Settings, read_settings
 from repartee.app.vendors_in_use import check_keys
-from repartee.app.worker import WorkerConfig
+from repartee.app.worker import WorkerParts
 from repartee.errors import ConfigurationError
 from repartee.launch.exposure import check_exposure, is_loopback
 from repartee.launch.region_process import RegionProcess
@@ -75,8 +75,8 @@ def region(
         raise typer.Exit(uvloop.run(_several(settings, count, listener, options)))
     typer.echo(started)
     watched = name if reload else ""
-    config = WorkerConfig(settings, served, allow_anonymous, loopback_only, watched, name, other_agents(name))
-    app = create_app(config)
+    parts = WorkerParts(settings, served, allow_anonymous, loopback_only, watched, name, other_agents(name))
+    app = create_app(parts)
     uvloop.run(make_server(app, host=host, port=port).serve(sockets=[listener]))
 
 

@@ -44,11 +44,11 @@ def standins(
     """Run the providers' stand-ins: Deepgram, OpenAI and Cartesia as their SDKs expect them, on one port."""
     from repartee.standins.profiles import ProfileError
     from repartee.standins.script import ScriptError
-    from repartee.standins.server import Config, PortTaken
+    from repartee.standins.server import PortTaken, StandInSettings
     from repartee.standins.sphinx import RecognitionUnavailable
     from repartee.standins.synthesiser import VoiceUnavailable
 
-    config = Config(
+    settings = StandInSettings(
         profile=profile,
         light=light,
         script=script,
@@ -59,35 +59,35 @@ def standins(
         telephone=telephone,
     )
     try:
-        _run(config)
+        _run(settings)
     except (ProfileError, ScriptError, PortTaken, RecognitionUnavailable, VoiceUnavailable) as error:
         problems.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
 
 
-def _run(config: object) -> None:
+def _run(settings: object) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             import uvloop
         except ImportError:
-            asyncio.run(_serve(config))
+            asyncio.run(_serve(settings))
         else:
-            uvloop.run(_serve(config))
+            uvloop.run(_serve(settings))
 
 
-async def _serve(config: object) -> None:
+async def _serve(settings: object) -> None:
     from repartee.standins.profiles import floor_ms
-    from repartee.standins.server import Config, serve
+    from repartee.standins.server import StandInSettings, serve
 
-    assert isinstance(config, Config)
+    assert isinstance(settings, StandInSettings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    async with serve(config) as running:
+    async with serve(settings) as running:
         state = running.state
-        mode = "light: words from a script" if config.light else "real speech"
+        mode = "light: words from a script" if settings.light else "real speech"
         console.print(
             f"# Stand-ins for Deepgram, OpenAI and Cartesia ({mode}) on {running.base_url}", highlight=False
         )

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from repartee.store.opening import StoreConfig, own_file
+from repartee.store.opening import StorePlace, own_file
 from repartee.store.sqlite import IN_MEMORY
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ def fresh_store(port: int, environ: Mapping[str, str]) -> str:
     return str(path)
 
 
-def kept_here(environ: Mapping[str, str]) -> list[StoreConfig]:
+def kept_here(environ: Mapping[str, str]) -> list[StorePlace]:
     """The stores that calls may be in: the one that is named, or else all files of this user's that there are."""
     url, file = environ.get("DATABASE_URL", ""), environ.get("REPARTEE_STORE_FILE", "")
     if url or file:
-        return [StoreConfig(url, file)]
+        return [StorePlace(url, file)]
     try:
         own = own_file(environ)
     except RuntimeError:
         return []
     found = [path for path in (own, *sorted(own.parent.glob("up-*.sqlite3"))) if Path(path).is_file()]
-    return [StoreConfig(file=str(path)) for path in found]
+    return [StorePlace(file=str(path)) for path in found]

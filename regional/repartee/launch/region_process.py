@@ -20,7 +20,7 @@ from repartee.app.processes.parent import Descriptors
 from repartee.app.processes.shared_table import SharedTable
 from repartee.app.server import make_server
 from repartee.app.settings import Settings, read_settings
-from repartee.app.worker import WorkerConfig
+from repartee.app.worker import WorkerParts
 from repartee.errors import VoiceError
 from repartee.launch.region_setup import other_agents, served_agent, set_up_logging
 from repartee.launch.tied import tie
@@ -63,9 +63,9 @@ def serve(told: RegionProcess) -> None:
     membership = Membership(table, told.index, given.reports)
     watched = name if told.reload else ""
     others = other_agents(name)
-    config = WorkerConfig(settings, agent, told.allow_anonymous, told.loopback_only, watched, name, others)
+    parts = WorkerParts(settings, agent, told.allow_anonymous, told.loopback_only, watched, name, others)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
-    server = make_server(create_app(config, membership), host=told.host, port=told.port, arrivals=arrivals)
+    server = make_server(create_app(parts, membership), host=told.host, port=told.port, arrivals=arrivals)
     listening = [] if can_hand_over() else [socket.socket(fileno=given.listener)]
     uvloop.run(server.serve(sockets=listening))
 

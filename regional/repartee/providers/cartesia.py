@@ -4,7 +4,7 @@ Owns Cartesia's messages and its faults. The official SDK dials (URL, version, a
 ours, as its contexts hang when cancelled or when the server closes, and its models cost more than the audio. All
 contexts of a socket are told apart by one callback; there is no task per reply and none per message.
 
-    tts = CartesiaTTS(CartesiaConfig(base_url, api_key, voice=...))
+    tts = CartesiaTTS(CartesiaSettings(base_url, api_key, voice=...))
     await voice.start()                                   # begins warming, returns at once
     voice.warm; voice.pools()                             # bool; tuple of PoolFigures
     await voice.wait_warm(timeout_s)                      # raises PoolTimeout
@@ -51,7 +51,7 @@ def _tts_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CartesiaConfig:
+class CartesiaSettings:
     """A voice and how we use it. The pool's ``slots`` are contexts a socket, its ``spare`` contexts kept free."""
 
     base_url: str
@@ -136,10 +136,10 @@ class _Connector(SocketConnector[_Socket]):
     """Dials through the SDK and primes sockets for the pool, in the voice and the language that calls will use."""
 
     def __init__(
-        self, config: CartesiaConfig, endpoint: Endpoint, client: AsyncCartesia, tts: "CartesiaTTS"
+        self, settings: CartesiaSettings, endpoint: Endpoint, client: AsyncCartesia, tts: "CartesiaTTS"
     ) -> None:
         super().__init__(endpoint)
-        self._config = config
+        self._settings = settings
         self._client = client
         self._tts = tts
 
@@ -154,23 +154,23 @@ class _Connector(SocketConnector[_Socket]):
         return SharedSocket(socket, _DIALECT)
 
     async def prime(self, connection: _Socket, *, urgent: bool) -> None:
-        config = self._config
-        if config.prime_text and not urgent and self._tts.is_cold():
+        settings = self._settings
+        if settings.prime_text and not urgent and self._tts.is_cold():
             use = self._tts.primed
             context = f"prime-{secrets.token_hex(8)}"
-            priming = _Request(config, context, use.voice or config.voice, use.spoken)
-            connection.push(priming.encode(config.prime_text, more=False))
+            priming = _Request(settings, context, use.voice or settings.voice, use.spoken)
+            connection.push(priming.encode(settings.prime_text, more=False))
 
 
 class _Request:
     """What stays the same over a context's generation requests."""
 
-    def __init__(self, config: CartesiaConfig, context: str, voice: str, language: str) -> None:
+    def __init__(self, settings: CartesiaSettings, context: str, voice: str, language: str) -> None:
         self._context = context
-        self._model = config.model
-        manner = {"speed": config.speed, "volume": config.volume, "emotion": config.emotion}
+        self._model = settings.model
+        manner = {"speed": settings.speed, "volume": settings.volume, "emotion": settings.emotion}
         self._manner = {name: value for name, value in manner.items() if value is not None}
-        self._pronunciation = config.pronunciation
+        self._pronunciation = settings.pronunciation
         self._voice = voice
         self._language = language
 
@@ -199,15 +199,15 @@ class CartesiaUtterance:
     text is there."""
 
     def __init__(
-        self, lease: Lease[_Socket], config: CartesiaConfig, reply_id: int, voice: str, language: str
+        self, lease: Lease[_Socket], settings: CartesiaSettings, reply_id: int, voice: str, language: str
     ) -> None:
         self._lease = lease
         self._socket = lease.connection
-        self._config = config
+        self._settings = settings
         self._voice = voice
         self._language = language
         self._sounds = Sounds(reply_id, _overflow)
-        self._watch = SilenceWatch(config.first_audio_timeout_s, config.stall_s, self._on_silence)
+        self._watch = SilenceWatch(settings.first_audio_timeout_s, settings.stall_s, self._on_silence)
         self._name = secrets.token_hex(8)
         self._offsets_ms: dict[str, float] = {}
         self._context: str | None = None
@@ -219,7 +219,11 @@ class CartesiaUtterance:
         if self._last_sent or self._sounds.inbox.closed:
             return
         self._last_sent = last
-        if self._context is not None and self._answered and self._watch.quiet_s > self._config.context_idle_s:
+        if (
+            self._context is not None
+            and self._answered
+            and self._watch.quiet_s > self._settings.context_idle_s
+        ):
             self._context = self._request = None
         if not text.strip() and self._context is None:
             if last:
@@ -261,7 +265,7 @@ class CartesiaUtterance:
 
     def _open_context(self) -> None:
         self._context = f"{self._name}-{len(self._offsets_ms) + 1}"
-        self._request = _Request(self._config, self._context, self._voice, self._language)
+        self._request = _Request(self._settings, self._context, self._voice, self._language)
         self._offsets_ms[self._context] = self._sounds.audio_ms
         self._socket.register(self._context, self)
 
@@ -297,20 +301,20 @@ def _words(said: _Words, offset_ms: float) -> tuple[SpokenWord, ...]:
 class CartesiaTTS(Pooled[_Socket]):
     """Speaks replies, each in a context on a warm socket, which serves all voices and languages."""
 
-    def __init__(self, config: CartesiaConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
+    def __init__(self, settings: CartesiaSettings, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
         self._spoke_at = -math.inf
         self.primed = next(iter(uses))
         """What the calls to come use."""
 
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
         self._client = AsyncCartesia(
-            api_key=config.api_key,
-            base_url=config.base_url.rstrip("/"),
-            websocket_base_url=websocket_url(config.base_url),
+            api_key=settings.api_key,
+            base_url=settings.base_url.rstrip("/"),
+            websocket_base_url=websocket_url(settings.base_url),
             max_retries=0,
         )
-        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
+        super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
@@ -319,15 +323,15 @@ class CartesiaTTS(Pooled[_Socket]):
         lease = await self.acquire()
         self._spoke_at = time.monotonic()
         spoken = Use(language).spoken
-        return CartesiaUtterance(lease, self._config, reply_id, voice or self._config.voice, spoken)
+        return CartesiaUtterance(lease, self._settings, reply_id, voice or self._settings.voice, spoken)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._config, self._endpoint, self._client, self)
+        return _Connector(self._settings, self._endpoint, self._client, self)
 
     def is_cold(self) -> bool:
         """Nothing was spoken for a while; by whoever asks, something will be."""
         now = time.monotonic()
-        cold = now - self._spoke_at >= self._config.prime_after_s
+        cold = now - self._spoke_at >= self._settings.prime_after_s
         if cold:
             self._spoke_at = now
         return cold
@@ -345,7 +349,7 @@ class CartesiaTTS(Pooled[_Socket]):
 def open_cartesia(opening: Opening) -> CartesiaTTS:
     """As the table of vendors has it opened."""
     options = opening.options
-    config = CartesiaConfig(
+    settings = CartesiaSettings(
         opening.base_url,
         opening.key,
         opening.voice,
@@ -357,5 +361,5 @@ def open_cartesia(opening: Opening) -> CartesiaTTS:
         pool_name=opening.name,
     )
     if opening.stall_s is not None:
-        config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return CartesiaTTS(replace(config, pool=opening.sized(config.pool)), opening.uses)
+        settings = replace(settings, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
+    return CartesiaTTS(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

@@ -40,7 +40,7 @@ MOST_KEYTERMS = 100
 MOST_KEYTERM_CHARS = 1_200
 """Cartesia's limits."""
 
-KEEP_ALIVE = msgspec.json.encode({"type": "config"}).decode()
+KEEP_ALIVE = msgspec.json.encode({"type": "settings"}).decode()
 """A command that changes nothing: any message resets the time after which an idle stream is closed."""
 
 CLOSE = msgspec.json.encode({"type": "close"}).decode()
@@ -110,23 +110,23 @@ def _refused(said: _InkMessage) -> ProviderError:
 class _Connector(SocketConnector[OwnSocket]):
     """Dials, greets, keeps and closes ink-2's sockets for a pool."""
 
-    def __init__(self, config: InkConfig, endpoint: Endpoint, client: AsyncCartesia) -> None:
+    def __init__(self, settings: InkConfig, endpoint: Endpoint, client: AsyncCartesia) -> None:
         super().__init__(endpoint)
-        self._config = config
+        self._settings = settings
         self._client = client
 
     async def connect(self) -> OwnSocket:
-        config = self._config
-        optional: dict[str, Any] = {"keyterm": list(config.keyterms)} if config.keyterms else {}
+        settings = self._settings
+        optional: dict[str, Any] = {"keyterm": list(settings.keyterms)} if settings.keyterms else {}
 
         def manager(options: Mapping[str, Any]) -> Entering:
             return self._client.stt.auto_finalize.websocket(
-                model=config.model,
+                model=settings.model,
                 encoding="pcm_s16le",
                 sample_rate=HEARING_HZ,
-                turn_eager_end_threshold=config.eager_end_threshold,
-                turn_end_threshold=config.end_threshold,
-                turn_end_timeout_ms=config.end_timeout_ms,
+                turn_eager_end_threshold=settings.eager_end_threshold,
+                turn_end_threshold=settings.end_threshold,
+                turn_end_timeout_ms=settings.end_timeout_ms,
                 websocket_connection_options=cast(WebsocketConnectionOptions, options),
                 **optional,
             )
@@ -155,11 +155,11 @@ class _Connector(SocketConnector[OwnSocket]):
 class InkTranscriber(SocketTranscriber):
     """One call through ink-2."""
 
-    def __init__(self, lease: Lease[OwnSocket], config: InkConfig) -> None:
-        self._keepalive_s = config.keepalive_s
+    def __init__(self, lease: Lease[OwnSocket], settings: InkConfig) -> None:
+        self._keepalive_s = settings.keepalive_s
         self._in_turn = False
         self._vad = VoiceActivity(HEARING_HZ)
-        super().__init__(lease, config.gather, ERRORS)
+        super().__init__(lease, settings.gather, ERRORS)
 
     @property
     def in_turn(self) -> bool:
@@ -204,23 +204,23 @@ class InkTranscriber(SocketTranscriber):
 class InkEars(Pooled[OwnSocket]):
     """Transcribers through ink-2."""
 
-    def __init__(self, config: InkConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+    def __init__(self, settings: InkConfig, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
         self._client = AsyncCartesia(
-            api_key=config.api_key,
-            base_url=config.base_url.rstrip("/"),
-            websocket_base_url=websocket_url(config.base_url),
+            api_key=settings.api_key,
+            base_url=settings.base_url.rstrip("/"),
+            websocket_base_url=websocket_url(settings.base_url),
             max_retries=0,
         )
-        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
+        super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> InkTranscriber:
         """Raises ProviderError or PoolTimeout. Of ``keyterms`` it knows those that it was opened with."""
-        return InkTranscriber(await self.acquire(), self._config)
+        return InkTranscriber(await self.acquire(), self._settings)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._config, self._endpoint, self._client)
+        return _Connector(self._settings, self._endpoint, self._client)
 
     async def close_client(self) -> None:
         await self._client.close()
@@ -240,7 +240,7 @@ def _taken(keyterms: Sequence[str]) -> tuple[str, ...]:
 
 def open_ink(opening: Opening) -> InkEars:
     """As the table of vendors has it opened."""
-    config = InkConfig(
+    settings = InkConfig(
         opening.base_url, opening.key, keyterms=_taken(opening.keyterms), pool_name=opening.name
     )
-    return InkEars(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    return InkEars(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

@@ -4,7 +4,7 @@ Owns Deepgram's messages, its signs of life and its faults. The official SDK say
 authentication); the socket is our own, as the SDK's cannot be given pings, limits or a non-blocking send. When a turn
 ends is not decided here: Flux says it, and for nova turn/endpointing does.
 
-    stt = FluxSTT(FluxConfig(base_url, api_key))            # or NovaSTT(NovaConfig(base_url, api_key))
+    stt = FluxSTT(FluxSettings(base_url, api_key))            # or NovaSTT(NovaSettings(base_url, api_key))
     await stt.start()                                        # begins warming, returns at once
     stt.warm; stt.pools()                                   # bool; tuple of PoolFigures
     await stt.wait_warm(timeout_s)                           # raises PoolTimeout
@@ -65,7 +65,7 @@ def _stt_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FluxConfig:
+class FluxSettings:
     """Flux and how we use it. Thresholds outside Deepgram's ranges fail its handshake, so they are checked here."""
 
     base_url: str
@@ -88,7 +88,7 @@ class FluxConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class NovaConfig:
+class NovaSettings:
     """nova and how we use it; ``endpointing`` are our own rule's thresholds."""
 
     base_url: str
@@ -203,10 +203,10 @@ class _Connector(SocketConnector[OwnSocket]):
 class _DeepgramPools(Pooled[OwnSocket]):
     """Streams with the usual options, for each language that is used."""
 
-    def __init__(self, config: FluxConfig | NovaConfig, uses: Sequence[Use]) -> None:
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
-        self._client = sdk_client(config.base_url, config.api_key)
-        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
+    def __init__(self, settings: FluxSettings | NovaSettings, uses: Sequence[Use]) -> None:
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
+        self._client = sdk_client(settings.base_url, settings.api_key)
+        super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     def kind_of(self, use: Use) -> Use:
         return Use("en") if use.spoken == "en" else Use(use.language)
@@ -221,27 +221,27 @@ class _DeepgramPools(Pooled[OwnSocket]):
 class FluxSTT(_DeepgramPools):
     """Transcribers through Flux: one model for English, another one, with a hint, for any other language."""
 
-    def __init__(self, config: FluxConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
-        super().__init__(config, uses)
+    def __init__(self, settings: FluxSettings, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
+        super().__init__(settings, uses)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> FluxTranscriber:
-        return FluxTranscriber(await self._lease(language, keyterms), gather=self._config.gather)
+        return FluxTranscriber(await self._lease(language, keyterms), gather=self._settings.gather)
 
     def connector(self, use: Use) -> _Connector:
         async def request() -> Request:
-            config = self._config
+            settings = self._settings
             english = use.spoken == "en"
             optional: dict[str, Any] = {} if english else {"language_hint": [use.language]}
-            if config.eager_eot_threshold is not None:
-                optional["eager_eot_threshold"] = config.eager_eot_threshold
+            if settings.eager_eot_threshold is not None:
+                optional["eager_eot_threshold"] = settings.eager_eot_threshold
             return await sdk_request(
                 self._client.listen.v2.connect(
-                    model=config.model if english else config.multilingual_model,
+                    model=settings.model if english else settings.multilingual_model,
                     encoding="linear16",
                     sample_rate=HEARING_HZ,
-                    eot_threshold=config.eot_threshold,
-                    eot_timeout_ms=config.eot_timeout_ms,
+                    eot_threshold=settings.eot_threshold,
+                    eot_timeout_ms=settings.eot_timeout_ms,
                     **optional,
                 )
             )
@@ -253,25 +253,25 @@ class FluxSTT(_DeepgramPools):
 class NovaSTT(_DeepgramPools):
     """Transcribers through nova."""
 
-    def __init__(self, config: NovaConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
-        super().__init__(config, uses)
+    def __init__(self, settings: NovaSettings, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
+        super().__init__(settings, uses)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> NovaTranscriber:
-        config = self._config
+        settings = self._settings
         return NovaTranscriber(
             await self._lease(language, keyterms),
-            gather=config.gather,
-            keepalive_s=config.keepalive_s,
-            endpointing=config.endpointing,
+            gather=settings.gather,
+            keepalive_s=settings.keepalive_s,
+            endpointing=settings.endpointing,
         )
 
     def connector(self, use: Use) -> _Connector:
         async def request() -> Request:
-            config = self._config
+            settings = self._settings
             return await sdk_request(
                 self._client.listen.v1.connect(
-                    model=config.model,
+                    model=settings.model,
                     language=use.language,
                     encoding="linear16",
                     sample_rate=HEARING_HZ,
@@ -279,8 +279,8 @@ class NovaSTT(_DeepgramPools):
                     interim_results="true",
                     smart_format="true",
                     vad_events="true",
-                    endpointing=config.endpointing_ms,
-                    utterance_end_ms=config.utterance_end_ms,
+                    endpointing=settings.endpointing_ms,
+                    utterance_end_ms=settings.utterance_end_ms,
                 )
             )
 
@@ -289,13 +289,13 @@ class NovaSTT(_DeepgramPools):
 
 def open_flux(opening: Opening) -> FluxSTT:
     """As the table of vendors has it opened."""
-    config = FluxConfig(opening.base_url, opening.key, pool_name=opening.name)
+    settings = FluxSettings(opening.base_url, opening.key, pool_name=opening.name)
     idle_s = float(opening.values[FLUX_IDLE.variable])
-    config = replace(config, pool=replace(config.pool, max_age_s=idle_s))
-    return FluxSTT(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    settings = replace(settings, pool=replace(settings.pool, max_age_s=idle_s))
+    return FluxSTT(replace(settings, pool=opening.sized(settings.pool)), opening.uses)
 
 
 def open_nova(opening: Opening) -> NovaSTT:
     """As the table of vendors has it opened."""
-    config = NovaConfig(opening.base_url, opening.key, pool_name=opening.name)
-    return NovaSTT(replace(config, pool=opening.sized(config.pool)), opening.uses)
+    settings = NovaSettings(opening.base_url, opening.key, pool_name=opening.name)
+    return NovaSTT(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

@@ -82,19 +82,19 @@ def _refused(said: _SpeakMessage) -> ProviderError:
 class _Connector(SocketConnector[OwnSocket]):
     """Dials and greets sockets of one voice for a pool."""
 
-    def __init__(self, config: FluxVoiceConfig, endpoint: Endpoint, voice: str) -> None:
+    def __init__(self, settings: FluxVoiceConfig, endpoint: Endpoint, voice: str) -> None:
         super().__init__(endpoint)
-        self._config = config
+        self._settings = settings
         self._voice = voice
         self._noted: Request | None = None
 
     async def connect(self) -> OwnSocket:
         if self._noted is None:
-            config = self._config
-            client = sdk_client(config.base_url, config.api_key)
+            settings = self._settings
+            client = sdk_client(settings.base_url, settings.api_key)
             self._noted = await sdk_request(
                 client.speak.v2.connect(
-                    model=self._voice, encoding="linear16", sample_rate=str(SPEECH_HZ), speed=config.speed
+                    model=self._voice, encoding="linear16", sample_rate=str(SPEECH_HZ), speed=settings.speed
                 )
             )
         url, headers = self._noted
@@ -114,11 +114,11 @@ class _Connector(SocketConnector[OwnSocket]):
 class FluxVoiceUtterance:
     """One reply being spoken."""
 
-    def __init__(self, lease: Lease[OwnSocket], config: FluxVoiceConfig, reply_id: int) -> None:
+    def __init__(self, lease: Lease[OwnSocket], settings: FluxVoiceConfig, reply_id: int) -> None:
         self._lease = lease
         self._socket = lease.connection.socket
         self._sounds = Sounds(reply_id, lambda: ERRORS.unread("its audio"))
-        self._watch = SilenceWatch(config.first_audio_timeout_s, config.stall_s, self._on_silence)
+        self._watch = SilenceWatch(settings.first_audio_timeout_s, settings.stall_s, self._on_silence)
         self._begun = self._last_sent = self._over = False
         self._socket.listen(self._on_message)
         lease.connection.on_close(self._on_close)
@@ -180,28 +180,28 @@ class FluxVoiceUtterance:
 class FluxVoice(Pooled[OwnSocket]):
     """Speaks replies, each on a warm socket of its voice."""
 
-    def __init__(self, config: FluxVoiceConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
-        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
+    def __init__(self, settings: FluxVoiceConfig, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
+        super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
     ) -> FluxVoiceUtterance:
         """Open an utterance. Raises ProviderError or PoolTimeout."""
-        return FluxVoiceUtterance(await self.acquire(Use(language, voice)), self._config, reply_id)
+        return FluxVoiceUtterance(await self.acquire(Use(language, voice)), self._settings, reply_id)
 
     def kind_of(self, use: Use) -> Use:
-        return Use("en", use.voice or self._config.voice)
+        return Use("en", use.voice or self._settings.voice)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._config, self._endpoint, use.voice or self._config.voice)
+        return _Connector(self._settings, self._endpoint, use.voice or self._settings.voice)
 
 
 def open_flux_voice(opening: Opening) -> FluxVoice:
     """As the table of vendors has it opened."""
     options = opening.options
-    config = FluxVoiceConfig(
+    settings = FluxVoiceConfig(
         opening.base_url,
         opening.key,
         opening.voice,
@@ -209,5 +209,5 @@ def open_flux_voice(opening: Opening) -> FluxVoice:
         pool_name=opening.name,
     )
     if opening.stall_s is not None:
-        config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return FluxVoice(replace(config, pool=opening.sized(config.pool)), opening.uses)
+        settings = replace(settings, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
+    return FluxVoice(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

@@ -3,7 +3,7 @@
 Owns ElevenLabs' messages and its faults. Its official SDK has no asynchronous socket and none with contexts: the
 connection is our own. The messages that are sent are of the SDK's types; those that come are read with msgspec.
 
-    tts = ElevenLabsTTS(ElevenLabsConfig(base_url, api_key, voice=...))
+    tts = ElevenLabsTTS(ElevenLabsSettings(base_url, api_key, voice=...))
 
 The rest is used as :class:`~repartee.providers.cartesia.CartesiaTTS` is: start, warm, pools, wait_warm, speak,
 aclose. A socket speaks one language with one voice: there is a pool for each that is used.
@@ -51,7 +51,7 @@ def _tts_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ElevenLabsConfig:
+class ElevenLabsSettings:
     """A voice and how we use it. The pool's ``slots`` are contexts a socket, its ``spare`` contexts kept free."""
 
     base_url: str
@@ -143,10 +143,10 @@ _Socket = SharedSocket[_Message]
 class _Connector(SocketConnector[_Socket]):
     """Dials sockets of one voice and one language for a pool."""
 
-    def __init__(self, config: ElevenLabsConfig, endpoint: Endpoint, use: Use) -> None:
+    def __init__(self, settings: ElevenLabsSettings, endpoint: Endpoint, use: Use) -> None:
         super().__init__(endpoint)
         query = {
-            "model_id": config.model,
+            "model_id": settings.model,
             "output_format": f"pcm_{SPEECH_HZ}",
             "inactivity_timeout": str(INACTIVITY_S),
             # Chunks are cut where they can be spoken; a schedule of its own would only hold them back.
@@ -155,9 +155,9 @@ class _Connector(SocketConnector[_Socket]):
         }
         if use.spoken != "en":
             query["language_code"] = use.spoken
-        path = f"/v1/text-to-speech/{quote(use.voice or config.voice, safe='')}/multi-stream-input"
-        self._url = f"{websocket_url(config.base_url)}{path}?{urlencode(query)}"
-        self._headers = {"xi-api-key": config.api_key}
+        path = f"/v1/text-to-speech/{quote(use.voice or settings.voice, safe='')}/multi-stream-input"
+        self._url = f"{websocket_url(settings.base_url)}{path}?{urlencode(query)}"
+        self._headers = {"xi-api-key": settings.api_key}
 
     async def connect(self) -> _Socket:
         return SharedSocket(await self.endpoint.open(self._url, self._headers), _DIALECT)
@@ -170,13 +170,13 @@ class _Connector(SocketConnector[_Socket]):
 class ElevenLabsUtterance:
     """One reply being spoken, in one context."""
 
-    def __init__(self, lease: Lease[_Socket], config: ElevenLabsConfig, reply_id: int) -> None:
+    def __init__(self, lease: Lease[_Socket], settings: ElevenLabsSettings, reply_id: int) -> None:
         self._lease = lease
         self._socket = lease.connection
-        self._config = config
+        self._settings = settings
         self._sounds = Sounds(reply_id, _overflow)
         self._words = WordTimes()
-        self._watch = SilenceWatch(config.first_audio_timeout_s, config.stall_s, self._on_silence)
+        self._watch = SilenceWatch(settings.first_audio_timeout_s, settings.stall_s, self._on_silence)
         self._context = secrets.token_hex(8)
         self._opened = False
         self._last_sent = False
@@ -209,7 +209,7 @@ class ElevenLabsUtterance:
                 self._last_sent = True
                 self._close_context()
             loop = asyncio.get_running_loop()
-            self._closing = loop.call_later(self._config.closing_timeout_s, self._abandon)
+            self._closing = loop.call_later(self._settings.closing_timeout_s, self._abandon)
 
     def on_message(self, context: str, said: _Message) -> None:
         self._watch.heard()
@@ -237,11 +237,11 @@ class ElevenLabsUtterance:
             return
         self._opened = True
         self._socket.register(self._context, self)
-        config = self._config
+        settings = self._settings
         voice = RealtimeVoiceSettings(
-            stability=config.stability, similarity_boost=config.similarity_boost, speed=config.speed
+            stability=settings.stability, similarity_boost=settings.similarity_boost, speed=settings.speed
         )
-        named, _, version = (config.pronunciation or "").partition(":")
+        named, _, version = (settings.pronunciation or "").partition(":")
         locator = PronunciationDictionaryLocator(pronunciation_dictionary_id=named, version_id=version)
         flush: dict[str, Any] = {
             "flush": True
@@ -310,28 +310,28 @@ class WordTimes:
 class ElevenLabsTTS(Pooled[_Socket]):
     """Speaks replies, each in a context on a warm socket of its voice and language."""
 
-    def __init__(self, config: ElevenLabsConfig, uses: Sequence[Use] = (Use(),)) -> None:
-        self._config = config
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
-        super().__init__(config.pool_name, config.pool, self._endpoint.sockets, uses)
+    def __init__(self, settings: ElevenLabsSettings, uses: Sequence[Use] = (Use(),)) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
+        super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     async def speak(
         self, reply_id: int, *, voice: str | None = None, language: str = "en"
     ) -> ElevenLabsUtterance:
         """Open an utterance; its context begins with the first text. Raises ProviderError or PoolTimeout."""
-        return ElevenLabsUtterance(await self.acquire(Use(language, voice)), self._config, reply_id)
+        return ElevenLabsUtterance(await self.acquire(Use(language, voice)), self._settings, reply_id)
 
     def kind_of(self, use: Use) -> Use:
-        return Use(use.spoken, use.voice or self._config.voice)
+        return Use(use.spoken, use.voice or self._settings.voice)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._config, self._endpoint, use)
+        return _Connector(self._settings, self._endpoint, use)
 
 
 def open_elevenlabs(opening: Opening) -> ElevenLabsTTS:
     """As the table of vendors has it opened."""
     options = opening.options
-    config = ElevenLabsConfig(
+    settings = ElevenLabsSettings(
         opening.base_url,
         opening.key,
         opening.voice,
@@ -341,5 +341,5 @@ def open_elevenlabs(opening: Opening) -> ElevenLabsTTS:
         pool_name=opening.name,
     )
     if opening.stall_s is not None:
-        config = replace(config, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return ElevenLabsTTS(replace(config, pool=opening.sized(config.pool)), opening.uses)
+        settings = replace(settings, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
+    return ElevenLabsTTS(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

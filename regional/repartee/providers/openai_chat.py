@@ -4,7 +4,7 @@ Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and i
 request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
 per token than all the rest. What is asked, and what becomes of the answer, is not known here.
 
-    llm = ChatLLM(ChatConfig(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
+    llm = ChatLLM(ChatSettings(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
     await llm.start()                                   # begins warming, returns at once
     llm.warm; llm.pools()                             # bool; tuple of PoolFigures
     await llm.wait_warm(timeout_s)                      # raises PoolTimeout
@@ -46,7 +46,7 @@ def _llm_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatConfig:
+class ChatSettings:
     """An endpoint and how we use it. ``base_url`` includes ``/v1``, as the SDK has it.
 
     ``provider`` names the endpoint in errors and traces. ``extra`` goes into every request's body, before what the
@@ -93,35 +93,35 @@ PROBE = ReplyRequest(messages=({"role": "user", "content": "Say OK."},), max_tok
 class ChatLLM(Pooled[HttpLine]):
     """Streams replies from one endpoint and model."""
 
-    def __init__(self, config: ChatConfig) -> None:
-        self._config = config
-        label = config.label or config.provider
-        self._errors = VendorErrors(config.provider, "llm", label, variables=config.variables)
+    def __init__(self, settings: ChatSettings) -> None:
+        self._settings = settings
+        label = settings.label or settings.provider
+        self._errors = VendorErrors(settings.provider, "llm", label, variables=settings.variables)
         self._body = ChatBody(
-            config.model,
-            config.tokens_field,
-            effort=config.effort,
-            service_tier=config.service_tier,
-            extra=config.extra,
+            settings.model,
+            settings.tokens_field,
+            effort=settings.effort,
+            service_tier=settings.service_tier,
+            extra=settings.extra,
         )
-        base_url = config.base_url.rstrip("/")
+        base_url = settings.base_url.rstrip("/")
         self._url = f"{base_url}/chat/completions"
         warm_up = WarmUp(
             url=f"{base_url}/models",
-            headers={"Authorization": f"Bearer {config.api_key}"},
+            headers={"Authorization": f"Bearer {settings.api_key}"},
             errors=self._errors,
             probe_url=self._url,
             probe=lambda: self._body.of(PROBE),
             learn=self._body.learn,
-            timeout_s=config.connect_timeout_s,
+            timeout_s=settings.connect_timeout_s,
         )
-        lines = OpenConnections(config.connect_timeout_s)
+        lines = OpenConnections(settings.connect_timeout_s)
         self._lines = LineConnector(warm_up, tls_context, lines)
-        super().__init__(config.pool_name or config.provider, config.pool, lines)
+        super().__init__(settings.pool_name or settings.provider, settings.pool, lines)
         transport = PooledTransport(self.acquire, self._lines)
-        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
+        timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
         self._client = openai.AsyncOpenAI(
-            api_key=config.api_key,
+            api_key=settings.api_key,
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
@@ -133,7 +133,7 @@ class ChatLLM(Pooled[HttpLine]):
 
     @property
     def model(self) -> str:
-        return self._config.model
+        return self._settings.model
 
     async def probe(self) -> None:
         """Ask the model for a few tokens, as a call would. Raises ProviderError."""
@@ -141,7 +141,7 @@ class ChatLLM(Pooled[HttpLine]):
 
     async def ends_on(self) -> date | None:
         """When the model is to be shut down, if its server says so."""
-        return await shutdown_date(self._client, self._config.model)
+        return await shutdown_date(self._client, self._settings.model)
 
     async def start(self) -> None:
         """Begin warming; returns when the SDK is ready (a tenth of a second), the connections follow."""
@@ -173,7 +173,7 @@ class ChatLLM(Pooled[HttpLine]):
                 for data in events.feed(piece):
                     for part in reply.take(data):
                         yield part
-                        stall_s = self._config.stall_s
+                        stall_s = self._settings.stall_s
                 if reply.finished:
                     break
             else:
@@ -189,7 +189,7 @@ class ChatLLM(Pooled[HttpLine]):
             else:
                 await response.aclose()
         if not reply.usage and drained and self._body.counted:
-            await asyncio.wait([drained], timeout=self._config.usage_timeout_s)
+            await asyncio.wait([drained], timeout=self._settings.usage_timeout_s)
             if reply.usage:
                 yield reply.usage
             self._body.note_answer(counted=bool(reply.usage))
@@ -244,7 +244,7 @@ class ChatLLM(Pooled[HttpLine]):
 
         async def drain() -> None:
             try:
-                async with asyncio.timeout(self._config.drain_timeout_s):
+                async with asyncio.timeout(self._settings.drain_timeout_s):
                     async for piece in body:
                         for data in events.feed(piece):
                             reply.take(data)
@@ -303,7 +303,7 @@ def open_chat(opening: Opening) -> ChatLLM:
     """As the table of vendors has it opened."""
     options = opening.options
     account = opening.account
-    config = ChatConfig(
+    settings = ChatSettings(
         opening.base_url,
         opening.key,
         opening.model,
@@ -315,4 +315,4 @@ def open_chat(opening: Opening) -> ChatLLM:
         effort=options.get("reasoning_effort", ""),
         service_tier=options.get("service_tier", ""),
     )
-    return ChatLLM(replace(config, pool=opening.sized(config.pool)))
+    return ChatLLM(replace(settings, pool=opening.sized(settings.pool)))

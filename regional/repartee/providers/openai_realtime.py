@@ -3,7 +3,7 @@
 Owns dialling, the pool and what a lost connection means. The official SDK dials (URL, authentication); messages pass
 as they are, since its models cost more than the audio. What is said over a line is the session's business.
 
-    speech = OpenAIRealtime(RealtimeConfig(base_url, api_key))
+    speech = OpenAIRealtime(RealtimeSettings(base_url, api_key))
     await speech.start()                                  # begins warming, returns at once
     line = await speech.open()                            # raises ProviderError or PoolTimeout
     line.listen(on_message, on_lost)                      # from now on, called as messages come
@@ -48,7 +48,7 @@ def _pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RealtimeConfig:
+class RealtimeSettings:
     """Where, as whom, and how long to wait. ``life_s`` is how long OpenAI lets a session live."""
 
     base_url: str
@@ -125,15 +125,15 @@ def _ignore(message: bytes) -> None:
 class _Connector(SocketConnector[_Session]):
     """Dials through the SDK, and waits for the session."""
 
-    def __init__(self, config: RealtimeConfig, endpoint: Endpoint, client: AsyncOpenAI) -> None:
+    def __init__(self, settings: RealtimeSettings, endpoint: Endpoint, client: AsyncOpenAI) -> None:
         super().__init__(endpoint)
-        self._config = config
+        self._settings = settings
         self._client = client
 
     async def connect(self) -> _Session:
         def manager(options: Mapping[str, Any]) -> Entering:
             return self._client.realtime.connect(
-                model=self._config.model,
+                model=self._settings.model,
                 websocket_connection_options=cast(WebSocketConnectionOptions, options),
             )
 
@@ -143,7 +143,7 @@ class _Connector(SocketConnector[_Session]):
 
     async def prime(self, connection: _Session, *, urgent: bool) -> None:
         """Wait for ``session.created``: a model that may not be used is told only now."""
-        event = _read(await first_message(connection.socket, ERRORS, self._config.greeting_timeout_s))
+        event = _read(await first_message(connection.socket, ERRORS, self._settings.greeting_timeout_s))
         if event.error is not None:
             raise refusal(event.error)
 
@@ -158,33 +158,33 @@ def _read(message: bytes) -> wire.ProviderEvent:
 class OpenAIRealtime(Pooled[_Session]):
     """Opens sessions, from warm sockets where there are any."""
 
-    def __init__(self, config: RealtimeConfig) -> None:
-        self.config = config
-        self._endpoint = Endpoint.of(config.base_url, ERRORS, config.socket)
+    def __init__(self, settings: RealtimeSettings) -> None:
+        self.settings = settings
+        self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
         self._client = AsyncOpenAI(
-            api_key=config.api_key,
-            base_url=config.base_url,
-            websocket_base_url=websocket_url(config.base_url),
+            api_key=settings.api_key,
+            base_url=settings.base_url,
+            websocket_base_url=websocket_url(settings.base_url),
             max_retries=0,
             http_client=DefaultAsyncHttpxClient(transport=SingleRequests(), follow_redirects=False),
         )
-        super().__init__("openai-realtime", config.pool, self._endpoint.sockets)
+        super().__init__("openai-realtime", settings.pool, self._endpoint.sockets)
 
     @property
     def model(self) -> str:
         """The model that all sessions are with."""
-        return self.config.model
+        return self.settings.model
 
     async def ends_on(self) -> date | None:
         """When the model is to be shut down, if its server says so."""
-        return await shutdown_date(self._client, self.config.model)
+        return await shutdown_date(self._client, self.settings.model)
 
     async def open(self) -> RealtimeLine:
         """A session of one's own. Raises ProviderError or PoolTimeout."""
-        return RealtimeLine(await self.acquire(), self.config.life_s)
+        return RealtimeLine(await self.acquire(), self.settings.life_s)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self.config, self._endpoint, self._client)
+        return _Connector(self.settings, self._endpoint, self._client)
 
     async def close_client(self) -> None:
         await self._client.close()
@@ -201,7 +201,7 @@ class RealtimeTTS:
     ) -> "RealtimePhrase":
         """Open a session for one utterance. Raises ProviderError or PoolTimeout."""
         line = await self._realtime.open()
-        return RealtimePhrase(line, reply_id, voice, self._realtime.config.phrase_timeout_s)
+        return RealtimePhrase(line, reply_id, voice, self._realtime.settings.phrase_timeout_s)
 
 
 class RealtimePhrase:
@@ -257,5 +257,5 @@ class RealtimePhrase:
 
 def open_realtime(opening: Opening) -> OpenAIRealtime:
     """As the table of vendors has it opened."""
-    config = RealtimeConfig(opening.base_url, opening.key, opening.model)
-    return OpenAIRealtime(replace(config, pool=opening.sized(config.pool)))
+    settings = RealtimeSettings(opening.base_url, opening.key, opening.model)
+    return OpenAIRealtime(replace(settings, pool=opening.sized(settings.pool)))

@@ -2,7 +2,7 @@
 
 from repartee.turn.commands import Command
 from repartee.wire.relay_events import AudioDelta, ErrorSeen
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 class ToProvider(Command, frozen=True):
@@ -85,7 +85,7 @@ class HearWords(Command, frozen=True):
 class SettingsChanged(Command, frozen=True):
     """These settings count for what is sent from now on. ``confirmed``: the provider has taken the client's wish."""
 
-    config: SessionConfig
+    settings: SessionSettings
     confirmed: bool = False
 
 

@@ -29,7 +29,7 @@ from repartee.turn.silent_caller import IDLE
 from repartee.turn.tool_wait import FILLER, ToolWait
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 HIDDEN = frozenset(["session.created", "session.updated", "rate_limits.updated"])
 """Events between the worker and the provider: the client's session is the worker's."""
@@ -48,7 +48,7 @@ class RelayMachine:
     def __init__(
         self,
         call_id: str,
-        config: SessionConfig,
+        settings: SessionSettings,
         agent: AgentSide,
         policy: TurnPolicy | None = None,
         fillers: FillerChoice | None = None,
@@ -62,7 +62,7 @@ class RelayMachine:
         wait: ToolWait[Response] = ToolWait(fillers or NoFillers())
         self.turns = TurnLedger(wait)
         self.items = ItemLedger(policy.history)
-        self.settings = RelaySettings(config, agent, self._new_event_id)
+        self.settings = RelaySettings(settings, agent, self._new_event_id)
         self._responses = Responses(self.turns, self.items, wait, self._new_event_id, self._new_item_id)
         self._answers = Answers(self.turns, self.items, self._responses, wait)
         self._speech = OwnSpeech(
@@ -112,10 +112,10 @@ class RelayMachine:
         commands = self._handlers[type(event)](event, now)
         return commands if self._over else [*commands, *self._answers.after(now), *self._responses.plan(now)]
 
-    def open(self, **chosen: Any) -> SessionConfig:
+    def open(self, **chosen: Any) -> SessionSettings:
         """The call begins, with what the agent has made of its settings (:meth:`RelaySettings.begin`)."""
         self.settings.begin(**chosen)
-        return self.settings.config
+        return self.settings.session
 
     # --- what the session may look at ------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class RelayMachine:
 
     def owes(self, quiet_ms: float) -> bool:
         """The provider owes something: to a request, or to a turn that has ended (``quiet_ms`` of quiet end any)."""
-        detection = self.settings.config.turn_detection
+        detection = self.settings.session.turn_detection
         if self._responses.owed or self._events.request is not None:
             return True
         if detection is None:
@@ -159,7 +159,7 @@ class RelayMachine:
         match wish:
             case w.SessionUpdate(session=patch):
                 update = self.settings.change(patch, event.source, wish.event_id)
-                return [r.ToProvider(update), r.SettingsChanged(self.settings.config)]
+                return [r.ToProvider(update), r.SettingsChanged(self.settings.session)]
             case w.CancelResponse() | w.ClearOutput():
                 self._responses.hush()
                 cancel = wire.encode("response.cancel") if isinstance(wish, w.ClearOutput) else event.source
@@ -213,7 +213,7 @@ class RelayMachine:
         """Whether the caller's audio is to be sent again, whether an answer is to be asked for, and what is to be
         waited for."""
         answering = self._responses.answering
-        detection = self.settings.config.turn_detection
+        detection = self.settings.session.turn_detection
         automatic = detection is not None and detection.replies
         self._responses.turn_waits = False
         lost, ask, played = event.lost, False, list[c.Command]()
@@ -238,7 +238,9 @@ class RelayMachine:
         match said.type:
             case "session.updated":
                 update = self.settings.taken()
-                return [r.SettingsChanged(update.config, confirmed=True)] if update and update.before else []
+                return (
+                    [r.SettingsChanged(update.settings, confirmed=True)] if update and update.before else []
+                )
             case "error" if said.error is not None:
                 return self._on_error(event.source, said.error, now)
             case "input_audio_buffer.speech_started":
@@ -259,7 +261,7 @@ class RelayMachine:
         self._events.request = None
         update = self.settings.refused(error)
         if update is not None and update.before is not None:
-            return [r.SettingsChanged(self.settings.config), r.RefuseClient(error, update.event_id)]
+            return [r.SettingsChanged(self.settings.session), r.RefuseClient(error, update.event_id)]
         if update is not None:
             return [r.RefuseAgent(error)]
         if error.event_id and error.event_id.startswith(OWN_EVENT):

@@ -10,7 +10,7 @@ from typing import Any
 from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.provider_session import own_settings, provider_session
-from repartee.wire.session_config import SessionConfig, check_own
+from repartee.wire.session_settings import SessionSettings, check_own
 from repartee.wire.settings_patch import SessionPatch
 
 MODELS = "gpt-realtime"
@@ -27,8 +27,8 @@ class Update:
     """Settings that the provider has not confirmed. ``before`` are those that they change and ``event_id`` is the
     client's, if it asked for them."""
 
-    config: SessionConfig
-    before: SessionConfig | None = None
+    settings: SessionSettings
+    before: SessionSettings | None = None
     event_id: str | None = None
 
 
@@ -53,11 +53,11 @@ class AgentSide:
 
 
 class RelaySettings:
-    """One call's. ``config`` are the settings in force for what is sent from now on."""
+    """One call's. ``session`` are the settings in force for what is sent from now on."""
 
-    def __init__(self, config: SessionConfig, agent: AgentSide, new_event_id: Callable[[], str]) -> None:
+    def __init__(self, settings: SessionSettings, agent: AgentSide, new_event_id: Callable[[], str]) -> None:
         self._agent = agent
-        self.config = self._fixed(config)
+        self.session = self._fixed(settings)
         self._new_event_id = new_event_id
         self._own = agent.own
         self._pending: dict[str, Update] = {}
@@ -71,19 +71,21 @@ class RelaySettings:
         self, *, instructions: str, voice: str | None, language: str, ticket: SessionPatch | None
     ) -> None:
         """The call begins, with what the agent has made of its settings and the ticket has brought along."""
-        config = replace(
-            self.config,
+        settings = replace(
+            self.session,
             instructions=instructions,
             voice=voice if self._agent.own_voice else None,
             language=language,
         )
-        self.config = self._fixed(config.updated(ticket) if ticket else config)
+        self.session = self._fixed(settings.updated(ticket) if ticket else settings)
 
-    def _fixed(self, config: SessionConfig) -> SessionConfig:
+    def _fixed(self, settings: SessionSettings) -> SessionSettings:
         """With the formats of the client's connection."""
         formats = self._agent.formats
         return (
-            config if formats is None else replace(config, input_format=formats[0], output_format=formats[1])
+            settings
+            if formats is None
+            else replace(settings, input_format=formats[0], output_format=formats[1])
         )
 
     def change(self, patch: SessionPatch, text: str, event_id: str | None) -> str:
@@ -92,19 +94,19 @@ class RelaySettings:
         They count from now on, as the client does not wait either. Raises ClientProtocolError; then nothing is
         changed.
         """
-        config = self._fixed(self.config.updated(patch))
+        settings = self._fixed(self.session.updated(patch))
         names = frozenset(str(tool["name"]) for tool in self._agent.tools)
-        check_own(config.tools, None, names, "session")
+        check_own(settings.tools, None, names, "session")
         own = own_settings(text)
-        update = Update(config, self.config, event_id)
-        self.config, self._own = config, wire.merged(self._own, own)
+        update = Update(settings, self.session, event_id)
+        self.session, self._own = settings, wire.merged(self._own, own)
         return self._event(update)
 
     def opening(self) -> list[str]:
         """The events that tell a new session the settings, once for each time that an answer is awaited."""
-        pending = list(self._pending.values()) or [Update(self.config)]
+        pending = list(self._pending.values()) or [Update(self.session)]
         self._pending.clear()
-        return [self._event(replace(update, config=self.config)) for update in pending]
+        return [self._event(replace(update, settings=self.session)) for update in pending]
 
     def taken(self) -> Update | None:
         """The provider has taken the oldest update there is: that one."""
@@ -115,15 +117,15 @@ class RelaySettings:
     def refused(self, error: wire.ErrorSeen) -> Update | None:
         """The update that the provider has refused, if the error is about one; what it changed is as before."""
         update = self._pending.pop(error.event_id or "", None)
-        if update is not None and update.before is not None and self.config is update.config:
-            self.config = update.before
+        if update is not None and update.before is not None and self.session is update.settings:
+            self.session = update.before
         return update
 
     def _event(self, update: Update) -> str:
         event_id = self._new_event_id()
         self._pending[event_id] = update
         session = provider_session(
-            update.config,
+            update.settings,
             style=self._agent.style,
             agent_tools=self._agent.tools,
             transcriber=self._agent.transcriber,

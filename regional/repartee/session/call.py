@@ -35,7 +35,7 @@ from repartee.wire.client_events import (
     PressKey,
     SessionUpdate,
 )
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 from repartee.wire.settings_patch import SessionPatch
 from repartee.wire.unmet import mcp_tools
 
@@ -127,7 +127,7 @@ class Kind(Protocol):
     def lines(self) -> Sequence[Line]:
         """What runs beside the conversation for as long as the call lasts."""
 
-    def open(self) -> SessionConfig:
+    def open(self) -> SessionSettings:
         """The agent has made up its mind about the call: settle the session's settings."""
 
     @property

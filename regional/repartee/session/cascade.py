@@ -29,7 +29,7 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent, ResponseParams
-from repartee.wire.session_config import SessionConfig, check_own, checked_response
+from repartee.wire.session_settings import SessionSettings, check_own, checked_response
 from repartee.wire.settings_patch import SessionPatch
 from repartee.wire.unmet import check_aside, check_response, check_session
 
@@ -46,8 +46,8 @@ class Cascade:
         self._call = call
         self._shell, self._agent, self._transport = call.shell, call.agent, call.transport
         self._resources = resources
-        self._config = _config_of(call)
-        self._replying = Replying(call, resources, self._config, self._formats[1])
+        self._settings = _settings_of(call)
+        self._replying = Replying(call, resources, self._settings, self._formats[1])
         self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
         self._hearing = Hearing(
             resources.stt,
@@ -84,19 +84,19 @@ class Cascade:
         """Speech recognition."""
         return [self._call.depend_on(self._hearing.run, stage="stt", what="Speech recognition")]
 
-    def open(self) -> SessionConfig:
+    def open(self) -> SessionSettings:
         """The agent has made up its mind about the call."""
         context = self._agent.context
-        self._config = replace(
-            self._config,
+        self._settings = replace(
+            self._settings,
             instructions=context.instructions,
             voice=context.voice,
             language=context.language,
         )
         if patch := self._call.settings.session:
-            self._config = self._config.updated(patch)
+            self._settings = self._settings.updated(patch)
         self._apply_settings()
-        return self._config
+        return self._settings
 
     def take_audio(self, audio: bytes) -> None:
         """Audio in the session's input format."""
@@ -131,7 +131,7 @@ class Cascade:
         """Say goodbye, and wait until that was heard."""
         self._replying.stop_all()
         if goodbye := self._call.declared.notices.goodbye:
-            recording = await self._notices.recording(goodbye, self._config)
+            recording = await self._notices.recording(goodbye, self._settings)
             self._say_notice(goodbye, recording)
             await asyncio.sleep(self._machine.heard_until - time.monotonic())
 
@@ -141,36 +141,36 @@ class Cascade:
 
     async def _give_notice(self, text: str) -> None:
         """Say this as soon as the agent says nothing else. The caller's turn may be open: nobody hears its end."""
-        recording = await self._notices.recording(text, self._config)
+        recording = await self._notices.recording(text, self._settings)
         while self.talking:  # noqa: ASYNC110
             await asyncio.sleep(NOTICE_LOOK_S)
         self._say_notice(text, recording)
 
     def _say_notice(self, text: str, recording: Recording | None) -> None:
-        self._shell.deliver(self._notices.say(text, recording, self._config, self._formats[1]))
+        self._shell.deliver(self._notices.say(text, recording, self._settings, self._formats[1]))
 
     # --- settings ------------------------------------------------------------------------------------------------
 
     def _configure(self, patch: SessionPatch) -> None:
         check_session(patch)
-        config = self._config.updated(patch)
+        settings = self._settings.updated(patch)
         own = self._agent.tool_names
         if patch.tools is not UNSET or patch.tool_choice is not UNSET:
-            check_own(config.tools, config.tool_choice, own, "session")
-        self._config = config
+            check_own(settings.tools, settings.tool_choice, own, "session")
+        self._settings = settings
         self._apply_settings()
-        self._agent.learn(self._config.metadata)
-        self._transport.configured(self._config)
+        self._agent.learn(self._settings.metadata)
+        self._transport.configured(self._settings)
 
     def _checked_response(self, params: ResponseParams) -> ResponseParams:
         """A response's own settings. Raises ClientProtocolError for what it cannot be given."""
         check_response(params)
         checked = checked_response(params)
         if checked.tools is not None or checked.tool_choice is not None:
-            tools = self._config.tools if checked.tools is None else checked.tools
-            choice = checked.tool_choice or (self._config.tool_choice if checked.tools is None else None)
+            tools = self._settings.tools if checked.tools is None else checked.tools
+            choice = checked.tool_choice or (self._settings.tool_choice if checked.tools is None else None)
             check_own(tools, choice, self._agent.tool_names, "response")
-        check_aside(checked, spoken=is_spoken(self._config, checked), may_speak=self._tells_sounds_apart)
+        check_aside(checked, spoken=is_spoken(self._settings, checked), may_speak=self._tells_sounds_apart)
         return checked
 
     @property
@@ -181,11 +181,11 @@ class Cascade:
 
     def _apply_settings(self) -> None:
         self._machine.policy = policy = self._policy()
-        self._replying.configure(self._config, self._formats[1], policy)
-        self._agent.speak(self._config.language)
+        self._replying.configure(self._settings, self._formats[1], policy)
+        self._agent.speak(self._settings.language)
         self._hearing.set_format(self._formats[0])
-        self._hearing.set_turns(automatic=self._config.turn_detection is not None)
-        self._hearing.set_language(self._config.language)
+        self._hearing.set_turns(automatic=self._settings.turn_detection is not None)
+        self._hearing.set_language(self._settings.language)
 
     @property
     def _formats(self) -> tuple[WireFormat, WireFormat]:
@@ -193,11 +193,11 @@ class Cascade:
         fixed = self._transport.formats
         if fixed is not None:
             return fixed.source, fixed.sink
-        return self._config.input_format, self._config.output_format
+        return self._settings.input_format, self._settings.output_format
 
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
-        policy = turn_policy(self._resources.policy, self._call.declared, self._config)
+        policy = turn_policy(self._resources.policy, self._call.declared, self._settings)
         return replace(
             policy,
             playout_reported=self._transport.reports_played,
@@ -268,9 +268,9 @@ class Cascade:
         self._call.report.turn_finished(command)
 
 
-def _config_of(call: Call) -> SessionConfig:
+def _settings_of(call: Call) -> SessionSettings:
     agent, settings = call.declared, call.settings
-    return SessionConfig(
+    return SessionSettings(
         instructions=agent.instructions,
         voice=agent.voice,
         language=agent.language,

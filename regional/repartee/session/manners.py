@@ -5,19 +5,19 @@ from dataclasses import replace
 from repartee.agent.agent import Agent, worker_side
 from repartee.turn.languages import language_of
 from repartee.turn.policy import TurnPolicy
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 from repartee.wire.settings_patch import ServerVad
 
 
-def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> TurnPolicy:
+def turn_policy(deployed: TurnPolicy, agent: Agent, settings: SessionSettings) -> TurnPolicy:
     """The same for both kinds of call. ``deployed`` is the deployment's."""
-    row, own_words = language_of(config.language), agent.backchannels
-    notices = agent.notices.in_language(config.language)
+    row, own_words = language_of(settings.language), agent.backchannels
+    notices = agent.notices.in_language(settings.language)
     policy = replace(
         deployed,
-        spoken=config.spoken,
+        spoken=settings.spoken,
         tools=frozenset(worker_side(agent).tools),
-        client_tools=frozenset(tool.name for tool in config.tools),
+        client_tools=frozenset(tool.name for tool in settings.tools),
         tool_calls_per_turn=agent.limits.tool_calls_per_turn,
         apology=notices.apology or "",
         more=notices.more or "",
@@ -25,10 +25,10 @@ def turn_policy(deployed: TurnPolicy, agent: Agent, config: SessionConfig) -> Tu
         backchannels=row.backchannels if own_words is None else frozenset(own_words),
         thanks=row.thanks,
         idle_s=agent.idle_s,
-        language=config.language,
+        language=settings.language,
         raw=agent.voice_text == "raw",
     )
-    detection = config.turn_detection
+    detection = settings.turn_detection
     if detection is None:
         return replace(policy, automatic=False, reply_to_turns=False, interruptible=False, speculate=False)
     idle_ms = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None

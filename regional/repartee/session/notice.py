@@ -14,7 +14,7 @@ from repartee.turn import commands as c
 from repartee.turn.events import NoticeSent
 from repartee.turn.history import History, Message
 from repartee.wire.audio_format import AudioEncoder, WireFormat
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 LIVE_S = 1.0
 """A notice that has not been recorded is synthesised now, if that takes no longer."""
@@ -33,26 +33,26 @@ class NoticePlayer:
         self._history = history
         self._number = FIRST_NUMBER
 
-    async def recording(self, text: str, config: SessionConfig) -> Recording | None:
+    async def recording(self, text: str, settings: SessionSettings) -> Recording | None:
         """The notice as speech, in the session's voice or else in any; None if it cannot be had in time."""
-        recorded = self._recorded(text, config)
+        recorded = self._recorded(text, settings)
         if recorded is None and text:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LIVE_S):
-                    await self._phrases.record([text], name=config.voice, language=config.language)
-            recorded = self._recorded(text, config)
+                    await self._phrases.record([text], name=settings.voice, language=settings.language)
+            recorded = self._recorded(text, settings)
         return recorded
 
-    def _recorded(self, text: str, config: SessionConfig) -> Recording | None:
-        recorded = self._phrases.get(text, name=config.voice, language=config.language)
-        return recorded or self._phrases.get_any(text, language=config.language)
+    def _recorded(self, text: str, settings: SessionSettings) -> Recording | None:
+        recorded = self._phrases.get(text, name=settings.voice, language=settings.language)
+        return recorded or self._phrases.get_any(text, language=settings.language)
 
     def say(
-        self, text: str, recording: Recording | None, config: SessionConfig, sink: WireFormat
+        self, text: str, recording: Recording | None, settings: SessionSettings, sink: WireFormat
     ) -> NoticeSent:
         """Send a notice, as a response of its own, in the format ``sink``. Without a recording it is text."""
         self._number += 1
-        spoken = recording is not None and config.spoken
+        spoken = recording is not None and settings.spoken
         message = Message(f"item_{self._call_id}_{self._number}", "assistant", text, spoken=spoken)
         number, previous = self._number, self._history.append(message)
         for begun in (

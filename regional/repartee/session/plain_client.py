@@ -12,7 +12,7 @@ from repartee.turn import commands as c
 from repartee.turn.history import Message
 from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.relay_events import AudioDelta
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 FIRST_NUMBER = 2_000_000
 """The provider's responses are numbered from here, beyond all that is said from memory."""
@@ -53,13 +53,13 @@ class PlainClient:
         """Until the client is gone."""
         await self._transport.receive()
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, settings: SessionSettings) -> None:
         """The session exists."""
-        self._transport.opened(config)
+        self._transport.opened(settings)
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, settings: SessionSettings) -> None:
         """Its settings are these now."""
-        self._transport.configured(config)
+        self._transport.configured(settings)
 
     def tell(self, command: c.Command, audio_ms: int) -> None:
         """Pass on a command."""

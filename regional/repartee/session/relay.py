@@ -39,7 +39,7 @@ from repartee.wire import relay_events as wire
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent
 from repartee.wire.provider_session import AUDIO_TOKENS_PER_TOKEN, PROVIDER_HZ, provider_format
-from repartee.wire.session_config import MAX_OUTPUT_TOKENS, SessionConfig
+from repartee.wire.session_settings import MAX_OUTPUT_TOKENS, SessionSettings
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Relay:
         fixed = transport.formats
         self._machine = RelayMachine(
             call.settings.call_id,
-            _config_of(call, resources),
+            _settings_of(call, resources),
             AgentSide(
                 tools=[tool.as_realtime() for tool in worker_side(call.declared).tools.values()],
                 style=call.declared.spoken_style or language_of(call.declared.language).style,
@@ -99,7 +99,7 @@ class Relay:
                 keyterms=call.declared.keyterms,
                 formats=(fixed.source, fixed.sink) if fixed else None,
             ),
-            self._policy(_config_of(call, resources)),
+            self._policy(_settings_of(call, resources)),
             self._agent.fillers,
             # A client of OpenAI's protocol cuts the conversation itself, unless its transport knows better.
             cuts=transport.reports_played or not speaks_it,
@@ -135,26 +135,26 @@ class Relay:
         """The provider's session."""
         return [self._call.depend_on(self._line.run, stage="model", what="The speech-to-speech model")]
 
-    def open(self) -> SessionConfig:
+    def open(self) -> SessionSettings:
         """The agent has made up its mind about the call."""
         context = self._agent.context
-        config = self._machine.open(
+        settings = self._machine.open(
             instructions=context.instructions,
             voice=context.voice,
             language=context.language,
             ticket=self._call.settings.session,
         )
-        self._apply(config)
-        return config
+        self._apply(settings)
+        return settings
 
-    def _apply(self, config: SessionConfig) -> None:
+    def _apply(self, settings: SessionSettings) -> None:
         """These settings count for what is sent from now on."""
-        self._machine.policy = self._policy(config)
-        self._audio.configure(config)
-        self._agent.speak(config.language)
+        self._machine.policy = self._policy(settings)
+        self._audio.configure(settings)
+        self._agent.speak(settings.language)
 
-    def _policy(self, config: SessionConfig) -> TurnPolicy:
-        policy = turn_policy(self._resources.policy, self._call.declared, config)
+    def _policy(self, settings: SessionSettings) -> TurnPolicy:
+        policy = turn_policy(self._resources.policy, self._call.declared, settings)
         return replace(policy, playout_reported=self._call.transport.reports_played)
 
     def take_audio(self, audio: bytes) -> None:
@@ -170,7 +170,7 @@ class Relay:
     @property
     def input_format(self) -> WireFormat:
         """What the caller's audio comes in."""
-        return self._machine.settings.config.input_format
+        return self._machine.settings.session.input_format
 
     @property
     def audio_waits(self) -> bool:
@@ -195,9 +195,9 @@ class Relay:
 
     def _give_notice(self, text: str) -> None:
         """Tell the caller this from memory, in whichever voice it is recorded."""
-        config = self._machine.settings.config
-        known = self._resources.phrases.get_any(text, language=config.language)
-        if known is not None and config.spoken:
+        settings = self._machine.settings.session
+        known = self._resources.phrases.get_any(text, language=settings.language)
+        if known is not None and settings.spoken:
             self._shell.deliver(re.NoticeWanted(text, *_lengths(self._remember(text, known))))
 
     def _remember(self, text: str, found: Recording) -> Recording:
@@ -218,7 +218,7 @@ class Relay:
             self._owed_at = None
         elif self._owed_at is None:
             self._owed_at = asyncio.get_running_loop().time()
-        listens = self._machine.settings.config.turn_detection is not None
+        listens = self._machine.settings.session.turn_detection is not None
         spoke_at = self._audio.spoke_at if listens and not self._machine.turns.speaking else None
         return min((since for since in (self._owed_at, spoke_at) if since is not None), default=None)
 
@@ -312,9 +312,9 @@ class Relay:
         self._transport.tell(command, round(self._audio.received_ms))
 
     def _find_recording(self, command: r.FindRecording) -> None:
-        config = self._machine.settings.config
-        phrases, language = self._resources.phrases, config.language
-        found = phrases.get(command.text, name=config.voice, language=language)
+        settings = self._machine.settings.session
+        phrases, language = self._resources.phrases, settings.language
+        found = phrases.get(command.text, name=settings.voice, language=language)
         if found is None and command.any_voice:
             found = phrases.get_any(command.text, language=language)
         if found is None:
@@ -325,10 +325,10 @@ class Relay:
 
     def _settings_changed(self, command: r.SettingsChanged) -> None:
         if command.confirmed:
-            self._agent.learn(command.config.metadata)
-            self._transport.configured(command.config)
+            self._agent.learn(command.settings.metadata)
+            self._transport.configured(command.settings)
         else:
-            self._apply(command.config)
+            self._apply(command.settings)
 
     def _refuse_client(self, command: r.RefuseClient) -> None:
         error = command.error
@@ -366,9 +366,9 @@ def least_reasoning(model: str) -> dict[str, Any]:
     return {"reasoning": {"effort": LEAST_EFFORT}} if reasons_in_speech(model) else {}
 
 
-def _config_of(call: Call, resources: RelayResources) -> SessionConfig:
+def _settings_of(call: Call, resources: RelayResources) -> SessionSettings:
     agent = call.declared
-    return SessionConfig(
+    return SessionSettings(
         instructions=agent.instructions,
         language=agent.language,
         model=resources.speech.model,

@@ -20,7 +20,7 @@ from repartee.transport.interfaces import AudioFormats, RealtimeTransport
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder
 from repartee.wire.provider_session import PROVIDER_HZ, provider_format
 from repartee.wire.relay_events import AudioDelta, append_audio
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 PREROLL_MS = 500.0
 """So much audio is kept while nobody speaks: speech may have begun that the provider has not told of yet."""
@@ -57,7 +57,7 @@ class RelayAudio:
         self._encoders: dict[str, AudioEncoder] = {}
         self._places: dict[str, AudioDelta] = {}
         self._received_bytes = 0
-        self._use(_formats(SessionConfig()))
+        self._use(_formats(SessionSettings()))
 
     def _use(self, formats: AudioFormats) -> None:
         self._formats = formats
@@ -72,9 +72,9 @@ class RelayAudio:
         self._out = provider_format(sink)
         self._out_as_it_comes = self._out == sink
 
-    def configure(self, config: SessionConfig) -> None:
+    def configure(self, settings: SessionSettings) -> None:
         """From now on audio is as these settings say; they hold what the client's connection fixes."""
-        if (formats := _formats(config)) != self._formats:
+        if (formats := _formats(settings)) != self._formats:
             self._use(formats)
             self._recent.clear()
 
@@ -182,5 +182,5 @@ class RelayAudio:
         self._transport.end_sound(response_id)
 
 
-def _formats(config: SessionConfig) -> AudioFormats:
-    return AudioFormats(config.input_format, config.output_format)
+def _formats(settings: SessionSettings) -> AudioFormats:
+    return AudioFormats(settings.input_format, settings.output_format)

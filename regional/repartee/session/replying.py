@@ -22,19 +22,19 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.speculation_budget import SpeculationBudget
 from repartee.turn.spoken_form import spoken_form
 from repartee.wire.audio_format import AudioEncoder, WireFormat
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 class Replying:
-    """One call's. ``config`` and ``sink`` are the session's settings and what the client's audio is encoded as."""
+    """One call's. ``settings`` and ``sink`` are the session's settings and what the client's audio is encoded as."""
 
     def __init__(
-        self, call: Call, resources: CascadeResources, config: SessionConfig, sink: WireFormat
+        self, call: Call, resources: CascadeResources, settings: SessionSettings, sink: WireFormat
     ) -> None:
         self._call = call
         self._shell, self._agent, self._transport = call.shell, call.agent, call.transport
         self._resources = resources
-        self._config, self._sink = config, sink
+        self._settings, self._sink = settings, sink
         self._policy = TurnPolicy()
         self._llm = self._agent.llm(resources.llm)
         self._window = ContextWindow(resources.context_tokens)
@@ -50,9 +50,9 @@ class Replying:
         """No further reply may be begun on a guess."""
         return self._guesses.spent
 
-    def configure(self, config: SessionConfig, sink: WireFormat, policy: TurnPolicy) -> None:
+    def configure(self, settings: SessionSettings, sink: WireFormat, policy: TurnPolicy) -> None:
         """These settings count from the next reply on."""
-        self._config, self._sink, self._policy = config, sink, policy
+        self._settings, self._sink, self._policy = settings, sink, policy
 
     def stop_all(self) -> None:
         """Stop the models and the voices."""
@@ -64,7 +64,7 @@ class Replying:
         foreseen = self._agent.foreseen(command.turn_id, command.words)
         window = ContextWindow(self._resources.context_tokens) if command.aside else self._window
         request = reply_request(
-            self._config,
+            self._settings,
             window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
             options=command.options,
             agent_tools=() if command.aside else self._agent.chat_tools,
@@ -83,7 +83,7 @@ class Replying:
             self._guesses.begin(command.reply_id, request_tokens(request))
         pipeline = self._new_pipeline(command.reply_id)
         pipeline.think(self._llm, request, window, patience_s=self._policy.first_audio_s)
-        if is_spoken(self._config, command.options):
+        if is_spoken(self._settings, command.options):
             self._give_voice(pipeline)
         if foreseen:
             self._shell.deliver(e.LookedUp(command.reply_id, foreseen))
@@ -92,7 +92,7 @@ class Replying:
         """Have the voice say this, unless it is recorded."""
         pipeline = self._pipelines.get(command.reply_id)
         if pipeline is None:  # the agent's own words: no model was asked
-            phrases, language = self._resources.phrases, self._config.language
+            phrases, language = self._resources.phrases, self._settings.language
             recording = self._recorded(command.text)
             if recording is None and command.text in (
                 self._policy.apology,
@@ -156,8 +156,8 @@ class Replying:
 
     def _give_voice(self, pipeline: Pipeline) -> None:
         """Get its voice ready, before there are words for it."""
-        pipeline.speak(self._resources.tts, name=self._config.voice, language=self._config.language)
+        pipeline.speak(self._resources.tts, name=self._settings.voice, language=self._settings.language)
 
     def _recorded(self, text: str) -> Recording | None:
-        config = self._config
-        return self._resources.phrases.get(text.strip(), name=config.voice, language=config.language)
+        settings = self._settings
+        return self._resources.phrases.get(text.strip(), name=settings.voice, language=settings.language)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from repartee.standins.flux import FluxSession, FluxSettings
+from repartee.standins.flux import FluxParameters, FluxSession
 from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import HeardFormat
-from repartee.standins.nova import NovaSession, NovaSettings
+from repartee.standins.nova import NovaParameters, NovaSession
 from repartee.standins.pcm import SAMPLE_BYTES
 from repartee.standins.state import StandInState, key_is_good
 
@@ -82,7 +82,7 @@ def _keyterms(query: Query) -> tuple[str, ...]:
     return terms
 
 
-def read_flux(query: Query) -> FluxSettings:
+def read_flux(query: Query) -> FluxParameters:
     """The settings of a Flux stream; mistakes go to ``query.faults``."""
     model = query.text("model")
     if model not in FLUX_MODELS:
@@ -90,7 +90,7 @@ def read_flux(query: Query) -> FluxSettings:
     eager = query.number("eager_eot_threshold", 0.3, 0.9)
     threshold = query.number("eot_threshold", 0.5, 1.0)
     timeout = query.number("eot_timeout_ms", 500, 60000)
-    settings = FluxSettings(
+    settings = FluxParameters(
         audio=query.audio(),
         eager_eot_threshold=eager,
         eot_threshold=0.7 if threshold is None else threshold,
@@ -103,7 +103,7 @@ def read_flux(query: Query) -> FluxSettings:
     return settings
 
 
-def read_nova(query: Query) -> NovaSettings:
+def read_nova(query: Query) -> NovaParameters:
     """The settings of a nova stream; mistakes go to ``query.faults``."""
     model = query.text("model") or "base"
     if not any(model == family or model.startswith(family + "-") for family in NOVA_FAMILIES):
@@ -124,7 +124,7 @@ def read_nova(query: Query) -> NovaSettings:
     interim = query.flag("interim_results")
     if utterance_end is not None and not interim:
         query.faults.append("utterance_end_ms needs interim_results=true")
-    return NovaSettings(
+    return NovaParameters(
         audio=query.audio(),
         model=model,
         interim_results=interim,

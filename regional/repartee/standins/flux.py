@@ -18,7 +18,7 @@ IDLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class FluxSettings:
+class FluxParameters:
     """A Flux stream's parameters, checked. Eager ends of turn are sent only with an ``eager_eot_threshold``."""
 
     audio: HeardFormat
@@ -32,7 +32,7 @@ class FluxSettings:
 class FluxSession:
     """One Flux stream from its handshake to its close."""
 
-    def __init__(self, link: Link, state: StandInState, settings: FluxSettings, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, settings: FluxParameters, request_id: str) -> None:
         self._link = link
         self._state = state
         self._settings = settings
@@ -198,7 +198,7 @@ class FluxSession:
             )
         )
 
-    def _changed(self, thresholds: Any) -> tuple[FluxSettings, str | None]:
+    def _changed(self, thresholds: Any) -> tuple[FluxParameters, str | None]:
         """The settings with these thresholds, and what is wrong with them, if anything."""
         limits = {
             "eager_eot_threshold": (0.3, 0.9),

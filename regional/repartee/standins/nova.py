@@ -24,7 +24,7 @@ MODEL_UUID = "5f1c0a4e-0000-4000-8000-5a4d1e5a11d5"
 
 
 @dataclass(frozen=True, slots=True)
-class NovaSettings:
+class NovaParameters:
     """A nova stream's parameters, checked. ``endpointing_ms`` None: switched off."""
 
     audio: HeardFormat
@@ -46,7 +46,7 @@ class _Told:
 class NovaSession:
     """One nova stream from its handshake to its close."""
 
-    def __init__(self, link: Link, state: StandInState, settings: NovaSettings, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, settings: NovaParameters, request_id: str) -> None:
         self._link = link
         self._state = state
         self._settings = settings

@@ -1,6 +1,6 @@
 """All stand-ins on one port of this machine: routing, start and stop.
 
-    async with serve(Config(profile="budget", light=True)) as running:
+    async with serve(StandInSettings(profile="budget", light=True)) as running:
         running.base_url  # http://127.0.0.1:PORT
 
 Runs on whatever event loop it is started in; under load, uvloop.
@@ -50,7 +50,7 @@ class PortTaken(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class StandInSettings:
     """How to run the stand-ins. ``profile`` is a name or a path; port 0 takes any free one."""
 
     profile: str = "budget"
@@ -145,18 +145,18 @@ class Application:
 
 
 @asynccontextmanager
-async def serve(config: Config) -> AsyncIterator[Running]:
+async def serve(settings: StandInSettings) -> AsyncIterator[Running]:
     """Run the stand-ins for as long as the block lasts.
 
     Raises ProfileError, ScriptError or PortTaken before anything is listening.
     """
-    profile = load_profile(config.profile)
-    lines = load_script(config.script or DEFAULT_SCRIPT)
+    profile = load_profile(settings.profile)
+    lines = load_script(settings.script or DEFAULT_SCRIPT)
     async with AsyncExitStack() as stack:
-        if config.light:
+        if settings.light:
             engines = light_engines(lines)
         else:
-            pool = await stack.enter_async_context(SphinxPool.started(config.workers))
+            pool = await stack.enter_async_context(SphinxPool.started(settings.workers))
             engines = Engines(
                 light=False,
                 recogniser=pool.recogniser,
@@ -166,11 +166,11 @@ async def serve(config: Config) -> AsyncIterator[Running]:
                 lines=lines,
                 hearing_health=pool.health,
             )
-        state = StandInState(profile, engines, models=frozenset(config.models))
-        if config.telephone is not None:
-            state.telephone = network = TelephoneNetwork(account_in(os.environ), config.telephone)
+        state = StandInState(profile, engines, models=frozenset(settings.models))
+        if settings.telephone is not None:
+            state.telephone = network = TelephoneNetwork(account_in(os.environ), settings.telephone)
             stack.push_async_callback(network.aclose)
-        yield await stack.enter_async_context(_listening(config, state))
+        yield await stack.enter_async_context(_listening(settings, state))
 
 
 def light_engines(lines: Any) -> Engines:
@@ -186,10 +186,10 @@ def light_engines(lines: Any) -> Engines:
 
 
 @asynccontextmanager
-async def _listening(config: Config, state: StandInState) -> AsyncIterator[Running]:
+async def _listening(settings: StandInSettings, state: StandInState) -> AsyncIterator[Running]:
     logging.getLogger("uvicorn.access").disabled = True
     own = reaches_sockets()
-    settings = uvicorn.Config(
+    served = uvicorn.Config(
         Application(state),
         ws=DirectWebSocket if own else "websockets-sansio",
         http=PlainHttp if own else "httptools",
@@ -202,28 +202,28 @@ async def _listening(config: Config, state: StandInState) -> AsyncIterator[Runni
         ws_ping_interval=None,
         ws_max_size=MESSAGE_LIMIT_BYTES,
     )
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = error.strerror or error
         raise PortTaken(
-            f"Port {config.port} on {config.host} is not free ({reason}): choose another with --port."
+            f"Port {settings.port} on {settings.host} is not free ({reason}): choose another with --port."
         ) from error
     port = int(listener.getsockname()[1])
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    async with (_reached if own else _through_asgi)(settings, listener):
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    async with (_reached if own else _through_asgi)(served, listener):
         yield Running(f"http://{host}:{port}", port, state)
 
 
 @asynccontextmanager
-async def _reached(settings: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+async def _reached(served: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
     """Serve with our own protocols, on this loop, without a server's handling of signals."""
-    settings.load()
+    served.load()
     shared = ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: PlainHttp(config=settings, server_state=shared, app_state={}, _loop=loop), sock=listener
+        lambda: PlainHttp(config=served, server_state=shared, app_state={}, _loop=loop), sock=listener
     )
     try:
         yield
@@ -233,9 +233,9 @@ async def _reached(settings: uvicorn.Config, listener: socket.socket) -> AsyncIt
 
 
 @asynccontextmanager
-async def _through_asgi(settings: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+async def _through_asgi(served: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
     """Serve as uvicorn documents it."""
-    serving = asyncio.create_task(uvicorn.Server(settings).serve([listener]), name="stand-ins")
+    serving = asyncio.create_task(uvicorn.Server(served).serve([listener]), name="stand-ins")
     try:
         yield
     finally:

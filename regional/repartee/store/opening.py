@@ -30,7 +30,7 @@ class StoreUnusable(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class StoreConfig:
+class StorePlace:
     """Where things are kept: ``database_url`` counts before ``file``, which is a path, ``:memory:``, or empty for the
     user's own state folder."""
 
@@ -40,45 +40,45 @@ class StoreConfig:
 
 
 async def open_store(
-    config: StoreConfig, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
+    place: StorePlace, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
 ) -> ThreadedStore:
     """The store, with its schema up to date. Raises StoreUnusable."""
-    config = _placed(config, environ)
-    store = ThreadedStore(_opener(config), tables, config.limits)
+    place = _placed(place, environ)
+    store = ThreadedStore(_opener(place), tables, place.limits)
     try:
         await store.start()
     except StoreError as error:
-        raise _unusable(config, error) from None
+        raise _unusable(place, error) from None
     return store
 
 
 def try_store(
-    config: StoreConfig, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
+    place: StorePlace, tables: Iterable[Table] = TABLES, environ: Mapping[str, str] = os.environ
 ) -> str:
     """See whether the store could be opened, and leave its schema as it is; returns where it is. Blocks.
 
     Raises StoreUnusable.
     """
-    config = _placed(config, environ)
+    place = _placed(place, environ)
     try:
-        database = _opener(config)()
+        database = _opener(place)()
         try:
             migrate(database, tables, commit=False)
         finally:
             database.close()
     except StoreError as error:
-        raise _unusable(config, error) from None
-    return _where(config)
+        raise _unusable(place, error) from None
+    return _where(place)
 
 
-def _placed(config: StoreConfig, environ: Mapping[str, str]) -> StoreConfig:
-    return config if config.database_url or config.file else _with_own_file(config, environ)
+def _placed(place: StorePlace, environ: Mapping[str, str]) -> StorePlace:
+    return place if place.database_url or place.file else _with_own_file(place, environ)
 
 
-def _opener(config: StoreConfig) -> Opener:
-    timeout_s = config.limits.timeout_s
-    if not config.database_url:
-        return lambda: SqliteDatabase(config.file, timeout_s)
+def _opener(place: StorePlace) -> Opener:
+    timeout_s = place.limits.timeout_s
+    if not place.database_url:
+        return lambda: SqliteDatabase(place.file, timeout_s)
     try:
         # Imported only where it is wanted: it is an extra, and takes 70 ms and 13 MB.
         from repartee.store.postgresql import PostgresDatabase
@@ -89,25 +89,25 @@ def _opener(config: StoreConfig) -> Opener:
         ) from None
 
     def connect() -> Database:
-        return PostgresDatabase(config.database_url, timeout_s)
+        return PostgresDatabase(place.database_url, timeout_s)
 
     return connect
 
 
-def _with_own_file(config: StoreConfig, environ: Mapping[str, str]) -> StoreConfig:
+def _with_own_file(place: StorePlace, environ: Mapping[str, str]) -> StorePlace:
     """With the file where nobody named one; in memory where there is no place for it, which is no reason to take no
     calls."""
     try:
         path = own_file(environ)
         create_private(path)
-        return replace(config, file=str(path))
+        return replace(place, file=str(path))
     except (OSError, RuntimeError) as error:
         log.warning(
             "no file for the store (%s); keeping things in memory until this process ends. Name a file in "
             "REPARTEE_STORE_FILE, or a PostgreSQL in DATABASE_URL, to keep them longer",
             error,
         )
-        return replace(config, file=IN_MEMORY)
+        return replace(place, file=IN_MEMORY)
 
 
 def own_file(environ: Mapping[str, str]) -> Path:
@@ -116,16 +116,16 @@ def own_file(environ: Mapping[str, str]) -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "repartee" / "store.sqlite3"
 
 
-def _where(config: StoreConfig) -> str:
-    if not config.database_url:
-        return "memory" if config.file == IN_MEMORY else config.file
-    parts = urlsplit(config.database_url)
+def _where(place: StorePlace) -> str:
+    if not place.database_url:
+        return "memory" if place.file == IN_MEMORY else place.file
+    parts = urlsplit(place.database_url)
     return f"PostgreSQL ({parts.hostname or 'its default host'}, database {parts.path.lstrip('/') or 'by default'})"
 
 
-def _unusable(config: StoreConfig, error: StoreError) -> StoreUnusable:
-    told = f"The store in {_where(config)} cannot be used: {str(error).rstrip('.')}."
-    if config.database_url:
+def _unusable(place: StorePlace, error: StoreError) -> StoreUnusable:
+    told = f"The store in {_where(place)} cannot be used: {str(error).rstrip('.')}."
+    if place.database_url:
         return StoreUnusable(
             told,
             "Check DATABASE_URL (postgresql://user:password@host:5432/database, special characters in it written as "

@@ -15,7 +15,7 @@ from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent
 from repartee.wire.relay_events import AudioDelta
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 class CallEnd(Enum):
@@ -120,10 +120,10 @@ class Transport(Protocol):
     async def receive(self) -> None:
         """Hand what the client sends to the call, until the client is gone."""
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, settings: SessionSettings) -> None:
         """The session exists, with these settings."""
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, settings: SessionSettings) -> None:
         """The session's settings are these now."""
 
     def tell(self, command: Command, audio_ms: int) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from repartee.errors import ClientProtocolError
 from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.client_events import AppendAudio, ClientEvent, decode
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 Listener = Callable[[str], None]
 """Takes an event, as JSON text."""
@@ -20,13 +20,13 @@ class EventListeners:
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
-        self._config: SessionConfig | None = None
+        self._settings: SessionSettings | None = None
         self._ended: dict[Listener, Callable[[], None]] = {}
 
-    def settle(self, config: SessionConfig, type_: str) -> None:
+    def settle(self, settings: SessionSettings, type_: str) -> None:
         """session.created or session.updated."""
-        self._config = config
-        self.put([self._announcer.session(type_, config)])
+        self._settings = settings
+        self.put([self._announcer.session(type_, settings)])
 
     def put(self, events: Sequence[ServerEvent]) -> None:
         """These events are for the listeners."""
@@ -41,8 +41,8 @@ class EventListeners:
     def listen(self, listener: Listener, ended: Callable[[], None]) -> Callable[[], None]:
         """Another one gets the events from now on, and knows when the call has ended; what is returned ends that."""
         self._ended[listener] = ended
-        if self._config is not None:
-            listener(_encoder.encode(self._announcer.session("session.created", self._config)).decode())
+        if self._settings is not None:
+            listener(_encoder.encode(self._announcer.session("session.created", self._settings)).decode())
         return lambda: self._ended.pop(listener, None) and None
 
     def take(self, text: str, listener: Listener, use: Callable[[ClientEvent, str], None]) -> None:

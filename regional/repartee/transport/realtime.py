@@ -21,7 +21,7 @@ from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.client_events import MAX_OTHER_BYTES, decode
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.relay_events import AudioDelta
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 MAX_REASON_CHARS = 100
 """Of a close frame, which takes 123 bytes."""
@@ -108,13 +108,13 @@ class RealtimeWebSocket:
 
     # --- to the client -------------------------------------------------------------------------------------------
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, settings: SessionSettings) -> None:
         """session.created"""
-        self._put(self._announcer.session("session.created", config))
+        self._put(self._announcer.session("session.created", settings))
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, settings: SessionSettings) -> None:
         """session.updated"""
-        self._put(self._announcer.session("session.updated", config))
+        self._put(self._announcer.session("session.updated", settings))
 
     def tell(self, command: Command, audio_ms: int) -> None:
         """The command's events, in OpenAI's order."""

@@ -13,7 +13,7 @@ from repartee.turn import commands as c
 from repartee.turn.history import is_own
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.realtime_objects import AnnouncedResponse, item_json, response_id, settled, usage_json
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 from repartee.wire.transcript_deltas import TranscriptDeltas
 
 ServerEvent = dict[str, Any]
@@ -37,7 +37,7 @@ class Announcer:
         self._own_items: set[str] = set()
         self._event_ids = count(1)
         self._responses: dict[int, AnnouncedResponse] = {}
-        self._config = SessionConfig()
+        self._settings = SessionSettings()
         self._counted_ms = 0
         self._deltas: dict[str, TranscriptDeltas] = {}
         self._tellers: dict[type[c.Command], Callable[[Any, int], list[ServerEvent]]] = {
@@ -77,10 +77,10 @@ class Announcer:
         """input_audio_buffer.dtmf_event_received, which has no id in OpenAI's protocol."""
         return {"type": "input_audio_buffer.dtmf_event_received", "event": digit, "received_at": at_s}
 
-    def session(self, type_: str, config: SessionConfig) -> ServerEvent:
+    def session(self, type_: str, settings: SessionSettings) -> ServerEvent:
         """session.created or session.updated. These settings are those of responses from now on."""
-        self._config = config
-        return self.event(type_, session=config.as_json(self.session_id))
+        self._settings = settings
+        return self.event(type_, session=settings.as_json(self.session_id))
 
     def error(self, error: ClientProtocolError) -> ServerEvent:
         """The client's mistake, in OpenAI's shape."""
@@ -177,7 +177,7 @@ class Announcer:
 
     def _reply_started(self, command: c.ReplyStarted, audio_ms: int) -> list[ServerEvent]:
         conversation_id = None if command.aside else f"conv_{self.call_id}"
-        about = settled(self._config, command.options) | {"conversation_id": conversation_id}
+        about = settled(self._settings, command.options) | {"conversation_id": conversation_id}
         response = AnnouncedResponse(response_id(self.call_id, command.reply_id), about, command.aside)
         self._responses[command.reply_id] = response
         return [self.event("response.created", response=response.as_json("in_progress"))]

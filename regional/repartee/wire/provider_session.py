@@ -9,7 +9,7 @@ from repartee.errors import ClientProtocolError
 from repartee.wire import outside_json
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.relay_events import merged
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 PROVIDER_HZ = 24_000
 """The one rate at which the provider takes and gives PCM."""
@@ -57,7 +57,7 @@ def _read(setting: msgspec.Raw, name: str) -> Any:
 
 
 def provider_session(
-    config: SessionConfig,
+    settings: SessionSettings,
     *,
     style: str,
     agent_tools: Sequence[Mapping[str, Any]],
@@ -68,26 +68,26 @@ def provider_session(
     """The ``session`` of a session.update. ``style`` is added to the instructions of spoken sessions,
     ``keyterms`` are the transcriber's prompt if the client gives none, ``own`` is what the client has set for the
     provider alone."""
-    instructions = f"{config.instructions}\n\n{style}".strip() if config.spoken else config.instructions
-    prompt = config.transcription_prompt or ", ".join(keyterms)
+    instructions = f"{settings.instructions}\n\n{style}".strip() if settings.spoken else settings.instructions
+    prompt = settings.transcription_prompt or ", ".join(keyterms)
     transcription = {"model": transcriber, "prompt": prompt}
-    if config.language != "multi":
-        transcription["language"] = config.language.partition("-")[0]
-    output: dict[str, Any] = {"format": provider_format(config.output_format).as_json()}
-    if config.voice:
-        output["voice"] = config.voice
+    if settings.language != "multi":
+        transcription["language"] = settings.language.partition("-")[0]
+    output: dict[str, Any] = {"format": provider_format(settings.output_format).as_json()}
+    if settings.voice:
+        output["voice"] = settings.voice
     session = {
         "type": "realtime",
         "instructions": instructions,
-        "output_modalities": ["audio"] if config.spoken else ["text"],
-        "tools": [*agent_tools, *(tool.as_json() for tool in config.tools)],
-        "tool_choice": msgspec.to_builtins(config.tool_choice),
-        "max_output_tokens": config.max_tokens,
+        "output_modalities": ["audio"] if settings.spoken else ["text"],
+        "tools": [*agent_tools, *(tool.as_json() for tool in settings.tools)],
+        "tool_choice": msgspec.to_builtins(settings.tool_choice),
+        "max_output_tokens": settings.max_tokens,
         "audio": {
             "input": {
-                "format": provider_format(config.input_format).as_json(),
+                "format": provider_format(settings.input_format).as_json(),
                 "transcription": {key: value for key, value in transcription.items() if value},
-                "turn_detection": config.turn_detection and config.turn_detection.as_json(),
+                "turn_detection": settings.turn_detection and settings.turn_detection.as_json(),
             },
             "output": output,
         },

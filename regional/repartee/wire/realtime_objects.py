@@ -6,7 +6,7 @@ from typing import Any
 from repartee.turn.history import FunctionCall, FunctionOutput, Item, Message
 from repartee.turn.usage import TokenUsage
 from repartee.wire.client_events import ResponseParams
-from repartee.wire.session_config import DEFAULT_VOICE, SessionConfig
+from repartee.wire.session_settings import DEFAULT_VOICE, SessionSettings
 
 
 @dataclass(eq=False, slots=True)
@@ -107,13 +107,13 @@ def item_json(
     return base | {"type": "message", "role": item.role, "content": [part] if content else []}
 
 
-def settled(config: SessionConfig, options: ResponseParams | None) -> dict[str, Any]:
+def settled(settings: SessionSettings, options: ResponseParams | None) -> dict[str, Any]:
     """The settings that a response is made with: its own before the session's."""
     options = options or ResponseParams()
-    output = {"format": config.output_format.as_json(), "voice": config.voice or DEFAULT_VOICE}
+    output = {"format": settings.output_format.as_json(), "voice": settings.voice or DEFAULT_VOICE}
     return {
-        "output_modalities": options.output_modalities or (["audio"] if config.spoken else ["text"]),
-        "max_output_tokens": options.max_output_tokens or config.max_tokens,
+        "output_modalities": options.output_modalities or (["audio"] if settings.spoken else ["text"]),
+        "max_output_tokens": options.max_output_tokens or settings.max_tokens,
         "audio": {"output": output},
         "metadata": options.metadata,
     }

@@ -1,7 +1,7 @@
 """The settings of a session, as a client sends them: OpenAI's names, and nothing that they do not have.
 
-What a field means to a call is :mod:`repartee.wire.session_config`'s to know; what a cascade cannot do is refused in
-:mod:`repartee.wire.unmet`.
+What a field means to a call is for :mod:`repartee.wire.session_settings` to know; :mod:`repartee.wire.unmet` refuses
+what a cascade cannot do.
 """
 
 from typing import Annotated, Any, Literal

@@ -22,7 +22,7 @@ from tests.regional.app.running import Region, region, until
 
 from repartee.agent.agent import Agent
 from repartee.providers.interfaces import LLM, STT, TTS, ReplyRequest
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 CASCADE = "cascade"
 SPEECH_TO_SPEECH = "speech to speech"
@@ -215,7 +215,7 @@ async def on(
     with TemporaryDirectory() as folder:
         script = Path(folder) / "script.json"
         script.write_text(json.dumps({"utterances": [{"say": hears, "reply": "It is fine."}]}))
-        async with serve(Config(profile=profile, light=True, script=script)) as provider:
+        async with serve(StandInSettings(profile=profile, light=True, script=script)) as provider:
             # The ears are scripted; the model is the stand-ins' own, which calls tools.
             provider.state.engines = replace(provider.state.engines, lines=())
             async with (

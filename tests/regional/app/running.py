@@ -24,7 +24,7 @@ from repartee.agent.agent import Agent
 from repartee.app.main import create_app
 from repartee.app.server import DrainingServer, make_server
 from repartee.app.settings import read_settings
-from repartee.app.worker import Worker, WorkerConfig
+from repartee.app.worker import Worker, WorkerParts
 
 REPARTEE = str(Path(sys.executable).parent / "repartee")
 TICKET_KEY = "a key for tests that is long enough for anybody"
@@ -120,7 +120,7 @@ async def region(
         }
     )
     served = agent or Agent(instructions="Be kind.")
-    app = create_app(WorkerConfig(settings, served, allow_anonymous, agents=agents or {}))
+    app = create_app(WorkerParts(settings, served, allow_anonymous, agents=agents or {}))
     sockets = open_sockets()
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
         server = make_server(app, host="127.0.0.1", port=0)

@@ -12,8 +12,8 @@ from openai.types.realtime import audio_transcription, realtime_session_create_r
 from openai.types.shared import chat_model
 
 from repartee.app.settings import Settings
-from repartee.providers.cartesia import CartesiaConfig
-from repartee.providers.openai_realtime import RealtimeConfig
+from repartee.providers.cartesia import CartesiaSettings
+from repartee.providers.openai_realtime import RealtimeSettings
 from repartee.session.relay import RelayResources
 
 ENDS = {
@@ -57,9 +57,9 @@ DEFAULTS = {
     "REPARTEE_LLM_MODEL": str(Settings.model_fields["llm_model"].default),
     "REPARTEE_REALTIME_MODEL": str(Settings.model_fields["realtime_model"].default),
     "REPARTEE_REALTIME_TRANSCRIBER": str(Settings.model_fields["realtime_transcriber"].default),
-    "RealtimeConfig": default_of(RealtimeConfig, "model"),
+    "RealtimeSettings": default_of(RealtimeSettings, "model"),
     "RelayResources": default_of(RelayResources, "transcriber"),
-    "CartesiaConfig": default_of(CartesiaConfig, "model"),
+    "CartesiaSettings": default_of(CartesiaSettings, "model"),
 }
 
 
@@ -90,7 +90,7 @@ def test_the_sdk_lists_the_ends_that_we_know() -> None:
 
 
 def test_the_defaults_in_code_are_those_of_the_settings() -> None:
-    assert DEFAULTS["RealtimeConfig"] == DEFAULTS["REPARTEE_REALTIME_MODEL"]
+    assert DEFAULTS["RealtimeSettings"] == DEFAULTS["REPARTEE_REALTIME_MODEL"]
     assert DEFAULTS["RelayResources"] == DEFAULTS["REPARTEE_REALTIME_TRANSCRIBER"]
 
 

@@ -20,7 +20,7 @@ from tests.regional.app.running import Region, calling, region, speech, until
 from tests.regional.app.wires import Wire, wire_to
 from websockets.asyncio.client import ClientConnection
 
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 CALLS = 20
 FEW = 4
@@ -162,7 +162,7 @@ async def scene(tmp_path: Path, **environment: str) -> AsyncIterator[Scene]:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"utterances": [{"say": SAY, "reply": REPLY}]}))
     async with AsyncExitStack() as stack:
-        config = Config(profile="budget", light=True, script=script, models=("a-model", "b-model"))
+        config = StandInSettings(profile="budget", light=True, script=script, models=("a-model", "b-model"))
         standins = await stack.enter_async_context(serve(config))
         names = ("DEEPGRAM", "CARTESIA", "ELEVENLABS", "A", "B")
         wires = {name: await stack.enter_async_context(wire_to(standins.port)) for name in names}

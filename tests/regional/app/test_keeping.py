@@ -13,7 +13,7 @@ from tests.regional.app.running import calling, region, region_process, spoken_t
 from tests.regional.store.cluster import Cluster
 
 from repartee.agent.experience import END, GREETING
-from repartee.app.keeping import keeping, store_config
+from repartee.app.keeping import keeping, store_place
 from repartee.app.settings import Settings, read_settings
 from repartee.store.opening import open_store
 from repartee.store.transitions import load_counts
@@ -98,7 +98,7 @@ async def test_a_postgresql_that_goes_in_mid_call_costs_the_call_nothing(
         finally:
             await asyncio.to_thread(postgresql.start)
     # The call's lesson waited until the database was there again.
-    store = await open_store(store_config(read_settings(environment)))
+    store = await open_store(store_place(read_settings(environment)))
     [(transition, (weight, _))] = (await load_counts(store, "")).items()
     await store.aclose()
     assert (transition, weight) == ((GREETING, END), 1.0)

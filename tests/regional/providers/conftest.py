@@ -10,13 +10,13 @@ from tests.promptness import DEADLINE_S
 
 from repartee.audio.pcm import silence
 from repartee.standins.faults import Fault
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 
 @pytest.fixture
 async def standins() -> AsyncIterator[Running]:
     """All providers on one port, without delays; utterances are those of the default script, in order."""
-    async with serve(Config(profile="instant", light=True)) as running:
+    async with serve(StandInSettings(profile="instant", light=True)) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from repartee.audio.pcm import duration_ms
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS, CartesiaUtterance
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS, CartesiaUtterance
 from repartee.providers.sockets import SocketSettings
 from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
@@ -28,7 +28,7 @@ Fault = Callable[..., None]
 
 def voice_at(base_url: str, **changes: Any) -> CartesiaTTS:
     return CartesiaTTS(
-        replace(CartesiaConfig(base_url, "key", "voice-1", pool=POOL, prime_text=""), **changes)
+        replace(CartesiaSettings(base_url, "key", "voice-1", pool=POOL, prime_text=""), **changes)
     )
 
 

@@ -13,7 +13,7 @@ from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.chat_body import ChatBody
 from repartee.providers.interfaces import ReplyRequest, TextDelta
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
 from repartee.providers.vendors import VENDORS
 
 REQUEST = ReplyRequest(messages=({"role": "user", "content": "Hi"},), max_tokens=50, temperature=0.5)
@@ -117,7 +117,7 @@ async def strict(taken: set[str], **options: Any) -> AsyncIterator[Strict]:
 def brain_at(url: str) -> ChatLLM:
     pool = PoolSettings(spare=1, young_s=0.0)
     return ChatLLM(
-        ChatConfig(url, "k", "some-model", effort="none", service_tier="auto", extra={"seed": 7}, pool=pool)
+        ChatSettings(url, "k", "some-model", effort="none", service_tier="auto", extra={"seed": 7}, pool=pool)
     )
 
 

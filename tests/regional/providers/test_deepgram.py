@@ -12,7 +12,7 @@ from tests.regional.providers.conftest import frames, question, speech
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
 from repartee.providers.interfaces import Hearing, Transcriber
 from repartee.providers.sockets import SocketSettings
 from repartee.standins.server import Running
@@ -26,11 +26,11 @@ Fault = Callable[..., None]
 
 
 def flux(standins: Running, **changes: Any) -> FluxSTT:
-    return FluxSTT(replace(FluxConfig(standins.base_url, "key", pool=POOL), **changes))
+    return FluxSTT(replace(FluxSettings(standins.base_url, "key", pool=POOL), **changes))
 
 
 def nova(standins: Running, **changes: Any) -> NovaSTT:
-    return NovaSTT(replace(NovaConfig(standins.base_url, "key", pool=POOL), **changes))
+    return NovaSTT(replace(NovaSettings(standins.base_url, "key", pool=POOL), **changes))
 
 
 BOTH = pytest.mark.parametrize("make", [flux, nova])
@@ -275,4 +275,4 @@ def test_thresholds_that_would_fail_the_handshake_are_refused_at_once(
     wrong: dict[str, Any], allowed: str
 ) -> None:
     with pytest.raises(ValueError, match=allowed):
-        FluxConfig("http://127.0.0.1:1", "key", **wrong)
+        FluxSettings("http://127.0.0.1:1", "key", **wrong)

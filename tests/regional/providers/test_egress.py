@@ -18,23 +18,23 @@ from repartee.errors import ConfigurationError, ProviderError
 from repartee.launch import certificate
 from repartee.pool.settings import PoolSettings
 from repartee.providers import openai_chat, socket_dial, tunnel
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
 from repartee.providers.egress import bypasses, proxy_for, read_proxy
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=1, young_s=0.0, keepalive_s=30)
 ONCE = PoolSettings(spare=1, young_s=0.0, single_use=True, keepalive_s=None)
 
 VENDORS: dict[str, Callable[[str], Any]] = {
-    "flux": lambda url: FluxSTT(FluxConfig(url, "k", pool=ONCE)),
-    "nova": lambda url: NovaSTT(NovaConfig(url, "k", pool=ONCE)),
-    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v", pool=POOL)),
-    "realtime": lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "k", "stand-in", pool=ONCE)),
-    "chat": lambda url: ChatLLM(ChatConfig(f"{url}/v1", "k", "stand-in", pool=POOL)),
+    "flux": lambda url: FluxSTT(FluxSettings(url, "k", pool=ONCE)),
+    "nova": lambda url: NovaSTT(NovaSettings(url, "k", pool=ONCE)),
+    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v", pool=POOL)),
+    "realtime": lambda url: OpenAIRealtime(RealtimeSettings(f"{url}/v1", "k", "stand-in", pool=ONCE)),
+    "chat": lambda url: ChatLLM(ChatSettings(f"{url}/v1", "k", "stand-in", pool=POOL)),
 }
 HOST = "vendor.example"
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -105,7 +105,7 @@ async def test_every_vendor_in_no_proxy_is_reached_directly(
 async def test_a_vendor_without_a_stand_in_is_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with connect_proxy("HTTP/1.1 403 Forbidden") as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        voice = ElevenLabsTTS(ElevenLabsConfig("https://voice.example", "k", "v", pool=POOL))
+        voice = ElevenLabsTTS(ElevenLabsSettings("https://voice.example", "k", "v", pool=POOL))
         with pytest.raises(ProviderError, match=r"opens no tunnel to voice\.example:443: 403 Forbidden"):
             await voice.speak(1)
         await voice.aclose()
@@ -125,7 +125,7 @@ async def test_what_a_proxy_refuses_is_said_with_its_variable(
 ) -> None:
     async with connect_proxy(answer) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//me:secret@"))
-        brain = ChatLLM(ChatConfig(f"http://{HOST}:1/v1", "k", "m", pool=POOL))
+        brain = ChatLLM(ChatSettings(f"http://{HOST}:1/v1", "k", "m", pool=POOL))
         with pytest.raises(ProviderError, match=rf"\(HTTP_PROXY\) {said}") as raised:
             await brain.acquire()
         assert "secret" not in str(raised.value)
@@ -135,7 +135,7 @@ async def test_what_a_proxy_refuses_is_said_with_its_variable(
 
 async def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "127.0.0.1:9")
-    ears = FluxSTT(FluxConfig(f"https://{HOST}", "k", pool=ONCE))
+    ears = FluxSTT(FluxSettings(f"https://{HOST}", "k", pool=ONCE))
     with pytest.raises(ProviderError, match=r"the proxy at 127.0.0.1:9 \(ALL_PROXY\) cannot be reached"):
         await ears.listen()
     await ears.aclose()

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS, ElevenLabsUtterance
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS, ElevenLabsUtterance
 from repartee.turn.events import SpeechAudio, SpeechWords
 
 POOL = PoolSettings(spare=1, slots=5, keepalive_s=None, backoff_first_s=0.01, acquire_timeout_s=1)
@@ -79,7 +79,7 @@ async def studio(*, speaks: bool = True, keeps_contexts: bool = False) -> AsyncI
 
 
 def voice_at(base_url: str, **changes: Any) -> ElevenLabsTTS:
-    return ElevenLabsTTS(replace(ElevenLabsConfig(base_url, "key", "voice 1", pool=POOL), **changes))
+    return ElevenLabsTTS(replace(ElevenLabsSettings(base_url, "key", "voice 1", pool=POOL), **changes))
 
 
 async def listen(utterance: ElevenLabsUtterance) -> list[SpeechAudio | SpeechWords]:
@@ -229,4 +229,4 @@ async def test_silence_and_a_lost_socket_are_told() -> None:
 
 def test_more_contexts_than_allowed_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match="allows 5 contexts a socket, not 8"):
-        ElevenLabsConfig("http://127.0.0.1:1", "key", "voice", pool=replace(POOL, slots=8))
+        ElevenLabsSettings("http://127.0.0.1:1", "key", "voice", pool=replace(POOL, slots=8))

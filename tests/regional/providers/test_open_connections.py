@@ -12,12 +12,12 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.open_connections import OpenConnections
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 from repartee.providers.socket_dial import open_socket
 from repartee.providers.sockets import SocketSettings
 from repartee.providers.vendor_errors import DIAL_ERRORS
@@ -36,12 +36,12 @@ class Provider(Protocol):
 
 
 PROVIDERS: dict[str, Callable[[str], Provider]] = {
-    "flux": lambda url: FluxSTT(FluxConfig(url, "key", pool=POOL)),
-    "nova": lambda url: NovaSTT(NovaConfig(url, "key", pool=POOL)),
-    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "key", "voice", pool=POOL)),
-    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "key", "voice", pool=SLOTTED)),
-    "realtime": lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "key", pool=POOL)),
-    "chat": lambda url: ChatLLM(ChatConfig(f"{url}/v1", "key", "stand-in", pool=POOL)),
+    "flux": lambda url: FluxSTT(FluxSettings(url, "key", pool=POOL)),
+    "nova": lambda url: NovaSTT(NovaSettings(url, "key", pool=POOL)),
+    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "key", "voice", pool=POOL)),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "key", "voice", pool=SLOTTED)),
+    "realtime": lambda url: OpenAIRealtime(RealtimeSettings(f"{url}/v1", "key", pool=POOL)),
+    "chat": lambda url: ChatLLM(ChatSettings(f"{url}/v1", "key", "stand-in", pool=POOL)),
 }
 
 
@@ -115,7 +115,7 @@ async def test_nothing_is_left_of_dials_that_are_cut_short_wherever_they_are(
 async def test_nothing_is_left_of_streams_dialled_apart(
     standins: Running, dialled: Dialled, warm: bool
 ) -> None:
-    ears = FluxSTT(FluxConfig(standins.base_url, "key", pool=POOL))
+    ears = FluxSTT(FluxSettings(standins.base_url, "key", pool=POOL))
     dialling = asyncio.create_task(ears.listen(language="de"))
     if warm:
         await dialling
@@ -131,7 +131,7 @@ async def test_nothing_is_left_of_streams_dialled_apart(
 
 
 async def test_a_probe_leaves_nothing_either(standins: Running, dialled: Dialled) -> None:
-    brain = ChatLLM(ChatConfig(f"{standins.base_url}/v1", "key", "stand-in", pool=POOL))
+    brain = ChatLLM(ChatSettings(f"{standins.base_url}/v1", "key", "stand-in", pool=POOL))
     probing = asyncio.create_task(brain.probe())
     await dialled.first.wait()
     probing.cancel()

@@ -25,7 +25,7 @@ from repartee.app.settings import Settings
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.interfaces import CalledTool, Finished, ReplyPart, ReplyRequest, TextDelta
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
 from repartee.standins.server import Running
 
 POOL = PoolSettings(spare=1, keepalive_s=30, backoff_first_s=0.01, acquire_timeout_s=2)
@@ -35,7 +35,7 @@ Fault = Callable[..., None]
 
 
 def brain_at(base_url: str, **changes: Any) -> ChatLLM:
-    return ChatLLM(replace(ChatConfig(base_url, "key", "stand-in", pool=POOL, read_timeout_s=2), **changes))
+    return ChatLLM(replace(ChatSettings(base_url, "key", "stand-in", pool=POOL, read_timeout_s=2), **changes))
 
 
 async def ask(brain: ChatLLM, request: ReplyRequest = ASKED) -> list[ReplyPart]:
@@ -110,8 +110,8 @@ async def test_the_request_is_what_was_asked_for() -> None:
     ],
 )
 def test_the_limit_has_the_name_that_the_server_knows(base_url: str, model: str, field: str) -> None:
-    assert ChatConfig(base_url, "key", model).tokens_field == field
-    assert ChatConfig(base_url, "key", model, max_tokens_field="limit").tokens_field == "limit"
+    assert ChatSettings(base_url, "key", model).tokens_field == field
+    assert ChatSettings(base_url, "key", model, max_tokens_field="limit").tokens_field == "limit"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.promptness import DEADLINE_S
 
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeLine, RealtimeTTS
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeLine, RealtimeSettings, RealtimeTTS
 from repartee.session.phrases import Phrases
 from repartee.standins.server import Running
 from repartee.wire import relay_events as wire
@@ -24,7 +24,7 @@ async def realtime(
     standins: Running, *, key: str = "key", spare: int = 0, **options: Any
 ) -> AsyncIterator[OpenAIRealtime]:
     pool = PoolSettings(spare=spare, single_use=True, keepalive_s=None)
-    speech = OpenAIRealtime(RealtimeConfig(f"{standins.base_url}/v1", key, pool=pool, **options))
+    speech = OpenAIRealtime(RealtimeSettings(f"{standins.base_url}/v1", key, pool=pool, **options))
     await speech.start()
     try:
         yield speech

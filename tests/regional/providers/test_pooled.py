@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.pooled import MOST_LEARNT, Use
 
 POOL = PoolSettings(spare=2, young_s=0.0, acquire_timeout_s=2.0, dials_per_s=1000, call_dials_per_s=1000)
@@ -70,11 +70,11 @@ async def speak(voice: Any, use: Use) -> Any:
 
 
 VENDORS: dict[str, tuple[Make, Ask]] = {
-    "flux": (lambda url, uses: FluxSTT(FluxConfig(url, "k", pool=POOL), uses), listen),
-    "nova": (lambda url, uses: NovaSTT(NovaConfig(url, "k", pool=POOL), uses), listen),
-    "cartesia": (lambda url, uses: CartesiaTTS(CartesiaConfig(url, "k", "v", pool=POOL), uses), speak),
+    "flux": (lambda url, uses: FluxSTT(FluxSettings(url, "k", pool=POOL), uses), listen),
+    "nova": (lambda url, uses: NovaSTT(NovaSettings(url, "k", pool=POOL), uses), listen),
+    "cartesia": (lambda url, uses: CartesiaTTS(CartesiaSettings(url, "k", "v", pool=POOL), uses), speak),
     "elevenlabs": (
-        lambda url, uses: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v", pool=POOL), uses),
+        lambda url, uses: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v", pool=POOL), uses),
         speak,
     ),
 }
@@ -199,7 +199,7 @@ async def test_cartesia_is_primed_once_and_not_at_every_dial() -> None:
     async with serve(session, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         pool = replace(POOL, max_age_s=0.2)
-        voice = CartesiaTTS(CartesiaConfig(url, "k", "v", pool=pool))
+        voice = CartesiaTTS(CartesiaSettings(url, "k", "v", pool=pool))
         await voice.start()
         async with asyncio.timeout(DEADLINE_S):
             while dials < 20:  # noqa: ASYNC110 - the far end's count

@@ -15,12 +15,12 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault
 from repartee.pool.settings import PoolSettings
 from repartee.providers import redirects
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.interfaces import ReplyRequest
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 from repartee.providers.redirects import shown
 
 POOL = PoolSettings(spare=1, backoff_first_s=0.01, backoff_max_s=0.02, acquire_timeout_s=0.3)
@@ -28,11 +28,11 @@ REFUSED = (ProviderError, PoolTimeout)
 STATUSES = [301, 302, 303, 307, 308]
 
 SOCKETS: dict[str, Callable[[str], Any]] = {
-    "flux": lambda url: FluxSTT(FluxConfig(url, "k", pool=POOL)),
-    "nova": lambda url: NovaSTT(NovaConfig(url, "k", pool=POOL)),
-    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v", pool=POOL)),
-    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v", pool=POOL)),
-    "realtime": lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "k", pool=POOL)),
+    "flux": lambda url: FluxSTT(FluxSettings(url, "k", pool=POOL)),
+    "nova": lambda url: NovaSTT(NovaSettings(url, "k", pool=POOL)),
+    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v", pool=POOL)),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v", pool=POOL)),
+    "realtime": lambda url: OpenAIRealtime(RealtimeSettings(f"{url}/v1", "k", pool=POOL)),
 }
 
 
@@ -72,7 +72,7 @@ async def redirecting(
 
 
 def brain_at(url: str) -> ChatLLM:
-    return ChatLLM(ChatConfig(f"{url}/v1", "k", "m", pool=POOL))
+    return ChatLLM(ChatSettings(f"{url}/v1", "k", "m", pool=POOL))
 
 
 async def reply(brain: ChatLLM) -> None:
@@ -154,7 +154,7 @@ async def test_a_list_of_models_that_is_elsewhere_on_the_same_host_does_no_harm(
 async def test_a_redirect_that_may_pass_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redirects, "BELIEVED_S", 0.05)
     async with redirecting(302, "https://other.example/") as far:
-        ears = FluxSTT(FluxConfig(far.url, "k", pool=POOL))
+        ears = FluxSTT(FluxSettings(far.url, "k", pool=POOL))
         await ears.start()
         async with asyncio.timeout(DEADLINE_S):
             while len(far.asked) < 3:  # noqa: ASYNC110 - the far end's

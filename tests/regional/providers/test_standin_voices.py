@@ -17,7 +17,7 @@ from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.deepgram_voice import FluxVoice, FluxVoiceConfig
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.interfaces import Utterance
 from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
@@ -28,7 +28,9 @@ POOL = PoolSettings(spare=1, slots=1, keepalive_s=None, backoff_first_s=0.01, ac
 
 
 def elevenlabs(standins: Running, **changes: Any) -> ElevenLabsTTS:
-    return ElevenLabsTTS(replace(ElevenLabsConfig(standins.base_url, "key", "george", pool=POOL), **changes))
+    return ElevenLabsTTS(
+        replace(ElevenLabsSettings(standins.base_url, "key", "george", pool=POOL), **changes)
+    )
 
 
 def flux(standins: Running, **changes: Any) -> FluxVoice:

@@ -21,11 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from repartee.pool.figures import PoolFigures
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 
 WATCHED_S = 3.0
 """How long a provider is watched; after its first second, two dials a second are the most."""
@@ -130,11 +130,11 @@ async def until_fault(figures: Callable[[], PoolFigures]) -> PoolFigures:
 
 
 SOCKETS: dict[str, Callable[[str], Any]] = {
-    "cartesia": lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v")),
-    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v")),
-    "flux": lambda url: FluxSTT(FluxConfig(url, "k")),
-    "nova": lambda url: NovaSTT(NovaConfig(url, "k")),
-    "realtime": lambda url: OpenAIRealtime(RealtimeConfig(url, "k")),
+    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v")),
+    "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v")),
+    "flux": lambda url: FluxSTT(FluxSettings(url, "k")),
+    "nova": lambda url: NovaSTT(NovaSettings(url, "k")),
+    "realtime": lambda url: OpenAIRealtime(RealtimeSettings(url, "k")),
 }
 GREETINGS = {
     "flux": {"type": "Connected", "request_id": "a", "sequence_id": 0},
@@ -214,7 +214,7 @@ async def test_an_upgrade_that_is_refused(
 
 
 def brain(url: str) -> ChatLLM:
-    return ChatLLM(ChatConfig(url, "k", "gpt-4.1-mini"))
+    return ChatLLM(ChatSettings(url, "k", "gpt-4.1-mini"))
 
 
 @pytest.mark.parametrize(

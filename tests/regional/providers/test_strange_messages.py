@@ -14,9 +14,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.standins.server import Running
 from repartee.turn.events import EndOfTurn, SpeechAudio
 
@@ -150,22 +150,22 @@ Far = tuple[Callable[[str], Any], Any, list[dict[str, Any]], set[tuple[int, str]
 
 RECOGNISERS: dict[str, Far] = {
     "flux": (
-        lambda url: FluxSTT(FluxConfig(url, "k", pool=ONCE)),
+        lambda url: FluxSTT(FluxSettings(url, "k", pool=ONCE)),
         {"type": "Connected"},
         FLUX,
         NEEDED_OF_FLUX,
     ),
-    "nova": (lambda url: NovaSTT(NovaConfig(url, "k", pool=ONCE)), None, NOVA, NEEDED_OF_NOVA),
+    "nova": (lambda url: NovaSTT(NovaSettings(url, "k", pool=ONCE)), None, NOVA, NEEDED_OF_NOVA),
 }
 VOICES: dict[str, Far] = {
     "cartesia": (
-        lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v", pool=POOL, prime_text="")),
+        lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v", pool=POOL, prime_text="")),
         lambda asked: asked.get("continue") is False,
         CARTESIA,
         NEEDED_OF_CARTESIA,
     ),
     "elevenlabs": (
-        lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v", pool=POOL)),
+        lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v", pool=POOL)),
         lambda asked: asked.get("close_context"),
         ELEVENLABS,
         NEEDED_OF_ELEVENLABS,
@@ -226,7 +226,7 @@ async def test_a_voices_messages(name: str) -> None:
 async def test_a_call_goes_on_when_flux_sends_warnings_nulls_and_refusals(
     kind: str, standins: Running, fault: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    ears = FluxSTT(FluxConfig(standins.base_url, "k", pool=ONCE))
+    ears = FluxSTT(FluxSettings(standins.base_url, "k", pool=ONCE))
     fault(kind, count=10)
     transcriber = await ears.listen(keyterms=["Repartee"])
     said: list[str] = []

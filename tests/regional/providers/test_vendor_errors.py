@@ -21,12 +21,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from repartee.errors import ProviderError
-from repartee.providers.cartesia import CartesiaConfig, CartesiaTTS
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
-from repartee.providers.elevenlabs import ElevenLabsConfig, ElevenLabsTTS
+from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.interfaces import ReplyRequest
-from repartee.providers.openai_chat import ChatConfig, ChatLLM
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig
+from repartee.providers.openai_chat import ChatLLM, ChatSettings
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 from repartee.providers.vendor_errors import is_retryable, retry_after_s
 
 PROVIDERS = Path(__file__).parents[3] / "regional" / "repartee"
@@ -109,12 +109,12 @@ async def _reply(brain: Any) -> None:
 
 
 VENDORS: dict[str, tuple[Make, Callable[[Any], Any]]] = {
-    "flux": (lambda url: FluxSTT(FluxConfig(url, "k")), _listen),
-    "nova": (lambda url: NovaSTT(NovaConfig(url, "k")), _listen),
-    "cartesia": (lambda url: CartesiaTTS(CartesiaConfig(url, "k", "v")), _speak),
-    "elevenlabs": (lambda url: ElevenLabsTTS(ElevenLabsConfig(url, "k", "v")), _speak),
-    "realtime": (lambda url: OpenAIRealtime(RealtimeConfig(f"{url}/v1", "k")), _open),
-    "chat": (lambda url: ChatLLM(ChatConfig(f"{url}/v1", "k", "gpt-4.1-mini")), _reply),
+    "flux": (lambda url: FluxSTT(FluxSettings(url, "k")), _listen),
+    "nova": (lambda url: NovaSTT(NovaSettings(url, "k")), _listen),
+    "cartesia": (lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v")), _speak),
+    "elevenlabs": (lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v")), _speak),
+    "realtime": (lambda url: OpenAIRealtime(RealtimeSettings(f"{url}/v1", "k")), _open),
+    "chat": (lambda url: ChatLLM(ChatSettings(f"{url}/v1", "k", "gpt-4.1-mini")), _reply),
 }
 
 

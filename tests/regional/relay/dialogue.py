@@ -19,7 +19,7 @@ from repartee.turn.filler import FillerChoice
 from repartee.turn.policy import TurnPolicy
 from repartee.wire import client_events as w
 from repartee.wire import relay_events as wire
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 AnyCommand = TypeVar("AnyCommand", bound=c.Command)
 
@@ -39,10 +39,10 @@ class Dialogue:
         *,
         recorded: bool = True,
         cuts: bool = False,
-        config: SessionConfig | None = None,
+        config: SessionSettings | None = None,
     ) -> None:
         side = AgentSide(tools=[], style="", transcriber="t", own_voice=True)
-        self.machine = RelayMachine("call", config or SessionConfig(), side, policy, fillers, cuts=cuts)
+        self.machine = RelayMachine("call", config or SessionSettings(), side, policy, fillers, cuts=cuts)
         self.machine.open(instructions="", voice=None, language="en", ticket=None)
         self.recorded = recorded
         self.now = 0.0

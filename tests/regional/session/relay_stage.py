@@ -15,13 +15,13 @@ from tests.regional.session.actors import Notes
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeTTS
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings, RealtimeTTS
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
 from repartee.standins.faults import Fault
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.synthesiser import synthesise
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import RealtimeWebSocket
@@ -144,8 +144,8 @@ async def on_stage(
 ) -> AsyncIterator[Stage]:
     """A call with this agent, and nothing left of it afterwards. ``silent`` strikes the call's first session."""
     before = asyncio.all_tasks()
-    async with serve(Config(profile=profile, light=True)) as providers:
-        speech = OpenAIRealtime(RealtimeConfig(f"{providers.base_url}/v1", "key", **config))
+    async with serve(StandInSettings(profile=profile, light=True)) as providers:
+        speech = OpenAIRealtime(RealtimeSettings(f"{providers.base_url}/v1", "key", **config))
         if silent is not None and not recorded:
             providers.state.faults.put(silent)
         await speech.start()

@@ -11,12 +11,12 @@ from tests.regional.session.actors import LooseTasks
 from repartee.audio.pcm import silence
 from repartee.audio.talker import AVAILABLE
 from repartee.pool.settings import PoolSettings
-from repartee.providers.deepgram import FluxConfig, FluxSTT, NovaConfig, NovaSTT
+from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.standins.faults import Fault
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.synthesiser import synthesise
 from repartee.turn.events import EndOfTurn, Event, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
 from repartee.turn.session_watch import WatchPolicy
@@ -30,11 +30,11 @@ QUICK = HearingPolicy(watch=WatchPolicy(silent_s=2.0))
 
 
 def flux(url: str) -> FluxSTT:
-    return FluxSTT(FluxConfig(url, "key", pool=POOL))
+    return FluxSTT(FluxSettings(url, "key", pool=POOL))
 
 
 def nova(url: str) -> NovaSTT:
-    return NovaSTT(NovaConfig(url, "key", pool=POOL))
+    return NovaSTT(NovaSettings(url, "key", pool=POOL))
 
 
 BOTH = pytest.mark.parametrize("make", [flux, nova])
@@ -83,7 +83,7 @@ async def calling(
     make: Callable[[str], Ears], *faults: Fault, policy: HearingPolicy = QUICK
 ) -> AsyncIterator[Caller]:
     """The first of the ``faults`` strikes the call's first connection."""
-    async with serve(Config(profile="instant", light=True)) as providers:
+    async with serve(StandInSettings(profile="instant", light=True)) as providers:
         for fault in faults:
             providers.state.faults.put(fault)
         ears = make(providers.base_url)

@@ -12,11 +12,11 @@ from tests.regional.transport.line import TELEPHONE, FakeLine
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience
 from repartee.audio.pcm import bytes_for_ms
-from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeConfig, RealtimeTTS
+from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings, RealtimeTTS
 from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.phrases import Phrases
 from repartee.session.relay import Relay, RelayResources
-from repartee.standins.server import Config, serve
+from repartee.standins.server import StandInSettings, serve
 from repartee.standins.synthesiser import synthesise
 from repartee.turn import commands as c
 from repartee.wire.audio_format import AudioEncoder
@@ -37,8 +37,8 @@ async def speak(line: FakeLine, text: str, quiet_ms: float) -> None:
 
 async def test_the_line_decides_the_formats_and_what_was_heard_is_what_it_says() -> None:
     agent = Agent("Be kind.", model="gpt-realtime")
-    async with serve(Config(profile="budget", light=True)) as providers:
-        speech = OpenAIRealtime(RealtimeConfig(f"{providers.base_url}/v1", "key"))
+    async with serve(StandInSettings(profile="budget", light=True)) as providers:
+        speech = OpenAIRealtime(RealtimeSettings(f"{providers.base_url}/v1", "key"))
         await speech.start()
         line = FakeLine(Bell())
         phrases = Phrases(RealtimeTTS(speech))

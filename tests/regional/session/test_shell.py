@@ -23,7 +23,7 @@ from repartee.turn.commands import ClearDeadline, Command, ItemRemoved, SetDeadl
 from repartee.turn.events import DeadlinePassed, Event, HungUp, ItemDeleted, SayRequested
 from repartee.turn.machine import TurnMachine
 from repartee.turn.state import Cause, IllegalTransition, State
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 class ScriptedCore:
@@ -161,7 +161,7 @@ def cores() -> list[Core]:
     side = AgentSide(tools=[], style="", transcriber="t", own_voice=True)
     return [
         TurnMachine("1"),
-        RelayMachine("1", SessionConfig(), side),
+        RelayMachine("1", SessionSettings(), side),
         ScriptedCore(),
     ]
 

@@ -12,7 +12,7 @@ from deepgram.environment import DeepgramClientEnvironment
 from openai import AsyncOpenAI
 from tests.promptness import DEADLINE_S
 
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 with warnings.catch_warnings():
     # The SDK loads these late, and they use names that websockets has deprecated.
@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     """The light mode without delays."""
-    async with serve(Config(profile="instant", light=True)) as server:
+    async with serve(StandInSettings(profile="instant", light=True)) as server:
         yield server
 
 

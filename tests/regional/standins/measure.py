@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from repartee.standins.server import Config, serve
+from repartee.standins.server import StandInSettings, serve
 from repartee.standins.synthesiser import hum
 
 FRAME_BYTES = 640
@@ -196,7 +196,7 @@ def _server(pipe: Connection, core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
     async def run() -> None:
-        async with serve(Config(profile="budget", light=True)) as running:
+        async with serve(StandInSettings(profile="budget", light=True)) as running:
             pipe.send((os.getpid(), running.base_url))
             await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
             pipe.send(running.state.stats.report())

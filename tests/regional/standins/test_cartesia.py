@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from repartee.standins import cartesia as standin
 from repartee.standins.pcm import peak
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 Client = Callable[..., AbstractAsyncContextManager[AsyncCartesia]]
 FORMAT = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
@@ -115,7 +115,7 @@ async def test_text_is_buffered_up_to_a_sentence_or_the_delay(running: Running, 
 
 async def test_contexts_share_a_socket_and_a_cancelled_one_falls_silent(cartesia: Client) -> None:
     async with (
-        serve(Config(profile="budget", light=True)) as running,
+        serve(StandInSettings(profile="budget", light=True)) as running,
         cartesia(running) as client,
         connected(client) as connection,
     ):
@@ -137,7 +137,7 @@ def request(context_id: str, text: str, **more: Any) -> dict[str, Any]:
 
 async def test_audio_is_paced_as_the_profile_says(cartesia: Client) -> None:
     async with (
-        serve(Config(profile="budget", light=True)) as running,
+        serve(StandInSettings(profile="budget", light=True)) as running,
         cartesia(running) as client,
         connected(client) as connection,
     ):

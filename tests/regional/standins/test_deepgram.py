@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S
 from repartee.standins import flux, nova
 from repartee.standins.faults import Fault
 from repartee.standins.pcm import from_linear16
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.synthesiser import hum
 
 Client = Callable[..., AsyncDeepgramClient]
@@ -185,7 +185,7 @@ async def test_nova_keeps_the_words_of_an_utterance_told_in_pieces(
     settings = NOVA | {"endpointing": endpointing, "utterance_end_ms": 1000}
     pause = max(endpointing, 150) // 20 + 1
     async with (
-        serve(Config(profile="instant", light=True, script=script)) as running,
+        serve(StandInSettings(profile="instant", light=True, script=script)) as running,
         deepgram(running).listen.v1.connect(**settings) as socket,
     ):
         for last in (False, False, True):

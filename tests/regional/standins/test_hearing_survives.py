@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S
 
 from repartee.standins.detector import SpeechDetector
 from repartee.standins.recogniser import Word, text_of
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.sphinx import SphinxPool, SphinxRecogniser
 from repartee.standins.synthesiser import CALLER_VOICE, synthesise
 
@@ -32,7 +32,7 @@ async def pool() -> AsyncIterator[SphinxPool]:
 
 @pytest.fixture
 async def hearing() -> AsyncIterator[Running]:
-    async with serve(Config(profile="budget")) as server:
+    async with serve(StandInSettings(profile="budget")) as server:
         yield server
 
 

@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from tests.promptness import measured
 
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 Client = Callable[..., AbstractAsyncContextManager[AsyncOpenAI]]
 HOURS = "What are your opening hours?"
@@ -89,12 +89,12 @@ async def test_tool_calls_are_streamed_in_pieces(openai: Client) -> None:
 
 def real_brain() -> AbstractAsyncContextManager[Running]:
     """A server whose brain thinks: recognition is not needed, but its process is part of the real mode."""
-    return serve(Config(profile="instant", light=False))
+    return serve(StandInSettings(profile="instant", light=False))
 
 
 async def test_the_first_token_and_the_pace_are_the_profiles(openai: Client) -> None:
     machine = measured()
-    async with serve(Config(profile="budget", light=True)) as running, openai(running) as client:
+    async with serve(StandInSettings(profile="budget", light=True)) as running, openai(running) as client:
         await client.models.list()
         started = time.monotonic()
         stream = await client.chat.completions.create(**asked(HOURS), stream=True)
@@ -130,7 +130,7 @@ async def test_mistakes_are_answered_in_openais_shape(running: Running, openai: 
 
 
 async def test_a_cancelled_stream_is_counted(openai: Client) -> None:
-    async with serve(Config(profile="budget", light=True)) as running, openai(running) as client:
+    async with serve(StandInSettings(profile="budget", light=True)) as running, openai(running) as client:
         stream = await client.chat.completions.create(**asked(HOURS), stream=True)
         await anext(aiter(stream))
         await stream.close()

@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from repartee.standins.faults import Fault
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 
 def tone(ms: float) -> bytes:
@@ -185,7 +185,7 @@ async def test_a_function_is_called_and_its_output_answered(running: Running) ->
 
 
 async def test_a_response_out_of_band_leaves_the_conversation_alone() -> None:
-    async with serve(Config(profile="budget", light=True)) as server, connected(server) as line:
+    async with serve(StandInSettings(profile="budget", light=True)) as server, connected(server) as line:
         await line.hears("session.created")
         await line.writes("Where are you?")
         await line.connection.response.create()
@@ -212,7 +212,7 @@ async def test_a_response_out_of_band_leaves_the_conversation_alone() -> None:
 
 
 async def test_speech_over_an_answer_cancels_it() -> None:
-    async with serve(Config(profile="budget", light=True)) as server, connected(server) as line:
+    async with serve(StandInSettings(profile="budget", light=True)) as server, connected(server) as line:
         await line.hears("session.created")
         await line.writes("Where are you?")
         await line.connection.response.create()

@@ -12,7 +12,7 @@ from pocketsphinx import get_model_path
 from tests.promptness import DEADLINE_S, measured
 
 from repartee.standins.domain import SUGGESTED_QUESTIONS, sentences
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.sphinx_worker import NOISE_RMS, START_CMN, build_models, make_decoder
 from repartee.standins.synthesiser import AGENT_VOICE, CALLER_VOICE, synthesise
 
@@ -27,7 +27,7 @@ FLUX = {
 
 @pytest.fixture
 async def hearing() -> AsyncIterator[Running]:
-    async with serve(Config(profile="budget")) as server:
+    async with serve(StandInSettings(profile="budget")) as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from tests.regional.store.tables import CALLS, TABLES
 import repartee.store.migrations
 from repartee.agent.experience import counted
 from repartee.store.database import Database
-from repartee.store.opening import StoreConfig, open_store
+from repartee.store.opening import StorePlace, open_store
 from repartee.store.schema import Table
 from repartee.store.threaded import StoreLimits
 from repartee.store.transitions import keep_counts
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 DEADLINE_S = 60.0
 
 
-async def start(what: str, config: StoreConfig, *arguments: str) -> asyncio.subprocess.Process:
+async def start(what: str, config: StorePlace, *arguments: str) -> asyncio.subprocess.Process:
     """A process that does this with the store."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -46,7 +46,7 @@ async def told(process: asyncio.subprocess.Process) -> str:
     return out.decode().strip()
 
 
-async def open_new(config: StoreConfig) -> None:
+async def open_new(config: StorePlace) -> None:
     """Bring the schema up, and count what is there."""
     from tests.regional.store.test_migrations import NEW
 
@@ -55,7 +55,7 @@ async def open_new(config: StoreConfig) -> None:
     await store.aclose()
 
 
-async def die_while_migrating(config: StoreConfig) -> None:
+async def die_while_migrating(config: StorePlace) -> None:
     """Be killed when the last statement is done, before the commit."""
     bring_up = repartee.store.migrations._bring_up
 
@@ -67,7 +67,7 @@ async def die_while_migrating(config: StoreConfig) -> None:
     await open_new(config)
 
 
-async def count_calls(config: StoreConfig, calls: str) -> None:
+async def count_calls(config: StorePlace, calls: str) -> None:
     """Keep what so many calls have taught, each by itself."""
     store = await open_store(config)
     for _ in range(int(calls)):
@@ -77,7 +77,7 @@ async def count_calls(config: StoreConfig, calls: str) -> None:
     print(store.figures().dropped)
 
 
-async def write_until_killed(config: StoreConfig) -> None:
+async def write_until_killed(config: StorePlace) -> None:
     """Say of each row that it is kept, once it is."""
     store = await open_store(config, TABLES)
     for number in count():
@@ -86,7 +86,7 @@ async def write_until_killed(config: StoreConfig) -> None:
         print(number, flush=True)
 
 
-async def write_on_a_full_disk(config: StoreConfig) -> None:
+async def write_on_a_full_disk(config: StorePlace) -> None:
     """No file may grow past 300 kB, and then it may: what was told later is kept."""
     import resource
 
@@ -109,7 +109,7 @@ def main() -> None:
     what, text, *arguments = sys.argv[1:]
     given = json.loads(text)
     limits = StoreLimits(**given.pop("limits"))
-    asyncio.run(globals()[what](StoreConfig(**given, limits=limits), *arguments))
+    asyncio.run(globals()[what](StorePlace(**given, limits=limits), *arguments))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.regional.store.tables import CALLS, TABLES
 from repartee.errors import StoreError
 from repartee.store.database import Conflict, Database
 from repartee.store.interfaces import Reading, Writing
-from repartee.store.opening import StoreConfig, open_store
+from repartee.store.opening import StorePlace, open_store
 from repartee.store.retention import ROUND_S, Retention, keep_expiring
 from repartee.store.schema import Row, Value
 from repartee.store.sqlite import SqliteDatabase
@@ -250,7 +250,7 @@ async def test_a_file_that_is_damaged_while_it_is_used_costs_no_more_than_itself
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "store.sqlite3"
-    store = await open_store(StoreConfig(file=str(path)), TABLES)
+    store = await open_store(StorePlace(file=str(path)), TABLES)
     await store.write(inserting(1))
     damage(tmp_path)
     assert store.later(inserting(2))
@@ -261,7 +261,7 @@ async def test_a_file_that_is_damaged_while_it_is_used_costs_no_more_than_itself
 
 
 async def test_postgresql_goes_and_comes_back(postgresql: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    store = await open_store(StoreConfig(postgresql.new_database()), TABLES)
+    store = await open_store(StorePlace(postgresql.new_database()), TABLES)
     await store.write(inserting(0))
     postgresql.stop()
     try:
@@ -276,7 +276,7 @@ async def test_postgresql_goes_and_comes_back(postgresql: Cluster, caplog: pytes
     assert caplog.text.count("cannot be used") == 1
 
 
-async def test_a_statement_has_a_limit(config: StoreConfig) -> None:
+async def test_a_statement_has_a_limit(config: StorePlace) -> None:
     """Rows that another transaction holds, on PostgreSQL; on SQLite the whole file."""
     quick = dataclasses.replace(config, limits=StoreLimits(timeout_s=0.3))
     store, other = await open_store(config, TABLES), await open_store(quick, TABLES)

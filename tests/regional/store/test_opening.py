@@ -14,7 +14,7 @@ from tests.regional.store.cluster import PASSWORD, Cluster
 from tests.regional.store.tables import CALLS, TABLES
 
 from repartee.errors import ConfigurationError
-from repartee.store.opening import StoreConfig, open_store, own_file
+from repartee.store.opening import StorePlace, open_store, own_file
 from repartee.store.threaded import StoreLimits
 
 QUICK = StoreLimits(timeout_s=2)
@@ -42,7 +42,7 @@ def read_only_folder() -> Iterator[Path]:
 
 async def refusal(*, url: str = "", file: str = "") -> str:
     with pytest.raises(ConfigurationError) as caught:
-        await open_store(StoreConfig(url, file, QUICK), TABLES)
+        await open_store(StorePlace(url, file, QUICK), TABLES)
     told = str(caught.value)
     assert caught.value.__cause__ is None
     assert ("DATABASE_URL" if url else "REPARTEE_STORE_FILE") in told
@@ -52,7 +52,7 @@ async def refusal(*, url: str = "", file: str = "") -> str:
 
 async def test_without_an_address_rows_are_in_a_sqlite_file_in_wal_mode(tmp_path: Path) -> None:
     environ = {"XDG_STATE_HOME": str(tmp_path)}
-    store = await open_store(StoreConfig(), TABLES, environ)
+    store = await open_store(StorePlace(), TABLES, environ)
     await store.write(lambda writing: writing.insert(CALLS, {"call_id": "a", "started_at": 0.0}))
     await store.aclose()
     path = tmp_path / "repartee" / "store.sqlite3"
@@ -66,7 +66,7 @@ async def test_without_an_address_rows_are_in_a_sqlite_file_in_wal_mode(tmp_path
 async def test_with_an_address_rows_are_in_postgresql_and_no_file_is_made(
     postgresql: Cluster, tmp_path: Path
 ) -> None:
-    config = StoreConfig(postgresql.new_database(), str(tmp_path / "store.sqlite3"))
+    config = StorePlace(postgresql.new_database(), str(tmp_path / "store.sqlite3"))
     for _ in range(2):
         store = await open_store(config, TABLES)
         await store.write(lambda writing: writing.insert(CALLS, {"call_id": "a", "started_at": 0.0}))
@@ -77,7 +77,7 @@ async def test_with_an_address_rows_are_in_postgresql_and_no_file_is_made(
 async def test_memory_is_no_file_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        store = await open_store(StoreConfig(file=":memory:"), TABLES)
+        store = await open_store(StorePlace(file=":memory:"), TABLES)
         assert await store.write(lambda writing: writing.insert(CALLS, {"call_id": "a", "started_at": 0.0}))
         await store.aclose()
     assert names(tmp_path) == []
@@ -166,7 +166,7 @@ async def test_the_file_is_no_store_and_stays_as_it_is(tmp_path: Path, text: byt
 async def test_another_process_holds_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repartee.store.migrations.MIGRATION_S", 0.2)
     path = tmp_path / "store.sqlite3"
-    await (await open_store(StoreConfig(file=str(path)), TABLES)).aclose()
+    await (await open_store(StorePlace(file=str(path)), TABLES)).aclose()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     assert "database is locked" in await refusal(file=str(path))
@@ -177,7 +177,7 @@ async def test_where_there_is_no_place_for_a_file_things_are_kept_in_memory_and_
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "repartee").write_text("in the way")
-    store = await open_store(StoreConfig(), TABLES, {"XDG_STATE_HOME": str(tmp_path)})
+    store = await open_store(StorePlace(), TABLES, {"XDG_STATE_HOME": str(tmp_path)})
     await store.write(lambda writing: writing.insert(CALLS, {"call_id": "a", "started_at": 0.0}))
     await store.aclose()
     assert "keeping things in memory until this process ends" in caplog.text
@@ -189,4 +189,4 @@ async def test_a_damaged_file_of_our_own_is_not_passed_over(tmp_path: Path) -> N
     path.parent.mkdir()
     path.write_text("damaged " * 1_000)
     with pytest.raises(ConfigurationError, match="not a database"):
-        await open_store(StoreConfig(), TABLES, {"XDG_STATE_HOME": str(tmp_path)})
+        await open_store(StorePlace(), TABLES, {"XDG_STATE_HOME": str(tmp_path)})

@@ -8,13 +8,13 @@ import pytest
 from tests.regional.store import processes
 from tests.regional.store.tables import CALLS, TABLES
 
-from repartee.store.opening import StoreConfig, open_store
+from repartee.store.opening import StorePlace, open_store
 from repartee.store.schema import Row
 from repartee.store.threaded import StoreLimits
 from repartee.store.transitions import load_counts
 
 
-async def test_no_count_is_lost_among_processes(config: StoreConfig) -> None:
+async def test_no_count_is_lost_among_processes(config: StorePlace) -> None:
     started = [await processes.start("count_calls", config, "100") for _ in range(4)]
     for process in started:
         assert await processes.told(process) == "0"
@@ -24,7 +24,7 @@ async def test_no_count_is_lost_among_processes(config: StoreConfig) -> None:
     await store.aclose()
 
 
-async def test_what_was_kept_outlives_a_process_that_is_killed(config: StoreConfig) -> None:
+async def test_what_was_kept_outlives_a_process_that_is_killed(config: StorePlace) -> None:
     process = await processes.start("write_until_killed", config)
     assert process.stdout is not None
     last = -1
@@ -46,7 +46,7 @@ async def test_what_was_kept_outlives_a_process_that_is_killed(config: StoreConf
 
 async def test_the_file_is_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "down" / "store.sqlite3"
-    store = await open_store(StoreConfig(file=str(path)), TABLES)
+    store = await open_store(StorePlace(file=str(path)), TABLES)
     await store.write(lambda writing: writing.insert(CALLS, {"call_id": "a", "started_at": 0.0}))
     for file in path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -54,7 +54,7 @@ async def test_the_file_is_its_owners(tmp_path: Path) -> None:
 
 
 async def test_erased_words_are_in_no_file(tmp_path: Path) -> None:
-    store = await open_store(StoreConfig(file=str(tmp_path / "store.sqlite3")), TABLES)
+    store = await open_store(StorePlace(file=str(tmp_path / "store.sqlite3")), TABLES)
     for number in range(50):
         words = f"my card's number is {number:016}"
         row: Row = {"call_id": f"c{number}", "started_at": 0.0, "caller": "+44", "words": words}
@@ -72,7 +72,7 @@ def files(folder: Path) -> bytes:
 async def test_a_full_disk_costs_nothing_that_was_to_be_kept(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = StoreConfig(file=str(tmp_path / "store.sqlite3"), limits=StoreLimits(timeout_s=20))
+    config = StorePlace(file=str(tmp_path / "store.sqlite3"), limits=StoreLimits(timeout_s=20))
     process = await processes.start("write_on_a_full_disk", config)
     assert await processes.told(process) in ("database or disk is full", "disk I/O error")
     store = await open_store(config, TABLES)

@@ -20,7 +20,7 @@ from repartee.client.telephone import HandsetLine
 from repartee.standins.carrier.account import TELNYX_NUMBER, TWILIO_NUMBER
 from repartee.standins.carrier.calls import CarriedCall
 from repartee.standins.carrier.network import TelephoneNetwork
-from repartee.standins.server import Config, serve
+from repartee.standins.server import StandInSettings, serve
 from repartee_edge.selfhosted.server import server_config
 from repartee_edge.settings import read_settings
 
@@ -104,7 +104,7 @@ async def telephone_system(
     regions in processes of their own."""
     async with AsyncExitStack() as stack:
         providers = await stack.enter_async_context(
-            serve(Config(profile="instant", light=True, telephone=""))
+            serve(StandInSettings(profile="instant", light=True, telephone=""))
         )
         network = providers.state.telephone
         assert network is not None

@@ -13,7 +13,7 @@ from repartee.transport.interfaces import AudioFormats, CallEnd, CallSide
 from repartee.turn.commands import Command
 from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import ClientEvent
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 TELEPHONE = WireFormat("audio/pcmu", 8_000)
 
@@ -37,7 +37,7 @@ class FakeLine:
     cleared: list[int] = field(default_factory=list)
     mistakes: list[ClientProtocolError] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    sessions: list[SessionConfig] = field(default_factory=list)
+    sessions: list[SessionSettings] = field(default_factory=list)
     closed: CallEnd | None = None
     listening: bool = False
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,11 +71,11 @@ class FakeLine:
     def stop_receiving(self) -> None:
         self.listening = False
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, config: SessionSettings) -> None:
         self._note("opened")
         self.sessions.append(config)
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, config: SessionSettings) -> None:
         self._note("configured")
         self.sessions.append(config)
 

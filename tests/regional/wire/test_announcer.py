@@ -18,7 +18,7 @@ from repartee.turn.history import FunctionCall, FunctionOutput, Message
 from repartee.turn.usage import TokenUsage
 from repartee.wire.client_events import ResponseParams
 from repartee.wire.realtime_objects import reply_id_of
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_times_are_those_of_the_clients_audio(client: Client) -> None:
 
 
 def test_a_response_tells_the_settings_it_was_made_with(client: Client) -> None:
-    client.take(client.announcer.session("session.updated", SessionConfig(voice="ada", max_tokens=99)))
+    client.take(client.announcer.session("session.updated", SessionSettings(voice="ada", max_tokens=99)))
     plain_turn(client)
     for type_ in ("response.created", "response.done"):
         response = client.one(type_)["response"]
@@ -315,7 +315,7 @@ def test_items_that_the_client_adds(client: Client, role: Any) -> None:
 
 
 def test_the_session(client: Client) -> None:
-    client.take(client.announcer.session("session.created", SessionConfig()))
+    client.take(client.announcer.session("session.created", SessionSettings()))
     assert client.raw[0]["session"]["id"] == "sess_abc"
 
 

@@ -20,7 +20,7 @@ from repartee.turn.outcome import TurnOutcome
 from repartee.turn.reply import MAX_REPLY_CHARS
 from repartee.wire.audio_format import PCM_RATES_HZ
 from repartee.wire.client_events import EVENT_TYPES, MAX_EVENT_BYTES, MAX_OTHER_BYTES
-from repartee.wire.session_config import MAX_OUTPUT_TOKENS
+from repartee.wire.session_settings import MAX_OUTPUT_TOKENS
 from repartee.wire.settings_patch import (
     MAX_ID_CHARS,
     MAX_INSTRUCTIONS_CHARS,

@@ -33,7 +33,7 @@ BEHIND_THE_BOUND = {
     ("wire/client_events.py", "outside_json.Decoder"),
     ("wire/client_events.py", "outside_json.decode"),
     ("wire/provider_session.py", "outside_json.decode"),
-    ("wire/session_config.py", "outside_json.decode"),
+    ("wire/session_settings.py", "outside_json.decode"),
     ("wire/tool_schema.py", "outside_json.Decoder"),
     ("wire/tool_schema.py", "outside_json.decode"),
     ("wire/relay_events.py", "outside_json.Decoder"),

@@ -9,7 +9,7 @@ import pytest
 from repartee.errors import ClientProtocolError
 from repartee.wire import doorstep
 from repartee.wire.client_events import ResponseParams
-from repartee.wire.session_config import SessionConfig, check_own, checked_response, checked_tools
+from repartee.wire.session_settings import SessionSettings, check_own, checked_response, checked_tools
 from repartee.wire.settings_patch import FunctionChoice, FunctionTool, SessionPatch
 from repartee.wire.unmet import check_response, check_session, mcp_tools
 
@@ -67,7 +67,7 @@ def test_what_changes_nothing_is_taken(fields: dict[str, Any]) -> None:
 
 def test_transcription_sessions_are_refused() -> None:
     with pytest.raises(ClientProtocolError) as refused:
-        SessionConfig().updated(session(type="transcription"))
+        SessionSettings().updated(session(type="transcription"))
     assert refused.value.param == "session.type"
 
 
@@ -75,13 +75,13 @@ def test_transcription_sessions_are_refused() -> None:
     "tracing", [None, "auto", {"workflow_name": "shop", "group_id": "g", "metadata": {"a": 1}}]
 )
 def test_tracing_is_shown_as_it_was_set(tracing: Any) -> None:
-    assert SessionConfig().updated(session(tracing=tracing)).as_json("s")["tracing"] == tracing
+    assert SessionSettings().updated(session(tracing=tracing)).as_json("s")["tracing"] == tracing
 
 
 @pytest.mark.parametrize("tracing", ["on", {"workflow": "shop"}, [1], {"metadata": {"a": "x" * 20_000}}])
 def test_other_tracing_is_refused(tracing: Any) -> None:
     with pytest.raises(ClientProtocolError) as refused:
-        SessionConfig().updated(session(tracing=tracing))
+        SessionSettings().updated(session(tracing=tracing))
     assert refused.value.param == "session.tracing"
 
 

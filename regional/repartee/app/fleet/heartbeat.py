@@ -54,7 +54,7 @@ class RecentLatency:
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatConfig:
+class HeartbeatSettings:
     """Where heartbeats go, who sends them and how they are signed."""
 
     edge_url: str
@@ -70,8 +70,10 @@ class HeartbeatConfig:
 class Heartbeat:
     """Sends a worker's heartbeats: regularly, and at once when a drain begins."""
 
-    def __init__(self, config: HeartbeatConfig, state: Callable[[], WorkerState], turns: TurnTally) -> None:
-        self._config = config
+    def __init__(
+        self, settings: HeartbeatSettings, state: Callable[[], WorkerState], turns: TurnTally
+    ) -> None:
+        self._settings = settings
         self._state = state
         self._turns = turns
         self._recent = RecentLatency()
@@ -92,7 +94,7 @@ class Heartbeat:
             while True:
                 self._wake.clear()
                 sent = await self._send(client)
-                await self._until_due(self._config.every_s if sent else COLD_S)
+                await self._until_due(self._settings.every_s if sent else COLD_S)
 
     async def _until_due(self, in_s: float) -> None:
         """Until the next is due, or there is something that the edge must know at once."""
@@ -112,15 +114,15 @@ class Heartbeat:
                 await self._send(client)
 
     def _client(self, timeout_s: float) -> httpx.AsyncClient:
-        near = urlsplit(self._config.edge_url).hostname in LOOPBACK
+        near = urlsplit(self._settings.edge_url).hostname in LOOPBACK
         return httpx.AsyncClient(timeout=timeout_s, trust_env=not near)
 
     def _token(self, state: WorkerState) -> str:
         now = time.time()
         self._recent.add(self._turns.take(), now)
         return sign_heartbeat(
-            self._config.keys,
-            region=self._config.region,
+            self._settings.keys,
+            region=self._settings.region,
             instance=self._instance,
             active=state.active,
             capacity=state.slots,
@@ -141,7 +143,7 @@ class Heartbeat:
         self._told_admitting = state.admitting
         headers = {"Authorization": f"Bearer {self._token(state)}"}
         try:
-            answer = await client.post(self._config.url, headers=headers)
+            answer = await client.post(self._settings.url, headers=headers)
             fault = "" if answer.is_success else _told(answer)
         except httpx.HTTPError as error:
             fault = f"it cannot be reached: {str(error) or type(error).__name__}"

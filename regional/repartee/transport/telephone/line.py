@@ -25,7 +25,7 @@ from repartee.wire import outside_json
 from repartee.wire.announcer import Announcer, ServerEvent
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.relay_events import AudioDelta
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 log = logging.getLogger(__name__)
 
@@ -219,13 +219,13 @@ class TelephoneLine:
 
     # --- to the carrier ------------------------------------------------------------------------------------------
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, settings: SessionSettings) -> None:
         """For listeners; the caller has heard nothing yet."""
-        self.listeners.settle(config, "session.created")
+        self.listeners.settle(settings, "session.created")
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, settings: SessionSettings) -> None:
         """For listeners; the carrier has no settings."""
-        self.listeners.settle(config, "session.updated")
+        self.listeners.settle(settings, "session.updated")
 
     def tell(self, command: c.Command, audio_ms: int) -> None:
         """Which item a reply's audio belongs to, and where it ends."""

@@ -27,7 +27,7 @@ from repartee.wire.audio_format import WireFormat
 from repartee.wire.client_events import MAX_OTHER_BYTES, AppendAudio, ClearOutput, ClientEvent, decode
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.relay_events import AudioDelta
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class WebRtcCall:
         self._waiting_bytes = 0
         self._heard_ms: dict[SpokenItem, float] = {}
         self._channel_known = False
-        self._config: SessionConfig | None = None
+        self._session: SessionSettings | None = None
         self._gone = asyncio.Event()
         self._call: CallSide
 
@@ -152,15 +152,15 @@ class WebRtcCall:
 
     # --- to the caller -------------------------------------------------------------------------------------------
 
-    def opened(self, config: SessionConfig) -> None:
+    def opened(self, settings: SessionSettings) -> None:
         """session.created"""
-        self._config = config
-        self._put(self._announcer.session("session.created", config))
+        self._session = settings
+        self._put(self._announcer.session("session.created", settings))
 
-    def configured(self, config: SessionConfig) -> None:
+    def configured(self, settings: SessionSettings) -> None:
         """session.updated"""
-        self._config = config
-        self._put(self._announcer.session("session.updated", config))
+        self._session = settings
+        self._put(self._announcer.session("session.updated", settings))
 
     def tell(self, command: Command, audio_ms: int) -> None:
         """The command's events, in OpenAI's order."""
@@ -232,7 +232,7 @@ class WebRtcCall:
 
     @property
     def _interrupts(self) -> bool:
-        detection = self._config.turn_detection if self._config else None
+        detection = self._session.turn_detection if self._session else None
         return detection is not None and detection.interruptible
 
     def _interrupt(self) -> None:
@@ -299,8 +299,8 @@ class WebRtcCall:
 
     def channel_opened(self) -> None:
         """Send what waits; a caller that has come back is told of its session first."""
-        if self._channel_known and self._config is not None:
-            event = self._announcer.session("session.created", self._config)
+        if self._channel_known and self._session is not None:
+            event = self._announcer.session("session.created", self._session)
             self._line.send_text(_encoder.encode(event).decode())
         self._channel_known = True
         while self._waiting and self._line.can_send_text():
@@ -322,8 +322,8 @@ class WebRtcCall:
     def listen(self, listener: Listener, ended: Callable[[], None]) -> Callable[[], None]:
         """Have another one get the events too, and know when the call has ended; what is returned ends that."""
         self._listeners[listener] = ended
-        if self._config is not None:
-            event = self._announcer.session("session.created", self._config)
+        if self._session is not None:
+            event = self._announcer.session("session.created", self._session)
             listener(_encoder.encode(event).decode())
 
         def leave() -> None:

@@ -14,7 +14,7 @@ from tests.promptness import DEADLINE_S
 from tests.regional.app.running import TICKET_KEY, calling, region, until
 
 from repartee.app.background import one_worker, reporting
-from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatConfig, RecentLatency
+from repartee.app.fleet.heartbeat import Heartbeat, HeartbeatSettings, RecentLatency
 from repartee.app.settings import read_settings as read_region_settings
 from repartee.app.worker import WorkerState
 from repartee.telemetry.tally import TurnFigures, TurnTally
@@ -68,7 +68,7 @@ class Sender:
     def __init__(self, edge: str, name: str = "here", key: str = TICKET_KEY) -> None:
         self.state = WorkerState(active=0, slots=10, ready=True, draining=False)
         self.turns = TurnTally()
-        config = HeartbeatConfig(edge, name, TicketKeys(key), every_s=30)
+        config = HeartbeatSettings(edge, name, TicketKeys(key), every_s=30)
         self.heartbeat = Heartbeat(config, lambda: self.state, self.turns)
 
 

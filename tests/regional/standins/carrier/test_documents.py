@@ -20,7 +20,7 @@ from repartee.standins.carrier.dialects import (
 )
 from repartee.standins.carrier.network import TelephoneNetwork
 from repartee.standins.carrier.playout import SILENCE, CarrierPlayout
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 
 EACH = pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 WHO = StreamIdentity("MZ1", "CA1", "AC1", "+15550100", "+15550199")
@@ -133,7 +133,9 @@ def test_audio_beyond_ten_minutes_is_thrown_away() -> None:
 
 @pytest.fixture
 async def carriers() -> AsyncIterator[tuple[Running, TelephoneNetwork]]:
-    async with serve(Config(profile="instant", light=True, telephone="http://127.0.0.1:1")) as running:
+    async with serve(
+        StandInSettings(profile="instant", light=True, telephone="http://127.0.0.1:1")
+    ) as running:
         assert running.state.telephone is not None
         yield running, running.state.telephone
 

@@ -11,17 +11,17 @@ from pydantic import TypeAdapter
 from repartee.errors import ClientProtocolError
 from repartee.wire.audio_format import PCM_RATES_HZ, WireFormat
 from repartee.wire.client_events import ResponseParams
-from repartee.wire.session_config import (
+from repartee.wire.session_settings import (
     DEFAULT_VOICE,
     MAX_OUTPUT_TOKENS,
-    SessionConfig,
+    SessionSettings,
     chat_tool_choice,
     chat_tools,
     checked_response,
 )
 from repartee.wire.settings_patch import MAX_SCHEMA_DEPTH, FunctionTool, SessionPatch
 
-BEFORE = SessionConfig(instructions="Be kind.", voice="ada", max_tokens=150)
+BEFORE = SessionSettings(instructions="Be kind.", voice="ada", max_tokens=150)
 
 
 def patch(**session: Any) -> SessionPatch:
@@ -167,7 +167,7 @@ def test_the_session_object_is_the_sdks() -> None:
 
 
 def test_the_session_object_can_be_sent_back_as_an_update() -> None:
-    for config in (BEFORE, SessionConfig()):
+    for config in (BEFORE, SessionSettings()):
         told = {key: value for key, value in config.as_json("sess_1").items() if key not in ("id", "object")}
         assert config.updated(patch(**told)).as_json("sess_1") == config.as_json("sess_1")
 

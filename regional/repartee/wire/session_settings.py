@@ -44,7 +44,7 @@ DEFAULT_TURN_DETECTION = SemanticVad()
 
 
 @dataclass(frozen=True, slots=True)
-class SessionConfig:
+class SessionSettings:
     """All settings of a session. ``turn_detection`` None: the client takes the turns (manual)."""
 
     instructions: str = ""
@@ -63,7 +63,7 @@ class SessionConfig:
     max_tokens: int = 200
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def updated(self, patch: SessionPatch) -> "SessionConfig":
+    def updated(self, patch: SessionPatch) -> "SessionSettings":
         """These settings with a client's changes. Raises ClientProtocolError; then nothing is changed."""
         changes: dict[str, Any] = {}
         if patch.type != "realtime":
