@@ -15,7 +15,7 @@ import httpx
 
 from repartee.app.settings import Settings
 from repartee.app.telephone_joining import Joining, joining_for
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
 from repartee_edge.tickets import TicketKeys
 
@@ -77,7 +77,7 @@ class CarrierControl:
     """One telephone call's. Implements :class:`~repartee.transport.interfaces.CallControl`."""
 
     def __init__(
-        self, settings: Settings, line: TelephoneLine, carrier: str, call_id: str, own_number: str = ""
+        self, settings: Settings, line: TelephoneTransport, carrier: str, call_id: str, own_number: str = ""
     ) -> None:
         self._settings = settings
         self._line = line

@@ -17,7 +17,7 @@ from repartee.app.worker import Connected, Worker
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.framing import Framing
-from repartee.transport.telephone.line import TelephoneLine, UnusableStream, opening
+from repartee.transport.telephone.line import TelephoneTransport, UnusableStream, opening
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire.announcer import Announcer
 from repartee.wire.own_events import OwnEvents
@@ -97,7 +97,7 @@ async def _hold(
 
         def connect(call_id: str, providers: Mapping[str, str]) -> Connected:
             own_events = OwnEvents(call_id, worker.settings.region, providers)
-            line = TelephoneLine(link, framing, format_, Announcer(call_id, own_events))
+            line = TelephoneTransport(link, framing, format_, Announcer(call_id, own_events))
             worker.telephone_lines[named] = line
             return line, CarrierControl(
                 worker.settings, line, framing.carrier, named, str(ticket.metadata.get("called", ""))

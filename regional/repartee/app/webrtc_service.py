@@ -15,7 +15,7 @@ from repartee.app.settings import Settings
 from repartee.app.webrtc_address import AddressSources, private_address, public_addresses
 from repartee.app.worker import Worker
 from repartee.transport.interfaces import RealtimeTransport
-from repartee.transport.webrtc.call import CallLineSettings, WebRtcCall
+from repartee.transport.webrtc.call import WebRtcCallSettings, WebRtcTransport
 from repartee.transport.webrtc.line import MediaLine
 from repartee.transport.webrtc.names import CallName, WorkerLabel, read_label
 from repartee.transport.webrtc.peers import MediaSettings, PeerMaker
@@ -43,7 +43,7 @@ class HeldCall:
     name: CallName
     line: MediaLine
     task: asyncio.Task[None] | None = None
-    transport: WebRtcCall | None = None
+    transport: WebRtcTransport | None = None
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -136,9 +136,9 @@ class WebRtcService:
         )
 
         def connect(providers: Mapping[str, str]) -> RealtimeTransport:
-            held.transport = WebRtcCall(
+            held.transport = WebRtcTransport(
                 held.line,
-                CallLineSettings(
+                WebRtcCallSettings(
                     settings.call_id,
                     OwnEvents(settings.call_id, settings.region, providers) if wishes.own_events else None,
                     event_bytes=settings.limits.other_bytes,

@@ -31,8 +31,8 @@ from repartee.telemetry.service_notes import CallServiceNotes
 from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallControl, CallEnd, RealtimeTransport, Transport
-from repartee.transport.realtime import RealtimeWebSocket
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.realtime import WebSocketTransport
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
@@ -98,7 +98,7 @@ class Worker:
         self._agent = parts.agent
         self._agents = parts.agents
         self._agent_name = parts.agent_name or PLAIN
-        self.telephone_lines: dict[str, TelephoneLine] = {}
+        self.telephone_lines: dict[str, TelephoneTransport] = {}
         """The telephone calls under way, by their carrier's id."""
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
@@ -153,7 +153,7 @@ class Worker:
         wants_own = own_events.asked_for(websocket.query_params, websocket.scope["subprotocols"])
 
         def connect(providers: Mapping[str, str]) -> RealtimeTransport:
-            return RealtimeWebSocket(
+            return WebSocketTransport(
                 WebSocketLink(socket),
                 call_id=settings.call_id,
                 own_events=OwnEvents(settings.call_id, settings.region, providers) if wants_own else None,

@@ -46,7 +46,7 @@ def standins(
     from repartee.standins.script import ScriptError
     from repartee.standins.server import PortTaken, StandInSettings
     from repartee.standins.sphinx import RecognitionUnavailable
-    from repartee.standins.synthesiser import VoiceUnavailable
+    from repartee.standins.synthesiser import SynthesisUnavailable
 
     settings = StandInSettings(
         profile=profile,
@@ -60,7 +60,7 @@ def standins(
     )
     try:
         _run(settings)
-    except (ProfileError, ScriptError, PortTaken, RecognitionUnavailable, VoiceUnavailable) as error:
+    except (ProfileError, ScriptError, PortTaken, RecognitionUnavailable, SynthesisUnavailable) as error:
         problems.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
 

@@ -27,7 +27,7 @@ from repartee.relay.settings import AgentSide, is_speech_to_speech
 from repartee.session.call import Call, Line
 from repartee.session.manners import turn_policy
 from repartee.session.phrases import Phrases, Recording
-from repartee.session.plain_client import PlainClient
+from repartee.session.plain_transport import PlainTransport
 from repartee.session.provider_line import LinePolicy, LineUser, ProviderLine
 from repartee.session.relay_audio import RelayAudio
 from repartee.session.too_much import waits_already
@@ -82,7 +82,7 @@ class Relay:
     def __init__(self, call: Call, resources: RelayResources, transport: Transport) -> None:
         self._call = call
         speaks_it = isinstance(transport, RealtimeTransport)
-        client = transport if isinstance(transport, RealtimeTransport) else PlainClient(transport)
+        client = transport if isinstance(transport, RealtimeTransport) else PlainTransport(transport)
         self._shell, self._agent, self._transport = call.shell, call.agent, client
         self._resources = resources
         fixed = transport.formats

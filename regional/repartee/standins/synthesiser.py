@@ -31,7 +31,7 @@ HUM_MS_PER_CHARACTER = 62.0
 HUM_LOOP_S = 4
 
 
-class VoiceUnavailable(RuntimeError):
+class SynthesisUnavailable(RuntimeError):
     """Speech synthesis cannot be started here; the message says why."""
 
 
@@ -53,7 +53,7 @@ def synthesise(text: str, *, voice: str = AGENT_VOICE, rate_hz: int = 24_000) ->
     """Speak a text with espeak-ng: at once audible, a short silence at the end. About 2 ms a second of speech.
 
     ``voice`` is one of espeak-ng's, such as ``en-us`` or ``en-gb-x-rp``; unknown ones fall back to ``en-us``. Safe to
-    call from any thread. Raises VoiceUnavailable.
+    call from any thread. Raises SynthesisUnavailable.
     """
     samples, words = _espeak().speak(text, voice)
     samples, cut = _trim(samples)
@@ -110,14 +110,14 @@ class _Espeak:
         try:
             self._lib = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
-            raise VoiceUnavailable(f"espeak-ng cannot be loaded: {error}.") from error
+            raise SynthesisUnavailable(f"espeak-ng cannot be loaded: {error}.") from error
         self._lock = threading.Lock()
         self._voice = ""
         self._gathered = _Gathered()
         self._callback = _Callback(self._on_audio)
         path = espeakng_loader.get_data_path().encode()
         if self._lib.espeak_Initialize(SYNCHRONOUS, 0, path, 0) != ESPEAK_HZ:
-            raise VoiceUnavailable(
+            raise SynthesisUnavailable(
                 "espeak-ng did not start: its data files are missing or of another version."
             )
         self._lib.espeak_SetSynthCallback(self._callback)

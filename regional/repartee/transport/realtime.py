@@ -38,7 +38,7 @@ async def turned_away(socket: WebSocket, error: ClientProtocolError) -> None:
         await socket.close(close_codes.REFUSED, str(error)[:MAX_REASON_CHARS])
 
 
-class RealtimeWebSocket:
+class WebSocketTransport:
     """Implements :class:`~repartee.transport.interfaces.RealtimeTransport`.
 
     ``own_events`` go to a client that asks for them alone. ``event_bytes`` bounds an event without audio;

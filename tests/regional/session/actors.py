@@ -44,7 +44,7 @@ from repartee.session.hearing_policy import HearingPolicy
 from repartee.session.phrases import Phrases
 from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd, Transport
-from repartee.transport.realtime import OUTBOX_BYTES, RealtimeWebSocket
+from repartee.transport.realtime import OUTBOX_BYTES, WebSocketTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.events import (
     EndOfTurn,
@@ -221,7 +221,7 @@ class Stage:
 
     def connect(self, names: Mapping[str, str]) -> Transport:
         """The client's connection: OpenAI's protocol over a WebSocket."""
-        return RealtimeWebSocket(
+        return WebSocketTransport(
             WebSocketLink(AsgiSocket(self.client.receive, self.client.deliver)),
             call_id="call",
             own_events=OwnEvents("call", "here", names),

@@ -24,7 +24,7 @@ from repartee.standins.faults import Fault
 from repartee.standins.server import Running, StandInSettings, serve
 from repartee.standins.synthesiser import synthesise
 from repartee.transport.interfaces import CallEnd
-from repartee.transport.realtime import RealtimeWebSocket
+from repartee.transport.realtime import WebSocketTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.own_events import OwnEvents
@@ -50,7 +50,7 @@ class Stage:
         self._sent: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         resources = RelayResources(speech, phrases, Experience(), self._learn, line=line)
         settings = CallSettings("call", "here", agent="bank:agent", metadata={"account": "savings"})
-        transport = RealtimeWebSocket(
+        transport = WebSocketTransport(
             WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
             call_id="call",
             own_events=OwnEvents("call", "here", resources.names),

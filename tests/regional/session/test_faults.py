@@ -281,7 +281,7 @@ LINES = [
     "Call._converse",
     "Hearing._listen",
     "Hearing._fill_gaps",
-    "RealtimeWebSocket._send",
+    "WebSocketTransport._send",
 ]
 """What a call runs on for as long as it lasts."""
 

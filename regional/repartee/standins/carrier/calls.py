@@ -17,7 +17,7 @@ from repartee.standins.carrier.playout import FRAME_BYTES, SILENCE
 from repartee.standins.carrier.telephones import Telephone
 from repartee.standins.carrier.ticks import ticks
 from repartee.standins.pcm import from_linear16
-from repartee.standins.synthesiser import VoiceUnavailable, synthesise
+from repartee.standins.synthesiser import SynthesisUnavailable, synthesise
 
 MACHINE_START_S: Final = 0.5
 """So soon a machine is told from a person."""
@@ -288,7 +288,7 @@ async def spoken(words: str) -> bytes:
     """These words in mu-law; silence of their length where there is no voice."""
     try:
         pcm = (await asyncio.to_thread(synthesise, words, rate_hz=8_000)).pcm
-    except VoiceUnavailable:
+    except SynthesisUnavailable:
         return SILENCE * (len(words) * 3)
     return from_linear16(pcm, "pcm_mulaw")
 

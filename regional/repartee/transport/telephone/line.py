@@ -85,7 +85,7 @@ async def opening(
     raise UnusableStream("The stream ended before it began.")
 
 
-class TelephoneLine:
+class TelephoneTransport:
     """Implements :class:`~repartee.transport.interfaces.RealtimeTransport`, for a client that knows no such protocol:
     the events of a speech-to-speech provider end here, and only their audio goes on."""
 
@@ -112,7 +112,7 @@ class TelephoneLine:
         self._call: CallSide
 
     def __repr__(self) -> str:
-        return f"<TelephoneLine {self._framing.carrier}: {self._pacer!r}>"
+        return f"<TelephoneTransport {self._framing.carrier}: {self._pacer!r}>"
 
     # --- what it is ----------------------------------------------------------------------------------------------
 

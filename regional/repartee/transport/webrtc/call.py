@@ -62,7 +62,7 @@ _passed_on = msgspec.json.Decoder(_PassedOn)
 
 
 @dataclass(frozen=True, slots=True)
-class CallLineSettings:
+class WebRtcCallSettings:
     """What is particular to one call. ``own_events`` makes the `repartee.*` events, for a caller that asked."""
 
     call_id: str
@@ -71,10 +71,10 @@ class CallLineSettings:
     frame_ms: int = FRAME_MS
 
 
-class WebRtcCall:
+class WebRtcTransport:
     """Implements :class:`~repartee.transport.interfaces.RealtimeTransport`."""
 
-    def __init__(self, line: MediaLine, settings: CallLineSettings) -> None:
+    def __init__(self, line: MediaLine, settings: WebRtcCallSettings) -> None:
         self._line = line
         self._settings = settings
         self._announcer = Announcer(settings.call_id, settings.own_events)

@@ -9,7 +9,7 @@ from typing import Any
 from tests.regional.session.actors import Stage
 from tests.regional.session.bell import Bell
 
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.telephone.twilio import TwilioFraming
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire.announcer import Announcer
@@ -97,11 +97,11 @@ class TelephoneStage(Stage):
         super().__init__(*arguments, **options)
         self.carrier = ScriptedCarrier(self.bell)
 
-    def connect(self, names: Mapping[str, str]) -> TelephoneLine:
+    def connect(self, names: Mapping[str, str]) -> TelephoneTransport:
         framing = TwilioFraming()
         framing.parse('{"event": "start", "streamSid": "MZ1", "start": {}}')
         socket = AsgiSocket(self.carrier.receive, self.carrier.send, push=self.carrier.push)
-        self.line = TelephoneLine(WebSocketLink(socket), framing, ULAW, Announcer("call"))
+        self.line = TelephoneTransport(WebSocketLink(socket), framing, ULAW, Announcer("call"))
         return self.line
 
     async def begun(self) -> None:

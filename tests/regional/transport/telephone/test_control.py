@@ -12,7 +12,7 @@ from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.telephone.key_tones import HIGH_HZ, KEYS, LOW_HZ, key_tones
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee.wire.audio_format import AudioDecoder
 
 
@@ -21,7 +21,7 @@ class RecordedControl:
 
     can = frozenset({"hang_up", "transfer", "warm_transfer", "hold", "dtmf", "on_dtmf"})
 
-    def __init__(self, line: TelephoneLine) -> None:
+    def __init__(self, line: TelephoneTransport) -> None:
         self.line = line
         self.done: list[str] = []
         self.answers = False
@@ -69,7 +69,7 @@ class ControlStage(TelephoneStage):
         async def begin(ctx: CallContext) -> None:
             self.contexts.append(ctx)
 
-    def connect(self, names: Mapping[str, str]) -> TelephoneLine:
+    def connect(self, names: Mapping[str, str]) -> TelephoneTransport:
         line = super().connect(names)
         self.control = RecordedControl(line)
         return line

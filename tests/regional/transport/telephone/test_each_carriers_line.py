@@ -11,7 +11,7 @@ import pytest
 from tests.regional.transport.telephone.messages import DOCUMENTED
 
 from repartee.transport.telephone.carriers import FRAMINGS
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire.announcer import Announcer
 from repartee.wire.client_events import ClientEvent
@@ -64,7 +64,7 @@ class OneLine:
         self.call = RecordedCall()
         self._inbound: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         socket = AsgiSocket(self._inbound.get, self._send, push=self._push)
-        self.line = TelephoneLine(WebSocketLink(socket), framing, self.documented.format, Announcer("1"))
+        self.line = TelephoneTransport(WebSocketLink(socket), framing, self.documented.format, Announcer("1"))
         self.piece_bytes = int(self.documented.format.bytes_per_ms * 20)
 
     async def _send(self, message: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from repartee.agent.agent import Agent
 from repartee.telemetry import events as t
 from repartee.transport import close_codes
 from repartee.transport.interfaces import CallEnd, RealtimeTransport
-from repartee.transport.telephone.line import TelephoneLine
+from repartee.transport.telephone.line import TelephoneTransport
 from repartee.turn.events import EndOfTurn, PartialTranscript, StartOfTurn
 from repartee.wire.relay_events import AudioDelta
 
@@ -37,7 +37,7 @@ async def answered(stage: TelephoneStage, *, ms: float = 2000, text: str = WORDS
 
 def test_it_has_all_that_a_transport_has() -> None:
     names = [name for name in dir(RealtimeTransport) if not name.startswith("_")]
-    assert [name for name in names if not hasattr(TelephoneLine, name)] == []
+    assert [name for name in names if not hasattr(TelephoneTransport, name)] == []
 
 
 async def test_mu_law_in_and_out() -> None:

@@ -21,7 +21,7 @@ MOST_SOUNDING = 64
 """So many replies are cleared at an interruption; the caller has heard those before."""
 
 
-class PlainClient:
+class PlainTransport:
     """Implements :class:`~repartee.transport.interfaces.RealtimeTransport` around any transport."""
 
     passes_audio = False
