@@ -32,7 +32,7 @@ def import_lean() -> bool:
     if getattr(jwt, "PyJWKClient", unused) is None:
         return True
     log.warning(
-        "PyJWT %s cannot be imported without its HTTP client: it is imported whole, which takes longer",
+        "PyJWT %s cannot be imported without its HTTP client; importing it whole, which takes longer",
         getattr(jwt, "__version__", "of this version"),
     )
     return False

@@ -23,7 +23,7 @@ async def test_refused_requests_are_logged_at_once_and_then_as_figures(
         upgrade = GET + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
         assert statuses(await running.answer_to(*[upgrade])) == [200]
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert said == ["a request is refused: malformed_request (further ones are counted, and told every 60 s)"]
+    assert said == ["a request was refused: malformed_request; counting further ones, with a line every 60 s"]
 
 
 def test_the_figures_of_refused_requests_are_told_a_minute_later_and_then_it_is_quiet(
@@ -37,8 +37,8 @@ def test_the_figures_of_refused_requests_are_told_a_minute_later_and_then_it_is_
     assert len(caplog.messages) == 1
     clock.pass_time(60.0)
     assert caplog.messages[1:] == [
-        "10000 requests refused in 60 s: malformed_request 9999, request_timeout 1"
+        "10000 requests were refused in 60 s: malformed_request 9999, request_timeout 1; counting on"
     ]
     clock.pass_time(600.0)
     refusals.add("malformed_request", loop)
-    assert len(caplog.messages) == 3, "the next is told at once again"
+    assert len(caplog.messages) == 3, "the next has its line at once again"

@@ -60,7 +60,7 @@ class Room:
         if not self._was_full:
             self._was_full = True
             logger.warning(
-                "more than %d connections at once: the longest idle are closed", self.limits.connections
+                "more than %d connections at once; closing the longest idle", self.limits.connections
             )
         longest = next(iter(self._connections))
         del self._connections[longest]

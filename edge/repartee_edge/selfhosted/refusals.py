@@ -25,7 +25,7 @@ class Refusals:
             self._unsaid[code] += 1
             return
         logger.warning(
-            "a request is refused: %s (further ones are counted, and told every %d s)", code, EVERY_S
+            "a request was refused: %s; counting further ones, with a line every %d s", code, EVERY_S
         )
         self._count_on(loop)
 
@@ -38,6 +38,8 @@ class Refusals:
         if not self._unsaid:
             return
         kinds = ", ".join(f"{code} {count}" for code, count in self._unsaid.most_common())
-        logger.warning("%d requests refused in %d s: %s", self._unsaid.total(), EVERY_S, kinds)
+        logger.warning(
+            "%d requests were refused in %d s: %s; counting on", self._unsaid.total(), EVERY_S, kinds
+        )
         self._unsaid.clear()
         self._count_on(loop)

@@ -134,7 +134,7 @@ class TunnelProtocol(asyncio.Protocol):
         try:
             await self._app(scope, self._receive, self._send)
         except Exception:
-            logger.exception("the session's handler failed")
+            logger.exception("the session's handler failed; ending this session")
             if self._connection.our_state is h11.SEND_RESPONSE:
                 await self._deny(500, [], b"")
 

@@ -152,7 +152,12 @@ def has(part: Inside) -> bool:
     """Whether the installed version has what this part relies on. If not, one warning is logged."""
     lacking = _lacking(part)
     if lacking:
-        log.warning("uvicorn %s has no %s: %s", version("uvicorn"), ", ".join(sorted(lacking)), part.value)
+        log.warning(
+            "uvicorn %s has no %s; doing without: %s",
+            version("uvicorn"),
+            ", ".join(sorted(lacking)),
+            part.value,
+        )
     return not lacking
 
 

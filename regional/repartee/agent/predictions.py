@@ -223,7 +223,7 @@ class Predictor:
             return forecast(self._context, self._text)
         except Exception as error:
             self._broken.add(id(forecast))
-            _log.warning("A prediction failed and is not used again in this call: %s", type(error).__name__)
+            _log.warning("A prediction failed: %s; not using it again in this call", type(error).__name__)
             return None
 
     def _filled(self, signature: Signature, words: Sequence[str]) -> dict[str, Any]:

@@ -118,11 +118,17 @@ async def execute(
         return _failed(tool, context, error, values)
     except TimeoutError as error:
         if deadline.expired():
-            _log.warning("Tool %s did not answer in time in call %s", tool.name, context.call_id)
+            _log.warning(
+                "Tool %s did not answer in time in call %s; telling the model", tool.name, context.call_id
+            )
             return refusal(_too_late(tool))
         return _failed(tool, context, error, values)
     except PydanticSerializationError as error:
-        _log.warning("Tool %s returned what cannot be written as JSON: %s", tool.name, error)
+        _log.warning(
+            "Tool %s returned what cannot be written as JSON: %s; telling the model that it ran",
+            tool.name,
+            error,
+        )
         return refusal("The tool ran, but its result cannot be read.")
     except (Exception, SystemExit) as error:
         return _failed(tool, context, error, values)

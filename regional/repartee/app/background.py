@@ -83,4 +83,4 @@ async def _guarded(job: Callable[[], Awaitable[None]]) -> None:
     try:
         await job()
     except Exception:
-        log.exception("a background task of the worker has ended")
+        log.exception("a background task of the worker failed; going on without it")

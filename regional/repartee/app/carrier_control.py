@@ -140,9 +140,18 @@ class CarrierControl:
                 if self._by_edge:
                     await self._tell_edge(client, transfer_to)
                 elif request is None:
-                    log.warning("a call at %s is not %s: there is no key for its API", self._carrier, what)
+                    log.warning(
+                        "a call at %s cannot be %s without a key for its API; ending its stream alone",
+                        self._carrier,
+                        what,
+                    )
         except httpx.HTTPError as error:
-            log.warning("a call at %s was not %s: %s", self._carrier, what, type(error).__name__)
+            log.warning(
+                "a call at %s was not %s: %s; ending its stream alone",
+                self._carrier,
+                what,
+                type(error).__name__,
+            )
 
     async def _tell_edge(self, client: httpx.AsyncClient, transfer_to: str | None) -> None:
         """Have the edge answer what follows the stream."""
@@ -169,14 +178,18 @@ async def _ask(client: httpx.AsyncClient, carrier: str, request: CarrierRequest)
             json=request.json,
         )
     except httpx.HTTPError as error:
-        log.warning("%s could not be asked: %s", carrier, type(error).__name__)
+        log.warning(
+            "%s could not be reached: %s; leaving it to the edge if there is one",
+            carrier,
+            type(error).__name__,
+        )
         return False
     if answer.is_success:
         return True
     if answer.status_code in OVER or (
         answer.status_code in (400, 422) and (TELNYX_OVER in answer.text or TWILIO_OVER in answer.text)
     ):
-        log.info("the call at %s was over already", carrier)
+        log.info("the call at %s was over already; nothing is left to do", carrier)
         return True
-    log.warning("%s refused with %d", carrier, answer.status_code)
+    log.warning("%s refused with %d; leaving it to the edge if there is one", carrier, answer.status_code)
     return False

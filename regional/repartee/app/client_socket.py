@@ -297,7 +297,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
 
     def _disconnect(self, code: int, reason: str) -> None:
         """Close the connection now, whatever the application wants."""
-        log.info("a client is disconnected: %s", reason)
+        log.info("a client broke a limit: %s; disconnecting it", reason)
         if not self.close_sent:
             self.conn.send_close(code, reason)
         self._end(code, reason)

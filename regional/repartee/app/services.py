@@ -130,7 +130,8 @@ class Services:
         replies = worker_side(self._agent).reply_function is not None
         if remarks := unused(self._agent, realtime.model, replies=replies):
             log.warning(
-                "of the agent's settings, speech to speech has no use for these: %s.", "; ".join(remarks)
+                "speech to speech has no use for some of the agent's settings: %s; leaving them out",
+                ", ".join(remarks),
             )
         return RelayResources(
             realtime,

@@ -84,12 +84,12 @@ async def _hold(
         try:
             started, format_ = await opening(link, framing, worker.settings.telephone_start_s)
         except UnusableStream as fault:
-            log.warning("a stream of %s is closed: %s", framing.carrier, fault)
+            log.warning("a stream of %s cannot be used: %s; closing it", framing.carrier, fault)
             await websocket.close(UNUSABLE, str(fault)[:120])
             return
         expected = ticket.metadata.get("carrier_call_id")
         if started.call_id and expected and started.call_id != expected:
-            log.warning("a stream of %s is closed: it is another call's than its ticket", framing.carrier)
+            log.warning("a stream of %s is another call's than its ticket; closing it", framing.carrier)
             await websocket.close(UNUSABLE, "The stream is another call's than its ticket.")
             return
 

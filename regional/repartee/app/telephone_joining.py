@@ -75,7 +75,9 @@ class Joining:
                 await self._ask(client, call_id, {self.document: f"<Response>{conference}</Response>"})
                 return True
         except (httpx.HTTPError, KeyError, ValueError) as error:
-            log.warning("a caller was not joined with anybody: %s", type(error).__name__)
+            log.warning(
+                "a caller was not joined with anybody: %s; leaving them with the agent", type(error).__name__
+            )
             return False
 
     async def _call(self, client: httpx.AsyncClient, to: str, verbs: str) -> str:

@@ -125,7 +125,7 @@ async def call_ended(request: Request) -> Response:
         try:
             await placed_call_ended(store, told.get("CallSid", ""), time.time())
         except StoreError as fault:
-            log.warning("the end of a call was not kept: %s", fault)
+            log.warning("the end of a call was not kept: %s; asking the carrier to tell it again", fault)
             return error(503, "store_failed", "Tell it again.", {"Retry-After": "5"})
     return Response(status_code=204)
 

@@ -197,6 +197,9 @@ class CallPlacer:
             raise NotPlaced(409, "not_certain", words) from None
         found = re.search(r'"(?:sid|call_sid)"\s*:\s*"([^"]{1,128})"', answer.text)
         if not answer.is_success or found is None:
-            log.warning("a call was not placed: the carrier answered %d", answer.status_code)
+            log.warning(
+                "a call was not placed, as the carrier answered %d; telling whoever asked for it",
+                answer.status_code,
+            )
             raise NotPlaced(422, "carrier_refused", f"The carrier refuses the call: {answer.text[:300]}")
         return found[1]

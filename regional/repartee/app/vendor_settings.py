@@ -210,7 +210,11 @@ class VendorSettings(TableSettings):
             except ValueError:
                 ignored.append(name)
         if ignored:
-            log.warning("%s, as a fall-back, does without the agent's %s", vendor.name, ", ".join(ignored))
+            log.warning(
+                "%s, a fall-back, does not know the agent's %s; leaving these out for it",
+                vendor.name,
+                ", ".join(ignored),
+            )
         shared = vendor.own_options if vendor.kind is VendorKind.LLM else frozenset[str]()
         return self._opening(vendor, None, "", wanted, tuple(set(vendor.options) - shared))
 

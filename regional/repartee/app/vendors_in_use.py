@@ -78,7 +78,7 @@ def open_vendors(settings: Settings, agent: Agent, *, relayed: bool) -> tuple[Op
     if not relayed:
         for row in skipped_vendors(settings, agent.language):
             log.warning(
-                "%s=%s is skipped: it does not have %s, the agent's language",
+                "%s=%s does not have %s, the agent's language; leaving that vendor out",
                 row.kind.variable,
                 row.name,
                 agent.language,

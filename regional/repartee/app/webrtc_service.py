@@ -103,7 +103,7 @@ class WebRtcService:
                 if await self._connected(held):
                     await self._run(held, wishes, ticket)
             except Exception:
-                log.exception("the WebRTC call %s failed", held.name)
+                log.exception("the WebRTC call %s failed; hanging up", held.name)
             finally:
                 del self._held[str(held.name)]
                 held.line.leave()
@@ -125,7 +125,7 @@ class WebRtcService:
         if held.hung_up.is_set():
             return False
         if not held.line.connected.is_set():
-            log.info("the caller of %s did not connect", held.name)
+            log.info("the caller of %s did not connect; giving the call up", held.name)
             return False
         return True
 
@@ -176,7 +176,7 @@ async def start_webrtc(worker: Worker, *, own_machine: bool, process: int = 0) -
     peers = PeerMaker(media)
     port = _port(settings, "127.0.0.1" if own_machine else "0.0.0.0", process)
     await port.open()
-    log.info("WebRTC at %s port %d", ", ".join(hosts), port.port)
+    log.info("WebRTC is ready at %s port %d; taking calls there", ", ".join(hosts), port.port)
     return WebRtcService(worker, port, peers, label)
 
 
@@ -187,7 +187,7 @@ def _port(settings: Settings, host: str, process: int) -> MediaPort:
     except OSError as error:
         if not wanted:
             raise
-        log.warning("port %d is taken (%s): WebRTC takes another", wanted, error.strerror)
+        log.warning("port %d is taken (%s); taking another for WebRTC", wanted, error.strerror)
         return MediaPort(host, 0, streams=settings.webrtc_tcp)
 
 

@@ -29,7 +29,7 @@ async def webrtc_serving(
             worker, own_machine=own_machine, process=membership.index if membership else 0
         )
     except (AddressUnknown, WebRtcMissing, OSError) as error:
-        log.error("there is no WebRTC: %s", error)
+        log.error("WebRTC cannot be offered: %s; serving everything else", error)
         yield f"WebRTC is not available here: {error}"
         return
     try:

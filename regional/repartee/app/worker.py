@@ -110,7 +110,9 @@ class Worker:
     def serve(self, agent: Agent) -> None:
         """New calls get this agent; those in progress keep theirs."""
         if asked_of(agent) != asked_of(self._agent):
-            log.warning("the agent's model or its options have changed: restart the worker for it")
+            log.warning(
+                "the agent's model or its options have changed; keeping the old ones until the worker is restarted"
+            )
         self._agent = agent
         self.services.serve(agent)
 
@@ -288,7 +290,7 @@ class Worker:
         self.slots.draining = True
         self.metrics.draining.set(1)
         self._tell_watchers()
-        log.info("draining: %d calls in progress", len(self._calls))
+        log.info("draining with %d calls in progress; letting them end by themselves", len(self._calls))
         started = time.monotonic()
         try:
             async with asyncio.timeout(self.settings.drain_s):
@@ -297,7 +299,7 @@ class Worker:
             for call in list(self._calls):
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
-        log.info("drained in %.1f s", time.monotonic() - started)
+        log.info("drained in %.1f s; stopping", time.monotonic() - started)
 
 
 def caller_of(ticket: Ticket | None) -> str:
@@ -337,6 +339,8 @@ def initial_session(
         SessionSettings().updated(patch)
         return patch, None
     except (msgspec.DecodeError, ClientProtocolError) as error:
-        log.warning("a ticket's session settings were not used: %s", error)
+        log.warning(
+            "a ticket's session settings are wrong: %s; doing without them and telling the client", error
+        )
         param = getattr(error, "param", None) or "session"
         return None, ClientProtocolError(f"The client secret's settings were not used: {error}", param=param)

@@ -3,7 +3,7 @@
 import logging
 
 from repartee.errors import VoiceError
-from repartee.pool.faults import FAULT_WORDS, PoolFault, fault_of
+from repartee.pool.faults import PoolFault, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ class FaultLog:
         kind = fault.status or fault.why  # words may hold what differs each time, such as a request's id
         if self._logged is None or self._logged[0] != kind or now - self._logged[1] >= SAME_FAULT_S:
             self._logged = (kind, now)
-            log.warning("%s %s: %s %s", FAULT_WORDS, self._pool, fault.why, fault.do)
+            log.warning("cannot connect to %s: %s; retrying. %s", self._pool, fault.why.rstrip("."), fault.do)
 
     def recovered(self) -> None:
         """A connection has been opened that lasts."""
         if self.fault is not None:
             self.fault = None
-            log.info("connected to %s again", self._pool)
+            log.info("connected to %s again; calls may use it", self._pool)

@@ -362,7 +362,7 @@ class Pool(Generic[ConnectionT]):
                 PoolTimeout(f"{self._name} took a connection no further within {timeout_s:g} s.")
             )
         except Exception as error:
-            log.exception("a dial to %s failed in a way that is a fault of this program", self._name)
+            log.exception("a dial to %s failed by a fault of this program; dialling again later", self._name)
             self._dial_failed(VoiceError(f"Dialling {self._name} failed: {error!r}."))
         else:
             self._admit(connection)

@@ -107,10 +107,10 @@ class ChatBody:
         other = OTHER_NAME.get(name)
         if other is not None and other not in self._refused:
             self._renamed[name] = other
-            log.warning("%s does not take %s: it is sent %s from now on", self._model, name, other)
+            log.warning("%s does not take %s; sending %s from now on", self._model, name, other)
         else:
             self._renamed = {old: new for old, new in self._renamed.items() if new != name}
-            log.warning("%s does not take %s: it is left out from now on (%s)", self._model, name, said[:300])
+            log.warning("%s does not take %s (%s); leaving it out from now on", self._model, name, said[:300])
         return True
 
     def _at_fault(self, body: Mapping[str, Any], param: str | None, said: str) -> str | None:
@@ -148,7 +148,10 @@ class ChatBody:
         if self._instructing == refused:
             [self._instructing] = left
             log.warning(
-                "%s does not take the role %s: it is sent %s", self._model, refused, self._instructing
+                "%s does not take the role %s; sending %s from now on",
+                self._model,
+                refused,
+                self._instructing,
             )
         return True
 
@@ -158,9 +161,7 @@ class ChatBody:
             return True
         if not self._told:
             self._told = True
-            log.warning(
-                "%s takes no temperature but 1: the agent's %g is left out.", self._model, temperature
-            )
+            log.warning("%s takes no temperature but 1; leaving out the agent's %g", self._model, temperature)
         return False
 
 

@@ -80,7 +80,7 @@ class FallbackLLM:
                 if not others or not answer.may_go_on or not _take(request, "vendor"):
                     raise answer.given_up(error) from error
                 self._notes.left("llm", winner.vendor, error)
-                log.warning("%s broke off, and another language model goes on: %s", winner.vendor, error)
+                log.warning("%s broke off: %s; going on with another language model", winner.vendor, error)
 
 
 class _Answer:
@@ -189,14 +189,14 @@ class TokenRace:
         wait_s = error.retry_after_s if isinstance(error, ProviderError) else None
         busy = isinstance(error, ProviderError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
         if busy and wait_s and self._now() + wait_s < deadline and _take(self._request, "retry"):
-            log.info("%s is asked again in %.2f s: %s", standing.vendor, wait_s, error)
+            log.info("%s failed: %s; asking it again in %.2f s", standing.vendor, error, wait_s)
             self._enter(standing, wait_s)
             return
         standing.failed(error)
         self.failed[standing.vendor] = error
         if self._running or self._waiting:
             self._notes.left("llm", standing.vendor, error)
-            log.warning("another language model is asked than %s: %s", standing.vendor, error)
+            log.warning("%s failed: %s; asking another language model", standing.vendor, error)
 
     def _overtaken(self) -> None:
         """Somebody has won: whoever is late by now has failed the caller."""
@@ -210,7 +210,7 @@ class TokenRace:
             )
             standing.failed(error)
             self._notes.left("llm", standing.vendor, error)
-            log.warning("another language model was quicker: %s", error)
+            log.warning("a language model was late: %s; taking the answer of a quicker one", error)
 
 
 async def _first(parts: _Parts, wait_s: float) -> ReplyPart:

@@ -65,7 +65,7 @@ class FallbackSTT:
         self._avoided.append(standing.vendor)
         if len(self._avoided) == len(self._lineup.standings):
             self._avoided = [standing.vendor]  # all have: begin anew, but not with this one
-        log.warning("speech recognition turns to another vendor than %s: %s", standing.vendor, error)
+        log.warning("speech recognition by %s failed: %s; turning to another vendor", standing.vendor, error)
 
 
 class FallbackTranscriber:

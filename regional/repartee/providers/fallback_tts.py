@@ -74,7 +74,7 @@ class FallbackTTS:
         if len(self._avoided) == len(self._lineup.standings):
             self._avoided = {standing.vendor}  # all have: begin anew, but not with this one
         self.notes.left("tts", standing.vendor, error)
-        log.warning("another voice takes over from %s: %s", standing.vendor, error)
+        log.warning("speech synthesis by %s failed: %s; turning to another vendor", standing.vendor, error)
 
 
 class _Speaker:

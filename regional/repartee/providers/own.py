@@ -75,13 +75,20 @@ class Own:
         try:
             await close()
         except Exception:
-            log.exception("the agent's own %s, %s, could not be closed", self._stage, self.name)
+            log.exception(
+                "the agent's own %s, %s, could not be closed; leaving it as it is", self._stage, self.name
+            )
 
     def failure(self, error: Exception) -> ProviderError | PoolTimeout:
         """An author's exception as the call takes it."""
         if isinstance(error, ProviderError | PoolTimeout):
             return error
-        log.warning("the agent's own %s, %s, has failed", self._stage, self.name, exc_info=error)
+        log.warning(
+            "the agent's own %s, %s, has failed; doing what is done when a provider fails",
+            self._stage,
+            self.name,
+            exc_info=error,
+        )
         told = f"The agent's own {self._stage} failed: {type(error).__name__}."
         return ProviderError(told, provider=self.name, stage=self._stage, retryable=False)
 

@@ -141,7 +141,7 @@ class Pooled(ABC, Generic[ConnectionT]):
                 settings = self._pool_settings
                 self._add(kind, replace(settings, spare=min(settings.spare, settings.slots)))
                 self._learnt.append(kind)
-                log.info("%s: a pool is kept for %s from now on", self._name, kind)
+                log.info("%s was wanted for %s; keeping a pool for it from now on", self._name, kind)
         return lease
 
     def _declared(self) -> list[Pool[ConnectionT]]:

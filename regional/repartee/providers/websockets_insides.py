@@ -78,7 +78,7 @@ def unmask() -> Unmask | None:
         except (ImportError, AttributeError, TypeError):
             continue
     log.warning(
-        "websockets %s has no function to take off a mask: each frame of a client goes through its parser",
+        "websockets %s has no function to take off a mask; passing each frame of a client through its parser",
         version("websockets"),
     )
     return None
@@ -90,7 +90,7 @@ def can_push() -> bool:
     if _passes_a_frame_on():
         return True
     log.warning(
-        "websockets %s does not pass frames on as they are read: a task reads from each connection to a provider",
+        "websockets %s does not pass frames on as they are read; a task reads from each connection to a provider",
         version("websockets"),
     )
     return False

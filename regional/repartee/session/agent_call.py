@@ -127,7 +127,7 @@ class AgentCall:
     def not_said(self, command: SayDropped) -> None:
         """Too much waits to be said."""
         log.warning(
-            "call %s: ctx.say was given more texts than may wait; one of %d characters is not said",
+            "call %s: ctx.say was given more texts than may wait; leaving one of %d characters unsaid",
             self.context.call_id,
             len(command.text),
         )

@@ -265,14 +265,13 @@ class Call:
 
     def note_missing(self, command: AnswerMissing, *, stage: str, counted: bool) -> None:
         """Nothing of an answer could be heard: log it, and count it unless its failure is counted already."""
-        done = "the model is asked again" if command.asked_again else "the caller hears an apology"
-        log.warning(
-            "call %s: nothing of the answer to turn %d can be heard (%s): %s",
-            self.settings.call_id,
-            command.turn_id,
-            command.reason,
-            done,
-        )
+        what = self.settings.call_id, command.turn_id, command.reason
+        if command.asked_again:
+            log.warning(
+                "call %s: nothing of the answer to turn %d is heard (%s); asking the model again", *what
+            )
+        else:
+            log.warning("call %s: nothing of the answer to turn %d is heard (%s); apologising", *what)
         if counted:
             self.report.provider_failed(stage, command.reason)
 
@@ -355,7 +354,9 @@ class Call:
         """The caller has pressed a key: the agent stops, if keys mean anything to it."""
         self.transport.key_received(digit, int(time.time()))
         if not self.agent.takes_keys:
-            log.info("call %s: a key was pressed, and the agent has no on_dtmf", self.settings.call_id)
+            log.info(
+                "call %s: a key was pressed, and the agent has no on_dtmf; ignoring it", self.settings.call_id
+            )
             return
         if self._kind.talking:
             self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
@@ -392,5 +393,5 @@ class Call:
         """A fault of the worker's own: log it, and end this call. Others go on."""
         if isinstance(error, TaskLost) and self._held_by is not None and self._held_by.cancelling():
             return  # the worker stops at once, and this call with it
-        log.error("call %s failed and is closed", self.settings.call_id, exc_info=error)
+        log.error("call %s failed; closing it", self.settings.call_id, exc_info=error)
         self.end(CallEnd.FAILED)

@@ -247,7 +247,7 @@ class Cascade:
         self._replying.settle_guess(command)
         if self._replying.guesses_spent and self._machine.policy.speculate:
             log.info(
-                "call %s: its budget for speculation is spent; it waits for each turn's end",
+                "call %s: its budget for speculation is spent; waiting for each turn's end",
                 self._call.settings.call_id,
             )
             self._machine.policy = self._policy()

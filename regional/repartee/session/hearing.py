@@ -168,7 +168,7 @@ class Hearing:
                     another = self._user.another()
                     if another is None:
                         raise
-                    log.warning("speech recognition goes on with another vendor: %s", error)
+                    log.warning("speech recognition failed: %s; going on with another vendor", error)
                     self._stt = another
         finally:
             self._user.tasks.drop(filling)
@@ -205,7 +205,7 @@ class Hearing:
         if verdict is Verdict.TELL:
             self._user.tell()
         elif verdict is Verdict.EXCHANGE:
-            log.warning("speech recognition has fallen silent: another session takes over")
+            log.warning("speech recognition has fallen silent; exchanging its session")
             self._error = _silent()
             self._let_go()
         self._close_lost_turn()
@@ -228,7 +228,7 @@ class Hearing:
                     raise
                 self._error = error
                 watch.failed(self._now())
-                log.warning("could not connect to speech recognition; retrying: %s", error)
+                log.warning("could not connect to speech recognition: %s; retrying", error)
                 await asyncio.sleep(watch.retry_in_s)
 
     async def _listen_to(self, transcriber: Transcriber, watch: SessionWatch) -> None:
@@ -249,7 +249,7 @@ class Hearing:
             if not error.retryable:
                 raise
             self._error = error
-            log.warning("speech recognition was lost: %s", error)
+            log.warning("speech recognition was lost: %s; connecting again", error)
         finally:
             self._transcriber = None
             self._queue.stop()

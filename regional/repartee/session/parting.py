@@ -143,7 +143,7 @@ class Parting:
             async with asyncio.timeout(PART_S):
                 await self._heard_out()
         except TimeoutError:
-            log.info("what was said before the end was not heard within %g s", PART_S)
+            log.info("what was said last was not heard within %g s; ending the call nevertheless", PART_S)
 
     async def _heard_out(self) -> None:
         quiet = 0

@@ -57,13 +57,13 @@ class Phrases:
         """Have these phrases synthesised. Raises nothing: what cannot be had is left out, and logged."""
         for text in texts:
             if len(self._recordings) >= MAX_PHRASES:
-                log.warning("more than %d phrases: the rest are spoken live", MAX_PHRASES)
+                log.warning("there are more than %d phrases; speaking the rest live", MAX_PHRASES)
                 return
             said = self._form(text, language)
             try:
                 self._recordings[said, name, language] = await self._record(said, name, language)
             except (ProviderError, PoolTimeout) as error:
-                log.warning("a phrase could not be recorded and will be spoken live: %s", error)
+                log.warning("a phrase could not be recorded: %s; speaking it live", error)
 
     async def _record(self, text: str, name: str | None, language: str) -> Recording:
         utterance = await self._tts.speak(0, voice=name, language=language)

@@ -150,13 +150,15 @@ class Pipeline:
                 mended = window.mended(request.messages, str(error)) if refused else None
                 extra = request.extra
                 if mended is not None and (extra is None or extra.take("mended")):
-                    log.info("the language model is asked with a mended conversation: %s", error)
+                    log.info(
+                        "the language model refused the conversation: %s; asking with a mended one", error
+                    )
                     request = replace(request, messages=mended)
                     continue
                 wait_s = error.retry_after_s or 0.0
                 again = error.retryable and attempt < LLM_ATTEMPTS and now() + wait_s <= latest
                 if again and (extra is None or extra.take("retry")):
-                    log.info("the language model is asked again in %.1f s: %s", wait_s, error)
+                    log.info("the language model failed: %s; asking again in %.1f s", error, wait_s)
                     await asyncio.sleep(wait_s)
                     continue
                 self._tell(ReplyFailed(self._reply_id, "llm", str(error)))
@@ -214,7 +216,7 @@ class Pipeline:
                 if not isinstance(error, ProviderError) or not error.retryable or attempt == TTS_ATTEMPTS:
                     self._tell(ReplyFailed(self._reply_id, "tts", str(error)))
                     return
-                log.info("the voice is lost and another takes up the rest: %s", error)
+                log.info("speech synthesis was lost: %s; having the rest spoken anew", error)
                 self._utterance = None
                 self._unsaid = [self._spoken.take_up()]
 

@@ -238,14 +238,14 @@ class ProviderLine:
                 successor.close()
             await asyncio.wait([ended], timeout=self._policy.look_s)
         self._error = ended.result()
-        log.warning("a speech-to-speech session was lost: %s", self._error)
+        log.warning("a speech-to-speech session was lost: %s; opening another", self._error)
         return None
 
     async def _open_ahead(self) -> RealtimeLine | None:
         try:
             return await self._speech.open()
         except (ProviderError, PoolTimeout) as error:
-            log.warning("no session could be had to follow the one that ends soon: %s", error)
+            log.warning("could not open a session to follow the one that ends soon: %s; trying again", error)
             return None
 
     async def _open(self, watch: SessionWatch) -> RealtimeLine:
@@ -257,7 +257,7 @@ class ProviderLine:
                     raise
                 self._error = error
                 watch.failed(self._now())
-                log.warning("could not open a speech-to-speech session; retrying: %s", error)
+                log.warning("could not open a speech-to-speech session: %s; retrying", error)
                 await asyncio.sleep(watch.retry_in_s)
 
     def _now(self) -> float:

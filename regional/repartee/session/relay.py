@@ -348,7 +348,7 @@ class Relay:
 
     def _note_refusal(self, command: r.NoteRefusal) -> None:
         call_id = self._call.settings.call_id
-        log.info("call %s: the provider refused an event and the call goes on: %s", call_id, command.message)
+        log.info("call %s: the provider refused an event: %s; the call goes on", call_id, command.message)
 
     def _turn_finished(self, command: c.TurnFinished) -> None:
         self._transport.tell(command, round(self._audio.received_ms))

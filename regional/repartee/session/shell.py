@@ -94,7 +94,12 @@ class Shell:
             try:
                 self._step(event)
             except ClientProtocolError as error:
-                log.warning("call %s: %s was dropped: %s", self._call_id, type(event).__name__, error)
+                log.warning(
+                    "call %s: %s has no place now (%s); dropping it",
+                    self._call_id,
+                    type(event).__name__,
+                    error,
+                )
 
     def _step(self, event: Event) -> None:
         assert self._core is not None
@@ -103,7 +108,9 @@ class Shell:
             for command in self._core.receive(event, time.monotonic()):
                 self._carry_out(command)
         except IllegalTransition as error:
-            log.warning("call %s: %s was dropped: %s", self._call_id, type(event).__name__, error)
+            log.warning(
+                "call %s: %s has no place now (%s); dropping it", self._call_id, type(event).__name__, error
+            )
         finally:
             self._busy = False
 

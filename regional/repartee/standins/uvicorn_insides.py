@@ -66,7 +66,7 @@ def reaches_sockets() -> bool:
     )
     if lacking:
         log.warning(
-            "uvicorn %s has no %s: the stand-ins are served through ASGI; where they would reset, they close",
+            "uvicorn %s has no %s; serving the stand-ins through ASGI, where they close instead of resetting",
             version("uvicorn"),
             ", ".join(sorted(lacking)),
         )

@@ -103,7 +103,7 @@ def _with_own_file(place: StorePlace, environ: Mapping[str, str]) -> StorePlace:
         return replace(place, file=str(path))
     except (OSError, RuntimeError) as error:
         log.warning(
-            "no file for the store (%s); keeping things in memory until this process ends. Name a file in "
+            "there is no file for the store (%s); keeping things in memory until this process ends. Name a file in "
             "REPARTEE_STORE_FILE, or a PostgreSQL in DATABASE_URL, to keep them longer",
             error,
         )

@@ -122,7 +122,11 @@ class ThreadedStore:
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join, self._limits.timeout_s)
         lost = self.figures().waiting
         if lost:
-            log.warning("the store closed with %d changes that could not be written: %s", lost, self._fault)
+            log.warning(
+                "the store closed with %d changes that could not be written: %s; losing them",
+                lost,
+                self._fault,
+            )
 
     async def _ask(self, entry: _Entry) -> Any:
         assert entry.waiter is not None
@@ -276,7 +280,9 @@ class ThreadedStore:
             fault, self._fault = self._fault, None
             dropped, self._dropped_in_row = self._dropped_in_row, 0
         if fault or dropped:
-            log.info("the store is written again; %d changes were dropped meanwhile", dropped)
+            log.info(
+                "the store can be used again, after %d changes were dropped; writing what waits", dropped
+            )
         for entry in batch:
             _settle(entry)
 
@@ -287,7 +293,7 @@ class ThreadedStore:
             self._database = None
         told = str(error) or type(error).__name__
         if not isinstance(error, StoreError):
-            log.error("a fault in the store", exc_info=error)
+            log.error("a fault of this program in the store; opening its database again", exc_info=error)
         with self._changed:
             is_first, self._fault = self._fault is None, told
             for entry in batch:
@@ -307,7 +313,7 @@ def _settle(entry: _Entry) -> None:
     if entry.waiter is None:
         if entry.failed:
             name = getattr(entry.job, "__qualname__", "a job")
-            log.error("the store dropped a change (%s): %s", name, type(entry.failed).__name__)
+            log.error("a change could not be stored (%s: %s); dropping it", name, type(entry.failed).__name__)
         return
     # Who was cancelled in the meantime does not want to know.
     with contextlib.suppress(Exception):

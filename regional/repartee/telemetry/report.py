@@ -157,13 +157,15 @@ class CallReport:
         """A provider failed in a way that cost the caller something."""
         named = self._labels.providers.get(stage, "unknown")
         provider = error.provider if isinstance(error, ProviderError) else named
-        log.warning("%s failed (%s): %s", stage, provider, error)
+        log.warning(
+            "%s failed (%s): %s; counting it, and going on as far as the call can", stage, provider, error
+        )
         failed = t.ProviderFailed(**self._shared(), stage=stage, provider=provider, message=str(error))
         self._emit(failed)
 
     def line_troubled(self, trouble: str) -> None:
         """The telephone line carries no audio one way."""
-        log.warning("the telephone line carries no audio one way: %s", trouble)
+        log.warning("the telephone line carries no audio one way: %s; reporting it, and going on", trouble)
         self._emit(t.LineTroubled(**self._shared(), trouble=trouble))
 
     def ended(self, outcome: t.CallOutcome, prefetched: PrefetchFigures) -> None:

@@ -103,7 +103,7 @@ class _Guard:
             self.failed += 1
             if self.failed == 1:
                 log.exception(
-                    "the exporter %s failed; the event is lost to it, and later failures are only counted",
+                    "the exporter %s failed, and the event is lost to it; only counting later failures",
                     self.name,
                 )
 
@@ -132,7 +132,7 @@ class _Queued:
         self._dropped += 1
         if self._dropped == 1:
             log.warning(
-                "the exporter %s is slow: %d events wait for it; further ones are dropped until it catches up",
+                "the exporter %s is slow: %d events wait for it; dropping further ones until it catches up",
                 self.guard.name,
                 self._limits.queue,
             )
@@ -148,13 +148,13 @@ class _Queued:
         failed, dropped = self.guard.failed, self._dropped
         if self._thread.is_alive():
             log.warning(
-                "the exporter %s has not finished in time: some %d events are lost to it",
+                "the exporter %s has not finished in time; giving up some %d events",
                 self.guard.name,
                 len(self._events),
             )
         if failed or dropped:
             log.warning(
-                "the exporter %s failed on %d events and missed %d",
+                "the exporter %s failed on %d events and missed %d; closing without them",
                 self.guard.name,
                 failed,
                 dropped,
@@ -170,4 +170,4 @@ class _Queued:
         try:
             self._exporter.close()
         except Exception:
-            log.exception("the exporter %s could not be closed", self.guard.name)
+            log.exception("the exporter %s could not be closed; leaving it as it is", self.guard.name)

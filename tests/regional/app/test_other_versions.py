@@ -38,7 +38,7 @@ async def output_of_a_call(environment: Mapping[str, str], other: Path, *argumen
 async def test_without_the_insides_of_websockets(providers: dict[str, str], tmp_path: Path) -> None:
     renamed = {"process_event": "pass_event_on", "apply_mask": "mask_off"}
     output = await output_of_a_call(providers, altered(tmp_path, "websockets", renamed))
-    assert output.count("has no function to take off a mask: each frame of a client goes through") == 1
+    assert output.count("has no function to take off a mask; passing each frame of a client through") == 1
     assert output.count("a task reads from each connection to a provider") == 1
     assert output.count("WARNING") == 2
 

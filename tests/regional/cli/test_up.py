@@ -29,7 +29,7 @@ def test_a_fault_that_every_region_meets_is_shown_once() -> None:
     show = announcements(Console(file=out, width=400))
     show("region us-east", LINE.format(id="ab2d4917-a7f9-4a6a-8463-2f32cafa45a4"))
     show("region eu-west", LINE.format(id="0adf8433-031e-4bb1-a90b-d84a3ab21fbc"))
-    show("region eu-west", "2026-11-26 07:50:03,871 INFO repartee.app.worker: draining: 0 calls in progress")
+    show("region eu-west", "2026-11-26 07:50:03,871 INFO repartee.app.worker: drained in 0.1 s; stopping")
     [line] = out.getvalue().splitlines()
     assert line.startswith("✗ Cannot connect to deepgram: ")
     assert line.endswith("Put a valid key into DEEPGRAM_API_KEY.")
@@ -42,7 +42,7 @@ def test_what_an_agents_function_raises_is_shown_with_its_traceback() -> None:
     show("region us-east", f"2026-11-26 07:50:03,871 WARNING {AUTHOR_LOG}: {head}")
     show("region eu-west", f"{TRACE_MARK}of another region's")
     show("region us-east", f"{TRACE_MARK}bank.py:3 in lookup: raise KeyError(name)")
-    show("region us-east", "2026-11-26 07:50:03,871 INFO repartee.app.worker: draining: 0 calls in progress")
+    show("region us-east", "2026-11-26 07:50:03,871 INFO repartee.app.worker: drained in 0.1 s; stopping")
     assert out.getvalue().splitlines() == [
         f"✗ {head}",
         f"{TRACE_MARK}bank.py:3 in lookup: raise KeyError(name)",

@@ -236,9 +236,9 @@ async def test_one_that_accepts_and_closes_is_never_warm_and_told_of_in_one_line
         await pool.wait_warm(1)
         assert (pool.figures().fault, pool.figures().usable) == (None, True)
     assert [record.getMessage() for record in caplog.records] == [
-        "cannot connect to deepgram: Deepgram closed the connection (1011 internal). "
+        "cannot connect to deepgram: Deepgram closed the connection (1011 internal); retrying. "
         "The provider is failing: look at its status page.",
-        "connected to deepgram again",
+        "connected to deepgram again; calls may use it",
     ]
 
 

@@ -155,5 +155,5 @@ async def test_a_fault_of_the_workers_own_is_logged_and_is_no_hanging_up(
     assert end is CallEnd.FAILED
     assert OUTCOMES[end] == "failed" != OUTCOMES[CallEnd.CLIENT_GONE] == "ended"
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert "call call failed and is closed" in {record.getMessage() for record in logged}
+    assert "call call failed; closing it" in {record.getMessage() for record in logged}
     assert error in {record.exc_info[1] for record in logged if record.exc_info}

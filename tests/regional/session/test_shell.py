@@ -127,7 +127,7 @@ def test_what_cannot_happen_now_is_logged_and_the_next_event_is_taken(
             rig.shell.deliver(SayRequested(text))
     assert rig.seen == ["one", "two", "three"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert all("SayRequested was dropped" in record.message for record in caplog.records)
+    assert all("SayRequested has no place now" in record.message for record in caplog.records)
 
 
 def test_a_wish_that_cannot_be_met_is_the_clients_to_hear_of_and_nothing_that_waits_is_lost() -> None:
@@ -319,7 +319,7 @@ async def test_a_fault_of_the_workers_own_is_logged_and_is_no_hanging_up(
     assert end is CallEnd.FAILED
     assert OUTCOMES[end] == "failed" != OUTCOMES[CallEnd.CLIENT_GONE] == "ended"
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert {record.message for record in logged} == {"call call failed and is closed"}
+    assert {record.message for record in logged} == {"call call failed; closing it"}
     assert {record.exc_info[1] for record in logged if record.exc_info} == {error}
 
 

@@ -119,11 +119,11 @@ class TaskProtection:
         except (httpx.HTTPError, ProtectionRefused) as error:
             pause_s = self._policy.failed(now())
             log.warning(
-                "%s failed: %s; next attempt in %.0f s", what, str(error) or type(error).__name__, pause_s
+                "%s failed: %s; trying again in %.0f s", what, str(error) or type(error).__name__, pause_s
             )
         else:
             self._policy.succeeded(protect, now())
-            log.info("%s: done", what)
+            log.info("%s has worked; asking ECS again when that must change", what)
 
 
 def _check(answer: httpx.Response, protect: bool) -> None:

@@ -148,9 +148,9 @@ class Heartbeat:
         except httpx.HTTPError as error:
             fault = f"it cannot be reached: {str(error) or type(error).__name__}"
         if fault and not self._failing:
-            log.warning("the edge does not take heartbeats: %s", fault)
+            log.warning("the edge does not take heartbeats: %s; sending on, without a line for each", fault)
         elif self._failing and not fault:
-            log.info("the edge takes heartbeats again")
+            log.info("the edge takes heartbeats again; sending on as before")
         self._failing = bool(fault)
         return True
 

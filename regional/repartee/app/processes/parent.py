@@ -134,7 +134,7 @@ class Processes:
             if self._ending.is_set():
                 return
             if not self._any_has_started:
-                log.error("process %d %s before it had started: the region stops", index + 1, how)
+                log.error("process %d %s before it had started; stopping the region", index + 1, how)
                 self._end(FAULTY)
                 return
             pause_s = restarts.pause_s(time.monotonic() - born_at)
@@ -240,7 +240,12 @@ class Processes:
     def _judge(self, child: _Child, status: int) -> None:
         """A process that served and did not end well in a drain is a fault of the whole."""
         if child.has_started and status and not self._status:
-            log.error("process %d (pid %d) ended with status %d", child.index + 1, child.process.pid, status)
+            log.error(
+                "process %d (pid %d) ended with status %d; the region will end with an error",
+                child.index + 1,
+                child.process.pid,
+                status,
+            )
             self._status = FAULTY
 
     async def _enforce_end(self) -> None:
@@ -272,7 +277,11 @@ class Processes:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                log.error("cannot accept connections: %s", error.strerror or error)
+                log.error(
+                    "cannot accept connections: %s; trying again in %g s",
+                    error.strerror or error,
+                    ACCEPT_FAILED_S,
+                )
                 self._pause(ACCEPT_FAILED_S)
                 return
             if not able:

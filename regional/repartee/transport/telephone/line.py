@@ -262,11 +262,16 @@ class TelephoneTransport:
 
     def refuse(self, error: ClientProtocolError) -> None:
         """A carrier asks for nothing, so nothing of it is refused."""
-        log.info("call on %s: %s", self._framing.carrier, error)
+        log.info("a call on %s asked for what cannot be: %s; ignoring it", self._framing.carrier, error)
 
     def report_failure(self, message: str, code: str) -> None:
         """The caller hears of it by voice; here it is for the log."""
-        log.warning("call on %s: %s (%s)", self._framing.carrier, message, code)
+        log.warning(
+            "a call on %s met a failure: %s (%s); telling the caller by voice if it can be",
+            self._framing.carrier,
+            message,
+            code,
+        )
 
     def pass_on(self, event: str) -> None:
         """A provider's event: where an answer ends, and that the caller speaks over it."""
@@ -331,7 +336,7 @@ class TelephoneTransport:
             said = self._framing.parse(message)
         except f.BadFrame as error:
             self._bad += 1
-            log.info("call on %s: %s", self._framing.carrier, error)
+            log.info("a call on %s sent what is no frame: %s; ignoring it", self._framing.carrier, error)
             if self._bad > BAD_FRAMES:
                 self._call.fail(error)
             return

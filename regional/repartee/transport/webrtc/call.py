@@ -285,7 +285,9 @@ class WebRtcTransport:
         try:
             self._call.take_audio(pcm)
         except ClientProtocolError as error:
-            log.warning("call %s: audio was dropped: %s", self._settings.call_id, error)
+            log.warning(
+                "call %s: the caller's audio cannot be taken: %s; dropping it", self._settings.call_id, error
+            )
         except Exception as error:
             self._call.fail(error)
 
@@ -314,7 +316,7 @@ class WebRtcTransport:
 
     def line_lost(self, why: PeerLeft) -> None:
         """The caller is gone."""
-        log.info("call %s: %s", self._settings.call_id, why.why)
+        log.info("call %s: the caller is gone (%s); ending the call", self._settings.call_id, why.why)
         self._gone.set()
 
     # --- events --------------------------------------------------------------------------------------------------
@@ -383,7 +385,7 @@ class WebRtcTransport:
             return
         if len(text) > self._line.payload_bytes:
             log.warning(
-                "call %s: an event of %d bytes is too long to send", self._settings.call_id, len(text)
+                "call %s: an event of %d bytes is too long; dropping it", self._settings.call_id, len(text)
             )
             return
         if not self._waiting and self._channel_known and self._line.can_send_text():

@@ -146,7 +146,7 @@ class MediaPort:
         try:
             found = self._demultiplexer.receive(data, source, time.monotonic())
         except Exception:  # a fault here must not end other calls' media
-            log.exception("a datagram of %d bytes could not be handled", len(data))
+            log.exception("a datagram of %d bytes could not be handled; dropping it", len(data))
             return False
         if found is None:
             return False

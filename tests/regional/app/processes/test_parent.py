@@ -322,7 +322,7 @@ def test_a_fault_that_only_its_processes_meet_ends_it(tmp_path: Path) -> None:
     ended = run_region(KEYS, *arguments)
     assert ended.returncode == 1
     assert "the desk is closed" in ended.stderr
-    assert "before it had started: the region stops" in ended.stderr
+    assert "before it had started; stopping the region" in ended.stderr
 
 
 def test_how_many_is_told_once(providers: dict[str, str]) -> None:
