@@ -75,7 +75,7 @@ class CannotControl(VoiceError):
 
 
 class PoolTimeout(VoiceError):
-    """No connection could be had in time."""
+    """No connection was ready in time."""
 
 
 class StoreError(VoiceError):

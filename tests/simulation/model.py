@@ -108,7 +108,7 @@ class SimulatedModel:
                 raise failed(retryable=way == "fails")
             case "no connection":
                 await asyncio.sleep(2.0)
-                raise PoolTimeout("No connection to the model could be had in 2 s.")
+                raise PoolTimeout("No connection to the model was ready within 2 s.")
             case "refuses the history":
                 raise failed(retryable=False, status=400)
             case _:

@@ -80,7 +80,7 @@ class SimulatedVoice:
                 raise failed(retryable=self._dice.chance(0.5))
             case "no connection":
                 await asyncio.sleep(2.0)
-                raise PoolTimeout("No connection to the voice could be had in 2 s.")
+                raise PoolTimeout("No connection to the voice was ready within 2 s.")
             case "no word times":
                 self.timeless.add(reply_id)
         return SimulatedUtterance(reply_id, way, self._dice, self._words)

@@ -36,7 +36,7 @@ class Agent:
     request, ``voice_options`` (``model``, ``speed``, ``volume``, ``emotion``, ``pronunciation``) to the voice, as far
     as its vendor takes them. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
     ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
-    ``learn`` adds what past calls show. ``notices`` are said when an answer cannot be had.
+    ``learn`` adds what past calls show. ``notices`` are said when there is no answer.
     ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
     instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
     they are there (None: for ever). ``voice_text`` is what the voice is given: numbers, amounts, addresses and

@@ -23,7 +23,7 @@ NUMBER = re.compile(r"\+?[0-9]{2,20}|sips?:[^\s<>\"]{1,200}")
 
 UNANSWERED = "I am sorry, nobody answers there at the moment."
 MOST_BRIEFING = 1_000
-"""Characters of what a person is told before the caller comes."""
+"""Characters of what the agent tells a person before the caller comes."""
 
 
 class CallHandle(Protocol):

@@ -47,7 +47,7 @@ class _Running:
 
 
 class Fillers:
-    """One call's.
+    """Chooses the fillers of one call.
 
     ``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there is
     another. ``expected_ms`` has how long each tool tends to take, where that is known, and may change meanwhile;

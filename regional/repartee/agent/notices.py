@@ -1,4 +1,4 @@
-"""What a caller is told, word for word, when something keeps the agent from answering."""
+"""What the agent says, word for word, when something keeps it from answering."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ class Notices:
     """The call ends for that reason."""
 
     apology: str | None = None
-    """Nothing of an answer can be had. None, here and below: what :mod:`~repartee.turn.languages` has for the call's
+    """There is no answer at all. None, here and below: what :mod:`~repartee.turn.languages` has for the call's
     language."""
 
     more: str | None = None

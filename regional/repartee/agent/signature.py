@@ -42,7 +42,7 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model is told of a function, and how its arguments are read.
+    """What a model learns of a function, and how its arguments are read.
 
     ``choices`` are the words that a parameter may be, for those with a fixed set (``Literal`` or an ``Enum``).
     """

@@ -77,7 +77,9 @@ class _Flight:
 
 
 class Toolbox:
-    """One call's. ``clock`` is seconds on a monotonic clock, ``wall_clock`` seconds since 1970."""
+    """Runs one call's tools.
+
+    ``clock`` is seconds on a monotonic clock, ``wall_clock`` seconds since 1970."""
 
     def __init__(
         self,
@@ -275,7 +277,7 @@ class Toolbox:
         return chosen
 
     def _read(self, turn_id: int, name: str, arguments: str) -> Arguments | str:
-        """The validated arguments, or what the model is told instead of a result."""
+        """The validated arguments, or what the model gets instead of a result."""
         self._calls_in_turn = self._calls_in_turn + 1 if turn_id == self._turn_id else 1
         self._turn_id = turn_id
         tool = self._tools.get(name)

@@ -1,4 +1,4 @@
-"""A tool, and one run of it: what it may take, what becomes of its result, and what a model is told if there is none.
+"""A tool, and one run of it: what it may take, what becomes of its result, and what a model gets if there is none.
 
 Knows nothing of other runs: whether a call is run at all is decided in toolbox.py.
 """

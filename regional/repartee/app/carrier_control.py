@@ -74,7 +74,7 @@ def carrier_request(
 
 
 class CarrierControl:
-    """One telephone call's. Implements :class:`~repartee.transport.interfaces.CallControl`."""
+    """Controls one telephone call. Implements :class:`~repartee.transport.interfaces.CallControl`."""
 
     def __init__(
         self, settings: Settings, line: TelephoneTransport, carrier: str, call_id: str, own_number: str = ""

@@ -92,7 +92,7 @@ class CarrierForm:
 
 
 class CallPlacer:
-    """A region's."""
+    """Places the calls of one region."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings

@@ -34,7 +34,7 @@ def barge_in(
     report = {"profile": profile, "audio": audio.value, "calls": calls, **told}
     write_report(report, json_path)
     console = Console(highlight=False)
-    for title, key in (("the client is told", "told_ms"), ("the agent is silent", "silent_ms")):
+    for title, key in (("the client knows", "told_ms"), ("the agent is silent", "silent_ms")):
         values = " · ".join(
             f"{name.upper()} {'–' if ms is None else f'{ms:.0f} ms'}" for name, ms in report[key].items()
         )

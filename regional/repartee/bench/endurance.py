@@ -53,8 +53,8 @@ def endurance(
 ) -> None:
     """Place calls one after the other: each hears the greeting, asks, hears the answer and hangs up.
 
-    Every fifth hangs up in mid-answer. With `--no-burst --profile budget` the answers' latencies are told too: each
-    is a call's first turn.
+    Every fifth hangs up in mid-answer. With `--no-burst --profile budget` it reports the answers' latencies,
+    too: each is a call's first turn.
     """
     setup = Setup(port, profile, env=without_env(without or []), connect_ms=connect_ms)
     caller = CallerHabits(f"http://127.0.0.1:{port}", audio is AudioForm.binary, greeted=True, burst=burst)

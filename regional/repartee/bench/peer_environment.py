@@ -28,7 +28,7 @@ STEP_S = 1800.0
 """No step of an installation takes longer; pip gives up by itself long before, unless a server trickles."""
 
 SAID_LINES = 6
-"""How many of the last lines of a step that failed are told."""
+"""How many of the last lines of a step that failed are shown."""
 
 PIP_INSTALL = (
     "-m",

@@ -1,7 +1,7 @@
 """Recorded turns of people, with the truth about where their speech lies: a folder of WAV files and a turns.json.
 
 Owns reading them, at one rate. ``turns.json`` is a list of ``{"name", "segments_s": [[from, to], …], "words": [[text,
-from, to], …]}``, the file of each being ``name``.wav. Where speech ends is told by ``segments_s`` alone: words' times
+from, to], …]}``, the file of each being ``name``.wav. Only ``segments_s`` say where speech ends: words' times
 are a recogniser's, and early by up to a third of a second.
 """
 

@@ -21,7 +21,7 @@ class RecogniserSettings:
     """How a recogniser behaves."""
 
     word_lag_s: float = 0.18
-    """A word is told so long after it has ended."""
+    """A word comes so long after it has ended."""
 
     finalize_s: float = 0.08
     """A request to finalise is answered in so long."""

@@ -95,7 +95,7 @@ class _Line:
 
 
 async def short_call(caller: CallerHabits) -> ShortCall:
-    """Place one call. What goes wrong is told in ``fault``; nothing is raised."""
+    """Place one call. ``fault`` says what went wrong; nothing is raised."""
     result = ShortCall()
     line = _Line()
     script = scripted(ANSWER_FRAMES, binary_audio=caller.binary_audio)

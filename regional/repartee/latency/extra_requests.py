@@ -16,7 +16,7 @@ def nobody(kind: ExtraKind) -> None:
 
 
 class ExtraRequests:
-    """One reply's. ``left`` is how many more may be made, ``note`` is told of each that is."""
+    """The extra requests of one reply: ``left`` more may be made, and ``note`` counts each."""
 
     def __init__(self, left: int, note: Callable[[ExtraKind], None] = nobody) -> None:
         self.left = left

@@ -21,7 +21,7 @@ class FaultLog:
 
     @property
     def words(self) -> str:
-        """How a message about a connection that could not be had goes on."""
+        """How a message about a missing connection goes on."""
         return f" The last attempt failed: {self.fault.why}" if self.fault else ""
 
     def failed(self, error: VoiceError, now: float) -> None:

@@ -13,7 +13,7 @@ ConnectionT = TypeVar("ConnectionT")
 class Lease(Generic[ConnectionT]):
     """A connection on loan. Release it, or use the lease as a context manager; releasing twice is harmless.
 
-    ``hit`` tells whether the connection was ready when asked for; ``wait_ms`` how long it took to be had.
+    ``hit`` tells whether the connection was ready when asked for; ``wait_ms`` how long that took.
     """
 
     __slots__ = ("_give_back", "connection", "hit", "wait_ms")

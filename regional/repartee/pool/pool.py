@@ -165,7 +165,7 @@ class Pool(Generic[ConnectionT]):
                     await asyncio.sleep(wait_s)
                 connection = await connector.dial(urgent=True)
         except TimeoutError:
-            raise PoolTimeout(f"No connection to {self._name} could be had within {timeout_s:g} s.") from None
+            raise PoolTimeout(f"No connection to {self._name} was ready within {timeout_s:g} s.") from None
 
         def give_back(reusable: bool) -> None:
             connector.close(connection)
@@ -227,7 +227,7 @@ class Pool(Generic[ConnectionT]):
         except TimeoutError:
             self._give_up(waiter)
             raise PoolTimeout(
-                f"No connection to {self._name} could be had within {timeout_s:g} s.{self._faults.words}"
+                f"No connection to {self._name} was ready within {timeout_s:g} s.{self._faults.words}"
             ) from None
         except asyncio.CancelledError:
             self._give_up(waiter)

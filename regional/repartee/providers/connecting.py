@@ -167,7 +167,7 @@ class UrlConnector(SocketConnector[OwnSocket]):
 
 
 async def first_message(socket: PushedSocket, errors: VendorErrors, timeout_s: float) -> bytes:
-    """The vendor's greeting: what it dislikes about a stream is told there, and not in a caller's first turn.
+    """The vendor's greeting: it says there what it dislikes about a stream, not in a caller's first turn.
 
     What comes after it is kept for the next listener. Raises ProviderError.
     """

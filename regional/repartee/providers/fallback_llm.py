@@ -46,7 +46,7 @@ class FallbackLLM:
         return f"<FallbackLLM: {self._lineup!r}>"
 
     def for_call(self, notes: ServiceNotes) -> "FallbackLLM":
-        """The same for one call; ``notes`` is told who serves it."""
+        """The same for one call; ``notes`` learns who serves it."""
         return FallbackLLM(self._lineup, self._policy, notes)
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:

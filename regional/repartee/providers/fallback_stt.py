@@ -1,4 +1,4 @@
-"""Several recognisers as one: a call listens through the first that can be had, and through another when it is lost.
+"""Several recognisers as one: a call listens through the first that it reaches, and through another when it is lost.
 
 What the lost one had not recognised is played to the next by the session (session/hearing), which opens another
 transcriber here whenever one ends. Which vendor that is, is decided here.
@@ -40,11 +40,11 @@ class FallbackSTT:
         return f"<FallbackSTT: {self._lineup!r}>"
 
     def for_call(self, notes: ServiceNotes) -> "FallbackSTT":
-        """The same for one call; ``notes`` is told who serves it."""
+        """The same for one call; ``notes`` learns who serves it."""
         return FallbackSTT(self._lineup, self._policy, notes)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
-        """Raises ProviderError or PoolTimeout when none can be had."""
+        """Raises ProviderError or PoolTimeout when none answers."""
         if self._listening is not None and self._listening.was_exchanged(language):
             self.failed(self._listening.standing, _silent(self._listening.standing.vendor))
         order = self._lineup.ranked(language=language, avoided=self._avoided)

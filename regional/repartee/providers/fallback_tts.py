@@ -42,11 +42,11 @@ class FallbackTTS:
         return f"<FallbackTTS: {self._lineup!r}>"
 
     def for_call(self, notes: ServiceNotes) -> "FallbackTTS":
-        """The same for one call; ``notes`` is told who serves it."""
+        """The same for one call; ``notes`` learns who serves it."""
         return FallbackTTS(self._lineup, self._policy, notes)
 
     async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> Utterance:
-        """Open an utterance. Raises ProviderError or PoolTimeout when no vendor can be had."""
+        """Open an utterance. Raises ProviderError or PoolTimeout when no vendor answers."""
         speaker = _Speaker(self, reply_id, voice, language)
         standing, utterance = await speaker.next()
         return FallbackUtterance(speaker, standing, utterance)
@@ -58,7 +58,7 @@ class FallbackTTS:
     async def open(
         self, order: list[Standing[TTS]], reply_id: int, voice: str | None, language: str
     ) -> tuple[Standing[TTS], Utterance]:
-        """An utterance of the first that can be had. Raises ProviderError or PoolTimeout."""
+        """An utterance of the first that answers. Raises ProviderError or PoolTimeout."""
         first = self._lineup.standings[0]
 
         async def speak(standing: Standing[TTS]) -> Utterance:

@@ -30,7 +30,7 @@ class WarmUp:
     """The cheap request that opens and keeps a connection, and whose errors are raised when it fails.
 
     ``probe`` is a request such as a call makes, small: it decides where the cheap one is refused, since a key that
-    may not do the one often may do the other. POSTed as JSON to ``probe_url``. ``learn`` is told of a body that is
+    may not do the one often may do the other. POSTed as JSON to ``probe_url``. ``learn`` hears of a body that is
     refused, with the status, the parameter at fault and the words; True: ask again with what ``probe`` gives now.
     """
 

@@ -1,4 +1,4 @@
-"""Several vendors of one kind, in order: what each is called, how it stands, who is told of what becomes of it.
+"""Several vendors of one kind, in order: what each is called, how it stands, and who learns what becomes of it.
 
 Knows no kind: fallback_stt, fallback_llm and fallback_tts serve a call with whoever is next.
 """
@@ -33,7 +33,7 @@ class FallbackPolicy:
 
 
 class ServiceNotes(Protocol):
-    """Is told which vendor serves a call. ``stage`` is ``stt``, ``llm`` or ``tts``, ``vendor`` its traced name."""
+    """Learns which vendor serves a call. ``stage`` is ``stt``, ``llm`` or ``tts``, ``vendor`` its traced name."""
 
     def served(self, stage: str, vendor: str) -> None:
         """This vendor serves the call from now on."""
@@ -43,7 +43,7 @@ class ServiceNotes(Protocol):
 
 
 class NamingNotes(ServiceNotes, Protocol):
-    """Is told who serves a call, and knows who does."""
+    """Learns who serves a call, and knows who does."""
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -54,10 +54,10 @@ class Unnoted:
     """Tells nobody."""
 
     def served(self, stage: str, vendor: str) -> None:
-        """Nobody is told."""
+        """Nobody learns of it."""
 
     def left(self, stage: str, vendor: str, error: VendorFault) -> None:
-        """Nobody is told."""
+        """Nobody learns of it."""
 
 
 def _speaks_all(language: str) -> bool:
@@ -113,7 +113,7 @@ class Lineup(Generic[ServiceT]):
 
 
 def worst(errors: Iterable[VendorFault]) -> VendorFault:
-    """What is told when all vendors have failed: the first one's fault. It may be tried again if any may, and after
+    """The error when all vendors have failed: the first one's fault. It may be tried again if any may, and after
     the shortest time that one asks for."""
     told, *others = errors
     every = [error for error in (told, *others) if isinstance(error, ProviderError)]

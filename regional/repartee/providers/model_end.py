@@ -9,7 +9,7 @@ from repartee.errors import VoiceError
 
 
 async def shutdown_date(client: AsyncOpenAI, model: str) -> date | None:
-    """The day in the model's own description (``shutdown_date``); None if there is none, or none can be had."""
+    """The day in the model's own description (``shutdown_date``); None if there is none, or no answer."""
     try:
         described = await client.models.retrieve(model)
     except (OpenAIError, VoiceError, ValueError):

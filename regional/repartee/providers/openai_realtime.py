@@ -142,7 +142,7 @@ class _Connector(SocketConnector[_Session]):
         return _Session(socket, opened_at, sdk)
 
     async def prime(self, connection: _Session, *, urgent: bool) -> None:
-        """Wait for ``session.created``: a model that may not be used is told only now."""
+        """Wait for ``session.created``: only now does OpenAI refuse a model."""
         event = _read(await first_message(connection.socket, ERRORS, self._settings.greeting_timeout_s))
         if event.error is not None:
             raise refusal(event.error)

@@ -17,9 +17,9 @@ async def opened(
     within_s: float,
     failed: Callable[[Standing[ServiceT], VendorFault], None],
 ) -> tuple[Standing[ServiceT], OpenedT]:
-    """The first of ``order`` that can be had, and what it was opened to. ``failed`` is told of each that cannot.
+    """The first of ``order`` that opens, and what it was opened to. ``failed`` hears of each that does not.
 
-    Those that only took too long are waited for once more, as long as it takes, when no other could be had. Raises
+    Those that only took too long are waited for once more, as long as it takes, when no other opens. Raises
     the first one's ProviderError or PoolTimeout when none can.
     """
     errors: list[VendorFault] = []

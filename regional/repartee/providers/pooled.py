@@ -132,7 +132,7 @@ class Pooled(ABC, Generic[ConnectionT]):
         return await self._pools[kind].acquire()
 
     async def _learn(self, kind: Use) -> Lease[ConnectionT]:
-        """The first connection of a kind that no agent names; if it can be had, more are kept ready."""
+        """The first connection of a kind that no agent names; once it stands, more are kept ready."""
         home = next(iter(self._pools.values()))
         lease = await home.dial_apart(self.connector(kind))
         if kind not in self._pools and self._started:

@@ -190,7 +190,7 @@ class PushedSocket:
         self._tell_closed()
 
     def on_goodbye(self, code: int, reason: str) -> None:
-        """The peer begins to close: nothing more is to be had here, though the socket takes a while to end."""
+        """The peer begins to close: nothing more comes, though the socket takes a while to end."""
         self._goodbye = (code, reason)
         self._tell_closed()
 

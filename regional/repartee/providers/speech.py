@@ -180,7 +180,7 @@ class SilenceWatch:
 
     ``first_s`` is the longest wait for the first audio after the first text, ``stall_s`` the longest silence after
     any later text, and once the last text is sent; other silence is the model's, which writes no faster.
-    ``on_silence`` is told how long it was.
+    ``on_silence`` gets its length.
     """
 
     def __init__(self, first_s: float, stall_s: float, on_silence: Callable[[float], None]) -> None:

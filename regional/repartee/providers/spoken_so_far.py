@@ -15,7 +15,9 @@ out."""
 
 
 class SpokenSoFar:
-    """One reply's. Times are ms from the start of its audio, over all the voices that have spoken it."""
+    """How far one reply was spoken.
+
+    Times are ms from the start of its audio, over all the voices that have spoken it."""
 
     def __init__(self) -> None:
         self._text = ""

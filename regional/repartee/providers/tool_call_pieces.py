@@ -51,7 +51,7 @@ class _Call:
 
 
 class ToolCallPieces:
-    """One reply's."""
+    """Puts the tool calls of one reply together."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []

@@ -26,7 +26,7 @@ SLACK_S = 0.001
 
 
 class Answers:
-    """One call's. ``owed``: the caller is to hear something."""
+    """The answers of one call. ``owed``: the caller is to hear something."""
 
     def __init__(
         self, turns: TurnLedger, items: ItemLedger, responses: Responses, wait: ToolWait[Response]
@@ -209,8 +209,8 @@ class Answers:
     # --- whenever something has happened -------------------------------------------------------------------------
 
     def after(self, now: float) -> list[c.Command]:
-        """What follows from how things are now: what was asked for is owed; what is untold is told, when nobody
-        speaks; a caller who is silent from now on will be asked."""
+        """What follows from how things are now: what was asked for is owed; results are passed on when
+        nobody speaks; a caller who is silent from now on will be asked."""
         asked, commands = self._responses.asked, list[c.Command]()
         if asked is not self._asked:
             self._asked = asked

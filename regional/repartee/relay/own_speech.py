@@ -15,7 +15,9 @@ from repartee.wire import relay_events as wire
 
 
 class OwnSpeech:
-    """One call's. ``outside`` are the items that the provider does not know as the client does; ``sounding`` is what
+    """The agent's own words in one call.
+
+    ``outside`` are the items that the provider does not know as the client does; ``sounding`` is what
     the caller hears now."""
 
     def __init__(

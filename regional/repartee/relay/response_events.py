@@ -16,7 +16,9 @@ from repartee.wire import relay_events as wire
 
 
 class ResponseEvents:
-    """One call's. ``request`` is the client's last ``response.create``, as long as no response has begun since, and
+    """Makes one call's responses known.
+
+    ``request`` is the client's last ``response.create``, as long as no response has begun since, and
     ``request_tools`` are the names of the functions that came with it (None: the session's)."""
 
     def __init__(

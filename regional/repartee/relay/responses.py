@@ -34,7 +34,9 @@ ACTIVE = "conversation_already_has_active_response"
 
 
 class Responses:
-    """One call's. ``effort`` is what has been tried to answer the turn; ``asked`` what the provider has been asked
+    """The responses of one call.
+
+    ``effort`` is what has been tried to answer the turn; ``asked`` what the provider has been asked
     for and has not begun; ``client_calling``: the client runs a function, and asks for the next response itself;
     ``turn_waits``: the caller's turn is over and the provider has not begun to answer it."""
 

@@ -1,7 +1,7 @@
 """What of the provider's events the client sees: nothing of the agent's own tools, which are none of its business,
 nor of calls of functions that nobody has.
 
-A hidden item leaves no gap: what follows it is told to follow the item before it.
+A hidden item leaves no gap: what follows it is shown to follow the item before it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,9 @@ MAX_HIDDEN = 4_000
 
 
 class Screen:
-    """One call's. ``runs`` says whether the agent answers a call of this name in a response of this id (None: the
+    """Screens the events of one call.
+
+    ``runs`` says whether the agent answers a call of this name in a response of this id (None: the
     response that is under way)."""
 
     def __init__(self, runs: Callable[[str, str | None], bool]) -> None:

@@ -53,7 +53,7 @@ class AgentSide:
 
 
 class RelaySettings:
-    """One call's. ``session`` are the settings in force for what is sent from now on."""
+    """The settings of one call. ``session`` are those in force for what is sent from now on."""
 
     def __init__(self, settings: SessionSettings, agent: AgentSide, new_event_id: Callable[[], str]) -> None:
         self._agent = agent

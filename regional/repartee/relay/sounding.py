@@ -17,7 +17,7 @@ class _Sound:
 
 
 class Sounding:
-    """One call's. Times are seconds, audio is ms."""
+    """What sounds in one call. Times are seconds, audio is ms."""
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker

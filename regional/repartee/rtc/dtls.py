@@ -48,7 +48,7 @@ class DtlsIdentity:
 
 @dataclass(frozen=True, slots=True)
 class DtlsFailed(Exception):
-    """The session cannot be had, or is over for a fault."""
+    """The session could not be opened, or a fault has ended it."""
 
     why: str
 
@@ -166,7 +166,7 @@ class DtlsSession:
         self._check_certificate()
         profile = (self._connection.get_selected_srtp_profile() or b"").decode()
         if profile not in PROFILES:
-            raise DtlsFailed("the other side has no SRTP profile of ours")
+            raise DtlsFailed("the other side knows none of our SRTP profiles")
         sizes = PROFILES[profile]
         material = self._connection.export_keying_material(
             _KEYING_LABEL, 2 * (sizes.key_bytes + sizes.salt_bytes)

@@ -24,7 +24,7 @@ from repartee.rtc.srtp import SrtpSession
 from repartee.rtc.stun import Address, StunMessage
 
 REPORT_S = 1.0
-"""A report each second: a browser's encoder puts copies in only once it is told of loss."""
+"""A report each second: a browser's encoder puts copies in only once it knows of loss."""
 
 HANDSHAKE_TICK_S = 0.1
 """How often OpenSSL is asked whether something of the handshake is to be sent again."""

@@ -1,7 +1,7 @@
 """An SCTP association (RFC 9260) over DTLS (RFC 8261): reliable messages on ordered streams, for data channels.
 
-What a data channel of JSON events needs, and no more: no multihoming, no partial reliability of ours (the other
-side's is understood), no path MTU discovery. Whole messages in and out; both directions bounded. Pure; times are
+What a data channel of JSON events needs, and no more: no multihoming, no partial reliability here (it understands the
+other side's), no path MTU discovery. Whole messages in and out; both directions bounded. Pure; times are
 seconds.
 """
 

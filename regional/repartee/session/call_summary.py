@@ -26,7 +26,7 @@ Message = Mapping[str, Any]
 
 
 class CallSummary:
-    """One call's. ``start`` starts a task of the call's, ``deliver`` takes the event."""
+    """Keeps one call's summary. ``start`` starts a task of the call's, ``deliver`` takes the event."""
 
     def __init__(
         self,

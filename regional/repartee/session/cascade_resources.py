@@ -35,7 +35,7 @@ class CascadeResources:
     policy: TurnPolicy = field(default_factory=TurnPolicy)
     """How turns are taken, but for what a session says of it."""
     hearing: HearingPolicy = field(default_factory=HearingPolicy)
-    """How speech recognition is kept, and when the caller is told that it is away."""
+    """How speech recognition is kept, and when the agent says that it is away."""
     context_tokens: int = CONTEXT_TOKENS
     """How much of a conversation the model is shown (estimated)."""
     speculation_tokens: int = SPECULATION_TOKENS

@@ -158,7 +158,7 @@ class Hearing:
         self._queue.put(_waiting(FINISH))
 
     async def run(self) -> None:
-        """Listen until cancelled. Raises ProviderError or PoolTimeout when no transcriber can be had."""
+        """Listen until cancelled. Raises ProviderError or PoolTimeout when there is no transcriber."""
         filling = self._user.tasks.start(ticking(self._fill_gap))
         try:
             while True:

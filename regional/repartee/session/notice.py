@@ -1,4 +1,4 @@
-"""What a caller is told outside of any turn: that they are not heard, and that the call ends for that.
+"""What the agent says outside of any turn: that it cannot hear the caller, and that it ends the call for that.
 
 The turn core cannot say it: the caller's turn may be open, and will be until somebody hears its end. Told from memory
 where it can be, as the voice may be away too.
@@ -34,7 +34,7 @@ class NoticePlayer:
         self._number = FIRST_NUMBER
 
     async def recording(self, text: str, settings: SessionSettings) -> Recording | None:
-        """The notice as speech, in the session's voice or else in any; None if it cannot be had in time."""
+        """The notice as speech, in the session's voice or else in any; None if it is not ready in time."""
         recorded = self._recorded(text, settings)
         if recorded is None and text:
             with contextlib.suppress(TimeoutError):

@@ -12,7 +12,9 @@ from repartee.turn.events import EndOfTurn, TurnResumed
 
 
 class OpenTurn:
-    """One call's. Lengths of audio: in a turn, before one, and while somebody may have spoken in vain."""
+    """The audio of one call's open turn.
+
+    Lengths of audio: in a turn, before one, and while somebody may have spoken in vain."""
 
     def __init__(self, *, turn_ms: float, preroll_ms: float, suspect_ms: float) -> None:
         self._turn_bytes = bytes_for_ms(turn_ms, HEARING_HZ)

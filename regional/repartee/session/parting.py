@@ -29,27 +29,27 @@ class ClosingOnly:
         """The connection is closed anyway."""
 
     async def transfer(self, to: str) -> None:
-        """Never called: the agent is told before."""
+        """Never called: the agent is refused before."""
 
     async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
-        """Never called: the agent is told before."""
+        """Never called: the agent is refused before."""
         return False
 
     def hold(self, music: bool) -> None:
-        """Never called: the agent is told before."""
+        """Never called: the agent is refused before."""
 
     def take_back(self) -> None:
-        """Never called: the agent is told before."""
+        """Never called: the agent is refused before."""
 
     def dtmf(self, digits: str) -> None:
-        """Never called: the agent is told before."""
+        """Never called: the agent is refused before."""
 
     async def played(self) -> None:
         """The client's loudspeaker is reckoned by the call."""
 
 
 class Parting:
-    """One call's. Implements :class:`~repartee.agent.context.CallHandle`.
+    """The end of one call. Implements :class:`~repartee.agent.context.CallHandle`.
 
     ``start`` starts a task of the call's, ``say`` has the caller hear a text, ``talking`` says whether the
     agent talks, ``end`` ends the call.

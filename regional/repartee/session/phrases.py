@@ -54,7 +54,7 @@ class Phrases:
         return found.get(language) or next(iter(found.values()), None)
 
     async def record(self, texts: Iterable[str], *, name: str | None, language: str) -> None:
-        """Have these phrases synthesised. Raises nothing: what cannot be had is left out, and logged."""
+        """Have these phrases synthesised. Raises nothing: leaves out, and logs, what fails."""
         for text in texts:
             if len(self._recordings) >= MAX_PHRASES:
                 log.warning("there are more than %d phrases; speaking the rest live", MAX_PHRASES)

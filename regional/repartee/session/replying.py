@@ -26,7 +26,7 @@ from repartee.wire.session_settings import SessionSettings
 
 
 class Replying:
-    """One call's. ``settings`` and ``sink`` are the session's settings and what the client's audio is encoded as."""
+    """Makes one call's replies. ``settings`` are the session's; ``sink`` is the encoding of the client's audio."""
 
     def __init__(
         self, call: Call, resources: CascadeResources, settings: SessionSettings, sink: WireFormat

@@ -48,7 +48,7 @@ class Tasks(Protocol):
 
 
 class Shell:
-    """Runs one core. ``fail`` is told of what goes wrong in a task or in carrying out a command: also that a task was
+    """Runs one core. ``fail`` gets what goes wrong in a task or in carrying out a command: also that a task was
     cancelled by somebody else than the one that has started it, who would wait for it for ever."""
 
     def __init__(self, call_id: str, fail: Callable[[BaseException], None]) -> None:

@@ -259,7 +259,7 @@ class RealtimeSession:
             content["transcript"] = text_of(words)
             self._state.stats.of(PROVIDER).requests += 1
             if answered and not self._active():
-                with suppress(ItemFault):  # a refusal of which nobody is told
+                with suppress(ItemFault):  # nobody hears of this refusal
                     self._respond({})
             if self._settings["audio"]["input"]["transcription"]:
                 self._tell_words(item_id, content["transcript"], seconds)

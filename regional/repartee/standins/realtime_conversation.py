@@ -1,4 +1,4 @@
-"""The conversation of one Realtime session: its items in order, and what a dialogue model is told of them."""
+"""The conversation of one Realtime session: its items in order, and as a dialogue model gets them."""
 
 import uuid
 from collections.abc import Mapping, Sequence

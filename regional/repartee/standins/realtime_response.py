@@ -75,7 +75,7 @@ class SpokenMessage:
 
 class ModelResponse:
     """``send`` sends a server event; ``keep`` puts an item into the conversation and returns the id before it;
-    ``on_end`` is told once it is over."""
+    ``on_end`` is called once it is over."""
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class Piece:
 
 
 class TextBuffer:
-    """Gathers text until there is enough to speak well, or it has waited long enough. Pure: the time is told.
+    """Gathers text until there is enough to speak well, or it has waited long enough. Pure: the time is given.
 
     With no delay allowed every text is a piece of its own.
     """

@@ -180,7 +180,7 @@ class SphinxRecogniser:
         self._tickets: dict[int, Callable[[list[Word]], None]] = {}
         self._ticket = 0
         self._journal: list[tuple[Any, ...]] = []
-        """What the worker has been told since all words were last known: a worker to come is told it again."""
+        """What the worker was sent since all words were last known: the next worker gets it again."""
         self._journal_bytes = 0
         self._replayed = False
         worker.streams[stream_id] = self

@@ -28,7 +28,7 @@ NEVER_EOT = 1.0
 
 
 class TurnEvent(Enum):
-    """What is told to the client, in Flux's names."""
+    """What the client hears of, in Flux's names."""
 
     START = "StartOfTurn"
     UPDATE = "Update"

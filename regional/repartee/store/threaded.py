@@ -287,7 +287,7 @@ class ThreadedStore:
             _settle(entry)
 
     def _has_failed(self, batch: Sequence[_Entry], error: Exception) -> None:
-        """Who waits is told; what nobody waits for stays in its place."""
+        """Tell whoever waits; leave in its place what nobody waits for."""
         if self._database is not None:
             self._database.close()
             self._database = None

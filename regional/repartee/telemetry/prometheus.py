@@ -263,7 +263,7 @@ class ServicesCollector(Collector):
         )
         failures = CounterMetricFamily(
             "repartee_pool_failures",
-            "Connections that could not be had, or were lost at once, by reason: HTTP's status, the code of a "
+            "Connections that could not be made, or were lost at once, by reason: HTTP's status, the code of a "
             "WebSocket's close, timeout, unreachable.",
             labels=["provider", "reason"],
         )

@@ -9,7 +9,7 @@ from repartee.telemetry.report import Emit
 
 
 class CallServiceNotes:
-    """One call's. ``names`` are those of whoever would serve it, by stage. Implements
+    """Notes on one call's vendors. ``names`` are those of whoever would serve it, by stage. Implements
     :class:`~repartee.providers.lineup.NamingNotes`."""
 
     def __init__(self, call_id: str, region: str, agent: str, names: Mapping[str, str], emit: Emit) -> None:

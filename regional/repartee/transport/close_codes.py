@@ -15,7 +15,7 @@ TOO_SLOW: Final = 1008
 """The client does not read what it is sent."""
 
 INTERNAL: Final = 1011
-"""A fault of ours, or providers that are gone."""
+"""A fault of this program, or the providers are gone."""
 
 FLOODING: Final = 1008
 """The client sends more messages than a call may."""

@@ -16,7 +16,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class EventListeners:
-    """One call's. Nothing is encoded while nobody listens."""
+    """The listeners of one call. Nothing is encoded while nobody listens."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer

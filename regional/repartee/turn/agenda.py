@@ -8,7 +8,9 @@ from repartee.turn.history import Item, Message
 
 
 class Agenda:
-    """One conversation's. ``request`` is what a client has asked for while the caller spoke; ``words``: it has added
+    """What one conversation has yet to do.
+
+    ``request`` is what a client has asked for while the caller spoke; ``words``: it has added
     something in the caller's name to which no reply was begun."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from repartee.turn.state import Cause, Floor, State
 
 
 class AgentTurns:
-    """One conversation's. ``agenda`` is what waits until nobody speaks."""
+    """What the agent does in one conversation. ``agenda`` is what waits until nobody speaks."""
 
     def __init__(self, floor: Floor, turns: CallerTurns, answers: Answering, judge: OverlapJudge) -> None:
         self.agenda = Agenda()
@@ -114,7 +114,7 @@ class AgentTurns:
         return self._answers.tell(self._turns.current.turn_id, now)
 
     def finish_tool(self, event: e.ToolFinished, now: float) -> list[c.Command]:
-        """A tool's result: it is told at once if nobody speaks and no answer waits for it."""
+        """A tool's result: the model gets it at once if nobody speaks and no answer waits for it."""
         commands = self.follow(self._answers.finish_tool(event, now), now)
         answers, listening = self._answers, self._floor.state is State.LISTENING
         at_rest = listening and not (answers.busy or answers.awaiting_client or self._turns.commit_awaited)

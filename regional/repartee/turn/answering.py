@@ -215,7 +215,7 @@ class Answering:
         return self._settle(reply.reply_id, now)
 
     def fail(self, event: e.ReplyFailed, now: float) -> list[c.Command]:
-        """The reply cannot be had, or not all of it.
+        """The reply has failed, or a part of it.
 
         What the voice already has when the model fails is spoken to its end.
         """

@@ -15,7 +15,7 @@ COMMIT = "commit"
 
 
 class CallerTurns:
-    """One conversation's. ``new_item_id`` numbers what is said.
+    """The caller's turns in one conversation. ``new_item_id`` numbers what is said.
 
     ``commit_awaited``: the client has declared a turn over of which nothing may have been recognised yet;
     ``unended``: a turn was closed here whose end recognition has still to tell.

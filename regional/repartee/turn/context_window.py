@@ -47,7 +47,7 @@ _PLACE = re.compile(r"messages?[\[.\s]+(\d+)")
 
 
 class ContextWindow:
-    """One call's. ``tokens`` is how much a model is shown of it at most."""
+    """The part of one call that a model sees: ``tokens`` at most."""
 
     def __init__(self, tokens: int = CONTEXT_TOKENS) -> None:
         self._tokens = tokens
@@ -154,7 +154,7 @@ def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
 
 def estimated_tokens(text: str) -> int:
     """About how many tokens a text takes."""
-    # A letter beyond Latin takes two or three bytes of UTF-8: so it is told without looking at each.
+    # A letter beyond Latin takes two or three bytes of UTF-8: so one can tell without looking at each.
     wide = min((len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2, len(text))
     return (len(text) - wide) // CHARS_PER_TOKEN + wide
 

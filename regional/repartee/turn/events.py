@@ -1,7 +1,7 @@
 """What can happen to a conversation, as the turn core sees it.
 
 Providers, clients and timers are translated into these before they reach the core. All are immutable; none
-carries a time: ``TurnMachine.receive(event, now)`` is told the time beside the event.
+carries a time: ``TurnMachine.receive(event, now)`` gets the time beside the event.
 """
 
 from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ class ExtraRequest(Event, frozen=True):
 
 
 class ReplyFailed(Event, frozen=True):
-    """The reply cannot be had, from the language model (``llm``) or the voice (``tts``)."""
+    """The reply failed, at the language model (``llm``) or the voice (``tts``)."""
 
     reply_id: int
     stage: str

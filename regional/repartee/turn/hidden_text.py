@@ -39,7 +39,7 @@ def _held_length(text: str) -> int:
 
 
 class HiddenText:
-    """One reply's."""
+    """Takes the hidden text out of one reply."""
 
     def __init__(self) -> None:
         self._held = ""

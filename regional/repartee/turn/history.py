@@ -29,7 +29,7 @@ EARLIER = "What was said earlier in this call:"
 """Stands before a summary."""
 
 STILL_RUNNING = "The tool is still running; its result is not known yet."
-"""What a model is told of a tool call whose result has not come: its protocol wants one for every call."""
+"""What a model reads of a tool call whose result has not come: its protocol wants one for every call."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,9 @@ from repartee.turn.turn_effort import TurnEffort
 
 
 class OwedAnswer:
-    """One conversation's. ``owing``: an answer is still owed to words that a noise has kept from being answered."""
+    """What one caller is still owed.
+
+    ``owing``: an answer is still owed to words that a noise has kept from being answered."""
 
     def __init__(self) -> None:
         self.owing = False

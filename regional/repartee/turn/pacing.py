@@ -44,7 +44,7 @@ class PacedChunker:
         self._token_at = now
         pieces = self._chunker.feed(text)
         if pieces:
-            self.due = None  # the next is due by when these have been spoken, which is told when they go out
+            self.due = None  # the next is due by when these have been spoken, and when that is shows when they go out
             return pieces
         return self._press(now)
 

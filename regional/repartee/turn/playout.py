@@ -16,7 +16,7 @@ from repartee.turn.speaker import Speaker
 
 
 class Playout:
-    """One conversation's. Times are seconds."""
+    """The playout of one conversation. Times are seconds."""
 
     def __init__(self) -> None:
         self.speaker = Speaker()

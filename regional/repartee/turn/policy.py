@@ -59,7 +59,7 @@ class TurnPolicy:
     """How long a committed turn's last words are awaited."""
 
     apology: str = ENGLISH.apology
-    """Said when nothing of a reply can be had, from the language model or the voice. Empty: nothing is said."""
+    """Said when there is no reply, from the language model or the voice. Empty: nothing is said."""
 
     more: str = ENGLISH.more
     """Said when an answer has reached its greatest length. Empty: nothing is said."""
@@ -83,7 +83,7 @@ class TurnPolicy:
     """So often the agent asks."""
 
     idle_reported: bool = False
-    """The client has set ``idle_s``: it is told each time, the model is asked, and the agent never hangs up. A
+    """The client has set ``idle_s``: it gets an event each time, the model is asked, and the agent never hangs up. A
     speech-to-speech model's provider does that by itself."""
 
     hang_up_s: float = 10.0

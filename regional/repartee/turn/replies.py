@@ -11,7 +11,7 @@ from repartee.turn.reply import Reply
 
 
 class Replies:
-    """One conversation's."""
+    """The replies of one conversation."""
 
     def __init__(self, new_item_id: Callable[[], str]) -> None:
         self._new_item_id = new_item_id

@@ -52,7 +52,7 @@ class WatchPolicy:
     long."""
 
     tell_after_s: float = 6.5
-    """So long without a session, or unheard by one after the other, and the caller is told; the phrase is heard by
+    """So long without a session, or unheard by one after the other, and the agent says so; the phrase is heard by
     8 s."""
 
     notices: int = 2
@@ -75,7 +75,7 @@ class WatchPolicy:
 
 
 class SessionWatch:
-    """One call's. It begins without a session, at ``now``."""
+    """Watches over the sessions of one call. It begins without a session, at ``now``."""
 
     def __init__(self, policy: WatchPolicy, now: float) -> None:
         self._policy = policy

@@ -21,7 +21,9 @@ class Silence(Enum):
 
 
 class SilentCaller:
-    """One call's. ``policy`` may be another each time: it has ``idle_s``, ``idle_times`` and ``hang_up_s``."""
+    """Watches for the silence of one caller.
+
+    ``policy`` may be another each time: it has ``idle_s``, ``idle_times`` and ``hang_up_s``."""
 
     def __init__(self) -> None:
         self._asked = 0

@@ -8,7 +8,7 @@ SPECULATION_TOKENS = 500_000
 
 
 class SpeculationBudget:
-    """One call's. Tokens are estimated: those of a request, and of what the model has written."""
+    """What one call may speculate. Tokens are estimated: those of a request, and of what the model has written."""
 
     def __init__(self, tokens: int = SPECULATION_TOKENS) -> None:
         self._left = tokens

@@ -1,7 +1,7 @@
 """What is written, as it is said: Markdown, addresses, emoji, numbers and amounts, for the voice alone.
 
-A text stays as it was written in transcripts and in the history. The voice's words are told in the words that were
-written (:class:`SpokenForm`), so that the history is cut where the caller has heard it. Pure.
+A text stays as it was written in transcripts and in the history. The voice's words are given back as the words that
+were written (:class:`SpokenForm`), so that the history is cut where the caller has heard it. Pure.
 """
 
 import re
@@ -95,7 +95,7 @@ class SpokenForm:
 
 
 LOOKED_AT = 12
-"""A voice may leave out or change so many words before one is told in vain."""
+"""A voice may leave out or change so many words before one is no longer found."""
 
 
 def spoken_form(text: str, language: str) -> str:

@@ -25,7 +25,7 @@ _NO_NAME_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class ToolCalls:
-    """One conversation's."""
+    """The tool calls of one conversation."""
 
     def __init__(self, history: History, new_item_id: Callable[[], str], fillers: FillerChoice) -> None:
         self.wait: ToolWait[Reply] = ToolWait(fillers)

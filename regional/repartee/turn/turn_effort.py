@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class TurnEffort:
-    """One turn's.
+    """The effort that one turn has cost.
 
     ``requests`` counts how often the model was asked, ``calls`` the tools it called; ``asked_again``: it has been
     asked once more because nothing could be heard of its answer. ``quiet_since`` is when the caller's last word was,

@@ -178,7 +178,7 @@ _LISTS: dict[str, type[EventPart]] = {
     "response.tools": FunctionTool,
     "item.content": Content,
 }
-"""What the lists in events hold: a fault in one is told with its place."""
+"""What the lists in events hold: a fault in one is named with its place."""
 
 
 def decode(frame: str | bytes, other_bytes: int = MAX_OTHER_BYTES) -> ClientEvent:

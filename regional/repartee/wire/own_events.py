@@ -28,7 +28,7 @@ def asked_for(query: Mapping[str, str], subprotocols: Sequence[str]) -> bool:
 
 
 class OwnEvents:
-    """One session's. ``providers`` are the names of those who serve it now, by stage."""
+    """The own events of one session. ``providers`` are the names of those who serve it now, by stage."""
 
     def __init__(self, call_id: str, region: str, providers: Mapping[str, str]) -> None:
         self._call_id = call_id
@@ -36,7 +36,7 @@ class OwnEvents:
         self._providers = providers
 
     def of(self, command: c.Command, message_id: Callable[[int], str | None]) -> list[OwnEvent]:
-        """What a command is told as beside OpenAI's events. ``message_id`` gives the item of a reply under way."""
+        """What a client gets for a command beside OpenAI's. ``message_id`` gives the item of a reply under way."""
         match command:
             case c.TurnHeard(turn_id=turn_id, item_id=item_id, text=text):
                 return [

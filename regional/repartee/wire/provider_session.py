@@ -27,7 +27,7 @@ MAX_PASSED_ON_BYTES = 16_000
 
 
 def provider_format(wanted: WireFormat) -> WireFormat:
-    """The format to speak to the provider in: the client's own, so that nothing is converted, if it can be had."""
+    """The format to speak to the provider in: the client's own where possible, so that nothing is converted."""
     return wanted if wanted.encoding != "audio/pcm" else WireFormat("audio/pcm", PROVIDER_HZ)
 
 

@@ -25,7 +25,7 @@ resource "aws_lb_target_group" "this" {
   load_balancing_algorithm_type = "least_outstanding_requests"
 
   # The longest that a deregistered task may finish its calls in (an hour is the maximum). ECS sends SIGTERM only
-  # once the target is unused, so most calls end by themselves before the worker is told to drain.
+  # once the target is unused, so most calls end by themselves before the worker has to drain.
   deregistration_delay = 3600
 
   # ECS kills a task that fails these checks, calls and all. A busy event loop for a few seconds must not be enough.

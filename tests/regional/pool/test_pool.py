@@ -115,7 +115,7 @@ async def test_a_caller_waits_only_so_long() -> None:
     provider = ScriptedProvider()
     provider.gate.clear()
     async with running(provider, spare=0) as pool:
-        with pytest.raises(PoolTimeout, match=r"could be had within 0\.01 s"):
+        with pytest.raises(PoolTimeout, match=r"was ready within 0\.01 s"):
             await pool.acquire(timeout_s=0.01)
         assert pool.figures().waiting == 0
         provider.gate.set()

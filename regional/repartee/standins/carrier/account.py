@@ -1,4 +1,7 @@
-"""A customer's accounts at the carriers, and how a carrier signs what it sends them. Pure, but for Telnyx's key."""
+"""A customer's accounts at the carriers, and how a carrier signs what it sends them.
+
+No I/O; ids and keys that nobody gives are drawn at random.
+"""
 
 import base64
 import hashlib
@@ -15,7 +18,7 @@ TELNYX_NUMBER: Final = "+15550188"
 
 @dataclass(slots=True)
 class CarrierNumber:
-    """A number of an account: where its calls are announced, and where it is told how they went."""
+    """A number of an account: where its calls are announced, and where it hears how they went."""
 
     number: str
     carrier: str

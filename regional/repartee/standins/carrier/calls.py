@@ -20,7 +20,7 @@ from repartee.standins.pcm import from_linear16
 from repartee.standins.synthesiser import SynthesisUnavailable, synthesise
 
 MACHINE_START_S: Final = 0.5
-"""So soon a machine is told from a person."""
+"""So soon it knows a machine from a person."""
 
 OVER: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 

@@ -11,7 +11,7 @@ BUFFER_MS = 600_000
 
 
 class CarrierPlayout:
-    """One stream's."""
+    """Plays one stream."""
 
     def __init__(self, buffer_ms: int = BUFFER_MS) -> None:
         self._limit = buffer_ms * FRAME_BYTES // 20

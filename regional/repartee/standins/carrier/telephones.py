@@ -57,7 +57,7 @@ class Telephone:
         return frames or ([SILENCE] if self._missing >= MISSING_FRAMES else [])
 
     def play(self, frame: bytes) -> None:
-        """20 ms out of the telephone; keys that are heard in it are told."""
+        """20 ms out of the telephone; reports the keys that are heard in it."""
         self._play(frame)
         if key := self._tones.hear(frame):
             self.tell({"event": "key_heard", "key": key})

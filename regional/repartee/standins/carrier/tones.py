@@ -16,7 +16,7 @@ FRAMES = 2
 
 
 class ToneDetector:
-    """One listener's."""
+    """Finds keys in what one listener hears."""
 
     def __init__(self) -> None:
         self._key = ""

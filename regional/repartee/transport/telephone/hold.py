@@ -20,7 +20,7 @@ PIECE_S = NOTE_MS / 1000
 
 
 class Hold:
-    """One call's. ``put`` plays audio of an item, in the line's format."""
+    """One call on hold. ``put`` plays audio of an item, in the line's format."""
 
     def __init__(self, format_: WireFormat, put: Callable[[str, bytes], None]) -> None:
         self._format = format_

@@ -16,7 +16,7 @@ class LineWatchPolicy:
 
 
 class LineWatch:
-    """One line. Each trouble is told once, until the line is well again."""
+    """Watches one line. Reports each trouble once, until the line is well again."""
 
     def __init__(self, now: float, policy: LineWatchPolicy | None = None) -> None:
         self._policy = policy or LineWatchPolicy()

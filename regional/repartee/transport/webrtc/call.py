@@ -236,7 +236,7 @@ class WebRtcTransport:
         return detection is not None and detection.interruptible
 
     def _interrupt(self) -> None:
-        """The provider hears the caller: it is told how far its answer was heard, as any client would."""
+        """The provider hears the caller: tell it how far its answer was heard, as any client would."""
         for spoken in self._playout.unfinished:
             self._silence(spoken)
 
@@ -300,7 +300,7 @@ class WebRtcTransport:
         self._playout.release()
 
     def channel_opened(self) -> None:
-        """Send what waits; a caller that has come back is told of its session first."""
+        """Send what waits, and before that the session to a caller that has come back."""
         if self._channel_known and self._session is not None:
             event = self._announcer.session("session.created", self._session)
             self._line.send_text(_encoder.encode(event).decode())
@@ -334,7 +334,7 @@ class WebRtcTransport:
         return leave
 
     def take_from_listener(self, text: str, listener: Listener) -> None:
-        """An event of a listener's; its mistakes are told to it alone."""
+        """An event from a listener, which alone hears of its mistakes."""
 
         def refuse(error: ClientProtocolError) -> None:
             listener(_encoder.encode(self._announcer.error(error)).decode())

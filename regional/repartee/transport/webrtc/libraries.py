@@ -14,7 +14,7 @@ INSTALL = f"pip install '{EXTRA}'"
 
 
 class WebRtcMissing(Exception):
-    """WebRTC cannot be had here; says what to install."""
+    """WebRTC does not work here; says what to install."""
 
 
 def missing() -> str | None:
