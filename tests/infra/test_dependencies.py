@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-OURS = {"repartee", "repartee_edge", "tests", "deployment"}
+OURS = {"repartee", "repartee_edge", "tests", "deployment", "generate_log_lines"}
 DRIVERS = ROOT / "tests" / "clients" / "drivers"
 """Of clients that others wrote: they run in an environment of their own."""
 

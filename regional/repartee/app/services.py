@@ -93,12 +93,12 @@ class Services:
         providers: Mapping[str, Sequence[Any]],
     ) -> CascadeResources:
         policies = [self.hedging, *(HedgePolicy(self.hedging.settings) for _ in providers["llm"][1:])]
-        brains = [
+        models = [
             HedgedLLM(one, policy=policy) for one, policy in zip(providers["llm"], policies, strict=True)
         ]
         policy = FallbackPolicy(first_token_s=settings.first_token_ms / 1000)
         several = {
-            stage: lineup(stage, opened[stage], brains if stage == "llm" else providers[stage])
+            stage: lineup(stage, opened[stage], models if stage == "llm" else providers[stage])
             for stage in ("stt", "llm", "tts")
             if len(providers[stage]) > 1
         }
@@ -106,7 +106,7 @@ class Services:
         voices = providers["tts"]
         return CascadeResources(
             FallbackSTT(several["stt"], policy) if "stt" in several else providers["stt"][0],
-            FallbackLLM(several["llm"], policy) if "llm" in several else brains[0],
+            FallbackLLM(several["llm"], policy) if "llm" in several else models[0],
             FallbackTTS(several["tts"], policy) if "tts" in several else voices[0],
             self.names,
             # What is kept for all calls is in the first vendor's voice.
