@@ -61,7 +61,7 @@ class Mirror:
             if family.type == "counter":
                 self._metrics[name] = Counter(name, told, labels, registry=self._registry)
             else:
-                # A mean has no sum, nor has what is true or not: the processes' highest says what it is read for.
+                # An age has no sum, nor has what is true or not: the processes' highest says what it is read for.
                 self._metrics[name] = Gauge(
                     name,
                     told,
