@@ -78,8 +78,9 @@ def note_trouble(
     """Tell the author in the log, and those who watch calls. ``remedy`` is what to do, a sentence."""
     trouble = trouble_of(what, error, given, declared_at)
     told = f": {trouble.message}" if trouble.message else ""
-    head = f"{what} failed in call {call.call_id}: {trouble.error} at {trouble.place}{told}. {remedy}"
-    _log.warning("\n".join([head, *(f"{TRACE_MARK}{line}" for line in trouble.trace)]))
+    traced = "".join(f"\n{TRACE_MARK}{line}" for line in trouble.trace)
+    where = f"{trouble.error} at {trouble.place}{told}"
+    _log.warning("%s failed in call %s: %s; going on. %s%s", what, call.call_id, where, remedy, traced)
     call.failed(trouble)
 
 

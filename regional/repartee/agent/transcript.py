@@ -17,7 +17,9 @@ MOST_SAID = 2_000
 
 
 class CallTranscript:
-    """One call's. ``note`` takes each piece when it is complete, and again when less of it was heard; ``wall_clock``
+    """The words of one call.
+
+    ``note`` takes each piece when it is complete, and again when less of it was heard; ``wall_clock``
     is seconds since 1970."""
 
     def __init__(self, note: Callable[[Said], None], wall_clock: Callable[[], float]) -> None:

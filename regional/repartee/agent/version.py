@@ -8,7 +8,7 @@ from repartee.agent.agent import Agent, worker_side
 
 
 def version_of(agent: Agent) -> str:
-    """A digest of what the agent is told and what it can do; not of its functions' insides."""
+    """A digest of the agent's instructions and of what it can do; not of its functions' insides."""
     stated = [
         agent.instructions,
         agent.greeting,

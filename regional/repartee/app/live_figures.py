@@ -11,7 +11,7 @@ from repartee.telemetry.turn_traces import TurnTraces
 
 
 class LiveFigures:
-    """One worker's. ``observe`` takes each lag of the event loop, in seconds."""
+    """Figures of one worker. ``observe`` takes each lag of the event loop, in seconds."""
 
     def __init__(self, observe: Callable[[float], None]) -> None:
         self.windows = LatencyWindows()

@@ -23,9 +23,9 @@ from repartee.agent.agent import worker_side
 from repartee.agent.experience import Experience
 from repartee.bench.seeded_world import (
     Draws,
-    SeededEars,
     SeededModel,
-    SeededVoice,
+    SeededSTT,
+    SeededTTS,
     SilentLine,
     ask,
     questions_of,
@@ -147,8 +147,8 @@ def _blamed(stages: Mapping[str, float], before: Mapping[str, float]) -> tuple[s
 async def _call(seed: int, number: int, note: Callable[[t.TurnOver], None]) -> None:
     """One call, from its greeting to its end."""
     draws = Draws(seed + number)
-    stt, line, over = SeededEars(), SilentLine(), asyncio.Event()
-    agent, voice = seeded_agent(draws), SeededVoice(draws)
+    stt, line, over = SeededSTT(), SilentLine(), asyncio.Event()
+    agent, voice = seeded_agent(draws), SeededTTS(draws)
 
     def emit(event: t.CallEvent) -> None:
         if isinstance(event, t.TurnOver):

@@ -88,7 +88,7 @@ def questions_of(seed: int, call: int, turns: int) -> list[SeededQuestion]:
     return [SeededQuestion(kind, WORDS[kind].format(call * 1000 + n)) for n, kind in enumerate(kinds)]
 
 
-class SeededEars:
+class SeededSTT:
     """Implements STT: one transcriber, which the caller has say what was heard."""
 
     has_room = True
@@ -97,7 +97,7 @@ class SeededEars:
     def __init__(self) -> None:
         self._events: asyncio.Queue[Hearing | None] = asyncio.Queue()
 
-    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> "SeededEars":
+    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> "SeededSTT":
         return self
 
     def feed(self, pcm: bytes) -> None: ...
@@ -140,7 +140,7 @@ class SeededModel:
         yield Finished("stop")
 
 
-class SeededVoice:
+class SeededTTS:
     """Implements TTS."""
 
     def __init__(self, draws: Draws) -> None:
@@ -251,7 +251,7 @@ def seeded_agent(draws: Draws) -> Agent:
     return agent
 
 
-async def ask(question: SeededQuestion, stt: SeededEars, draws: Draws) -> None:
+async def ask(question: SeededQuestion, stt: SeededSTT, draws: Draws) -> None:
     """Say it; returns when recognition has heard its end."""
     loop, words = asyncio.get_running_loop(), question.words
     stt.hears(StartOfTurn())

@@ -22,7 +22,7 @@ def fresh_store(port: int, environ: Mapping[str, str]) -> str:
         if not os.access(path.parent, os.W_OK):
             return IN_MEMORY
     except (OSError, RuntimeError) as error:
-        log.warning("no file for the calls: %s", error)
+        log.warning("there is no file for the calls: %s; keeping them in memory", error)
         return IN_MEMORY
     return str(path)
 

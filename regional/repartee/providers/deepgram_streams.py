@@ -92,7 +92,9 @@ class FluxTranscriber(SocketTranscriber):
         elif said.type == "Error":
             self.fail(ERRORS.error(f"ended the stream: {said.code} {said.description}", said.code))
         elif said.type in ("Warning", "ConfigureFailure"):
-            log.warning("Deepgram says %s: %s %s", said.type, said.code, said.description[:MOST_WORDS])
+            log.warning(
+                "Deepgram sent a %s: %s %s; listening on", said.type, said.code, said.description[:MOST_WORDS]
+            )
 
 
 def _flux_event(event: str, words: str) -> Hearing | None:

@@ -26,7 +26,7 @@ class Labelled(Protocol):
 
 
 class CallNotes:
-    """One call's. ``names`` are the providers' by stage; ``emit`` takes the events."""
+    """Notes on one call. ``names`` are the providers' by stage; ``emit`` takes the events."""
 
     def __init__(self, call: Labelled, names: Mapping[str, str], emit: Emit) -> None:
         labels = CallLabels(call.call_id, call.region, call.agent, names, call.origin)

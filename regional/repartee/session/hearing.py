@@ -196,7 +196,7 @@ class Hearing:
                     await task
 
     def _look(self, watch: SessionWatch) -> float:
-        """Look at the transcriber; in so many seconds again. Raises what was wrong when none can be had."""
+        """Look at the transcriber; in so many seconds again. Raises what was wrong when there is none."""
         owed_since = self._owed_since()
         self._note_late_end(owed_since)
         verdict = watch.look(self._now(), owed_since)

@@ -129,7 +129,7 @@ class ProviderLine:
             self._watch.served(self._now())
 
     async def run(self) -> None:
-        """Keep a session until cancelled. Raises ProviderError or PoolTimeout when none can be had."""
+        """Keep a session until cancelled. Raises ProviderError or PoolTimeout when there is none."""
         self._watch = watch = SessionWatch(self._policy.watch, self._now())
         tasks = [
             self._user.tasks.start_awaited(self._hold(watch)),
@@ -147,7 +147,7 @@ class ProviderLine:
                     await task
 
     def _look(self, watch: SessionWatch) -> float:
-        """Look at the session; in so many seconds again. Raises what was wrong when none can be had."""
+        """Look at the session; in so many seconds again. Raises what was wrong when there is none."""
         verdict = watch.look(self._now(), self._owed_since())
         if verdict is Verdict.END:
             raise self._error or _silent()

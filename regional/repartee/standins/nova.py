@@ -37,7 +37,7 @@ class NovaParameters:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Final:
     """How many words of one utterance were told as final."""
 
     words: int = 0
@@ -59,7 +59,7 @@ class NovaSession:
             settings.interim_results,
         )
         self._idle: IdleWatch | None = None
-        self._told = _Told()
+        self._told = _Final()
         self._segment_start_ms = 0.0
         link.error_message = self._fault_message
 
@@ -127,7 +127,7 @@ class NovaSession:
                 self._finish(extra_ms, from_finalize=False, rest=True)
 
     def _finish(self, extra_ms: float, *, from_finalize: bool, rest: bool = False) -> None:
-        """Tell the words that are not told yet as final; the utterance is over, unless it is told in pieces: then
+        """Tell the words that are not told yet as final; the utterance is over, unless it comes in pieces: then
         those that may still be heard otherwise wait for the next piece, or for its end (``rest``)."""
         listening, so_far = self._listening, self._told
         start_ms, end_ms = self._segment_start_ms, listening.heard.position_ms
@@ -151,7 +151,7 @@ class NovaSession:
             self._utterance_over()
 
     def _utterance_over(self) -> None:
-        self._told = _Told()
+        self._told = _Final()
         self._turns.over(self._listening.heard)
         self._listening.utterance_over()
 

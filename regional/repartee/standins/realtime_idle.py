@@ -6,7 +6,7 @@ from typing import Any
 
 
 class IdleCaller:
-    """One session's. ``detection`` gives its turn detection, ``on_idle`` is told the timeout (ms) that has passed."""
+    """Watches one session. ``detection`` gives its turn detection, ``on_idle`` gets the timeout (ms) that passed."""
 
     def __init__(
         self, detection: Callable[[], Mapping[str, Any] | None], on_idle: Callable[[int], None]

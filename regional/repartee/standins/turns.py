@@ -152,7 +152,7 @@ class FluxTurns:
 
 
 APART_MS = 300.0
-"""So much silence parts two of nova's utterances. With a shorter endpointing one utterance is told in pieces."""
+"""So much silence parts two of nova's utterances. With a shorter endpointing one utterance comes in pieces."""
 
 
 class NovaEvent(Enum):

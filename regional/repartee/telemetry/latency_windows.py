@@ -77,7 +77,9 @@ class _Slot:
 
 
 class LatencyWindows:
-    """One worker's. Implements :class:`~repartee.telemetry.stream.Counts`. ``clock`` is seconds since 1970."""
+    """The windows of one worker.
+
+    Implements :class:`~repartee.telemetry.stream.Counts`. ``clock`` is seconds since 1970."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

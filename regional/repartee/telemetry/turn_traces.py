@@ -65,7 +65,9 @@ class _Usual:
 
 
 class TurnTraces:
-    """One worker's. Implements :class:`~repartee.telemetry.stream.Counts`. ``lag`` is the event loop's longest lag
+    """The traces of one worker.
+
+    Implements :class:`~repartee.telemetry.stream.Counts`. ``lag`` is the event loop's longest lag
     between two times, in ms."""
 
     def __init__(self, lag: Callable[[float, float], float] = lambda since, until: 0.0) -> None:

@@ -29,7 +29,7 @@ ASIDE = "aside "
 
 
 class Asides:
-    """One conversation's. Their replies are numbered with the conversation's, and made as those are."""
+    """The asides of one conversation. Their replies are numbered with the conversation's, and made as those are."""
 
     def __init__(self, history: History, replies: Replies, calls: ToolCalls) -> None:
         self._history = history

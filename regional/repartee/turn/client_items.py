@@ -12,7 +12,7 @@ Handlers = Mapping[type[e.Event], Callable[[Any, float], list[c.Command]]]
 
 class ClientItems:
     """A client's access to one conversation's history. Each raises ClientProtocolError for what cannot be done.
-    ``note`` is told of each item that the client adds."""
+    ``note`` gets each item that the client adds."""
 
     def __init__(
         self, history: History, new_item_id: Callable[[], str], note: Callable[[Item], None]

@@ -1,14 +1,17 @@
-"""The words of a caller's turn as they are told on the way: pieces that only ever add to those before them.
+"""The words of a caller's turn, passed on as they come: pieces that only ever add to those before them.
 
-Recognition thinks again: what it makes of the turn so far may change with every word. What is told cannot be taken
-back, so only words are told that it has made out twice in a row; the rest comes with the turn's end. Pure.
+Recognition thinks again: what it makes of the turn so far may change with every word. What a client has read
+cannot be taken back, so it gets only words that recognition has made out twice in a row; the rest comes with the
+turn's end. Pure.
 """
 
 from repartee.turn.chunking import is_unspaced
 
 
 class TranscriptDeltas:
-    """One turn's. The pieces together are the beginning of its words; at its end all of them, unless recognition has
+    """The words of one turn.
+
+    The pieces together are the beginning of its words; at its end all of them, unless recognition has
     changed its mind about words that it had made out twice."""
 
     def __init__(self) -> None:
