@@ -19,7 +19,7 @@ async def recording(settings: TelemetrySettings, store: Store | None, stream: St
     if store is None or settings.call_records == "off":
         yield
         return
-    records = CallRecords(store, settings.redaction())
+    records = CallRecords(store, settings.redaction(), settings.price_table())
     stream.count(records)
     task = asyncio.create_task(_keep_seeing(records))
     try:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from repartee.errors import ConfigurationError
 from repartee.providers.vendor import web_address
+from repartee.telemetry.prices import PriceTable, read_prices
 from repartee.telemetry.redaction import Redaction, redaction_of
 
 
@@ -36,6 +37,12 @@ class TelemetrySettings(BaseSettings):
         validation_alias=AliasChoices("REPARTEE_REDACT_PATTERNS"),
         description="File of further patterns (regular expressions, one a line) that are taken out of words before "
         "they are kept.",
+    )
+    prices: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_PRICES"),
+        description="File of vendors' prices, from which the records of calls have what each cost "
+        "([form](#what-calls-cost)).",
     )
     otlp_url: str = Field(
         default="",
@@ -102,6 +109,19 @@ class TelemetrySettings(BaseSettings):
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
         return path
+
+    @field_validator("prices")
+    @classmethod
+    def _is_a_price_table(cls, path: str) -> str:
+        try:
+            read_prices(_read(path))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return path
+
+    def price_table(self) -> PriceTable:
+        """What vendors cost."""
+        return read_prices(_read(self.prices))
 
     def redaction(self) -> Redaction:
         """What is taken out of words."""

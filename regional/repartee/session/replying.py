@@ -11,6 +11,7 @@ from repartee.latency.extra_requests import ExtraKind, ExtraRequests
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.session.call import Call
 from repartee.session.cascade_resources import CascadeResources
+from repartee.session.consumption import Consumption
 from repartee.session.phrases import Recording
 from repartee.session.pipeline import Pipeline
 from repartee.session.prompt import is_spoken, reply_request, request_tokens
@@ -38,6 +39,7 @@ class Replying:
         self._policy = TurnPolicy()
         self._llm = self._agent.llm(resources.llm)
         self._window = ContextWindow(resources.context_tokens)
+        self._consumption = Consumption(call.report.tokens_used)
         self._guesses = SpeculationBudget(resources.speculation_tokens)
         self._pipelines: dict[int, Pipeline] = {}
         self._encoders: dict[int, AudioEncoder] = {}
@@ -78,6 +80,7 @@ class Replying:
         request = replace(
             request, extra=ExtraRequests(command.extra, partial(self._note_extra, command.reply_id))
         )
+        self._consumption.asked(command.reply_id, request_tokens(request))
         if command.speculative:
             self._call.report.extra_request("speculation")
             self._guesses.begin(command.reply_id, request_tokens(request))
@@ -121,12 +124,14 @@ class Replying:
 
     def stop(self, command: c.StopReply) -> None:
         """Nothing more of this reply is wanted."""
+        self._consumption.over(command.reply_id)
         if pipeline := self._pipelines.pop(command.reply_id, None):
             pipeline.stop()
         self._encoders.pop(command.reply_id, None)
 
     def end(self, command: c.ReplyEnded) -> None:
         """The reply is over: send what its encoder still holds."""
+        self._consumption.over(command.reply_id)
         if encoder := self._encoders.pop(command.reply_id, None):
             self._transport.play(command.reply_id, encoder.flush())
         if pipeline := self._pipelines.pop(command.reply_id, None):
@@ -139,6 +144,7 @@ class Replying:
 
     def _note_extra(self, reply_id: int, kind: ExtraKind) -> None:
         self._call.report.extra_request(kind)
+        self._consumption.asked_again(reply_id)
         self._shell.deliver(e.ExtraRequest(reply_id))
 
     def _new_pipeline(self, reply_id: int) -> Pipeline:
@@ -152,6 +158,11 @@ class Replying:
             self._call.report.provider_failed(event.stage, event.message)
         elif isinstance(event, e.ReplyText):
             self._guesses.wrote(event.reply_id, event.text)
+            self._consumption.wrote(event.reply_id, event.text)
+        elif isinstance(event, e.ReplyUsed):
+            self._consumption.used(event.reply_id, event.tokens)
+        elif isinstance(event, e.VoiceUsed):
+            self._call.report.characters_used(event.characters)
         self._shell.deliver(event)
 
     def _give_voice(self, pipeline: Pipeline) -> None:

@@ -106,6 +106,19 @@ class ToolRan(CallEvent, frozen=True):
     words: ToolWords | None = None
 
 
+class VendorUsed(CallEvent, frozen=True):
+    """What was used of a vendor: tokens of a model (``estimated``: no server has counted them), or characters that a
+    voice was given. Replies that are thrown away and requests made twice are among it."""
+
+    stage: str
+    provider: str
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    characters: int = 0
+    estimated: bool = False
+
+
 class WordsSaid(CallEvent, frozen=True):
     """One side has said something; again, with the same ``item_id``, when less of it was heard than was thought.
     The fields are those of :class:`~repartee.agent.said.Said`."""

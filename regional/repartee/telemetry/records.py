@@ -15,6 +15,7 @@ from repartee.store.call_records import keep_call
 from repartee.store.interfaces import Store
 from repartee.store.schema import Row
 from repartee.telemetry import events as t
+from repartee.telemetry.prices import PriceTable, VendorUse
 from repartee.telemetry.redaction import Redaction
 from repartee.telemetry.turn_log import turn_figures
 
@@ -33,9 +34,33 @@ class _Record:
     faults: int = 0
     numbered: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    uses: dict[tuple[str, str], VendorUse] = field(default_factory=dict)
 
-    def row(self) -> Row:
+    def use(self, used: t.VendorUsed) -> None:
+        """Add what was used of a vendor."""
+        use = self.uses.setdefault((used.stage, used.provider), VendorUse())
+        use.input_tokens += used.input_tokens
+        use.cached_tokens += used.cached_tokens
+        use.output_tokens += used.output_tokens
+        use.characters += used.characters
+        use.estimated_tokens += (used.input_tokens + used.output_tokens) if used.estimated else 0
+
+    def row(self, prices: PriceTable) -> Row:
         began = self.began
+        uses = dict(self.uses)
+        if ears := began.providers.get("stt"):
+            uses["stt", ears] = VendorUse(seconds=self.seconds)
+        cost, unpriced = prices.cost(uses)
+        details = {
+            "vendors": began.providers,
+            "currency": prices.currency,
+            "unpriced": unpriced,
+            "usage": [
+                {"stage": stage, "vendor": vendor, **msgspec.structs.asdict(use)}
+                for (stage, vendor), use in uses.items()
+            ],
+            **self.details,
+        }
         return {
             "call_id": began.call_id,
             "started_at": began.at_s,
@@ -51,8 +76,8 @@ class _Record:
             "unanswered": self.unanswered,
             "interruptions": self.interruptions,
             "faults": self.faults,
-            "cost": None,
-            "details": msgspec.json.encode({"vendors": began.providers, **self.details}).decode(),
+            "cost": cost,
+            "details": msgspec.json.encode(details).decode(),
         }
 
 
@@ -63,11 +88,13 @@ class CallRecords:
         self,
         store: Store,
         redact: Callable[[str], str] | None = None,
+        prices: PriceTable | None = None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._redact = redact or Redaction()
+        self._prices = prices or PriceTable()
         self._clock = clock
         self._live: dict[str, _Record] = {}
 
@@ -78,10 +105,13 @@ class CallRecords:
         """Write down what has happened."""
         if isinstance(event, t.CallBegan):
             record = self._live[event.call_id] = _Record(event, event.at_s)
-            keep_call(self._store, record.row())
+            keep_call(self._store, record.row(self._prices))
             return
         known = self._live.get(event.call_id)
         if known is None:
+            return
+        if isinstance(event, t.VendorUsed):
+            known.use(event)
             return
         known.seen_at = event.at_s
         known.seconds = max(event.at_s - known.began.at_s, 0.0)
@@ -89,7 +119,7 @@ class CallRecords:
         if isinstance(event, t.CallEnded):
             del self._live[event.call_id]
         if entry is not None or isinstance(event, t.CallEnded):
-            keep_call(self._store, known.row(), [entry] if entry else [])
+            keep_call(self._store, known.row(self._prices), [entry] if entry else [])
 
     def seen(self) -> None:
         """Write that the calls in progress still are: one whose worker is gone is not written of."""
@@ -97,7 +127,7 @@ class CallRecords:
         for record in self._live.values():
             record.seen_at = now
             record.seconds = max(now - record.began.at_s, 0.0)
-            keep_call(self._store, record.row())
+            keep_call(self._store, record.row(self._prices))
 
     def _entry(self, record: _Record, event: t.CallEvent) -> Row | None:
         """What happened, as a row; counts it in the record."""

@@ -15,6 +15,7 @@ from repartee.latency.extra_requests import ExtraKind
 from repartee.telemetry import events as t
 from repartee.turn.commands import TurnFinished
 from repartee.turn.outcome import SpeculationOutcome
+from repartee.turn.usage import TokenUsage
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,24 @@ class CallReport:
             words=t.ToolWords(run.arguments, run.output) if self._labels.origin.words else None,
         )
         self._emit(ran)
+
+    def tokens_used(self, used: TokenUsage, estimated: bool) -> None:
+        """The model has used this."""
+        event = t.VendorUsed(
+            **self._shared(),
+            stage="llm",
+            provider=self._labels.providers.get("llm", "unknown"),
+            input_tokens=used.input_tokens,
+            cached_tokens=used.cached_tokens,
+            output_tokens=used.output_tokens,
+            estimated=estimated,
+        )
+        self._emit(event)
+
+    def characters_used(self, characters: int) -> None:
+        """The voice was given so many."""
+        provider = self._labels.providers.get("tts", "unknown")
+        self._emit(t.VendorUsed(**self._shared(), stage="tts", provider=provider, characters=characters))
 
     def said(self, said: Said) -> None:
         """One side has said something, or less of it was heard than was thought."""

@@ -10,6 +10,7 @@ from tests.regional.telemetry.samples import PROVIDERS, call_ended, turn_over
 from repartee.store.call_records import CALL_ENTRIES, CALLS, ending
 from repartee.store.schema import Row
 from repartee.telemetry import events as t
+from repartee.telemetry.prices import read_prices
 from repartee.telemetry.records import CallRecords
 from repartee.telemetry.redaction import redaction_of
 
@@ -189,3 +190,28 @@ def test_whatever_keeps_a_caller_names_the_column_by_which_it_is_erased() -> Non
     for table in TABLES:
         holds_calls = {"caller", "call_id", "phone"} & {column.name for column in table.columns}
         assert table.subject or not holds_calls, f"{table.name} would be left out by calls erase"
+
+
+async def test_a_record_has_what_was_used_and_what_it_cost() -> None:
+    kept = Kept()
+    prices = read_prices(
+        '{"stt": {"s": {"minute": 0.6}}, "llm": {"l": {"million_input_tokens": 10, "million_output_tokens": 100}}}'
+    )
+    kept.records = CallRecords(kept.store, prices=prices)
+    used = [
+        t.VendorUsed(**SHARED, stage="llm", provider="l", input_tokens=1_000, output_tokens=50),
+        t.VendorUsed(
+            **SHARED, stage="llm", provider="l", input_tokens=2_000, output_tokens=50, estimated=True
+        ),
+        t.VendorUsed(**SHARED, stage="tts", provider="t", characters=200),
+    ]
+    kept.take(BEGAN, *used, call_ended())
+    call = await kept.call()
+    assert call["cost"] == pytest.approx(60 / 60 * 0.6 + 3_000 * 10 / 1e6 + 100 * 100 / 1e6)
+    details = json.loads(str(call["details"]))
+    assert details["unpriced"] == ["tts t"]
+    usage = {one["stage"]: one for one in details["usage"]}
+    assert (usage["llm"]["input_tokens"], usage["llm"]["output_tokens"]) == (3_000, 100)
+    assert usage["llm"]["estimated_tokens"] == 2_050
+    assert usage["tts"]["characters"] == 200
+    assert usage["stt"]["seconds"] == 60.0
