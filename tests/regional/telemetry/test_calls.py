@@ -30,8 +30,8 @@ def bank(**options: Any) -> Agent:
 
 
 def kinds(notes: Notes) -> list[type[t.CallEvent]]:
-    """The kinds of events, in the order of their first."""
-    return list(dict.fromkeys(map(type, notes.events)))
+    """The kinds of events, in the order of their first; but for what was used, which only a cascade tells."""
+    return [kind for kind in dict.fromkeys(map(type, notes.events)) if kind is not t.VendorUsed]
 
 
 def check_shared(events: Sequence[t.CallEvent]) -> None:
