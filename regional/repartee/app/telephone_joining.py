@@ -13,8 +13,10 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import httpx
+import msgspec
 
 from repartee.app.settings import Settings
+from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Joining:
                 answered()
                 await self._ask(client, call_id, {self.document: f"<Response>{conference}</Response>"})
                 return True
-        except (httpx.HTTPError, KeyError, ValueError) as error:
+        except (httpx.HTTPError, KeyError, ValueError, msgspec.MsgspecError) as error:
             log.warning(
                 "a caller was not joined with anybody: %s; leaving them with the agent", type(error).__name__
             )
@@ -85,13 +87,14 @@ class Joining:
         fields[self.document] = f"<Response>{verbs}</Response>"
         answer = await client.post(f"{self.calls}{self.suffix}", data=fields)
         answer.raise_for_status()
-        said: dict[str, Any] = answer.json()
+        said = outside_json.decode(answer.content, dict[str, Any])
         return str(said.get("sid") or said["call_sid"])
 
     async def _answered(self, client: httpx.AsyncClient, call_id: str) -> bool:
         for _ in range(round((RING_S + 5) / LOOK_S)):
             answer = await client.get(self._address(call_id))
-            status = str(answer.raise_for_status().json()["status"])
+            said = outside_json.decode(answer.raise_for_status().content, dict[str, Any])
+            status = str(said["status"])
             if status == "in-progress":
                 return True
             if status in OVER:

@@ -22,6 +22,7 @@ from repartee.errors import StoreError
 from repartee.store.interfaces import Store
 from repartee.store.opt_outs import opt_in, opt_out
 from repartee.store.placed_calls import placed_call_ended
+from repartee.wire import outside_json
 from repartee_edge.telephone.signatures import BadSignature, Webhook, webhook_fields
 from repartee_edge.telephone.terms import FIELD, verify_terms
 from repartee_edge.tickets import Ticket, TicketError, TicketKeys
@@ -40,8 +41,8 @@ class OptOutWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: Annotated[str, Meta(max_length=200)] = ""
 
 
-_wishes = msgspec.json.Decoder(CallWish)
-_opt_outs = msgspec.json.Decoder(OptOutWish)
+_wishes: outside_json.Decoder[CallWish] = outside_json.Decoder(CallWish)
+_opt_outs: outside_json.Decoder[OptOutWish] = outside_json.Decoder(OptOutWish)
 
 
 def _worker(request: Request) -> Worker:

@@ -21,9 +21,11 @@ READER = "wire/outside_json.py"
 PARSERS = {"json.loads", "json.load", "msgspec.json.decode", "msgspec.json.Decoder", "jwt.decode"}
 PARSING_NAMES = {"loads", "JSONDecoder", "decode_complete", "raw_decode", "PyJWS", "PyJWT"}
 BOUNDED = {"outside_json.decode", "outside_json.Decoder"}
-PROVIDERS = ("cartesia", "deepgram_streams", "elevenlabs", "http_pool", "chat_stream")
+PROVIDERS = ("deepgram_voice", "http_pool", "chat_stream")
 BEHIND_THE_BOUND = {
     ("app/aws/task_protection.py", "outside_json.decode"),
+    ("app/telephone_joining.py", "outside_json.decode"),
+    ("app/telephone_out.py", "outside_json.Decoder"),
     ("app/webrtc_address.py", "outside_json.decode"),
     ("app/webrtc_body.py", "outside_json.decode"),
     ("app/worker.py", "outside_json.decode"),
@@ -36,7 +38,8 @@ BEHIND_THE_BOUND = {
     ("wire/session_settings.py", "outside_json.decode"),
     ("wire/tool_schema.py", "outside_json.Decoder"),
     ("wire/tool_schema.py", "outside_json.decode"),
-    ("wire/relay_events.py", "outside_json.Decoder"),
+    ("wire/tolerant_json.py", "outside_json.Decoder"),
+    ("wire/tolerant_json.py", "outside_json.decode"),
 }
 """Every place in these folders where JSON is parsed. Tickets are parsed by ``repartee_edge.tickets``."""
 
