@@ -193,7 +193,7 @@ class InkSession:
         match message:
             case {"type": "close", **others} if not others:
                 self._close()
-            case {"type": "settings", **others} if not others.keys() - {"turn"}:
+            case {"type": "config", **others} if not others.keys() - {"turn"}:
                 self._configure(others.get("turn"))
             case _:
                 self._fail(f"The command is not known: {text[:100]}")

@@ -1,4 +1,4 @@
-"""From what is heard to what is told of turns, for recognisers that decide on them: Flux and ink-2."""
+"""From what is heard to what a client hears of turns, for recognisers that decide on them: Flux and ink-2."""
 
 from collections.abc import Callable
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.deepgram_voice import FluxVoice, FluxVoiceConfig
+from repartee.providers.deepgram_tts import FluxTTS, FluxTTSSettings
 from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.interfaces import Utterance
 from repartee.standins.server import Running
@@ -33,10 +33,8 @@ def elevenlabs(standins: Running, **changes: Any) -> ElevenLabsTTS:
     )
 
 
-def flux(standins: Running, **changes: Any) -> FluxVoice:
-    return FluxVoice(
-        replace(FluxVoiceConfig(standins.base_url, "key", "flux-alexis-en", pool=POOL), **changes)
-    )
+def flux(standins: Running, **changes: Any) -> FluxTTS:
+    return FluxTTS(replace(FluxTTSSettings(standins.base_url, "key", "flux-alexis-en", pool=POOL), **changes))
 
 
 BOTH = pytest.mark.parametrize("make", [elevenlabs, flux])

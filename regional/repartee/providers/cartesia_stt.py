@@ -40,7 +40,7 @@ MOST_KEYTERMS = 100
 MOST_KEYTERM_CHARS = 1_200
 """Cartesia's limits."""
 
-KEEP_ALIVE = msgspec.json.encode({"type": "settings"}).decode()
+KEEP_ALIVE = msgspec.json.encode({"type": "config"}).decode()
 """A command that changes nothing: any message resets the time after which an idle stream is closed."""
 
 CLOSE = msgspec.json.encode({"type": "close"}).decode()
@@ -54,7 +54,7 @@ def _stt_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class InkConfig:
+class InkSettings:
     """ink-2 and how we use it. Thresholds outside Cartesia's ranges fail its handshake, so they are checked here."""
 
     base_url: str
@@ -110,7 +110,7 @@ def _refused(said: _InkMessage) -> ProviderError:
 class _Connector(SocketConnector[OwnSocket]):
     """Dials, greets, keeps and closes ink-2's sockets for a pool."""
 
-    def __init__(self, settings: InkConfig, endpoint: Endpoint, client: AsyncCartesia) -> None:
+    def __init__(self, settings: InkSettings, endpoint: Endpoint, client: AsyncCartesia) -> None:
         super().__init__(endpoint)
         self._settings = settings
         self._client = client
@@ -155,7 +155,7 @@ class _Connector(SocketConnector[OwnSocket]):
 class InkTranscriber(SocketTranscriber):
     """One call through ink-2."""
 
-    def __init__(self, lease: Lease[OwnSocket], settings: InkConfig) -> None:
+    def __init__(self, lease: Lease[OwnSocket], settings: InkSettings) -> None:
         self._keepalive_s = settings.keepalive_s
         self._in_turn = False
         self._vad = VoiceActivity(HEARING_HZ)
@@ -201,10 +201,10 @@ class InkTranscriber(SocketTranscriber):
             self.socket.push(KEEP_ALIVE)
 
 
-class InkEars(Pooled[OwnSocket]):
+class InkSTT(Pooled[OwnSocket]):
     """Transcribers through ink-2."""
 
-    def __init__(self, settings: InkConfig, uses: Sequence[Use] = (Use(),)) -> None:
+    def __init__(self, settings: InkSettings, uses: Sequence[Use] = (Use(),)) -> None:
         self._settings = settings
         self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
         self._client = AsyncCartesia(
@@ -234,13 +234,15 @@ def _taken(keyterms: Sequence[str]) -> tuple[str, ...]:
             break
         taken.append(term)
     if len(taken) < len(keyterms):
-        log.warning("ink-2 takes %d of the agent's %d keyterms", len(taken), len(keyterms))
+        log.warning(
+            "ink-2 takes %d of the agent's %d keyterms; leaving out the rest", len(taken), len(keyterms)
+        )
     return tuple(taken)
 
 
-def open_ink(opening: Opening) -> InkEars:
+def open_ink(opening: Opening) -> InkSTT:
     """As the table of vendors has it opened."""
-    settings = InkConfig(
+    settings = InkSettings(
         opening.base_url, opening.key, keyterms=_taken(opening.keyterms), pool_name=opening.name
     )
-    return InkEars(replace(settings, pool=opening.sized(settings.pool)), opening.uses)
+    return InkSTT(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

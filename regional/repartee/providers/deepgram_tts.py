@@ -37,7 +37,7 @@ def _tts_pool() -> PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FluxVoiceConfig:
+class FluxTTSSettings:
     """A voice and how we use it. ``voice`` is a model's whole name, as ``flux-alexis-en``."""
 
     base_url: str
@@ -82,7 +82,7 @@ def _refused(said: _SpeakMessage) -> ProviderError:
 class _Connector(SocketConnector[OwnSocket]):
     """Dials and greets sockets of one voice for a pool."""
 
-    def __init__(self, settings: FluxVoiceConfig, endpoint: Endpoint, voice: str) -> None:
+    def __init__(self, settings: FluxTTSSettings, endpoint: Endpoint, voice: str) -> None:
         super().__init__(endpoint)
         self._settings = settings
         self._voice = voice
@@ -111,10 +111,10 @@ class _Connector(SocketConnector[OwnSocket]):
         connection.close_soon()
 
 
-class FluxVoiceUtterance:
+class FluxUtterance:
     """One reply being spoken."""
 
-    def __init__(self, lease: Lease[OwnSocket], settings: FluxVoiceConfig, reply_id: int) -> None:
+    def __init__(self, lease: Lease[OwnSocket], settings: FluxTTSSettings, reply_id: int) -> None:
         self._lease = lease
         self._socket = lease.connection.socket
         self._sounds = Sounds(reply_id, lambda: ERRORS.unread("its audio"))
@@ -177,19 +177,17 @@ class FluxVoiceUtterance:
         self._lease.release(reusable=reusable)
 
 
-class FluxVoice(Pooled[OwnSocket]):
+class FluxTTS(Pooled[OwnSocket]):
     """Speaks replies, each on a warm socket of its voice."""
 
-    def __init__(self, settings: FluxVoiceConfig, uses: Sequence[Use] = (Use(),)) -> None:
+    def __init__(self, settings: FluxTTSSettings, uses: Sequence[Use] = (Use(),)) -> None:
         self._settings = settings
         self._endpoint = Endpoint.of(settings.base_url, ERRORS, settings.socket)
         super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
-    async def speak(
-        self, reply_id: int, *, voice: str | None = None, language: str = "en"
-    ) -> FluxVoiceUtterance:
+    async def speak(self, reply_id: int, *, voice: str | None = None, language: str = "en") -> FluxUtterance:
         """Open an utterance. Raises ProviderError or PoolTimeout."""
-        return FluxVoiceUtterance(await self.acquire(Use(language, voice)), self._settings, reply_id)
+        return FluxUtterance(await self.acquire(Use(language, voice)), self._settings, reply_id)
 
     def kind_of(self, use: Use) -> Use:
         return Use("en", use.voice or self._settings.voice)
@@ -198,10 +196,10 @@ class FluxVoice(Pooled[OwnSocket]):
         return _Connector(self._settings, self._endpoint, use.voice or self._settings.voice)
 
 
-def open_flux_voice(opening: Opening) -> FluxVoice:
+def open_flux_voice(opening: Opening) -> FluxTTS:
     """As the table of vendors has it opened."""
     options = opening.options
-    settings = FluxVoiceConfig(
+    settings = FluxTTSSettings(
         opening.base_url,
         opening.key,
         opening.voice,
@@ -210,4 +208,4 @@ def open_flux_voice(opening: Opening) -> FluxVoice:
     )
     if opening.stall_s is not None:
         settings = replace(settings, first_audio_timeout_s=opening.stall_s, stall_s=opening.stall_s)
-    return FluxVoice(replace(settings, pool=opening.sized(settings.pool)), opening.uses)
+    return FluxTTS(replace(settings, pool=opening.sized(settings.pool)), opening.uses)

@@ -13,7 +13,7 @@ from tests.regional.providers.conftest import frames, question, speech
 from repartee.audio.pcm import silence
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
-from repartee.providers.cartesia_ears import InkConfig, InkEars, open_ink
+from repartee.providers.cartesia_stt import InkSettings, InkSTT, open_ink
 from repartee.providers.interfaces import Hearing, Transcriber
 from repartee.providers.vendor import Opening
 from repartee.providers.vendors import CARTESIA
@@ -28,8 +28,8 @@ POOL = PoolSettings(spare=1, single_use=True, keepalive_s=4, backoff_first_s=0.0
 Fault = Callable[..., None]
 
 
-def ink(standins: Running, **changes: Any) -> InkEars:
-    return InkEars(replace(InkConfig(standins.base_url, "key", pool=POOL), **changes))
+def ink(standins: Running, **changes: Any) -> InkSTT:
+    return InkSTT(replace(InkSettings(standins.base_url, "key", pool=POOL), **changes))
 
 
 async def until_end(transcriber: Transcriber) -> list[Hearing]:
@@ -162,7 +162,7 @@ async def test_one_that_stalls_owes_an_answer_to_speech_alone(standins: Running,
 )
 def test_what_cartesia_would_refuse_is_refused_here(changes: Any) -> None:
     with pytest.raises(ValueError, match="Cartesia's"):
-        replace(InkConfig("http://h", "key"), **changes)
+        replace(InkSettings("http://h", "key"), **changes)
 
 
 async def test_the_agents_keyterms_go_into_the_stream_as_many_as_it_takes(
