@@ -21,7 +21,7 @@ class _Asked:
 
 
 class Consumption:
-    """One call's. ``note`` takes what was used; the flag says whether that is an estimate."""
+    """What one call uses. ``note`` takes what was used; the flag says whether that is an estimate."""
 
     def __init__(self, note: Callable[[TokenUsage, bool], None]) -> None:
         self._note = note

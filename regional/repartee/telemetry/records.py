@@ -48,8 +48,8 @@ class _Record:
     def row(self, prices: PriceTable) -> Row:
         began = self.began
         uses = dict(self.uses)
-        if ears := began.providers.get("stt"):
-            uses["stt", ears] = VendorUse(seconds=self.seconds)
+        if recogniser := began.providers.get("stt"):
+            uses["stt", recogniser] = VendorUse(seconds=self.seconds)
         cost, unpriced = prices.cost(uses)
         details = {
             "vendors": began.providers,
