@@ -51,7 +51,7 @@ WITHOUT_WORDS = (TurnEvent.START, TurnEvent.RESUMED)
 
 
 @dataclass(frozen=True, slots=True)
-class InkSettings:
+class InkParameters:
     """A stream's parameters, checked."""
 
     audio: HeardFormat
@@ -78,7 +78,7 @@ class InkSettings:
         return None
 
 
-def read_ink(query: Query) -> InkSettings:
+def read_ink(query: Query) -> InkParameters:
     """The settings of a stream; mistakes go to ``query.faults``."""
     query.faults += [f"{name} is not a parameter" for name, _ in query.pairs if name not in KNOWN]
     if query.text("model") != "ink-2":
@@ -97,7 +97,7 @@ def read_ink(query: Query) -> InkSettings:
     changes: dict[str, Any] = {
         name.removeprefix("turn_"): value for name, value in given.items() if value is not None
     }
-    settings = replace(InkSettings(audio), **changes)
+    settings = replace(InkParameters(audio), **changes)
     if settings.fault is not None:
         query.faults.append(settings.fault)
     return settings
@@ -143,7 +143,7 @@ def error_message(status: int, told: str, request_id: str, code: str | None = No
 class InkSession:
     """One stream from its handshake to its close."""
 
-    def __init__(self, link: Link, state: StandInState, settings: InkSettings, request_id: str) -> None:
+    def __init__(self, link: Link, state: StandInState, settings: InkParameters, request_id: str) -> None:
         self._link = link
         self._state = state
         self._settings = settings
