@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up deploy test live test-clients simulate fuzz check format requirements clean
+.PHONY: help demo up deploy test live test-clients simulate sweep fuzz check format requirements clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ fuzz: $(STAMPS)/dev ## a million hostile datagrams against the WebRTC floor (min
 
 simulate: $(STAMPS)/dev ## 10,000 calls on virtual time in which everybody but Repartee misbehaves (minutes)
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+sweep: $(STAMPS)/dev ## a call is played again for each of its awaits, with that one cancelled or failed (minutes)
+	@$(BIN)/python -m tests.sweep --whole $(ARGS)
 
 check: $(STAMPS)/dev ## formatting, lint and types
 	@$(BIN)/ruff format --check .
