@@ -12,14 +12,13 @@ class SessionBegan(Event, frozen=True):
     """There is a session with the provider, in which nothing is known yet.
 
     ``again``: it follows another; ``lost``: that one was lost, and not left in a quiet moment. ``suspected``:
-    somebody may have spoken to whom that one said nothing. ``waits``: the client's last ``response.create`` is yet to
-    be sent.
+    somebody may have spoken to whom that one said nothing. ``waiting``: events that are yet to be sent.
     """
 
     again: bool
     lost: bool
     suspected: bool = False
-    waits: bool = False
+    waiting: tuple[str, ...] = ()
 
 
 class ProviderSaid(Event, frozen=True):

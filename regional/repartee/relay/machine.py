@@ -19,6 +19,7 @@ from repartee.relay.response_events import ResponseEvents
 from repartee.relay.responses import Responses
 from repartee.relay.screen import Screen
 from repartee.relay.settings import AgentSide, RelaySettings
+from repartee.relay.unanswered import Unanswered
 from repartee.turn import commands as c
 from repartee.turn import events as e
 from repartee.turn.backchannel import acknowledges
@@ -70,6 +71,7 @@ class RelayMachine:
         )
         self._events = ResponseEvents(self.turns, self.items, self._responses, self._answers, self._speech)
         self._screen = Screen(self._responses.runs)
+        self._unanswered = Unanswered()
         self._words: dict[str, str] = {}
         self._caller_speaks = False
         self._asked_at = 0.0
@@ -126,7 +128,8 @@ class RelayMachine:
 
     def is_quiet(self, now: float, quiet_s: float) -> bool:
         """The session could be changed now without anyone noticing."""
-        settled = not self.settings.pending and now - self._asked_at > quiet_s
+        asked = self.settings.pending or len(self._unanswered) > 0
+        settled = not asked and now - self._asked_at > quiet_s
         silent = not self.turns.speaking and self.turns.speaker.ends_at < now
         return settled and silent and self._responses.idle
 
@@ -134,11 +137,6 @@ class RelayMachine:
         """Whether it matters how much silence a response's audio begins with: nothing of it was heard yet."""
         response = self._responses.under_way.get(response_id)
         return self.turns.untraced or (response is not None and not response.audible)
-
-    @property
-    def request(self) -> str | None:
-        """The client's last ``response.create``, as long as no response has begun since."""
-        return self._events.request
 
     def owes(self, quiet_ms: float) -> bool:
         """The provider owes something: to a request, or to a turn that has ended (``quiet_ms`` of quiet end any)."""
@@ -176,6 +174,7 @@ class RelayMachine:
                 self._events.request_tools = None if tools is None else frozenset(tool.name for tool in tools)
                 beside = params is not None and params.conversation == "none"
                 return [r.ToProvider(event.source), *([] if beside else self._answers.requested(now))]
+        self._unanswered.sent(wish, event.source)
         return [r.ToProvider(event.source)]
 
     def _on_played(self, event: e.Played, now: float) -> list[c.Command]:
@@ -202,10 +201,11 @@ class RelayMachine:
             opening.append(r.ToProvider(created))
         if replay:
             opening.append(r.ReplayAudio())
+        opening += self._unanswered.ask_again(event.waiting)
         opening += self._responses.restart(ask=ask, now=now)
         if ask:
             self._events.request = None  # one answer is enough
-        if self._events.request is not None and not event.waits:
+        if self._events.request is not None and self._events.request not in event.waiting:
             opening.append(r.ToProvider(self._events.request))
         return [*cut, *opening, *played]
 
@@ -231,6 +231,7 @@ class RelayMachine:
 
     def _on_said(self, event: re.ProviderSaid, now: float) -> list[c.Command]:
         self._screen.look(event.event)
+        self._unanswered.hear(event.event)
         return self._screen.passing(self._heed(event, now), event.event)
 
     def _heed(self, event: re.ProviderSaid, now: float) -> list[c.Command]:

@@ -119,9 +119,10 @@ class ProviderLine:
         for outgoing in events:
             self.send(outgoing.event, audio_ms=outgoing.audio_ms)
 
-    def waits(self, event: str) -> bool:
-        """Whether this event has not been sent yet."""
-        return any(outgoing.event == event for outgoing in (*self._refused, *self._queue.items()))
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The events that have not been sent yet, but for audio."""
+        return tuple(each.event for each in (*self._refused, *self._queue.items()) if not each.audio_ms)
 
     def served(self) -> None:
         """The session has done what it is there for: an answer is complete, or the caller's words are known."""

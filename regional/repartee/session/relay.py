@@ -207,10 +207,8 @@ class Relay:
     # --- from the provider ---------------------------------------------------------------------------------------
 
     def _session_began(self, again: bool, lost: bool) -> None:
-        request = self._machine.request
-        waits = request is not None and self._line.waits(request)
         self._owed_at = None
-        self._shell.deliver(re.SessionBegan(again, lost, self._audio.suspects, waits))
+        self._shell.deliver(re.SessionBegan(again, lost, self._audio.suspects, self._line.waiting))
 
     def _owed_since(self) -> float | None:
         """Since when the provider owes an answer: to a request, to a turn, or to somebody who has spoken."""
