@@ -116,20 +116,35 @@ def agent_faults(agent: Declared) -> list[str]:
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)
 
 
-def unused(agent: Declared, model: str, *, replies: bool) -> list[str]:
-    """What of an agent a speech-to-speech model has no use for, a sentence each. ``replies``: it has
-    ``@agent.reply``."""
-    said = [f"@agent.reply: {model} makes its own replies"] if replies else []
+def unused(agent: Declared, model: str, *, replies: bool, sums_up: bool) -> dict[str, str]:
+    """What of an agent a speech-to-speech model has no use for, by its name: why not. ``replies``: it has
+    ``@agent.reply``; ``sums_up``: it has ``@agent.summary``."""
+    found = {"@agent.reply": f"{model} makes its own replies"} if replies else {}
+    if sums_up:
+        found["@agent.summary"] = f"{model} keeps its own conversation"
     if agent.temperature is not None:
-        said.append(f"temperature: {model} takes none")
+        found["temperature"] = f"{model} takes none"
     options = ("reasoning_effort", "service_tier", "extra_body", "voice_options")
-    said += [f"{name}: {model} takes none" for name in options if getattr(agent, name)]
-    if agent.backchannels is not None:
-        said.append(
-            f"backchannels: {model} falls silent for whatever it hears, before any word is known; they only leave "
-            "the wait for a tool alone"
-        )
-    return said
+    found |= {name: f"{model} takes none" for name in options if getattr(agent, name)}
+    if agent.voice_text == "raw":
+        found["voice_text"] = f"{model} speaks itself, and is given no text to say"
+    return found
+
+
+def never_used(agent: Declared, *, replies: bool, sums_up: bool) -> list[str]:
+    """The same, where the agent's own model is such a one: then nobody would ever use it."""
+    if not is_speech_to_speech(agent.model):
+        return []
+    found = unused(agent, str(agent.model), replies=replies, sums_up=sums_up)
+    return [f"{name} would never be used: {why}. Use one of the two." for name, why in found.items()]
+
+
+def used_in_part(agent: Declared, model: str) -> dict[str, str]:
+    """What of an agent such a model does less with, by its name: what it does."""
+    if agent.backchannels is None:
+        return {}
+    heard = "falls silent for whatever it hears, before any word is known"
+    return {"backchannels": f"{model} {heard}; they only leave the wait for a tool alone"}
 
 
 def _own_faults(agent: Declared) -> list[str]:

@@ -10,14 +10,13 @@ from typing import Any, Protocol
 
 from repartee.agent.author_faults import AuthorTrouble, note_trouble
 from repartee.agent.cancelling import being_cancelled
-from repartee.agent.checks import Declared, agent_faults, hook_faults, tool_faults
+from repartee.agent.checks import Declared, agent_faults, hook_faults, never_used, tool_faults
 from repartee.agent.context import CallContext, CallHandle, ReplyContext, SaidSoFar, ToolCall
 from repartee.agent.faults import AgentFault, Place, place_of, refuse
 from repartee.agent.keys import KeyPolicy, key_faults
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
-from repartee.relay.settings import is_speech_to_speech
 
 Hook = Callable[[CallContext], Coroutine[Any, Any, object]]
 SummaryFunction = Callable[[CallContext, str], Coroutine[Any, Any, str]]
@@ -153,12 +152,8 @@ class Declaration:
                 *reasons,
                 "llm would never be used: @agent.reply makes the replies. Use one of the two.",
             ]
-        if self._reply is not None and is_speech_to_speech(self._agent.model):
-            reasons = [
-                *reasons,
-                f"{self._agent.model} makes its own replies, so @agent.reply would never be called. Use one of "
-                "the two.",
-            ]
+        has = {"replies": self._reply is not None, "sums_up": self._summary is not None}
+        reasons = [*reasons, *never_used(self._agent, **has)]
         refuse(
             [
                 *self._faults,

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
-from repartee.agent.checks import unused
+from repartee.agent.checks import unused, used_in_part
 from repartee.agent.experience import Experience
 from repartee.agent.own_reply import PROVIDER as OWN_REPLY
 from repartee.app.keeping import Lessons
@@ -127,11 +127,12 @@ class Services:
                 yield BreakerFigures(several.stage, one.vendor, one.breaker.state(now))
 
     def _relay_resources(self, settings: Settings, realtime: OpenAIRealtime) -> RelayResources:
-        replies = worker_side(self._agent).reply_function is not None
-        if remarks := unused(self._agent, realtime.model, replies=replies):
+        side, model = worker_side(self._agent), realtime.model
+        has = {"replies": side.reply_function is not None, "sums_up": side.summary_function is not None}
+        if lacks := unused(self._agent, model, **has) | used_in_part(self._agent, model):
             log.warning(
                 "speech to speech has no use for some of the agent's settings: %s; leaving them out",
-                ", ".join(remarks),
+                ", ".join(f"{name}: {why}" for name, why in lacks.items()),
             )
         return RelayResources(
             realtime,

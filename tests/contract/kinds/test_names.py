@@ -2,17 +2,13 @@
 
 import ast
 import inspect
-import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import repartee
 from repartee import Agent, CallContext, Limits, Notices, ReplyContext, ToolCall, ToolError
-from repartee.app.services import Services
-from repartee.app.settings import read_settings
 
 HERE = Path(__file__)
 
@@ -92,39 +88,6 @@ UNNAMED = {"Agent", "model", "message", "arguments", "name", "instructions"}
 def test_each_name_is_used_with_both_kinds(where: str) -> None:
     missing = authors_names()[where] - used() - set(ELSEWHERE) - UNNAMED - WORKERS
     assert missing == set()
-
-
-LACKS = {
-    "backchannels": ["okay"],
-    "temperature": 0.5,
-    "reasoning_effort": "low",
-    "service_tier": "priority",
-    "extra_body": {"seed": 1},
-    "voice_options": {"speed": 1.1},
-}
-"""What a speech-to-speech model cannot do as a cascade does. The worker says so at its start, and docs/agents.md."""
-
-
-@pytest.mark.parametrize("name", LACKS)
-def test_what_one_kind_lacks_is_said_at_the_start(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    options: dict[str, Any] = {name: LACKS[name]}
-    agent = Agent("Be kind.", model="gpt-realtime", **options)
-    Services(read_settings({"OPENAI_API_KEY": "key"}), agent)
-    [line] = [record.getMessage() for record in caplog.records if "speech to speech" in record.getMessage()]
-    assert f"{name}: gpt-realtime" in line
-    assert "\n" not in line
-
-
-def test_nothing_is_said_of_what_both_have(caplog: pytest.LogCaptureFixture) -> None:
-    Services(read_settings({"OPENAI_API_KEY": "key"}), Agent("Be kind.", model="gpt-realtime", idle_s=20.0))
-    assert caplog.records == []
-
-
-def test_what_one_kind_lacks_is_written_down() -> None:
-    page = (HERE.parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
-    [section] = re.findall(r"^## A speech-to-speech model\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
-    [differs] = re.findall(r"What it cannot do.*?:\n\n(.*?)\n\n", section, re.DOTALL)
-    assert set(re.findall(r"^- `@?(?:agent\.)?(\w+)`", differs, re.MULTILINE)) == {*LACKS, "reply"}
 
 
 def test_what_is_tested_elsewhere_is() -> None:

@@ -36,7 +36,7 @@ async def replying(kind: str, agent: Agent, folder: Path) -> AsyncIterator[BothK
         with pytest.raises(ConfigurationError) as refused:
             Services(read_settings({"OPENAI_API_KEY": "key"}), agent)
         [line] = [line for line in str(refused.value).splitlines() if "@agent.reply" in line]
-        assert "gpt-realtime makes its own replies, so @agent.reply would never be called" in line
+        assert "@agent.reply would never be used: gpt-realtime makes its own replies." in line
         yield None
         return
     profile = folder / "patient.json"
