@@ -76,6 +76,17 @@ def turns_away() -> Agent:
     return agent
 
 
+def hands_on() -> Agent:
+    """An agent that has somebody else take the call over, and nobody answers there."""
+    agent = Agent("Be kind.")
+
+    @agent.on_call_start
+    async def begin(ctx: CallContext) -> None:
+        ctx.transfer("+15550100", "I connect you.", briefing="It is Marta.", unanswered="Nobody is there.")
+
+    return agent
+
+
 def own_replies() -> Agent:
     """An agent that replies by itself, and takes keys."""
     agent = Agent("Be kind.")

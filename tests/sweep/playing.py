@@ -28,6 +28,7 @@ from repartee.pool.pool import Pool
 from repartee.providers.openai_realtime import OpenAIRealtime
 from repartee.session.cascade_resources import CascadeResources
 from repartee.session.hearing_policy import HearingPolicy
+from repartee.session.parting import ClosingOnly
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import RelayResources
@@ -110,17 +111,23 @@ class SweptProviders:
             await pool.aclose()
 
 
-class SweptControl:
-    """A connection that takes its time to be closed. Implements ``CallControl``."""
+class SweptControl(ClosingOnly):
+    """A connection that takes its time to be closed."""
 
-    can = frozenset({"hang_up"})
+    can = frozenset({"hang_up", "hold", "warm_transfer"})
 
     async def hang_up(self) -> None:
         await asyncio.sleep(0.01)
 
-    async def transfer(self, to: str) -> None: ...
+    async def warm_transfer(self, to: str, briefing: str) -> bool:
+        await asyncio.sleep(2.0)
+        return False
 
-    def dtmf(self, digits: str) -> None: ...
+    def hold(self, music: bool) -> None:
+        pass
+
+    def take_back(self) -> None:
+        pass
 
     async def played(self) -> None:
         await asyncio.sleep(0.01)

@@ -14,7 +14,7 @@ from tests.contract.kinds.call import CASCADE, KINDS
 from tests.regional.session.actors import ScriptedClient, caller_audio
 from tests.regional.session.bell import Bell
 from tests.regional.session.virtual_time import now
-from tests.sweep.desks import bare, desk, own_replies, turns_away
+from tests.sweep.desks import bare, desk, hands_on, own_replies, turns_away
 from tests.sweep.providers import SweptEars, SweptSpeech, SweptVoice
 
 from repartee.agent.agent import Agent
@@ -173,6 +173,7 @@ SCENES: Mapping[str, Play] = {
         ],
     ),
     "turned away": Play(turns_away, [(15.0, Scene.hangs_up)]),
+    "handed on": Play(hands_on, [(12.0, lambda scene: scene.asks("Where are you?")), (22.0, Scene.hangs_up)]),
     "its own replies": Play(
         own_replies,
         [

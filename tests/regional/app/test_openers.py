@@ -1,4 +1,4 @@
-"""What replies like to begin with is recorded when a worker starts, and played from memory: the voice is not asked."""
+"""What replies like to begin with is recorded when a worker starts, and played from memory: no voice is asked."""
 
 import json
 from pathlib import Path
