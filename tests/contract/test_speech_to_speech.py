@@ -58,9 +58,11 @@ async def writes(caller: Caller, text: str) -> None:
 async def test_a_conversation_of_two_turns() -> None:
     agent = Agent(instructions="Be kind.", model="gpt-realtime")
     machine = measured()
-    async with relaying(agent, "budget", SHORT) as (_, client, _), calling(client) as caller:
+    async with relaying(agent, "budget", SHORT) as (worker, client, _), calling(client) as caller:
         created = caller.events[0].session
         assert (created.model, created.instructions) == ("gpt-realtime", "Be kind.")
+        none = 'repartee_provider_errors_total{provider="openai/gpt-realtime",stage="model"}'
+        assert (await worker.metrics())[none] == 0, "by the name that traces give it"
         for turn in (1, 2):
             await caller.says_something()
             heard = await caller.hears("conversation.item.input_audio_transcription.completed")

@@ -82,6 +82,8 @@ class Services:
         self._recording_openers: asyncio.Task[None] | None = None
         self._lineups: tuple[Lineup[Any], ...] = ()
         self.relay = self._relay_resources(settings, providers["model"][0]) if "model" in providers else None
+        if self.relay is not None:
+            self.names |= self.relay.names
         self.resources = None if relayed else self._cascade_resources(settings, by_stage, providers)
         self._relays_on_request = settings.speech_to_speech == "on"
         self._records = settings.record_phrases
@@ -143,6 +145,7 @@ class Services:
             settings.realtime_transcriber,
             line=LinePolicy(watch=_watch_policy(settings)),
             policy=_turn_policy(settings),
+            vendor=self.names["model"],
         )
 
     @property

@@ -20,6 +20,8 @@ from repartee.audio.speech_end import leading_silence_ms
 from repartee.errors import ClientProtocolError
 from repartee.providers.openai_models import reasons_in_speech
 from repartee.providers.openai_realtime import OpenAIRealtime, refusal
+from repartee.providers.vendor import VendorKind
+from repartee.providers.vendors import USUAL
 from repartee.relay import commands as r
 from repartee.relay import events as re
 from repartee.relay.machine import RelayMachine
@@ -70,10 +72,13 @@ class RelayResources:
     policy: TurnPolicy = field(default_factory=TurnPolicy)
     """How turns are taken, as far as that is not the provider's to decide."""
 
+    vendor: str = USUAL[VendorKind.SPEECH_TO_SPEECH]
+    """The provider's name in the table of vendors."""
+
     @property
     def names(self) -> dict[str, str]:
         """The provider, as traces name it."""
-        return {"model": f"openai/{self.speech.model}"}
+        return {"model": f"{self.vendor}/{self.speech.model}"}
 
 
 class Relay:

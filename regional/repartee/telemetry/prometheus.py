@@ -6,6 +6,7 @@ here.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -70,114 +71,95 @@ class Metrics:
         self.services_figures: Collector = CollectorRegistry()
         self._functions: set[str] = set()
         self._vendors: set[str] = set()
-        registry = self.registry
-        self.calls_active = Gauge(
-            "repartee_calls_active", "Calls in progress.", registry=registry, multiprocess_mode="livesum"
+        state = partial(Gauge, registry=self.registry)
+        self.calls_active = state("repartee_calls_active", "Calls in progress.", multiprocess_mode="livesum")
+        self.call_slots = state(
+            "repartee_call_slots", "Calls this worker takes at most.", multiprocess_mode="livemax"
         )
-        self.call_slots = Gauge(
-            "repartee_call_slots",
-            "Calls this worker takes at most.",
-            registry=registry,
-            multiprocess_mode="livemax",
+        self.draining = state(
+            "repartee_draining", "1 while the worker takes no new calls.", multiprocess_mode="livemax"
         )
-        self.draining = Gauge(
-            "repartee_draining",
-            "1 while the worker takes no new calls.",
-            registry=registry,
-            multiprocess_mode="livemax",
+        self.calls = self._count("repartee_calls", "Calls by outcome.", "outcome")
+        self.tickets_refused = self._count(
+            "repartee_tickets_refused", "Callers without a valid ticket, by reason.", "reason"
         )
-        self.calls = Counter("repartee_calls", "Calls by outcome.", ["outcome"], registry=registry)
-        self.tickets_refused = Counter(
-            "repartee_tickets_refused",
-            "Callers without a valid ticket, by reason.",
-            ["reason"],
-            registry=registry,
+        self._line_troubles = self._count(
+            "repartee_line_troubles", "Telephone lines that carried no audio one way, by which.", "trouble"
         )
-        self._turns = Counter("repartee_turns", "Turns by outcome.", ["outcome"], registry=registry)
-        self._voice_to_voice = Histogram(
+        self._author_faults = self._count(
+            "repartee_author_faults",
+            "Functions of the agent's author that raised what they should not.",
+            "function",
+        )
+        self._count_turns()
+        self._count_guesses()
+        self._count_providers()
+        self._begin_at_zero(providers)
+
+    def _count_turns(self) -> None:
+        self._turns = self._count("repartee_turns", "Turns by outcome.", "outcome")
+        timed = partial(Histogram, registry=self.registry)
+        self._voice_to_voice = timed(
             "repartee_voice_to_voice_seconds",
             "From the caller's last sample of speech to the answer's first audible one, at this worker's socket.",
             ["kind"],
             buckets=LATENCY_BUCKETS_S,
-            registry=registry,
         )
-        self._stages = Histogram(
+        self._stages = timed(
             "repartee_stage_seconds",
             "A stage's share of the voice-to-voice latency, by the vendor that served it.",
             ["stage", "kind", "provider"],
             buckets=STAGE_BUCKETS_S,
-            registry=registry,
         )
-        self._provider_errors = Counter(
-            "repartee_provider_errors",
-            "Failures of providers that cost a caller something.",
-            ["provider", "stage"],
-            registry=registry,
-        )
-        self._served = Counter(
-            "repartee_turns_served",
-            "Turns that were answered, by who served them.",
-            ["provider", "stage"],
-            registry=registry,
-        )
-        self._vendors_left = Counter(
-            "repartee_vendor_changes",
-            "How often a call left a vendor for the next one of its kind, by the vendor that was left.",
-            ["provider", "stage"],
-            registry=registry,
-        )
-        self._line_troubles = Counter(
-            "repartee_line_troubles",
-            "Telephone lines that carried no audio one way, by which.",
-            ["trouble"],
-            registry=registry,
-        )
-        self._prefetches = Counter(
-            "repartee_prefetch",
-            "Tools run before they were asked for, by what became of it.",
-            ["outcome"],
-            registry=registry,
-        )
-        self._prefetch_saved = Counter(
-            "repartee_prefetch_saved_seconds", "Time that callers did not wait for tools.", registry=registry
-        )
-        self._speculations = Counter(
-            "repartee_speculations",
-            "Replies begun before their turn was confirmed.",
-            ["outcome"],
-            registry=registry,
-        )
-
-        self._speculation_tokens = Counter(
-            "repartee_speculation_tokens",
-            "Tokens of replies begun before their turn was confirmed, estimated.",
-            ["outcome"],
-            registry=registry,
-        )
-        self._extra_requests = Counter(
-            "repartee_extra_requests",
-            "Requests to the language model beside the one that a reply is.",
-            ["kind"],
-            registry=registry,
-        )
-
-        self._interruptions = Counter(
-            "repartee_interruptions", "Callers who spoke over the agent, which stopped.", registry=registry
-        )
-        self._author_faults = Counter(
-            "repartee_author_faults",
-            "Functions of the agent's author that raised what they should not.",
-            ["function"],
-            registry=registry,
-        )
-        self.loop_lag = Histogram(
+        self.loop_lag = timed(
             "repartee_event_loop_lag_seconds",
             "How much later than it should a task of the worker wakes up.",
             buckets=LAG_BUCKETS_S,
-            registry=registry,
+        )
+        self._interruptions = self._count(
+            "repartee_interruptions", "Callers who spoke over the agent, which stopped."
         )
 
-        # A counter that is born at 1 shows no increase: an alarm would miss the first of its kind.
+    def _count_guesses(self) -> None:
+        self._prefetches = self._count(
+            "repartee_prefetch", "Tools run before they were asked for, by what became of it.", "outcome"
+        )
+        self._prefetch_saved = self._count(
+            "repartee_prefetch_saved_seconds", "Time that callers did not wait for tools."
+        )
+        self._speculations = self._count(
+            "repartee_speculations", "Replies begun before their turn was confirmed.", "outcome"
+        )
+        self._speculation_tokens = self._count(
+            "repartee_speculation_tokens",
+            "Tokens of replies begun before their turn was confirmed, estimated.",
+            "outcome",
+        )
+
+    def _count_providers(self) -> None:
+        by = ("provider", "stage")
+        self._provider_errors = self._count(
+            "repartee_provider_errors", "Failures of providers that cost a caller something.", *by
+        )
+        self._served = self._count(
+            "repartee_turns_served", "Turns that were answered, by who served them.", *by
+        )
+        self._vendors_left = self._count(
+            "repartee_vendor_changes",
+            "How often a call left a vendor for the next one of its kind, by the vendor that was left.",
+            *by,
+        )
+        self._extra_requests = self._count(
+            "repartee_extra_requests",
+            "Requests to the language model beside the one that a reply is.",
+            "kind",
+        )
+
+    def _count(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(name, what, labels, registry=self.registry)
+
+    def _begin_at_zero(self, providers: Mapping[str, str]) -> None:
+        """A counter that is born at 1 shows no increase: an alarm would miss the first of its kind."""
         for outcome in get_args(TurnOutcome):
             self._turns.labels(outcome)
         for kind in AUDIBLE_KINDS:
