@@ -120,7 +120,7 @@ class ProviderLine:
             self.send(outgoing.event, audio_ms=outgoing.audio_ms)
 
     @property
-    def waiting(self) -> tuple[str, ...]:
+    def unsent(self) -> tuple[str, ...]:
         """The events that have not been sent yet, but for audio."""
         return tuple(each.event for each in (*self._refused, *self._queue.items()) if not each.audio_ms)
 

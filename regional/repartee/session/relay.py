@@ -213,7 +213,7 @@ class Relay:
 
     def _session_began(self, again: bool, lost: bool) -> None:
         self._owed_at = None
-        self._shell.deliver(re.SessionBegan(again, lost, self._audio.suspects, self._line.waiting))
+        self._shell.deliver(re.SessionBegan(again, lost, self._audio.suspects, self._line.unsent))
 
     def _owed_since(self) -> float | None:
         """Since when the provider owes an answer: to a request, to a turn, or to somebody who has spoken."""

@@ -22,6 +22,8 @@ ELSEWHERE = {
     "on_dtmf": "tests/regional/transport/telephone",
     "dtmf": "tests/regional/transport/telephone",
     "transfer": "tests/regional/transport/telephone",
+    "hold": "tests/regional/transport/telephone",
+    "take_back": "tests/regional/transport/telephone",
     "can": "tests/regional/agent",
     "extra_body": "tests/regional/app",
     "reasoning_effort": "tests/regional/app",
