@@ -32,6 +32,7 @@ from repartee.standins.script import Line
 from repartee.standins.server import light_engines
 from repartee.standins.state import StandInState
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
+from repartee.turn.usage import TokenUsage
 
 POOL = PoolSettings(spare=2, single_use=True, keepalive_s=None)
 WORD_MS = 200
@@ -123,7 +124,9 @@ class SweptBrain:
         for text in ("Here you are. ", "I say it slowly, ", "as there is time. ", "Is that all?"):
             yield TextDelta(text)
             await asyncio.sleep(0.01)
-        yield Finished("stop")
+        yield Finished("stop", usage_follows=True)
+        await asyncio.sleep(0.01)
+        yield TokenUsage()
 
 
 class SweptVoice:
