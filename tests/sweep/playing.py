@@ -8,7 +8,7 @@ import gc
 import logging
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -120,7 +120,7 @@ class SweptControl(ClosingOnly):
     async def hang_up(self) -> None:
         await asyncio.sleep(0.01)
 
-    async def warm_transfer(self, to: str, briefing: str) -> bool:
+    async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
         await asyncio.sleep(2.0)
         return False
 
