@@ -24,7 +24,7 @@ from repartee.agent.agent import Agent, worker_side
 from repartee.agent.experience import Experience, Transition
 from repartee.app.services import Services
 from repartee.app.settings import read_settings
-from repartee.app.worker import Worker, WorkerConfig
+from repartee.app.worker import Worker, WorkerParts
 from repartee.pool.pool import Pool
 from repartee.providers.openai_realtime import OpenAIRealtime
 from repartee.session.cascade_resources import CascadeResources
@@ -37,7 +37,7 @@ from repartee.standins import timing
 from repartee.telemetry import events as t
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.stream import Counts, Stream
-from repartee.transport.realtime import RealtimeWebSocket
+from repartee.transport.realtime import WebSocketTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.own_events import OwnEvents
@@ -198,10 +198,10 @@ async def _hold(worker: Worker, played: Played) -> None:
     """As the worker's own route does."""
     settings, client = worker.call_settings("", None), played.scene.client
 
-    def connect(providers: Mapping[str, str]) -> RealtimeWebSocket:
+    def connect(providers: Mapping[str, str]) -> WebSocketTransport:
         link = WebSocketLink(AsgiSocket(client.receive, client.deliver))
         own = OwnEvents(settings.call_id, settings.region, providers)
-        transport = RealtimeWebSocket(link, call_id=settings.call_id, own_events=own)
+        transport = WebSocketTransport(link, call_id=settings.call_id, own_events=own)
         played.scene.press = lambda digit: transport._call.take_digit(digit)  # noqa: PLW0108 - not known yet
         return transport
 
@@ -226,7 +226,7 @@ def _worker(providers: SweptProviders, played: Played) -> Worker:
     stream = Stream()
     stream.count(cast(Counts, mock.Mock(export=played.events.append)))
     settings = read_settings({"REPARTEE_STORE_FILE": ":memory:"})
-    config = WorkerConfig(settings, providers.agent, allow_anonymous=True)
+    config = WorkerParts(settings, providers.agent, allow_anonymous=True)
     return Worker(config, cast(Services, providers), Metrics({}), stream)
 
 

@@ -18,7 +18,7 @@ from repartee.session.shell import Shell
 SWEPT = ("session", "agent")
 """The folders whose every await is waited at in some scene ..."""
 
-UNSEEN = {"session/plain_client.py": "await self._transport"}
+UNSEEN = {"session/plain_transport.py": "await self._transport"}
 """... but for these, which hand over to a telephone's own."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.regional.app.running import Region, calling, region, spoken_turn, until
 
-from repartee.standins.server import Config, Running, serve
+from repartee.standins.server import Running, StandInSettings, serve
 from repartee.turn.languages import ENGLISH
 
 
@@ -32,7 +32,7 @@ async def test_an_opener_recorded_at_boot_costs_no_request_to_the_voice(
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"utterances": [{"say": "Can you help me?", "reply": reply}]}))
     async with (
-        serve(Config(profile="instant", light=True, script=script)) as provider,
+        serve(StandInSettings(profile="instant", light=True, script=script)) as provider,
         region(provider.environment()) as worker,
     ):
         await all_recorded(worker)

@@ -12,7 +12,7 @@ from repartee.relay.settings import AgentSide
 from repartee.turn import commands as c
 from repartee.wire import relay_events as wire
 from repartee.wire.client_events import decode
-from repartee.wire.session_config import SessionConfig
+from repartee.wire.session_settings import SessionSettings
 
 QUESTION = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Where?"}]}
 
@@ -46,7 +46,7 @@ class Asking:
 
     def __init__(self) -> None:
         side = AgentSide(tools=[], style="", transcriber="t", own_voice=True)
-        self.machine = RelayMachine("call", SessionConfig(), side)
+        self.machine = RelayMachine("call", SessionSettings(), side)
         self.machine.open(instructions="", voice=None, language="en", ticket=None)
         self.receive(re.SessionBegan(again=False, lost=False))
         self.says({"type": "session.updated"})
