@@ -28,7 +28,7 @@ ABOUT_AUDIO: Mapping[str, type] = {
 
 
 class Unanswered:
-    """One call's."""
+    """A call's wishes that the provider has not answered, the oldest first."""
 
     def __init__(self) -> None:
         self._wishes: deque[tuple[Asking, str]] = deque(maxlen=MOST)
@@ -51,7 +51,7 @@ class Unanswered:
 
     def ask_again(self, waiting: Iterable[str]) -> list[Command]:
         """What another session is asked in place of the one that was lost; what is ``waiting`` for a session goes out
-        by itself. A truncated item is told anew as far as it was heard, so that is done."""
+        by itself. A truncated item is replayed as far as it was heard, so its cut needs no asking."""
         left, again = Counter(waiting), list[Command]()
         for wish, source in reversed(self._wishes):
             if left[source]:
