@@ -84,7 +84,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
         async with (
             kept as lessons,
             exporting(parts.settings, parts.settings.region) as stream,
-            recording(parts.settings, lessons.store, stream),
+            recording(parts.settings, lessons.store, stream, delivers=first),
             serving(app, lessons, stream) as state,
         ):
             yield state

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 from repartee.app.telemetry_settings import TelemetrySettings
+from repartee.app.webhooks import CallWebhooks, WebhookTarget, delivering
 from repartee.store.interfaces import Store
 from repartee.telemetry.records import CallRecords
 from repartee.telemetry.stream import Stream
@@ -14,20 +15,32 @@ SEEN_EVERY_S = 30.0
 
 
 @asynccontextmanager
-async def recording(settings: TelemetrySettings, store: Store | None, stream: Stream) -> AsyncIterator[None]:
-    """Keep records for as long as the block lasts, if they are wanted."""
+async def recording(
+    settings: TelemetrySettings, store: Store | None, stream: Stream, *, delivers: bool = True
+) -> AsyncIterator[None]:
+    """Keep records for as long as the block lasts, if they are wanted. ``delivers``: this process sends webhooks."""
     if store is None or settings.call_records == "off":
         yield
         return
     records = CallRecords(store, settings.redaction(), settings.price_table())
     stream.count(records)
+    target = webhook_target(settings)
+    if target:
+        stream.count(CallWebhooks(store))
     task = asyncio.create_task(_keep_seeing(records))
     try:
-        yield
+        async with delivering(store, target) if target and delivers else nullcontext():
+            yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def webhook_target(settings: TelemetrySettings) -> WebhookTarget | None:
+    """Whom to tell of calls, if anybody is to be."""
+    key = settings.webhook_key.get_secret_value().encode()
+    return WebhookTarget(settings.webhook_url, key) if settings.webhook_url else None
 
 
 async def _keep_seeing(records: CallRecords) -> None:

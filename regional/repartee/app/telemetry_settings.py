@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from repartee.errors import ConfigurationError
@@ -44,6 +44,16 @@ class TelemetrySettings(BaseSettings):
         description="File of vendors' prices, from which the records of calls have what each cost "
         "([form](#what-calls-cost)).",
     )
+    webhook_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("REPARTEE_WEBHOOK_KEY"),
+        description="The key that webhooks are signed with; 32 characters or more.",
+    )
+    webhook_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("REPARTEE_WEBHOOK_URL"),
+        description="Address that is told of each call's start and end; empty: none. Needs REPARTEE_WEBHOOK_KEY.",
+    )
     otlp_url: str = Field(
         default="",
         validation_alias=AliasChoices("REPARTEE_OTLP_URL"),
@@ -77,7 +87,25 @@ class TelemetrySettings(BaseSettings):
         description="How long exporters may take for the events that wait when the worker ends, in seconds.",
     )
 
-    @field_validator("otlp_url")
+    @field_validator("webhook_key")
+    @classmethod
+    def _is_a_long_key(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < 32:
+            raise ValueError("must be 32 characters or longer: openssl rand -base64 32 makes one")
+        return key
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _can_be_signed_and_read(cls, url: str, info: ValidationInfo) -> str:
+        # A key that is itself at fault is missing here, and told of on its own.
+        key = info.data.get("webhook_key")
+        if url and key is not None and not key.get_secret_value():
+            raise ValueError("needs REPARTEE_WEBHOOK_KEY too: webhooks are signed with it")
+        if url and info.data.get("call_records") == "off":
+            raise ValueError("needs records of calls: REPARTEE_RECORDS must not be off")
+        return url
+
+    @field_validator("otlp_url", "webhook_url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
         return web_address(url) if url else url

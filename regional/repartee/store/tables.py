@@ -5,5 +5,6 @@ from repartee.store.opt_outs import OPT_OUTS
 from repartee.store.placed_calls import PLACED_CALLS
 from repartee.store.schema import Table
 from repartee.store.transitions import TRANSITIONS
+from repartee.store.webhook_outbox import WEBHOOKS
 
-TABLES: tuple[Table, ...] = (CALLS, CALL_ENTRIES, TRANSITIONS, OPT_OUTS, PLACED_CALLS)
+TABLES: tuple[Table, ...] = (CALLS, CALL_ENTRIES, WEBHOOKS, TRANSITIONS, OPT_OUTS, PLACED_CALLS)
