@@ -52,7 +52,7 @@ class TelemetrySettings(BaseSettings):
     webhook_url: str = Field(
         default="",
         validation_alias=AliasChoices("REPARTEE_WEBHOOK_URL"),
-        description="Address that is told of each call's start and end; empty: none. Needs REPARTEE_WEBHOOK_KEY.",
+        description="Address that each call's start and end are sent to; empty: none. Needs REPARTEE_WEBHOOK_KEY.",
     )
     otlp_url: str = Field(
         default="",
