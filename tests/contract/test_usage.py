@@ -63,8 +63,8 @@ async def test_each_response_of_a_turn_with_a_tool_has_its_own() -> None:
 async def test_the_characters_are_those_that_the_voice_got() -> None:
     async with on(CASCADE, agent_for(CASCADE)) as call:
         given: list[str] = []
-        voice: Any = call.worker.worker.services.resources
-        speak = voice.voice.speak
+        resources: Any = call.worker.worker.services.resources
+        speak = resources.tts.speak
 
         async def speaks(*args: Any, **named: Any) -> Any:
             utterance = await speak(*args, **named)
@@ -77,7 +77,7 @@ async def test_the_characters_are_those_that_the_voice_got() -> None:
             utterance.say = says
             return utterance
 
-        voice.voice.speak = speaks
+        resources.tts.speak = speaks
         await call.asks(HOURS)
         await call.is_idle()
         [beside] = own(call)
