@@ -228,3 +228,9 @@ def test_requirements_that_changed_are_installed_into_what_is_there(copy: Copy) 
     copy.asked()
     assert copy.make().returncode == 0
     assert copy.asked() == SET_UP
+
+
+def test_skipped_tests_show_their_reasons() -> None:
+    text = (ROOT / "Makefile").read_text()
+    recipe = text.partition("\ntest: ")[2].partition("\n\n")[0]
+    assert " -rs " in recipe
