@@ -73,7 +73,7 @@ def test_the_figures_are_the_defaults() -> None:
     assert (FillerPolicy().after_ms, FillerPolicy().again_after_ms) == (150, 4000)
     assert (PrefetchPolicy().limit_s, PrefetchPolicy().keep_s) == (2, 30)
     assert (PrefetchPolicy().per_call, PrefetchPolicy().at_once, PrefetchPolicy().give_up_after) == (20, 3, 4)
-    assert "within 150 ms, and another after 4 s" in PAGE
+    assert "within 150 ms (`filler_after_ms`), and another after 4 s" in PAGE
     assert "at most 2 s, its result is kept for 30 s" in PAGE
     assert "make 20 guesses, 3 at a time" in PAGE
     limits = ", ".join(f"{field.name}={getattr(Limits(), field.name):g}" for field in fields(Limits))
