@@ -25,8 +25,8 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
 	@PYTHONHASHSEED=0 $(BIN)/pytest -n 3 --dist loadfile -rs $(ARGS)
 
-live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (REPARTEE_LIVE_USD=5: at five)
-	@REPARTEE_LIVE=1 $(BIN)/pytest tests/live -rs $(ARGS)
+live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (LIVE_TESTS_USD=5: at five)
+	@LIVE_TESTS=1 $(BIN)/pytest tests/live -rs $(ARGS)
 
 # Clients that others wrote, in an environment of their own; make test runs OpenAI's two, which are dependencies of ours.
 CLIENTS := $(or $(REPARTEE_CLIENTS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repartee/clients)

@@ -25,7 +25,7 @@ def with_keys(variables: dict[str, str]) -> dict[str, str]:
 
 def test_each_live_test_passes_against_the_stand_ins_and_tells_no_secret() -> None:
     with stand_ins("instant") as variables:
-        done = live(with_keys(variables) | {"REPARTEE_LIVE": "1"})
+        done = live(with_keys(variables) | {"LIVE_TESTS": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
     assert "voice to voice: P50" in done.stdout
@@ -41,7 +41,7 @@ def test_without_being_asked_for_nothing_is_collected() -> None:
 
 
 def test_without_keys_it_says_so() -> None:
-    done = live({"REPARTEE_LIVE": "1"})
+    done = live({"LIVE_TESTS": "1"})
     assert done.returncode == 0
     assert "not set: CARTESIA_API_KEY, DEEPGRAM_API_KEY, OPENAI_API_KEY" in done.stdout
     assert "2 skipped" in done.stdout
@@ -49,7 +49,7 @@ def test_without_keys_it_says_so() -> None:
 
 def test_it_stops_at_the_cap_and_says_so() -> None:
     with stand_ins("instant") as variables:
-        done = live(with_keys(variables) | {"REPARTEE_LIVE": "1", "REPARTEE_LIVE_USD": "0.02"})
+        done = live(with_keys(variables) | {"LIVE_TESTS": "1", "LIVE_TESTS_USD": "0.02"})
     assert "1 passed, 1 skipped" in done.stdout, done.stdout
     assert "the spending cap is reached: 0.01 of 0.02 USD" in done.stdout
 
@@ -59,15 +59,15 @@ def test_the_cap_is_a_dollar_unless_another_is_asked_for() -> None:
 
     assert CAP_USD == 1.0
     assert Purse.of({}).cap_usd == 1.0
-    assert Purse.of({"REPARTEE_LIVE_USD": "5"}).cap_usd == 5.0
+    assert Purse.of({"LIVE_TESTS_USD": "5"}).cap_usd == 5.0
 
 
 def test_make_test_and_ci_never_run_it() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    asking = [line for line in makefile.splitlines() if "REPARTEE_LIVE=1" in line]
+    asking = [line for line in makefile.splitlines() if "LIVE_TESTS=1" in line]
     assert len(asking) == 1
     assert "tests/live" in asking[0]
-    assert "REPARTEE_LIVE" not in "".join(
+    assert "LIVE_TESTS" not in "".join(
         path.read_text() for path in (ROOT / ".ci").rglob("*") if path.is_file()
     )
-    assert "REPARTEE_LIVE" not in os.environ
+    assert "LIVE_TESTS" not in os.environ

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from tests.live.purse import Purse
 
-collect_ignore_glob = [] if os.environ.get("REPARTEE_LIVE") == "1" else ["test_*.py"]
+collect_ignore_glob = [] if os.environ.get("LIVE_TESTS") == "1" else ["test_*.py"]
 
 FIGURES: list[str] = []
 

@@ -10,7 +10,7 @@ USD = {"llm": 0.002, "stt": 0.004, "tts": 0.003}
 recognition, a hundred characters of speech; list prices of November 2026, doubled."""
 
 CAP_USD = 1.0
-VARIABLE = "REPARTEE_LIVE_USD"
+VARIABLE = "LIVE_TESTS_USD"
 
 
 @dataclass(slots=True)

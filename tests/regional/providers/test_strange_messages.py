@@ -244,4 +244,4 @@ async def test_a_call_goes_on_when_flux_sends_warnings_nulls_and_refusals(
     await ears.aclose()
     assert said == ["Hello, can you hear me?", "What are your opening hours?"]
     word = "Warning" if kind == "strange_messages" else "ConfigureFailure"
-    assert f"Deepgram says {word}" in caplog.text
+    assert f"Deepgram sent a {word}" in caplog.text
