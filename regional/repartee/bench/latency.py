@@ -75,6 +75,10 @@ def latency(
     turns_per_minute: Annotated[float, typer.Option(min=1, max=30, help="How often each call asks.")] = 24,
     profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
     audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
+    gated: Annotated[
+        bool,
+        typer.Option("--gated", help="Callers send nothing while they are silent, as gated microphones do."),
+    ] = False,
     stt: Annotated[Stt, typer.Option(help="Which recognition the worker uses.")] = Stt.flux,
     replies: Annotated[
         ReplyLength, typer.Option(help="Answers of one sentence, or of a clause and some words.")
@@ -101,7 +105,8 @@ def latency(
         **without_env(off),
     }
     said = REPLIES if replies is ReplyLength.sentences else CLAUSE_REPLIES
-    load = Load(f"http://127.0.0.1:{port}", calls, turns, turns_per_minute, audio is AudioForm.binary)
+    url, binary = f"http://127.0.0.1:{port}", audio is AudioForm.binary
+    load = Load(url, calls, turns, turns_per_minute, binary, gated=gated)
     done, counted, sources = uvloop.run(
         _measure(LatencyPlan(Setup(port, profile, said, env, connect_ms), load, stt))
     )
@@ -110,6 +115,7 @@ def latency(
         "profile": profile,
         "sources": sources,
         "stt": stt.value,
+        "gated": gated,
         "replies": replies.value,
         "connect_ms": connect_ms,
         "without": [each.value for each in off],

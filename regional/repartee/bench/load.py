@@ -42,7 +42,8 @@ TYPE_WITHIN = 120
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked for. ``turns`` is for each call; ``turns_per_minute`` sets how often each asks."""
+    """What is asked for. ``turns`` is for each call; ``turns_per_minute`` sets how often each asks. ``gated``: the
+    callers' microphones send nothing while they are silent."""
 
     url: str
     calls: int
@@ -50,6 +51,7 @@ class Load:
     turns_per_minute: float = 24.0
     binary_audio: bool = False
     api_key: str = ""
+    gated: bool = False
 
     @property
     def frames_per_turn(self) -> int:
@@ -88,8 +90,8 @@ def speech(ms: float = SPEECH_MS) -> bytes:
     return bytes((7000 * swell * voice).clip(-32_000, 32_000).astype("<i2").tobytes())
 
 
-def scripted(frames_per_turn: int, *, binary_audio: bool) -> Script:
-    """The frames of one turn: speech, then silence until the next."""
+def scripted(frames_per_turn: int, *, binary_audio: bool, gated: bool = False) -> Script:
+    """The frames of one turn: speech, then silence until the next, for which nothing is sent if it is ``gated``."""
     sound = speech()
     size = bytes_for_ms(FRAME_MS, RATE_HZ)
     pcm = sound + bytes(-len(sound) % size)
@@ -101,6 +103,8 @@ def scripted(frames_per_turn: int, *, binary_audio: bool) -> Script:
     assert end_ms is not None
     last = int((end_ms - 1e-6) // FRAME_MS)
     frames = {piece: _message(piece, binary_audio=binary_audio) for piece in set(pieces)}
+    if gated:
+        frames[silence(FRAME_MS, RATE_HZ)] = b""
     return Script([frames[piece] for piece in pieces], last, ((last + 1) * FRAME_MS - end_ms) / 1000)
 
 
@@ -161,7 +165,8 @@ class LoadCall:
             self._turns_left -= 1
             self._asking = True
         assert self.socket is not None
-        self.socket.write(self._script.frames[self._frame])
+        if frame := self._script.frames[self._frame]:
+            self.socket.write(frame)
         if self._frame == self._script.last_speech_frame:
             self._spoken_at_s = now - self._script.after_speech_s
         self._frame = (self._frame + 1) % len(self._script.frames)
@@ -209,7 +214,7 @@ class LoadCall:
 @asynccontextmanager
 async def open_calls(load: Load, measured: Measured) -> AsyncIterator[list[LoadCall]]:
     """Place all calls; hangs up at the end of the block. Raises CallFailed."""
-    script = scripted(load.frames_per_turn, binary_audio=load.binary_audio)
+    script = scripted(load.frames_per_turn, binary_audio=load.binary_audio, gated=load.gated)
     async with placed(load, [LoadCall(script, load.turns, measured) for _ in range(load.calls)]) as calls:
         yield calls
 

@@ -50,6 +50,18 @@ def test_an_answer_is_timed_from_the_last_sample_of_speech_to_the_first_audible_
     assert call.over
 
 
+def test_a_gated_microphone_sends_speech_alone_and_is_timed_alike() -> None:
+    open_script, gated_script = (scripted(FRAMES, binary_audio=True, gated=gated) for gated in (False, True))
+    wire = Wire()
+    call = LoadCall(gated_script, 1, Measured())
+    call.socket = wire  # type: ignore[assignment]
+    for frame in range(FRAMES):
+        call.tick(frame * 0.02)
+    spoken_frames = -(-len(speech()) // 960)
+    assert wire.written == list(open_script.frames[:spoken_frames])
+    assert gated_script.last_speech_frame == open_script.last_speech_frame
+
+
 def test_no_answer_and_one_that_comes_too_early() -> None:
     measured = Measured()
     call = call_of(2, measured)
