@@ -4,6 +4,7 @@ The caller and the model never see it. What the function was given is left out o
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ LEFT_OUT = "‹…›"
 MOST_CHARS = 600
 MOST_FRAMES = 12
 SHORTEST_SECRET = 3
+SHORTEST_WORD = 4
+"""Words of a longer text are left out by themselves, too, if they have so many letters."""
+
+_WORD = re.compile(rf"\w{{{SHORTEST_WORD},}}")
 
 _log = logging.getLogger(AUTHOR_LOG)
 _PACKAGE = str(Path(__file__).parents[1])
@@ -43,15 +48,15 @@ def trouble_of(
     what: str, error: BaseException, given: Iterable[object] = (), declared_at: str = ""
 ) -> AuthorTrouble:
     """What has failed, without what it was ``given``. ``declared_at``: where the function is, if no line is known."""
-    secrets = sorted(_texts(given), key=len, reverse=True)
+    secrets = _Secrets(_texts(given))
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_ours(frame.filename)]
     place = f"{_shown(own[-1].filename)}:{own[-1].lineno}" if own else declared_at or "an unknown place"
     trace = [f"{_shown(frame.filename)}:{frame.lineno} in {frame.name}: {frame.line}" for frame in own]
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        trace.insert(0, f"{type(cause).__name__}: {_without(str(cause), secrets)}, then")
-    message = _without(" ".join(str(error).split()), secrets)
+        trace.insert(0, f"{type(cause).__name__}: {secrets.left_out_of(str(cause))}, then")
+    message = secrets.left_out_of(" ".join(str(error).split()))
     return AuthorTrouble(what, type(error).__name__, place, message, tuple(trace[-MOST_FRAMES:]))
 
 
@@ -84,10 +89,19 @@ def note_trouble(
     call.failed(trouble)
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, LEFT_OUT)
-    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…"
+class _Secrets:
+    """Texts that a message must not hold, whole or word by word."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = sorted(texts, key=len, reverse=True)
+        self._words = {word.casefold() for text in self._texts for word in _WORD.findall(text)}
+
+    def left_out_of(self, message: str) -> str:
+        """The message without them, cut to a length for a log."""
+        for secret in self._texts:
+            message = message.replace(secret, LEFT_OUT)
+        text = _WORD.sub(lambda found: LEFT_OUT if found[0].casefold() in self._words else found[0], message)
+        return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…"
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -42,7 +42,7 @@ class Summing:
             waiting.cancel()
         await waiting
         if self.fault == "raises":
-            raise KeyError("Hello.")
+            raise KeyError(words.split()[1])
         return "They greet."
 
     async def over(self) -> None:
