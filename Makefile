@@ -38,6 +38,9 @@ test-clients: $(STAMPS)/node ## six clients that others wrote place calls (sets 
 fuzz: $(STAMPS)/dev ## a million hostile datagrams against the WebRTC floor (minutes)
 	@REPARTEE_FUZZ_DATAGRAMS=1000000 $(BIN)/pytest tests/regional/rtc/test_hostile_datagrams.py --timeout 3600 $(ARGS)
 
+foretell: $(STAMPS)/dev ## what the doctor foretells against what calls take, on three profiles (minutes of a quiet machine)
+	@LONG_TESTS=1 $(BIN)/pytest tests/regional/doctor/test_latency.py -k foretells -rs --timeout 900 $(ARGS)
+
 simulate: $(STAMPS)/dev ## 10,000 calls on virtual time in which everybody but Repartee misbehaves (minutes)
 	@$(BIN)/python -m tests.simulation $(ARGS)
 

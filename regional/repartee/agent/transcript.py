@@ -13,7 +13,11 @@ from repartee.turn import commands as c
 from repartee.turn.history import SPEECH_MS_PER_CHAR, Message, heard_part
 
 MOST_SAID = 2_000
+MOST_CHARS = 500_000
 """Of one call; the oldest are forgotten."""
+
+MOST_PIECE_CHARS = 16_000
+"""Nobody says so much at once: of what a client wrote, the rest is left out."""
 
 
 class CallTranscript:
@@ -26,6 +30,7 @@ class CallTranscript:
         self._note = note
         self._wall_clock = wall_clock
         self._said: dict[str, Said] = {}
+        self._chars = 0
         self._cut_ms: dict[int, float] = {}
         self._takers: Mapping[type[c.Command], Callable[[Any], None]] = {
             c.TurnEnded: self._turn_ended,
@@ -86,11 +91,15 @@ class CallTranscript:
         return known.at_s if known else self._wall_clock()
 
     def _put(self, said: Said) -> None:
-        if said == self._said.get(said.item_id):
+        if len(said.text) > MOST_PIECE_CHARS:
+            said = replace(said, text=said.text[:MOST_PIECE_CHARS])
+        known = self._said.get(said.item_id)
+        if said == known:
             return
         self._said[said.item_id] = said
-        if len(self._said) > MOST_SAID:
-            del self._said[next(iter(self._said))]
+        self._chars += len(said.text) - (len(known.text) if known else 0)
+        while len(self._said) > MOST_SAID or self._chars > MOST_CHARS:
+            self._chars -= len(self._said.pop(next(iter(self._said))).text)
         self._note(said)
 
 

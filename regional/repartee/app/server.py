@@ -32,10 +32,6 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 START_LOOK_S = 0.01
 """How often a server that starts is looked at."""
 
-GARBAGE_OBJECTS = 5_000
-"""The collector looks for garbage after so many new objects. 80 calls make Python's 700 twenty times a second, and
-looking took 8 % of their CPU time (``repartee bench density``)."""
-
 
 class DrainingServer:
     """SIGTERM drains: no new calls, calls end by themselves or at the limit, then the process ends. SIGINT, or a
@@ -87,7 +83,6 @@ class DrainingServer:
         gc.collect()
         gc.freeze()
         gc.collect()
-        gc.set_threshold(GARBAGE_OBJECTS, *gc.get_threshold()[1:])
         if self._arrivals:
             self._arrivals.open(self._server)
         self.started = True

@@ -14,10 +14,11 @@ from repartee.bench.rig import Setup, no_pauses, percentiles, rig
 from repartee.client.report import write_report
 
 LONG_REPLIES = (
-    "I can do it now, and while I am at it I will tell you all there is to know about it, one thing after the other, "
-    "so that you have plenty of time to think of what you would rather hear, and to say so whenever you like.",
+    "That will be done now, and meanwhile there is a lot more to tell about how the whole of this works, one thing "
+    "after the other, so that there is plenty of time to think of what somebody would rather hear, and to say so.",
 )
-"""So long that the agent still speaks when it is interrupted."""
+"""So long that the agent still speaks when it is interrupted, and without a word of the question: the agent's own word
+coming back, first, would be its echo."""
 
 
 def barge_in(

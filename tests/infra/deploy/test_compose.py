@@ -58,7 +58,7 @@ def test_regions_find_the_stand_ins(services: dict[str, dict[str, Any]]) -> None
     for name in ("us-east", "eu-west"):
         environment = services[name]["environment"]
         addresses = [value for key, value in environment.items() if key.endswith("_BASE_URL")]
-        assert len(addresses) == 3
+        assert len(addresses) == 4
         assert all(f"http://127.0.0.1:{port}" in address for address in addresses)
 
 

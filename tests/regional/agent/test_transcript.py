@@ -1,7 +1,7 @@
 """What was said, as the caller experienced it."""
 
 from repartee.agent.said import Said
-from repartee.agent.transcript import MOST_SAID, CallTranscript
+from repartee.agent.transcript import MOST_CHARS, MOST_PIECE_CHARS, MOST_SAID, CallTranscript
 from repartee.turn import commands as c
 from repartee.turn.history import FunctionOutput, Message
 
@@ -89,3 +89,15 @@ def test_a_call_without_an_end_keeps_no_more_than_so_much() -> None:
         one.transcript.says(f"q{number}", number, "caller", "Hello?")
     assert len(one.transcript.said) == MOST_SAID
     assert one.transcript.said[0].item_id == "q10"
+
+
+def test_long_pieces_are_cut_and_all_of_them_together_are_bounded() -> None:
+    one = Ticking()
+    for number in range(100):
+        one.transcript.says(f"q{number}", number, "caller", "a" * 1_000_000)
+    kept = one.transcript.said
+    assert {len(said.text) for said in kept} == {MOST_PIECE_CHARS}
+    assert (
+        sum(len(said.text) for said in kept) <= MOST_CHARS < sum(len(s.text) for s in kept) + MOST_PIECE_CHARS
+    )
+    assert kept[-1].item_id == "q99"

@@ -74,8 +74,8 @@ def test_whoever_has_not_the_agents_language_is_skipped_and_the_start_says_so(
     with caplog.at_level(logging.WARNING):
         services = Services(settings, Agent("Be kind.", language="th"))
     assert [one.row.name for one in services.vendors] == ["nova", "openai", "cartesia"]
-    assert "REPARTEE_STT=flux is skipped: it does not have th, the agent's language" in caplog.text
-    assert "REPARTEE_TTS=elevenlabs is skipped" in caplog.text
+    assert "REPARTEE_STT=flux does not have th, the agent's language" in caplog.text
+    assert "REPARTEE_TTS=elevenlabs does not have th" in caplog.text
 
 
 def test_where_nobody_has_it_nobody_is_skipped() -> None:
@@ -98,7 +98,9 @@ def test_a_fall_back_goes_without_options_that_it_does_not_take_and_one_line_say
     with caplog.at_level(logging.WARNING):
         Services(settings, Agent("Be kind.", voice="katie", voice_options=options))
     lines = [record.getMessage() for record in caplog.records if "fall-back" in record.getMessage()]
-    assert lines == ["elevenlabs, as a fall-back, does without the agent's emotion, model, volume"]
+    assert lines == [
+        "elevenlabs, a fall-back, does not know the agent's emotion, model, volume; leaving these out for it"
+    ]
 
 
 def test_a_fall_backs_voice_and_options() -> None:

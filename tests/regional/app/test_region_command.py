@@ -35,7 +35,7 @@ KEYS = {"DEEPGRAM_API_KEY": "a", "OPENAI_API_KEY": "b", "CARTESIA_API_KEY": "c"}
         ),
         ({**KEYS, "DATABASE_URL": "postgresql://[u:secret"}, [], "DATABASE_URL: is no address"),
         (
-            {**KEYS, "REPARTEE_STORE_KEEP_DAYS": "calls=soon"},
+            {**KEYS, "REPARTEE_STORE_KEEP_DAYS": "visits=soon"},
             [],
             "REPARTEE_STORE_KEEP_DAYS: there is no table",
         ),

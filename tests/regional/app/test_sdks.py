@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 PROVIDERS = ROOT / "regional" / "repartee" / "providers"
 SDKS = {"deepgram", "openai", "cartesia", "elevenlabs"}
 
-LOADED_EARLY = {"deepgram.listen.v1.client", "deepgram.listen.v2.client"}
+LOADED_EARLY = {"deepgram.listen.v1.client", "deepgram.listen.v2.client", "deepgram.speak.v2.client"}
 """Imported for what it does: the SDK would load them in the middle of the first call."""
 
 Functions = dict[tuple[str, str], set[tuple[str, int]]]
@@ -98,6 +98,7 @@ async def test_every_import_of_an_sdk_is_used_on_a_calls_way(providers: dict[str
     with Entered() as entered:
         await call(providers, Agent(instructions="Be kind.", keyterms=["Repartee"]))
         await call({**providers, "REPARTEE_STT": "nova"})
+        await call({**providers, "REPARTEE_STT": "ink-2", "REPARTEE_TTS": "flux-tts"})
         await call(providers, Agent(instructions="Be kind.", model="gpt-realtime-1.5"))
         async with studio() as there:
             speaking = {"ELEVENLABS_API_KEY": "key", "ELEVENLABS_BASE_URL": there.base_url}

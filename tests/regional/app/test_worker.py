@@ -72,7 +72,7 @@ async def test_a_turn_is_counted_and_written_as_one_line(providers: dict[str, st
     assert line["providers"] == {"stt": "deepgram/flux", "llm": "openai", "tts": "cartesia"}
     assert line["outcome"] in ("answered", "interrupted")
     assert figures['repartee_voice_to_voice_seconds_count{kind="plain"}'] == 1
-    assert figures['repartee_stage_seconds_count{kind="plain",stage="llm"}'] == 1
+    assert figures['repartee_stage_seconds_count{kind="plain",provider="openai",stage="llm"}'] == 1
     assert figures['repartee_calls_total{outcome="ended"}'] == 1
     assert figures["repartee_calls_active"] == 0
     assert sum(value for name, value in figures.items() if name.startswith("repartee_turns_total")) == 1

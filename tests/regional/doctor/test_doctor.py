@@ -134,7 +134,7 @@ async def test_an_agent_that_no_region_would_serve(
     environment = {**providers, "REPARTEE_AGENT": written(tmp_path, contradiction)}
     found = await faults(environment, port)
     assert found.keys() == {"agent"}
-    assert "@agent.reply would never be called" in found["agent"].told
+    assert "@agent.reply would never be used" in found["agent"].told
 
 
 async def test_without_an_agent_that_is_said(providers: dict[str, str], port: int) -> None:

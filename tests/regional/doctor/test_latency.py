@@ -133,6 +133,9 @@ def test_a_provider_that_fails_is_said_and_no_figure_is_made_up(
     assert "v2v_ms" not in told
 
 
+@pytest.mark.skipif(
+    not os.environ.get("LONG_TESTS"), reason="takes minutes of a quiet machine: make foretell"
+)
 @pytest.mark.parametrize(
     ("profile", "requests", "turns"), [("budget", 40, 6), ("typical", 200, 30), ("heavy-tail", 100, 10)]
 )
