@@ -101,11 +101,9 @@ def find_end(
     hz: int,
     *,
     word_ends_ms: float | None = None,
-    search: bool = True,
     audibility: Audibility = DEFAULT,
 ) -> EndFound | None:
-    """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible, or,
-    without ``search`` (2 ms), if no silence follows that shows it.
+    """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible.
 
     ``word_ends_ms`` is where a recogniser says that the last word ends, in ms from the start of the audio. It settles
     nothing by itself (recognisers are off by a tenth of a second); it says where to look.
@@ -117,8 +115,6 @@ def find_end(
     heard_ms = span[1] * 1000 / hz
     if _silence_follows(levels, int(heard_ms) // WINDOW_MS, audibility):
         return EndFound(heard_ms, certain=True, quiet=True)
-    if not search:
-        return None
     return search_end(samples, hz, word_ends_ms) or EndFound(heard_ms, certain=False)
 
 
@@ -181,15 +177,15 @@ class CallerAudio:
         end = self.speech_end()
         return None if end is None else end.at
 
-    def speech_end(self, *, word_ended_ms: float | None = None, search: bool = True) -> SpeechEnd | None:
+    def speech_end(self, *, word_ended_ms: float | None = None) -> SpeechEnd | None:
         """The same, and whether it is sure. ``word_ended_ms``: so much audio ago the last word ended, as far as a
-        recogniser can say. Without ``search``, only where silence shows it.
+        recogniser can say.
 
         A piece arrives as a whole, but the figure is that of the sample: the piece's time less what follows in it.
         """
         word_ends_ms = None if word_ended_ms is None else self.kept_ms - word_ended_ms
         pcm = b"".join([piece for piece, _ in self._pieces])
-        end = find_end(pcm, self._hz, word_ends_ms=word_ends_ms, search=search)
+        end = find_end(pcm, self._hz, word_ends_ms=word_ends_ms)
         if end is None:
             return None
         after = self._bytes // SAMPLE_BYTES - round(end.ms * self._hz / 1000)

@@ -17,8 +17,8 @@ LONG_REPLIES = (
     "That will be done now, and meanwhile there is a lot more to tell about how the whole of this works, one thing "
     "after the other, so that there is plenty of time to think of what somebody would rather hear, and to say so.",
 )
-"""So long that the agent still speaks when it is interrupted, and without a word of the question: the agent's own word
-coming back, first, would be its echo."""
+"""So long that the agent still speaks when it is interrupted, and without a word of the question: its own word coming
+back, first, would be its echo."""
 
 
 def barge_in(

@@ -1,9 +1,8 @@
 """When the caller's speech ended: when to look for that in the audio, and which of the answers counts.
 
 An end of turn must not wait for a figure. So the place is sought once the reply to an eager end is under way, and
-again later, when more of what follows the speech can be heard; the turn's end takes what is known by then. Silence
-after the speech shows its end exactly, and ends the looking; the costly search in noise is made only once silence
-has had the time to show.
+again a little later, when more of what follows the speech can be heard; the turn's end takes what is known by then.
+Where silence follows the speech, the first look is exact and is the only one.
 """
 
 import time
@@ -29,11 +28,9 @@ class Timer(Protocol):
 @dataclass(frozen=True, slots=True)
 class EndLooks:
     """How long after an eager end of turn its place in the audio is sought, in ms: when the request to the model is
-    out (for silence only), when silence would show, and when so much more of the noise has been heard as shows that
-    it is one."""
+    out, and when so much more of the noise has been heard as shows that it is one."""
 
-    silence_ms: float = 5.0
-    first_ms: float = 60.0
+    first_ms: float = 5.0
     second_ms: float = 130.0
 
 
@@ -68,12 +65,8 @@ class EndTiming:
             case EagerEndOfTurn():
                 self.forget()
                 self._note_word(event.word_ended_ms, waiting_ms)
-                looks = self._looks
-                self._timers = [
-                    self._call_later(looks.silence_ms / 1000, self._look_for_silence),
-                    self._call_later(looks.first_ms / 1000, self._look),
-                    self._call_later(looks.second_ms / 1000, self._look),
-                ]
+                looks = (self._looks.first_ms, self._looks.second_ms)
+                self._timers = [self._call_later(ms / 1000, self._look) for ms in looks]
             case TurnResumed():
                 self.forget()
             case EndOfTurn():
@@ -109,9 +102,6 @@ class EndTiming:
     def _note_word(self, ended_ms: float | None, waiting_ms: float) -> None:
         if ended_ms is not None:
             self._word_ends_at = self._fed_bytes - int((ended_ms + waiting_ms) * self._hz / 1000) * 2
-
-    def _look_for_silence(self) -> None:
-        self._found = self._audio.speech_end(search=False)
 
     def _look(self) -> None:
         if self._found is not None and self._found.quiet:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 from tests.regional.audio.test_end_search import QUESTIONS, question, spoken
 
-from repartee.audio import speech_end
 from repartee.audio.pcm import bytes_for_ms, duration_ms
 from repartee.bench.conditions import to_pcm
 from repartee.bench.recordings import RATE_HZ
@@ -67,7 +65,7 @@ def test_a_turns_end_says_when_its_speech_ended() -> None:
 def test_where_silence_follows_the_first_look_counts() -> None:
     """What comes after it, between the eager end and the end, is not speech, however loud."""
     later = Later()
-    timing = EndTiming(RATE_HZ, later.call_later, EndLooks(5, 60, 130))
+    timing = EndTiming(RATE_HZ, later.call_later, EndLooks(5, 130))
     feed(timing, later, quiet_question(120))
     spoken_until = later.now - 0.12
     timing.timed(EagerEndOfTurn("hello"))
@@ -80,26 +78,9 @@ def test_where_silence_follows_the_first_look_counts() -> None:
     assert abs(ended.speech_ended_at - spoken_until) < 0.03
 
 
-def test_nothing_is_searched_for_where_silence_has_had_no_time_to_show(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    searches: list[object] = []
-    monkeypatch.setattr(speech_end, "search_end", lambda *given: searches.append(given))
-    later = Later()
-    timing = EndTiming(RATE_HZ, later.call_later)
-    feed(timing, later, quiet_question(60))
-    spoken_until = later.now - 0.06
-    timing.timed(EagerEndOfTurn("hello"))
-    feed(timing, later, bytes(bytes_for_ms(140, RATE_HZ)))
-    ended = timing.timed(EndOfTurn("hello"))
-    assert isinstance(ended, EndOfTurn) and ended.speech_ended_at is not None
-    assert abs(ended.speech_ended_at - spoken_until) < 0.03
-    assert ended.speech_end_certain and not searches
-
-
 def test_in_noise_a_second_look_hears_more() -> None:
     later = Later()
-    timing = EndTiming(RATE_HZ, later.call_later, EndLooks(5, 60, 130))
+    timing = EndTiming(RATE_HZ, later.call_later, EndLooks(5, 130))
     audio = question(QUESTIONS[1], "office", 20, after_ms=400)
     early = bytes_for_ms(260, RATE_HZ)
     feed(timing, later, audio[:-early])
