@@ -20,12 +20,16 @@ SENTENCES = {
     "short": [("Book a room", 0.0)],
     "paused": [("I would like to", 0.7), ("book a table for two", 0.0)],
     "counted": [("one two three", 0.4), ("four five six", 0.0)],
+    "opened": [("Please tell me when the office opens", 0.0)],
+    "named": [("My name is Anna", 0.0)],
+    "timed": [("What time is it now", 0.0)],
+    "ordered": [("A large pizza with cheese", 0.0)],
 }
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three turns as the command reads them; the second and third have a pause in them."""
+    """Turns as the command reads them; the second and third have a pause in them."""
     where = tmp_path_factory.mktemp("recordings")
     entries = []
     for name, parts in SENTENCES.items():
@@ -61,7 +65,7 @@ def test_the_command_writes_what_its_contract_says(folder: Path, tmp_path: Path)
     assert {"p50", "p90"} <= set(report["in_noise"]["reported_minus_measured_ms"])
     assert list(report["conditions"]) == ["clean", "office-20"]
     for figures in report["conditions"].values():
-        assert figures["turns"] == 3
+        assert figures["turns"] == len(SENTENCES)
         for share in ("cut_off", "spoken_over", "last_words_lost", "off_by_100"):
             assert 0 <= figures[share] <= 1
         assert {"p50", "p90"} <= set(figures["delay_ms"])
