@@ -23,7 +23,7 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 	@$(BIN)/python tools/deploy.py $(ARGS)
 
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n 3 --dist loadfile -rs $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 4 --dist loadfile -rs $(ARGS)
 
 live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (LIVE_TESTS_USD=5: at five)
 	@LIVE_TESTS=1 $(BIN)/pytest tests/live -rs $(ARGS)
