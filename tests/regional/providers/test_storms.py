@@ -31,7 +31,7 @@ WATCHED_S = 3.0
 """How long a provider is watched; after its first second, two dials a second are the most."""
 
 ON_THE_WAY_S = 0.02
-"""Dials a second apart may arrive so much closer to each other; when they start is held by pool/test_policy_storms."""
+"""Dials a second apart may arrive so much closer to each other; pool/test_policy_storms holds when they start."""
 
 
 @dataclass
