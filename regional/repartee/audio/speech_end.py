@@ -97,11 +97,7 @@ def speech_end_ms(pcm: bytes, hz: int, audibility: Audibility = DEFAULT) -> floa
 
 
 def find_end(
-    pcm: bytes,
-    hz: int,
-    *,
-    word_ends_ms: float | None = None,
-    audibility: Audibility = DEFAULT,
+    pcm: bytes, hz: int, *, word_ends_ms: float | None = None, audibility: Audibility = DEFAULT
 ) -> EndFound | None:
     """Where the speech ends in audio that was asked about because speech is over; None if nothing is audible.
 

@@ -1,4 +1,4 @@
-"""Something done again and again, for which no task is woken: a timer costs a third of a task that sleeps."""
+"""Something done again and again, for which no task is woken: a timer costs about half of a task that sleeps."""
 
 import asyncio
 from collections.abc import Callable

@@ -40,7 +40,7 @@ class LoopLag:
         return max((lag for at, lag in self._lags if since <= at <= until + EVERY_S), default=0.0)
 
     async def run(self) -> None:
-        """Measure until cancelled. By a timer: to wake a task so often costs half a percent of a core."""
+        """Measure until cancelled. Waking so often costs an idle process half a percent of a core."""
         loop = asyncio.get_running_loop()
         due = loop.time() + EVERY_S
         timer: asyncio.TimerHandle | None = None
