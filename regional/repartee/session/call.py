@@ -33,6 +33,7 @@ from repartee.wire.client_events import (
     ClientEvent,
     CreateResponse,
     PressKey,
+    ReportHeard,
     SessionUpdate,
 )
 from repartee.wire.session_settings import SessionSettings
@@ -334,7 +335,7 @@ class Call:
         if isinstance(event, AppendAudio):
             self.take_audio(event.audio)
             return
-        costly = isinstance(event, CreateResponse | SessionUpdate | PressKey)
+        costly = isinstance(event, CreateResponse | SessionUpdate | PressKey | ReportHeard)
         if costly and not self._requests.take(time.monotonic()):
             raise ClientProtocolError(
                 f"A call may send {self.settings.limits.requests_per_s:g} response.create and session.update a "
@@ -343,6 +344,9 @@ class Call:
             )
         if isinstance(event, PressKey):
             self.take_digit(event.digit)
+            return
+        if isinstance(event, ReportHeard):
+            self.report.answer_heard(event.turn_id, event.stages_ms)
             return
         self._kind.take_event(event, source)
         if isinstance(event, SessionUpdate) and isinstance(event.session.tools, list):

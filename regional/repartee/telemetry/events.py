@@ -69,6 +69,17 @@ class TurnOver(CallEvent, frozen=True):
     audible_at_s: float | None = None
 
 
+class AnswerHeard(CallEvent, frozen=True):
+    """The client has reported when a turn's answer was heard there: what its side added to the server's figure, in ms.
+    ``capture`` is from the microphone to the network, ``network`` there and back, ``playback`` from the network to the
+    ear. Comes before the turn's ``TurnOver``, or soon after it."""
+
+    turn_id: int
+    capture_ms: float
+    network_ms: float
+    playback_ms: float
+
+
 class SpeculationSettled(CallEvent, frozen=True):
     """A reply begun before its turn was confirmed was used or thrown away. A cascade has these. ``tokens`` is what it
     had taken by then, estimated."""

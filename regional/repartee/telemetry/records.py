@@ -138,6 +138,13 @@ class CallRecords:
                 return _row(
                     record, event, "turn", f"turn-{event.turn_id}", event.turn_id, turn_figures(event)
                 )
+            case t.AnswerHeard():
+                heard = {
+                    "capture_ms": event.capture_ms,
+                    "network_ms": event.network_ms,
+                    "playback_ms": event.playback_ms,
+                }
+                return _row(record, event, "heard", f"heard-{event.turn_id}", event.turn_id, heard)
             case t.Interrupted():
                 record.interruptions += 1
                 body: Mapping[str, Any] = {"heard_ms": event.heard_ms}

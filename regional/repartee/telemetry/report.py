@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from repartee.agent.author_faults import AuthorTrouble
 from repartee.agent.prefetch import PrefetchFigures
@@ -46,6 +46,19 @@ class CallLabels:
     origin: CallOrigin = field(default_factory=CallOrigin)
 
 
+class ClientStages(Protocol):
+    """What a turn took on the client's side, in ms."""
+
+    @property
+    def capture(self) -> float: ...
+
+    @property
+    def network(self) -> float: ...
+
+    @property
+    def playback(self) -> float: ...
+
+
 class _Shared(TypedDict):
     call_id: str
     at_s: float
@@ -70,6 +83,8 @@ class CallReport:
         self._began_at = clock()
         self._turn_heard = False
         self._audible_at: tuple[int, float] | None = None
+        self._last_audible = 0
+        self._reported: set[int] = set()
 
     def began(self) -> None:
         """The call was taken."""
@@ -87,6 +102,7 @@ class CallReport:
     def answer_audible(self, turn_id: int) -> None:
         """The answer to this turn has become audible, now."""
         self._audible_at = (turn_id, self._wall_clock())
+        self._last_audible = max(turn_id, self._last_audible)
 
     def turn_finished(self, finished: TurnFinished) -> None:
         """A turn that wanted an answer is over."""
@@ -103,6 +119,20 @@ class CallReport:
         )
         self._turn_heard = self._turn_heard or trace is not None
         self._emit(over)
+
+    def answer_heard(self, turn_id: int, stages: ClientStages) -> None:
+        """The client says when the answer was heard there. Its word counts once for a turn that was answered."""
+        if not 0 < turn_id <= self._last_audible or turn_id in self._reported:
+            return
+        self._reported.add(turn_id)
+        heard = t.AnswerHeard(
+            **self._shared(),
+            turn_id=turn_id,
+            capture_ms=stages.capture,
+            network_ms=stages.network,
+            playback_ms=stages.playback,
+        )
+        self._emit(heard)
 
     def _audible_at_s(self, turn_id: int) -> float | None:
         return self._audible_at[1] if self._audible_at and self._audible_at[0] == turn_id else None

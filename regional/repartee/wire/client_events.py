@@ -144,6 +144,24 @@ class PressKey(_ClientEvent, frozen=True, tag="repartee.dtmf", kw_only=True):
     digit: Annotated[str, Meta(pattern=r"^[0-9A-D*#]$")]
 
 
+Lag = Annotated[float, Meta(ge=0, le=60_000)]
+
+
+class HeardStages(EventPart, frozen=True, kw_only=True):
+    """What a turn took on the client's side, in ms."""
+
+    capture: Lag
+    network: Lag
+    playback: Lag
+
+
+class ReportHeard(_ClientEvent, frozen=True, tag="repartee.turn.heard", kw_only=True):
+    """The caller has begun to hear a turn's answer. An event of our own."""
+
+    turn_id: Annotated[int, Meta(ge=1)]
+    stages_ms: HeardStages
+
+
 ClientEvent = (
     SessionUpdate
     | AppendAudio
@@ -157,6 +175,7 @@ ClientEvent = (
     | CreateResponse
     | CancelResponse
     | PressKey
+    | ReportHeard
 )
 
 

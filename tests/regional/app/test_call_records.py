@@ -120,6 +120,36 @@ async def test_a_call_is_listed_shown_exported_and_erased(
     assert "Nothing is kept of anna" in await calls(kept, "erase", "--caller", "anna")
 
 
+async def test_what_a_client_reports_of_its_side_is_in_the_record(
+    providers: dict[str, str], tmp_path: Path
+) -> None:
+    kept = {"REPARTEE_STORE_FILE": str(tmp_path / "store.sqlite3")}
+    stages = {"capture": 25.0, "network": 80.5, "playback": 40.0}
+    async with region({**providers, **kept}) as worker:
+        async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
+            turn = (await spoken_turn(websocket))[-1]["turn_id"]
+            for turn_id, of_it in [(turn + 5, stages), (turn, stages), (turn, {**stages, "network": 1.0})]:
+                report = {"type": "repartee.turn.heard", "turn_id": turn_id, "stages_ms": of_it}
+                await websocket.send(json.dumps(report))
+            await websocket.send(json.dumps({"type": "repartee.turn.heard", "turn_id": turn}))
+            async with asyncio.timeout(DEADLINE_S):
+                while json.loads(await text_of(websocket))["type"] != "error":
+                    pass
+        await worker.until_idle()
+    [call] = await listed(kept, tmp_path)
+    record = await shown(kept, tmp_path, call["call_id"])
+    [heard] = [entry for entry in record["timeline"] if entry["event"] == "heard"]
+    assert heard["turn_id"] == turn
+    assert {name: heard[f"{name}_ms"] for name in stages} == stages, "the first report of a turn counts"
+
+
+async def text_of(websocket: ClientConnection) -> str:
+    """The next event."""
+    while not isinstance(frame := await websocket.recv(), str):
+        pass
+    return frame
+
+
 @pytest.mark.parametrize("mode", ["", "figures", "words", "off"])
 async def test_words_are_kept_in_the_mode_words_only(
     providers: dict[str, str], tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture

@@ -66,6 +66,15 @@ class Kept:
         return [{"kind": row["kind"], **json.loads(str(row["body"]))} for row in rows]
 
 
+async def test_what_the_client_added_to_a_turn_stands_beside_it() -> None:
+    kept = Kept()
+    heard = t.AnswerHeard(**SHARED, turn_id=1, capture_ms=25.0, network_ms=80.5, playback_ms=40.0)
+    kept.take(BEGAN, heard, turn_over("answered", 400.0), call_ended())
+    entries = {entry["kind"]: entry for entry in await kept.entries()}
+    assert entries["heard"] == {"kind": "heard", "capture_ms": 25.0, "network_ms": 80.5, "playback_ms": 40.0}
+    assert (await kept.call())["turns"] == 1
+
+
 async def test_a_call_leaves_one_record_with_who_where_and_how_it_ended() -> None:
     kept = Kept()
     kept.take(BEGAN, turn_over("answered", 400.0), turn_over("unanswered", turn_id=2), call_ended("too_long"))

@@ -37,6 +37,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "response.create": {},
     "response.cancel": {},
     "repartee.dtmf": {"digit": "5"},
+    "repartee.turn.heard": {"turn_id": 1, "stages_ms": {"capture": 30, "network": 80.5, "playback": 40}},
 }
 
 
