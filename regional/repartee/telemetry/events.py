@@ -70,9 +70,10 @@ class TurnOver(CallEvent, frozen=True):
 
 
 class AnswerHeard(CallEvent, frozen=True):
-    """The client has reported when a turn's answer was heard there: what its side added to the server's figure, in ms.
-    ``capture`` is from the microphone to the network, ``network`` there and back, ``playback`` from the network to the
-    ear. Comes before the turn's ``TurnOver``, or soon after it."""
+    """The client has reported when a turn's answer was heard: what its side added to the server's figure, in ms.
+
+    ``capture`` is from the microphone to the network, ``network`` there and back, ``playback`` from there to the ear.
+    It comes before the turn's ``TurnOver``, or soon after it."""
 
     turn_id: int
     capture_ms: float
