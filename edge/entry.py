@@ -40,7 +40,7 @@ PROBE_TIMEOUT_S = 3.0
 RATE_PERIOD_S = 60
 LIMIT_BINDINGS = {"key": "LIMIT_PER_KEY", "ip": "LIMIT_PER_IP"}
 PAGE_REQUEST_HEADERS = ("accept", "if-none-match", "if-modified-since")
-CALL_ANSWER_HEADERS = ("content-type", "location", "retry-after")
+CALL_ANSWER_HEADERS = ("cache-control", "content-type", "link", "location", "retry-after")
 NOT_MODIFIED = 304
 CALLER_FIELDS = ("colo", "country", "continent", "latitude", "longitude")
 

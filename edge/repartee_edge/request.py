@@ -17,6 +17,7 @@ MAX_OFFER_BYTES = 64 * 1024
 """The body of a POST that begins a WebRTC call."""
 
 CALLS_PATH, WHIP_PATH = "/v1/realtime/calls", "/v1/realtime/whip"
+ICE_SERVERS_PATH = "/v1/realtime/ice_servers"
 MAX_METADATA_ENTRIES = 16
 MAX_METADATA_CHARS = 512
 MAX_SESSION_CHARS = 2048

@@ -49,7 +49,8 @@ class ProxySession:
 @dataclass(frozen=True, slots=True)
 class ProxyCall:
     """Pass this request of a WebRTC call on, with a ticket: to the first of ``placement`` that takes it, if it
-    ``begins`` the call, else to the one region that holds it, whatever that answers."""
+    ``begins`` the call, else to the one region that holds it, whatever that answers. What comes before a call (its
+    TURN servers) is any region's that can be reached."""
 
     placement: Placement
     identity: Identity
@@ -119,7 +120,13 @@ class Router:
                 return Decision(_not_allowed("GET, HEAD"))
             return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
         named = incoming.named_call(path)
-        answering_options = (*SESSION_PATHS, SECRETS_PATH, REGIONS_PATH, *CALL_PATHS)
+        answering_options = (
+            *SESSION_PATHS,
+            SECRETS_PATH,
+            REGIONS_PATH,
+            *CALL_PATHS,
+            incoming.ICE_SERVERS_PATH,
+        )
         if method == "OPTIONS" and (named or path in answering_options):
             return Decision(preflight(request.origin, self.settings.allowed_origins))
         if path in SESSION_PATHS and method == "GET" and not request.upgrade:
@@ -134,6 +141,7 @@ class Router:
             SECRETS_PATH: "POST",
             SESSION_PATHS[0]: "GET, POST",
             SESSION_PATHS[1]: "GET",
+            incoming.ICE_SERVERS_PATH: "GET",
             **dict.fromkeys((*CALL_PATHS, *OUT_PATHS), "POST"),
             **({path: named[0]} if named else {}),
         }
@@ -180,6 +188,8 @@ class Router:
             if request.path in OUT_PATHS:
                 return self._placing(identity, tick, charged)
             placement = self._place(request, identity.subject, tick)
+            if request.path == incoming.ICE_SERVERS_PATH:
+                return Decision(ProxyCall(placement, identity, begins=False), charged)
             named = incoming.named_call(request.path)
             if (name := named[1] if named else request.call_name) is not None:
                 placement = _holder(name, placement)

@@ -17,9 +17,12 @@ CALLS = "/v1/realtime/calls?events=repartee"
 async def test_a_call_begins_is_steered_and_ends_through_the_edge(start_selfhosted: StartEdge) -> None:
     with stand_ins() as providers:
         settings = {**providers, "REPARTEE_WEBRTC_PORT": "0", "REPARTEE_WEBRTC_ADDRESS": "127.0.0.1"}
+        settings |= {"REPARTEE_TURN_URLS": "turn:turn.example.com", "REPARTEE_TURN_SECRET": "a secret"}
         regions = dict.fromkeys(("near", "far"), settings)
         async with system(start_selfhosted, regions) as running, httpx.AsyncClient(headers=BEARER) as http:
             edge = f"http://{running.edge}"
+            (servers,) = (await http.get(f"{edge}/v1/realtime/ice_servers")).json()["iceServers"]
+            assert servers["urls"] == ["turn:turn.example.com"] and servers["username"].endswith(":acme")
             async with calling_by_webrtc(edge, CALLS, **BEARER) as caller:
                 assert caller.name.startswith("rtc_near_")
                 await caller.says_something()

@@ -70,7 +70,7 @@ PAGE_ANSWER_HEADERS = (
     "referrer-policy",
     "x-content-type-options",
 )
-CALL_ANSWER_HEADERS = ("content-type", "location", "retry-after")
+CALL_ANSWER_HEADERS = ("cache-control", "content-type", "link", "location", "retry-after")
 logger = logging.getLogger(__name__)
 
 

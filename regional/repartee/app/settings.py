@@ -19,6 +19,7 @@ from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_out_settings import TelephoneOutSettings
 from repartee.app.telephone_settings import TelephoneSettings
+from repartee.app.turn_settings import TurnSettings
 from repartee.app.unknown_settings import unknown_names
 from repartee.app.vendor_settings import NAMED_LLM_VALUE, VendorSettings
 from repartee.app.webrtc_settings import WebRtcSettings
@@ -43,6 +44,7 @@ class Settings(
     TelemetrySettings,
     TelephoneOutSettings,
     TelephoneSettings,
+    TurnSettings,
     VendorSettings,
     WebRtcSettings,
 ):

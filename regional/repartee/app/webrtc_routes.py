@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.websockets import WebSocket
 
 from repartee.app.answers import error
+from repartee.app.turn_servers import turn_servers
 from repartee.app.webrtc_body import BadOfferBody, read_offer
 from repartee.app.webrtc_forwarding import forward_request, forward_socket
 from repartee.app.worker import Worker
@@ -22,6 +23,7 @@ from repartee_edge.tickets import Ticket, TicketError
 
 CALLS = "/v1/realtime/calls"
 WHIP = "/v1/realtime/whip"
+ICE_SERVERS = "/v1/realtime/ice_servers"
 MAX_OFFER_BYTES = 65_536
 SIDE_BAND_MESSAGES = 1_000
 """So many events may wait for a side-band WebSocket that does not read; then it is closed."""
@@ -50,7 +52,12 @@ async def begin_whip(request: Request) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/sdp":
         return error(415, "unsupported_media_type", "WHIP takes application/sdp.")
-    return await _begin(request, WHIP, data=False)
+    answer = await _begin(request, WHIP, data=False)
+    if answer.status_code == 201:
+        for servers in await turn_servers(_worker(request).settings, "whip", time.time()):
+            for link in servers.as_links():
+                answer.headers.append("Link", link)
+    return answer
 
 
 async def _begin(request: Request, path: str, *, data: bool) -> Response:
@@ -146,6 +153,24 @@ async def hang_up(request: Request) -> Response:
         return _no_call()
     service.hang_up(held)
     return Response(status_code=200)
+
+
+async def ice_servers(request: Request) -> Response:
+    """GET /v1/realtime/ice_servers: an RTCConfiguration with the TURN servers that this caller may use."""
+    service, worker, now = _service(request), _worker(request), time.time()
+    if isinstance(service, str):
+        return unavailable(service)
+    try:
+        ticket = worker.gate.read(request.headers, [], now)
+    except TicketError as refusal:
+        worker.metrics.tickets_refused.labels(refusal.reason).inc()
+        return error(401, f"ticket_{refusal.reason}", str(refusal))
+    found = await turn_servers(worker.settings, ticket.subject if ticket else "anonymous", now)
+    body = {
+        "iceServers": [servers.as_json() for servers in found],
+        "expires_at": int(now) + worker.settings.turn_credentials_s,
+    }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
 async def no_patch(request: Request) -> Response:
@@ -245,6 +270,7 @@ ROUTES = [
     Route(CALLS, begin, methods=["POST"]),
     Route(f"{CALLS}/{{name}}/hangup", hang_up, methods=["POST"]),
     *(Route(f"{CALLS}/{{name}}/{wish}", no_sip, methods=["POST"]) for wish in ("accept", "reject", "refer")),
+    Route(ICE_SERVERS, ice_servers, methods=["GET"]),
     Route(WHIP, begin_whip, methods=["POST"]),
     Route(f"{WHIP}/{{name}}", hang_up, methods=["DELETE"]),
     Route(f"{WHIP}/{{name}}", no_patch, methods=["PATCH"]),

@@ -95,17 +95,17 @@ class WebRtcSettings(BaseSettings):
 
     @field_validator("webrtc_address")
     @classmethod
-    def _are_addresses(cls, listed: str) -> str:
+    def _are_public_addresses(cls, listed: str) -> str:
         for address in filter(None, map(str.strip, listed.split(","))):
             ip_address(address)
         return listed
 
     @field_validator("webrtc_stun")
     @classmethod
-    def _is_a_server(cls, said: str) -> str:
+    def _is_a_stun_server(cls, said: str) -> str:
         return _host_and_port(said, host_needed=True)
 
     @field_validator("worker_address")
     @classmethod
-    def _is_an_address(cls, said: str) -> str:
+    def _is_a_workers_address(cls, said: str) -> str:
         return _host_and_port(said, host_needed=False)
