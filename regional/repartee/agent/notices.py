@@ -31,6 +31,10 @@ class Notices:
     still_there: str | None = None
     """The caller has been silent for long. Empty: the model is asked what to say."""
 
+    resumed: str | None = None
+    """A telephone call was cut off and goes on here: said in place of the greeting, unless ``on_call_start`` sets
+    another. Empty: the greeting is said."""
+
     def in_language(self, tag: str) -> "Notices":
         """Complete, with the language's own words where none are given."""
         row = language_of(tag)
@@ -38,7 +42,7 @@ class Notices:
             self,
             **{
                 name: getattr(row, name)
-                for name in ("apology", "more", "company", "still_there")
+                for name in ("apology", "more", "company", "still_there", "resumed")
                 if getattr(self, name) is None
             },
         )

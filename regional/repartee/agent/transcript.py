@@ -4,12 +4,13 @@ Built from the cores' commands. An answer that was cut short counts only as far 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from repartee.agent.said import Said, Speaker
 from repartee.turn import commands as c
+from repartee.turn.earlier import Earlier, SaidEarlier
 from repartee.turn.history import SPEECH_MS_PER_CHAR, Message, heard_part
 
 MOST_SAID = 2_000
@@ -46,6 +47,15 @@ class CallTranscript:
     def said(self) -> tuple[Said, ...]:
         """All of it that was heard, in the order in which it was begun."""
         return tuple(said for said in self._said.values() if said.text)
+
+    def recall(self, earlier: Sequence[Earlier]) -> None:
+        """This was said before the call came here."""
+        for number, piece in enumerate(earlier):
+            if isinstance(piece, SaidEarlier):
+                item_id = f"earlier_{number}"
+                said = Said(item_id, 0, piece.who, piece.text, piece.at_s, piece.interrupted)
+                self._said[item_id] = said
+                self._chars += len(said.text)
 
     def take(self, command: c.Command) -> None:
         """A command of the core's, if it tells of words."""

@@ -13,7 +13,8 @@ from starlette.websockets import WebSocket
 from repartee.app.answers import error
 from repartee.app.carrier_control import CarrierControl
 from repartee.app.client_socket import shortcuts_of
-from repartee.app.worker import Connected, Worker
+from repartee.app.telephone_checkpoints import TelephoneCheckpoint
+from repartee.app.worker import Connected, Worker, caller_of
 from repartee.errors import AdmissionRefused, TooManyCalls
 from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.framing import Framing
@@ -103,7 +104,22 @@ async def _hold(
                 worker.settings, line, framing.carrier, named, str(ticket.metadata.get("called", ""))
             )
 
+        checkpoint = checkpoint_for(worker, framing, ticket, named)
+        earlier = await checkpoint.recall() if checkpoint and ticket.metadata.get("resumed") else ()
+        writing = checkpoint.checkpointing(earlier) if checkpoint else None
         try:
-            await worker.hold_telephone_call(ticket, slot.pop_all(), format_, connect)
+            await worker.hold_telephone_call(ticket, slot.pop_all(), format_, connect, writing)
         finally:
-            worker.telephone_lines.pop(named, None)
+            line = worker.telephone_lines.pop(named, None)
+            if checkpoint and line and line.over:
+                checkpoint.forget()
+
+
+def checkpoint_for(
+    worker: Worker, framing: Framing, ticket: Ticket, call_id: str
+) -> TelephoneCheckpoint | None:
+    """Where the conversation is kept; None: its carrier would lead it nowhere else, or nothing is to be kept."""
+    store, most_bytes = worker.services.store, worker.settings.telephone_checkpoint_bytes
+    if store is None or not (framing.resumes and call_id and most_bytes):
+        return None
+    return TelephoneCheckpoint(store, f"{framing.carrier}:{call_id}", caller_of(ticket), most_bytes)

@@ -63,6 +63,15 @@ class TelephoneSettings(BaseSettings):
         description="How long a carrier may take to begin a stream that it has opened, in seconds.",
     )
 
+    telephone_checkpoint_bytes: int = Field(
+        default=32_000,
+        ge=0,
+        le=1_000_000,
+        validation_alias=AliasChoices("REPARTEE_TELEPHONE_CHECKPOINT_BYTES"),
+        description="How much of what was said in a telephone call is kept in the store while it lasts, in bytes, "
+        "for the region that goes on with it if this one is lost; 0: nothing.",
+    )
+
     @field_validator("public_url", "twilio_base_url", "telnyx_base_url")
     @classmethod
     def _is_bare_address(cls, url: str) -> str:

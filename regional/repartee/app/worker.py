@@ -23,6 +23,7 @@ from repartee.errors import ClientProtocolError
 from repartee.pool.faults import PoolFault
 from repartee.session.call import Call, CallParts, CallSettings, ClientLimits
 from repartee.session.cascade import Cascade
+from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
 from repartee.telemetry.prometheus import Metrics
@@ -205,9 +206,10 @@ class Worker:
         slot: ExitStack,
         audio: WireFormat,
         connect: Callable[[str, Mapping[str, str]], Connected],
+        checkpointing: Checkpointing | None = None,
     ) -> None:
         """The same for a telephone call, whose carrier speaks ``audio``. ``connect`` makes its transport, from
-        the call's id and the providers' names."""
+        the call's id and the providers' names; ``checkpointing`` writes down what is said."""
         form = AudioFormat(audio.encoding, audio.hz if audio.encoding == "audio/pcm" else None)
         settings = CallSettings(
             call_id=secrets.token_hex(8),
@@ -217,6 +219,7 @@ class Worker:
             limits=client_limits(self.settings),
             agent=self._name_of(ticket),
             origin=self._origin(ticket, "telephone"),
+            checkpointing=checkpointing or Checkpointing(),
         )
         with slot:
             made: list[CallControl] = []

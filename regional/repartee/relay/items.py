@@ -3,10 +3,11 @@
 Keeps words, never audio: what the caller said as it was transcribed, and of the agent's answers what was heard.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repartee.turn.history import heard_part
+from repartee.turn.history import FunctionCall, Item, Message, heard_part
 from repartee.turn.item_list import Entry, HistoryLimits, ItemList, Kind, size_of
 from repartee.wire.relay_events import ItemSeen
 
@@ -55,6 +56,18 @@ class ItemLedger:
             known.item.text = text if text else known.item.text
             self._items.resize(known, _size(known.item))
         self._items.trim()
+
+    def recall(self, items: Sequence[Item]) -> None:
+        """What was said and done before the call came here."""
+        for item in items:
+            if isinstance(item, Message):
+                self.add(item.item_id, {"type": "message", "role": item.role}, text=item.text)
+            elif isinstance(item, FunctionCall):
+                fields = {"call_id": item.call_id, "name": item.name, "arguments": item.object_arguments}
+                self.add(item.item_id, {"type": "function_call", **fields})
+            else:
+                fields = {"call_id": item.call_id, "output": item.output}
+                self.add(item.item_id, {"type": "function_call_output", **fields})
 
     def hide(self, item_id: str) -> None:
         """The client knows this item already: it does not see the provider's events about it."""

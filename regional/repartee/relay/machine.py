@@ -189,16 +189,13 @@ class RelayMachine:
         """What a new session is given: the settings, and, if it follows another, what has been said so far."""
         opening: list[c.Command] = [r.ToProvider(text) for text in self.settings.opening()]
         if not event.again:
-            return opening
+            return [*opening, *self._replayed()]
         cut: list[c.Command] = [
             r.CutResponse(response.response_id, response.sounded)
             for response in self._responses.under_way.values()
         ]
         replay, ask, played = self._left_undone(event, now)
-        for item in self.items.replay():
-            self.items.hide(item["id"])
-            created = wire.encode("conversation.item.create", event_id=self._new_event_id(), item=item)
-            opening.append(r.ToProvider(created))
+        opening += self._replayed()
         if replay:
             opening.append(r.ReplayAudio())
         opening += self._unanswered.ask_again(event.waiting)
@@ -208,6 +205,15 @@ class RelayMachine:
         if self._events.request is not None and self._events.request not in event.waiting:
             opening.append(r.ToProvider(self._events.request))
         return [*cut, *opening, *played]
+
+    def _replayed(self) -> list[c.Command]:
+        """What has been said so far, created anew; the client sees nothing of that."""
+        commands: list[c.Command] = []
+        for item in self.items.replay():
+            self.items.hide(item["id"])
+            created = wire.encode("conversation.item.create", event_id=self._new_event_id(), item=item)
+            commands.append(r.ToProvider(created))
+        return commands
 
     def _left_undone(self, event: re.SessionBegan, now: float) -> tuple[bool, bool, list[c.Command]]:
         """Whether the caller's audio is to be sent again, whether an answer is to be asked for, and what is to be

@@ -100,8 +100,11 @@ class AgentCall:
         own = worker_side(self._agent).reply_function
         return deployed if own is None else OwnReplyLLM(own, self.context)
 
-    async def begin(self) -> None:
-        """Before the greeting: the agent's own beginning. Raises nothing."""
+    async def begin(self, *, resumed: bool = False) -> None:
+        """Before the greeting: the agent's own beginning. ``resumed``: the caller has talked to it before they were
+        cut off. Raises nothing."""
+        if resumed and (words := self._agent.notices.in_language(self.context.language).resumed):
+            self.context.greeting = words
         await worker_side(self._agent).call_started(self.context)
         self._guess(self._toolbox.call_started())
 

@@ -16,6 +16,7 @@ from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
 from repartee.session.call_notes import CallNotes
+from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
 from repartee.session.too_much import check_audio_length, waits_already
@@ -71,7 +72,8 @@ class ClientLimits:
 @dataclass(frozen=True, slots=True)
 class CallSettings:
     """What is particular to one call. ``model`` is what the client asked for, ``session`` the settings its token
-    brought along (``session_fault``: why none), ``metadata`` what its ticket says of the caller."""
+    brought along (``session_fault``: why none), ``metadata`` what its ticket says of the caller, ``agent`` the
+    agent's name, for those who watch calls."""
 
     call_id: str
     region: str
@@ -82,7 +84,7 @@ class CallSettings:
     limits: ClientLimits = field(default_factory=ClientLimits)
     origin: CallOrigin = field(default_factory=CallOrigin)
     agent: str = ""
-    """The agent's name, for those who watch calls."""
+    checkpointing: Checkpointing = field(default_factory=Checkpointing)
 
 
 OUTCOMES: Mapping[CallEnd, CallOutcome] = {
@@ -178,8 +180,9 @@ class Call:
         self.declared = agent
         # What is within the limit in any format need not be measured.
         self._short_bytes = settings.limits.audio_event_s * 1000 * LEAST_BYTES_PER_MS
-        notes = CallNotes(settings, parts.shared.names, parts.emit)
+        notes = CallNotes(settings, parts.shared.names, parts.emit, settings.checkpointing)
         self.report, self.transcript = notes.report, notes.transcript
+        self.transcript.recall(settings.checkpointing.earlier)
         self.transport = parts.transport
         self.shell = Shell(settings.call_id, self.fail)
         self._parting = Parting(
@@ -197,7 +200,7 @@ class Call:
             start=self.shell.start,
             drop=self.shell.drop,
             deliver=self.shell.deliver,
-            tool_ran=self.report.tool_ran,
+            tool_ran=notes.tool_ran,
             handle=self._parting,
             transcript=self.transcript,
             note_fault=self.report.author_failed,
@@ -287,7 +290,7 @@ class Call:
 
     async def _converse(self) -> None:
         """Begin as the agent wants to, then take what the client sends, until it is gone."""
-        await self.agent.begin()
+        await self.agent.begin(resumed=bool(self.settings.checkpointing.earlier))
         self.transport.opened(self._kind.open())
         if self.settings.session_fault:
             self.transport.refuse(self.settings.session_fault)

@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from repartee.agent.said import Said
+from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
+from repartee.session.checkpointing import Checkpointing
 from repartee.telemetry.report import CallLabels, CallOrigin, CallReport, Emit
 from repartee.turn.commands import Command, TurnTraced
 
@@ -26,12 +29,29 @@ class Labelled(Protocol):
 
 
 class CallNotes:
-    """Notes on one call. ``names`` are the providers' by stage; ``emit`` takes the events."""
+    """Notes on one call. ``names`` are the providers' by stage; ``emit`` takes the events, ``checkpointing`` what
+    another worker would have to know."""
 
-    def __init__(self, call: Labelled, names: Mapping[str, str], emit: Emit) -> None:
+    def __init__(
+        self,
+        call: Labelled,
+        names: Mapping[str, str],
+        emit: Emit,
+        checkpointing: Checkpointing,
+    ) -> None:
         labels = CallLabels(call.call_id, call.region, call.agent, names, call.origin)
         self.report = CallReport(labels, emit)
-        self.transcript = CallTranscript(self.report.said, time.time)
+        self._checkpointing = checkpointing
+        self.transcript = CallTranscript(self._said, time.time)
+
+    def _said(self, said: Said) -> None:
+        self.report.said(said)
+        self._checkpointing.said(said)
+
+    def tool_ran(self, run: Run) -> None:
+        """A tool of the agent's has answered."""
+        self.report.tool_ran(run)
+        self._checkpointing.tool_ran(run)
 
     def around(self, carry_out: Callable[[Command], None]) -> Callable[[Command], None]:
         """Carries out commands, and writes down when answers became audible and what was said."""

@@ -24,6 +24,7 @@ from repartee.session.replying import Replying
 from repartee.transport.interfaces import CallEnd, RealtimeTransport
 from repartee.turn import commands as c
 from repartee.turn.caller_turns import COMMIT
+from repartee.turn.earlier import items_of
 from repartee.turn.machine import TurnMachine
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.state import State
@@ -49,6 +50,8 @@ class Cascade:
         self._settings = _settings_of(call)
         self._replying = Replying(call, resources, self._settings, self._formats[1])
         self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
+        for item in items_of(call.settings.checkpointing.earlier):
+            self._machine.history.append(item)
         self._hearing = Hearing(
             resources.stt,
             HearingUser(

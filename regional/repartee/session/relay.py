@@ -35,6 +35,7 @@ from repartee.session.relay_audio import RelayAudio
 from repartee.session.too_much import waits_already
 from repartee.transport.interfaces import CallEnd, RealtimeTransport, Transport
 from repartee.turn import commands as c
+from repartee.turn.earlier import items_of
 from repartee.turn.languages import language_of
 from repartee.turn.policy import TurnPolicy
 from repartee.wire import relay_events as wire
@@ -109,6 +110,7 @@ class Relay:
             # A client of OpenAI's protocol cuts the conversation itself, unless its transport knows better.
             cuts=transport.reports_played or not speaks_it,
         )
+        self._machine.items.recall(items_of(call.settings.checkpointing.earlier))
         self._owed_at: float | None = None
         user = LineUser(
             self._shell,

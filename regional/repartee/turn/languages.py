@@ -24,6 +24,8 @@ class Language:
     """Said when a tool keeps the caller waiting and has nothing else to say."""
     still_there: str
     """Said when the caller has been silent for long."""
+    resumed: str
+    """Said when a call that was cut off goes on."""
     openers: tuple[str, ...]
     """What models like to begin with: recorded at the start, so that the voice need not be asked for it."""
     style: str
@@ -44,6 +46,7 @@ ENGLISH = Language(
     more="There is more. Shall I go on?",
     company="One moment, please.",
     still_there="Are you still there?",
+    resumed="Sorry, we were cut off. Where were we?",
     openers=(
         "Sure.",
         "Sure!",
@@ -75,6 +78,7 @@ _ROWS = (
         more="Es gibt noch mehr dazu. Soll ich weitermachen?",
         company="Einen Moment, bitte.",
         still_there="Sind Sie noch da?",
+        resumed="Entschuldigung, wir wurden unterbrochen. Wo waren wir stehen geblieben?",
         openers=(
             "Gerne.",
             "Gerne!",
@@ -102,6 +106,7 @@ _ROWS = (
         more="Il y a encore des choses à dire. Voulez-vous que je continue ?",
         company="Un instant, s'il vous plaît.",
         still_there="Vous êtes toujours là ?",
+        resumed="Excusez-moi, nous avons été coupés. Où en étions-nous ?",
         openers=(
             "Bien sûr.",
             "Bien sûr !",
@@ -127,6 +132,7 @@ _ROWS = (
         more="Hay algo más. ¿Quiere que siga?",
         company="Un momento, por favor.",
         still_there="¿Sigue ahí?",
+        resumed="Perdone, se ha cortado la llamada. ¿Por dónde íbamos?",
         openers=(
             "Claro.",
             "¡Claro!",
@@ -151,6 +157,7 @@ _ROWS = (
         more="C'è dell'altro. Vuole che continui?",
         company="Un momento, per favore.",
         still_there="È ancora lì?",
+        resumed="Mi scusi, è caduta la linea. Dove eravamo rimasti?",
         openers=(
             "Certo.",
             "Certo!",
@@ -176,6 +183,7 @@ _ROWS = (
         more="Há mais a dizer. Quer que eu continue?",
         company="Um momento, por favor.",
         still_there="Ainda está aí?",
+        resumed="Desculpe, a ligação caiu. Onde estávamos?",
         openers=(
             "Claro.",
             "Claro!",
@@ -200,6 +208,7 @@ _ROWS = (
         more="Er is nog meer. Zal ik doorgaan?",
         company="Een ogenblik, alstublieft.",
         still_there="Bent u er nog?",
+        resumed="Sorry, de verbinding viel weg. Waar waren we gebleven?",
         openers=(
             "Natuurlijk.",
             "Natuurlijk!",
@@ -225,6 +234,7 @@ _ROWS = (
         more="まだ続きがあります。続けましょうか。",
         company="少々お待ちください。",
         still_there="まだそちらにいらっしゃいますか。",
+        resumed="申し訳ありません。通話が切れてしまいました。どこまでお話ししましたか。",
         openers=(
             "はい。",
             "もちろんです。",
@@ -247,6 +257,7 @@ _ROWS = (
         more="अभी और भी है। क्या मैं आगे बताऊँ?",
         company="एक क्षण रुकिए।",
         still_there="क्या आप अभी भी वहाँ हैं?",
+        resumed="माफ़ कीजिए, कॉल कट गई थी। हम कहाँ थे?",
         openers=(
             "ज़रूर।",
             "ज़रूर!",
@@ -271,6 +282,7 @@ _ROWS = (
         more="Jest tego więcej. Czy mam mówić dalej?",
         company="Chwileczkę, proszę.",
         still_there="Czy jest pan lub pani jeszcze na linii?",
+        resumed="Przepraszam, rozłączyło nas. Na czym skończyliśmy?",
         openers=(
             "Oczywiście.",
             "Oczywiście!",

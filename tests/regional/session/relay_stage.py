@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from repartee.agent.context import CallContext
 from repartee.agent.experience import Experience
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings, RealtimeTTS
 from repartee.session.call import Call, CallParts, CallSettings
+from repartee.session.checkpointing import Checkpointing
 from repartee.session.phrases import Phrases
 from repartee.session.provider_line import LinePolicy
 from repartee.session.relay import Relay, RelayResources
@@ -26,6 +27,7 @@ from repartee.standins.synthesiser import synthesise
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import WebSocketTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
+from repartee.turn.earlier import Earlier
 from repartee.turn.session_watch import WatchPolicy
 from repartee.wire.own_events import OwnEvents
 
@@ -42,6 +44,7 @@ class Stage:
         agent: Agent,
         phrases: Phrases,
         line: LinePolicy = QUICK,
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         self.providers, self.notes = providers, Notes()
         self.events: list[dict[str, Any]] = []
@@ -49,7 +52,13 @@ class Stage:
         self._came = asyncio.Event()
         self._sent: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         resources = RelayResources(speech, phrases, Experience(), self._learn, line=line)
-        settings = CallSettings("call", "here", agent="bank:agent", metadata={"account": "savings"})
+        settings = CallSettings(
+            "call",
+            "here",
+            agent="bank:agent",
+            metadata={"account": "savings"},
+            checkpointing=Checkpointing(earlier=earlier),
+        )
         transport = WebSocketTransport(
             WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
             call_id="call",
@@ -140,6 +149,7 @@ async def on_stage(
     recorded: bool = False,
     silent: Fault | None = None,
     line: LinePolicy = QUICK,
+    earlier: Sequence[Earlier] = (),
     **config: Any,
 ) -> AsyncIterator[Stage]:
     """A call with this agent, and nothing left of it afterwards. ``silent`` strikes the call's first session."""
@@ -161,7 +171,7 @@ async def on_stage(
                     session.expire()
                 await until(lambda: not any(pool.idle for pool in speech.pools()))
         speech.expect(1)  # as a worker says before the call begins: its dials are under the higher ceiling
-        stage = Stage(providers, speech, agent, phrases, line)
+        stage = Stage(providers, speech, agent, phrases, line, earlier)
         try:
             yield stage
         finally:

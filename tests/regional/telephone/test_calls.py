@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 import httpx
 import pytest
-from tests.promptness import measured
 from tests.regional.app.running import TICKET_KEY
 from tests.regional.telephone.system import NUMBERS, TelephoneSystem, speak, telephone_system, until
 from websockets.asyncio.client import connect
 
 from repartee.agent.agent import Agent
 from repartee.agent.context import CallContext
+from repartee.store.call_checkpoints import checkpoint_of
 from repartee_edge.tickets import TicketKeys, sign
 
 EACH = pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
@@ -203,6 +201,33 @@ async def test_a_stream_that_is_killed_in_mid_answer_or_mid_utterance_is_followe
 
 
 @EACH
+async def test_what_was_said_is_kept_while_the_call_may_go_on_and_no_longer(
+    system: TelephoneSystem, carrier: str
+) -> None:
+    store = system.regions[0].worker.services.store
+    assert store is not None
+
+    async def known(call_id: str) -> str | None:
+        assert store is not None
+        return await checkpoint_of(store, f"{carrier}:{call_id}")
+
+    async with system.calling(carrier) as (handset, call):
+        await until(lambda: call.streams[0].figures.marks_returned)
+        call.streams[0].kill()
+        await until(lambda: len(call.streams) == 2 and call.streams[1].figures.marks_returned)
+        assert "Good day" in (await known(call.id) or ""), "as far as it was heard"
+        await handset.say(key="9")
+        await handset.until("ended")
+        await until(lambda: not system.regions[0].worker.slots.taken)
+        assert await known(call.id) is None
+    async with system.calling(carrier) as (handset, call):
+        await speak(handset, 400)
+        assert await known(call.id)
+        assert (await store.erase("+15550100"))["call_checkpoints"] == 1, "`calls erase` has it on its list"
+        assert await known(call.id) is None
+
+
+@EACH
 async def test_a_carrier_that_reads_nothing_for_a_while_misses_nothing(
     system: TelephoneSystem, carrier: str
 ) -> None:
@@ -262,32 +287,6 @@ async def test_marks_that_do_not_come_back_are_counted_and_the_call_is_connected
         metrics = await system.regions[0].metrics()
         assert metrics['repartee_line_troubles_total{trouble="nothing_played"}'] == 1
         await until(lambda: call.streams[1].figures.marks_returned)
-
-
-@EACH
-async def test_a_region_killed_under_20_calls_leaves_none_alone(carrier: str) -> None:
-    machine = measured()
-    agent = "tests.regional.telephone.desk_agent:agent"
-    warm = {"REPARTEE_WARM_CALLS": "10"}
-    async with telephone_system(agent, regions=2, environment=warm) as system, AsyncExitStack() as stack:
-        entered = [stack.enter_async_context(system.calling(carrier, f"+155502{n:02}")) for n in range(20)]
-        calls = [call for _, call in await asyncio.gather(*entered)]
-        assert {tuple(system.regions_of(call)) for call in calls} == {(system.processes[0].port,)}
-        killed = time.monotonic()
-        system.processes[0].signal(signal.SIGKILL)
-        back: dict[str, float] = {}
-
-        def all_back() -> bool:
-            for call in calls:
-                if len(call.streams) > 1 and call.streams[-1].figures.marks_returned:
-                    back.setdefault(call.id, time.monotonic() - killed)
-            return len(back) == len(calls)
-
-        await until(all_back)
-        assert {system.regions_of(call)[-1] for call in calls} == {system.processes[1].port}
-        # This agent tells whom it had lost so, and hangs up: nobody else does.
-        await until(lambda: all(call.status == "completed" for call in calls))
-        machine.promise(max(back.values()) <= 3.0, f"connected and greeted anew after {back.values()} s")
 
 
 async def test_two_numbers_reach_two_agents_of_one_region() -> None:

@@ -45,6 +45,8 @@ AUDIO_DONE = ("response.output_audio.done", "response.done")
 ENDS_THE_CALL = frozenset([CallEnd.TOO_LONG, CallEnd.CALLER_SILENT, CallEnd.PROVIDERS_GONE])
 """Closing a stream does not hang up: carriers go on with what follows it."""
 
+LEFT_BY_THE_AGENT = frozenset([CallEnd.AGENT_HUNG_UP, CallEnd.TRANSFERRED])
+
 PLAYED_LOOK_S = 0.02
 
 KEYS_ITEM = "keys"
@@ -106,6 +108,9 @@ class TelephoneTransport:
         self._watch: LineWatch | None = None
         self._bad = 0
         self._keys_sent = 0
+        self.over = False
+        """The call has ended, and not only its stream."""
+
         self.hang_up: Callable[[], Awaitable[None]] = nothing
         self.listeners = EventListeners(announcer)
         self._hold = Hold(format_, self._put)
@@ -168,6 +173,7 @@ class TelephoneTransport:
         """Close the stream; and end the call with it, where nothing is to follow."""
         if end in ENDS_THE_CALL:
             await self.hang_up()
+        self.over = self.over or end in ENDS_THE_CALL or end in LEFT_BY_THE_AGENT
         await self._link.close(end)
         self.listeners.end()
 
@@ -359,6 +365,7 @@ class TelephoneTransport:
             case f.MarkPlayed():
                 self._played(said.name)
             case f.StreamEnded():
+                self.over = True
                 self._call.client_gone()
 
     def _played(self, name: str) -> None:
