@@ -263,6 +263,7 @@ class NovaSTT(_DeepgramPools):
             await self._lease(language, keyterms),
             gather=settings.gather,
             keepalive_s=settings.keepalive_s,
+            utterance_end_ms=settings.utterance_end_ms,
             endpointing=settings.endpointing,
         )
 

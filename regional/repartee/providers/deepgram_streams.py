@@ -7,6 +7,7 @@ session; how a connection is had is not known here (see deepgram.py).
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -129,6 +130,7 @@ class _NovaType(msgspec.Struct):
     type: str = ""
     description: str = ""
     message: str = ""
+    last_word_end: float = -1.0
 
 
 class _NovaResults(msgspec.Struct):
@@ -153,8 +155,10 @@ class NovaTranscriber(SocketTranscriber):
         *,
         gather: GatherSettings,
         keepalive_s: float,
+        utterance_end_ms: float,
         endpointing: EndpointingSettings,
     ) -> None:
+        self._utterance_end_s = utterance_end_ms / 1000
         self._keepalive_s = keepalive_s
         self._vad = VoiceActivity(HEARING_HZ)
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
@@ -184,7 +188,8 @@ class NovaTranscriber(SocketTranscriber):
         elif said.type == "SpeechStarted":
             self._carry_out(self._endpointer.speech_started())
         elif said.type == "UtteranceEnd":
-            self._carry_out(self._endpointer.utterance_end())
+            seen_s = said.last_word_end + self._utterance_end_s if said.last_word_end >= 0 else math.inf
+            self._carry_out(self._endpointer.utterance_end(seen_s))
         elif said.type == "Error":
             self.fail(ERRORS.error(f"ended the stream: {said.description or said.message}"))
 

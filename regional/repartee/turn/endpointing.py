@@ -14,9 +14,13 @@ How an eager end of turn comes about, counted from the caller's last sound::
     +360     the recogniser's own end of speech, or local silence as long: EndOfTurn with the same words
 
 Positions in the audio are seconds from the start of the recogniser's stream. Silence is counted in audio, not on the
-clock: a network that holds frames back and lets them go in a bunch neither ends a turn nor draws one out.
+clock: a network that holds frames back and lets them go in a bunch neither ends a turn nor draws one out. Audio that
+is played to a recogniser faster than it was spoken (a turn that another one has lost) runs ahead of its results, so
+silence ends no turn, and neither does a pause that the recogniser reports, before it has heard as far as the caller
+spoke.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -54,6 +58,9 @@ class EndpointingSettings:
     owed_final_ms: float = 500.0
     """So long after such a request a turn does not end without the words that it is to bring; a recogniser that
     answers late loses none of them, and one that does not answer costs no more than this."""
+    silent_ms: float = 3_000.0
+    """The same for a recogniser whose results, final or not, do not reach the last sound: it has stalled, or is on
+    its way there. More than what the session waits (REPARTEE_STALL_S) before another one hears the turn."""
     audio_gap_ms: float = 1_000.0
     """A turn in which no audio comes at all for so long has ended."""
 
@@ -114,10 +121,13 @@ class Endpointer:
         self._committed: list[str] = []
         self._interim = ""
         self._covered_s = heard_s
+        self._reached_s = heard_s
+        self._asked_s = 0.0
         self._shown = ""
         self._eager: str | None = None
         self._finalizing_until: float | None = None
         self._final_owed_until = 0.0
+        self._silent_until = 0.0
         self._over = False
         self._stale_until_s = heard_s
         self._flushing_old = False
@@ -167,6 +177,9 @@ class Endpointer:
             self._finalizing_until = None
         if self._is_stale(result):
             return []
+        if self._is_behind and result.end_s > self._reached_s:
+            self._owe(now)  # it is on its way
+        self._reached_s = max(self._reached_s, result.end_s)
         if result.last_word_ends_s is not None:
             self._word_ends_s = result.last_word_ends_s
         if result.final:
@@ -179,15 +192,18 @@ class Endpointer:
             self._covered_s = max(self._covered_s, result.end_s)
         outputs = self._begin(self.text) if self.text else []
         outputs += self._show()
-        if self._in_turn and self.text and (result.speech_final or self._over):
-            return outputs + self._end_with_finals(now)
+        speech_final = result.speech_final and not self._goes_on_after(result.end_s)
+        if self._in_turn and self.text and (speech_final or self._over):
+            return outputs + self._end_with_finals(now, result.end_s)
         if self._in_turn:
             outputs += self._silence(now)
         return outputs
 
-    def utterance_end(self) -> list[Output]:
-        """The recogniser has seen no word for a while."""
-        return self._end_with_finals(self._last_frame_at or 0.0) if self._in_turn and self.text else []
+    def utterance_end(self, seen_s: float = math.inf) -> list[Output]:
+        """The recogniser has seen no word for a while; ``seen_s``: up to here, in the stream."""
+        if not self._in_turn or not self.text or self._goes_on_after(seen_s):
+            return []
+        return self._end_with_finals(self._last_frame_at or 0.0, seen_s)
 
     def force_end(self) -> list[Output]:
         """The turn is to end now, with the words there are."""
@@ -196,9 +212,12 @@ class Endpointer:
         return self._end()
 
     def expire(self, now: float) -> list[Output]:
-        """End the turn if the deadline has passed."""
+        """End the turn if the deadline has passed, and no words are owed that were spoken."""
         deadline = self.deadline
-        return self._end() if deadline is not None and now >= deadline else []
+        if deadline is None or now < deadline:
+            return []
+        asked = self._ask_for_the_rest(now)
+        return asked if self._final_is_owed(now) else self._end()
 
     # --- within ------------------------------------------------------------------------------------------------
 
@@ -241,7 +260,8 @@ class Endpointer:
         settings = self._settings
         silence_ms = _ms(self._heard_s - self._last_sound_s)
         if silence_ms >= (settings.end_silence_ms if self.text else settings.empty_turn_ms):
-            return [] if self._final_is_owed(now) else self._end()
+            asked = self._ask_for_the_rest(now)
+            return asked if self._final_is_owed(now) else self._end()
         if self._eager is None and self.text and self._complete and silence_ms >= settings.eager_silence_ms:
             self._eager = self.text
             return [EagerEndOfTurn(self._eager, word_ended_ms=self._word_ended_ms)]
@@ -265,22 +285,49 @@ class Endpointer:
             return []
         if _ms(self._speech_since_finalize_s) < self._settings.finalize_speech_ms:
             return []
+        return self._ask(now)
+
+    def _ask_for_the_rest(self, now: float) -> list[Output]:
+        """The final words of a turn that the recogniser has not heard to its end, once after its last sound."""
+        asks = self._settings.finalize_silence_ms is not None
+        waits = self._finalizing_until is not None and now < self._finalizing_until
+        if not asks or waits or not self._is_behind or self._asked_s >= self._last_sound_s:
+            return []
+        return self._ask(now)
+
+    def _ask(self, now: float) -> list[Output]:
+        self._asked_s = self._heard_s
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = now + self._settings.finalize_wait_ms / 1000
-        self._final_owed_until = now + self._settings.owed_final_ms / 1000
+        self._owe(now)
         return [Finalize()]
+
+    def _owe(self, now: float) -> None:
+        self._final_owed_until = now + self._settings.owed_final_ms / 1000
+        self._silent_until = now + self._settings.silent_ms / 1000
+
+    @property
+    def _is_behind(self) -> bool:
+        """No result, final or not, reaches to the last sound."""
+        return _ms(self._reached_s) < _ms(self._last_sound_s)
+
+    def _goes_on_after(self, at_s: float) -> bool:
+        """The caller has spoken on after this place, as the recogniser will hear."""
+        return _ms(self._last_sound_s - at_s) >= self._settings.finalize_speech_ms
 
     def _final_is_owed(self, now: float) -> bool:
         """Words that were asked for may still come, and those that there are do not reach the last sound."""
         asked = self._finalizing_until is not None
-        return asked and now < self._final_owed_until and not self._complete
+        until = self._silent_until if self._is_behind and not self._over else self._final_owed_until
+        return asked and now < until and not self._complete
 
-    def _end_with_finals(self, now: float) -> list[Output]:
+    def _end_with_finals(self, now: float, at_s: float) -> list[Output]:
         """The recogniser has heard the turn end: it ends with the words that were asked for."""
         self._over = self._final_is_owed(now)
-        return [] if self._over else self._end()
+        return [] if self._over else self._end(at_s)
 
-    def _end(self) -> list[Output]:
+    def _end(self, at_s: float = math.inf) -> list[Output]:
+        """The turn ends; sound after ``at_s`` is the next one's."""
         text = self.text
         outputs: list[Output] = []
         if self._eager is not None:
@@ -294,11 +341,12 @@ class Endpointer:
             if self._finalizing_until is None:
                 outputs.append(Finalize())
             self._flushing_old = True
-        self._stale_until_s = self._covered_s = self._heard_s
+        spoken_on = self._last_sound_s > at_s
+        self._stale_until_s = self._covered_s = at_s if spoken_on else self._heard_s
         self._in_turn = self._over = False
         self._committed, self._interim, self._shown, self._eager = [], "", "", None
         self._word_ends_s = None
-        self._sounded = False
+        self._sounded = spoken_on
         self._speech_since_finalize_s = 0.0
         self._finalizing_until = None
         return outputs

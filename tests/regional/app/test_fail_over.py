@@ -303,23 +303,29 @@ async def test_a_voice_killed(
         machine.promise(late_s <= ADDED_P90_S, f"answers were {late_s:.2f} s late")
 
 
-REPLAYED = pytest.mark.xfail(
-    reason="of speech that is over when nova is played it, in Flux's place, often only the first word is heard",
-    strict=False,
-)
-
 STALLS = [
-    pytest.param("stt", "DEEPGRAM", FLUX, in_mid_utterance, STALL_S, marks=REPLAYED),
     ("llm", "A", "/v1/chat", in_mid_utterance, 0.7),
     ("tts", "CARTESIA", CARTESIA, in_mid_utterance, STALL_S),
     ("tts", "CARTESIA", CARTESIA, in_mid_answer, STALL_S),
 ]
 
 
+@pytest.mark.parametrize(("listed", "wire", "path", "second"), STT, ids=[row[0] for row in STT])
+async def test_a_recogniser_that_stalls(
+    tmp_path: Path, listed: str, wire: str, path: str, second: str
+) -> None:
+    """When that is noticed the speech is over: the next recogniser is played all of it at once."""
+    async with scene(tmp_path, REPARTEE_STT=listed) as there:
+        machine = measured()
+        calls, late_s = await late_by(there, in_mid_utterance(lambda scene: scene.wires[wire].hold(path)))
+        assert {call.served("stt") for call in calls} == {second}
+        machine.promise(late_s <= STALL_S + ADDED_P90_S, f"answers were {late_s:.2f} s late")
+
+
 @pytest.mark.parametrize(
     ("stage", "wire", "path", "moment", "noticed_s"),
     STALLS,
-    ids=["stt", "llm-before-its-first-word", "tts-before-its-first-sound", "tts-in-mid-answer"],
+    ids=["llm-before-its-first-word", "tts-before-its-first-sound", "tts-in-mid-answer"],
 )
 async def test_one_that_stalls(
     tmp_path: Path, stage: str, wire: str, path: str, moment: Any, noticed_s: float

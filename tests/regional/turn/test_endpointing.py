@@ -191,7 +191,14 @@ def test_until_the_flush_is_answered_words_that_began_in_the_ended_turn_are_drop
 
 def test_noise_without_words_ends_as_an_empty_turn() -> None:
     call = Call().starts().say("", 200).pause(1600)
-    assert call.outputs() == [StartOfTurn(""), EndOfTurn("")]
+    assert call.outputs() == [StartOfTurn(""), Finalize()]
+    call.words("", final=True, finalized=True).pause(20)
+    assert call.outputs() == [StartOfTurn(""), Finalize(), EndOfTurn("")]
+
+
+def test_nor_does_a_recogniser_that_says_nothing_keep_it_open() -> None:
+    call = Call().starts().say("", 200).pause(4600)
+    assert call.outputs() == [StartOfTurn(""), Finalize(), EndOfTurn("")]
 
 
 def test_the_turn_ends_at_its_deadline_when_audio_stops_coming() -> None:
@@ -245,10 +252,17 @@ class TestOwedFinals:
 
     def test_the_turn_ends_at_the_limit_without_it(self) -> None:
         settings = EndpointingSettings(owed_final_ms=500)
-        call = Call(settings).starts().say("i would like two", 900).words("i would like", end_s=0.7)
+        call = Call(settings).starts().say("i would like two", 900).words("i would like", end_s=0.9)
         call.pause(2_000)
         assert call.outputs(EndOfTurn) == [EndOfTurn("i would like")]
         assert call.at(EndOfTurn) == call.at(Finalize) + 500
+
+    def test_a_recogniser_that_has_not_heard_that_far_is_left_to_be_exchanged(self) -> None:
+        call = Call().starts().say("i would like two", 900).words("i would like", end_s=0.7)
+        call.pause(2_900)
+        assert call.outputs(EndOfTurn) == []
+        call.pause(200)
+        assert call.outputs(EndOfTurn) == [EndOfTurn("i would like")]
 
     @pytest.mark.parametrize("says", ["speech final", "utterance end"])
     def test_nor_does_the_recognisers_own_end_come_before_it(self, says: str) -> None:
@@ -334,6 +348,6 @@ def test_whatever_comes_events_are_in_order_and_no_turn_stays_open(steps: list[t
     call = Call()
     for what, amount in steps:
         take(call, what, amount)
-    call.pause(3000)
+    call.pause(6000)
     assert not call.rule.in_turn
     check_order(call.outputs())
