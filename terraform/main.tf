@@ -51,6 +51,8 @@ module "region" {
     environment = var.worker_environment
   }
 
+  webrtc = var.webrtc
+
   secret_names    = var.secret_names
   secrets         = var.secrets
   secrets_version = var.secrets_version

@@ -107,8 +107,28 @@ variable "worker_environment" {
   }
 
   validation {
-    condition     = !anytrue([for name in keys(var.worker_environment) : contains(["REPARTEE_REGION", "REPARTEE_MAX_CALLS", "REPARTEE_DRAIN_S", "REPARTEE_CLOUDWATCH"], name)])
-    error_message = "REPARTEE_REGION, REPARTEE_MAX_CALLS, REPARTEE_DRAIN_S and REPARTEE_CLOUDWATCH follow from infra/regions.json, task.slots and the autoscaler's needs: leave them out of worker_environment."
+    condition     = !anytrue([for name in keys(var.worker_environment) : contains(["REPARTEE_REGION", "REPARTEE_MAX_CALLS", "REPARTEE_DRAIN_S", "REPARTEE_CLOUDWATCH", "REPARTEE_WEBRTC_PORT", "REPARTEE_WEBRTC_STUN", "REPARTEE_WORKER_ADDRESS"], name)])
+    error_message = "REPARTEE_REGION, REPARTEE_MAX_CALLS, REPARTEE_DRAIN_S, REPARTEE_CLOUDWATCH, REPARTEE_WEBRTC_PORT, REPARTEE_WEBRTC_STUN and REPARTEE_WORKER_ADDRESS follow from infra/regions.json, task.slots, webrtc and the autoscaler's needs: leave them out of worker_environment."
+  }
+}
+
+variable "webrtc" {
+  description = "WebRTC: the workers' port for UDP and ICE-TCP, and the STUN server that tells each its public address."
+  nullable    = false
+  default     = {}
+  type = object({
+    port = optional(number, 3478)
+    stun = optional(string, "stun.cloudflare.com:3478")
+  })
+
+  validation {
+    condition     = var.webrtc.port >= 1024 && var.webrtc.port <= 65535 && floor(var.webrtc.port) == var.webrtc.port && var.webrtc.port != 8000
+    error_message = "webrtc.port is a port from 1024 on (workers are not root), and not 8000, where their HTTP is; it is ${var.webrtc.port}."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9.-]+:[0-9]{1,5}$", var.webrtc.stun))
+    error_message = "webrtc.stun is host:port, e.g. stun.cloudflare.com:3478; it is \"${var.webrtc.stun}\"."
   }
 }
 

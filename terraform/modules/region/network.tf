@@ -1,4 +1,5 @@
-# Tasks live in public subnets with public addresses and accept traffic from the load balancer alone. A NAT gateway would
+# Tasks live in public subnets with public addresses. They accept HTTP from the load balancer and from each other, and from
+# callers the media of WebRTC calls, which is answered only to whoever knows a call's password (docs/webrtc.md). A NAT gateway would
 # close nothing more, and would charge for every gigabyte of audio that goes to the providers (docs/operations.md).
 
 locals {
@@ -118,6 +119,48 @@ resource "aws_vpc_security_group_ingress_rule" "task_from_balancer" {
   ip_protocol                  = "tcp"
   from_port                    = local.port
   to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "task_webrtc" {
+  for_each = toset(["udp", "tcp"])
+
+  region            = local.region
+  security_group_id = aws_security_group.task.id
+  description       = "Media of WebRTC calls from callers (${each.key == "udp" ? "UDP" : "ICE-TCP"})"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = each.key
+  from_port         = var.webrtc.port
+  to_port           = var.webrtc.port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "task_from_tasks" {
+  region                       = local.region
+  security_group_id            = aws_security_group.task.id
+  description                  = "What belongs to a WebRTC call and arrived at another worker"
+  referenced_security_group_id = aws_security_group.task.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "task_to_tasks" {
+  region                       = local.region
+  security_group_id            = aws_security_group.task.id
+  description                  = "The same, on its way out"
+  referenced_security_group_id = aws_security_group.task.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "task_stun" {
+  region            = local.region
+  security_group_id = aws_security_group.task.id
+  description       = "The STUN server that tells a worker its public address"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "udp"
+  from_port         = tonumber(split(":", var.webrtc.stun)[1])
+  to_port           = tonumber(split(":", var.webrtc.stun)[1])
 }
 
 resource "aws_vpc_security_group_egress_rule" "task_https" {

@@ -9,6 +9,11 @@ locals {
       REPARTEE_MAX_CALLS = tostring(var.task.slots)
       REPARTEE_DRAIN_S   = tostring(local.stop_timeout_s - 10)
 
+      # WebRTC: the port that the security group opens, who tells a task its public address, and where its neighbours find it.
+      REPARTEE_WEBRTC_PORT    = tostring(var.webrtc.port)
+      REPARTEE_WEBRTC_STUN    = var.webrtc.stun
+      REPARTEE_WORKER_ADDRESS = ":${local.port}"
+
       # Alarms and autoscaling read these metrics: without them a region neither grows nor complains.
       REPARTEE_CLOUDWATCH = "emf"
     },

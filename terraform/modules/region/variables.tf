@@ -44,6 +44,15 @@ variable "task" {
   })
 }
 
+variable "webrtc" {
+  description = "WebRTC: the workers' port for UDP and ICE-TCP, and the STUN server (host:port) that tells each its public address."
+  nullable    = false
+  type = object({
+    port = number
+    stun = string
+  })
+}
+
 variable "secret_names" {
   description = "Environment variables that come out of the region's secret."
   type        = set(string)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -117,3 +118,34 @@ def test_kubernetes_schemas_accept_it(overlay: str, tmp_path: Path) -> None:
         [validate, "--strict", "--no-warn", file], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_webrtc_is_a_component_with_a_port_of_the_nodes(tmp_path: Path) -> None:
+    """The overlay of a region with it builds, opens one port for UDP and ICE-TCP, and the schemas accept it."""
+    kubectl = program("kubectl", "Debian's package kubernetes-client has it")
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    overlay = tmp_path / "kubernetes" / "overlays" / OVERLAYS[0]
+    file = overlay / "kustomization.yaml"
+    file.write_text(file.read_text() + "\ncomponents:\n  - ../../components/webrtc\n")
+    done = subprocess.run([kubectl, "kustomize", overlay], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    objects = {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
+    container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    opened = {(port["protocol"], port["hostPort"]) for port in container["ports"] if "hostPort" in port}
+    assert opened == {("UDP", 3478), ("TCP", 3478)}
+    known = [each["name"] for each in container["env"]]
+    assert known.index("POD_IP") < known.index("REPARTEE_WORKER_ADDRESS"), "it is made from the other"
+    from_anywhere = [
+        port
+        for rule in objects["NetworkPolicy"]["spec"]["ingress"]
+        if {"ipBlock": {"cidr": "0.0.0.0/0"}} in rule["from"]
+        for port in rule["ports"]
+    ]
+    assert from_anywhere == [{"protocol": "UDP", "port": 3478}, {"protocol": "TCP", "port": 3478}]
+    validate = program("kubernetes-validate", "pip install kubernetes-validate")
+    built_file = tmp_path / "objects.yaml"
+    built_file.write_text(done.stdout)
+    checked = subprocess.run(
+        [validate, "--strict", "--no-warn", built_file], check=False, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from repartee.app.aws.cloudwatch import metrics_document
+from repartee.app.settings import Settings
 from repartee.app.worker import WorkerState
 from repartee.telemetry.tally import TurnFigures
 
@@ -75,15 +76,52 @@ def test_workers_publish_what_alarms_and_the_autoscaler_read(region: dict[str, d
     assert f'Service = "{published["Service"]}"' in alarms
 
 
-def test_only_the_balancer_reaches_a_worker(region: dict[str, dict[str, Any]]) -> None:
-    rules = [
-        body
+def rules_of_tasks(region: dict[str, dict[str, Any]], direction: str) -> dict[str, dict[str, Any]]:
+    prefix = f"aws_vpc_security_group_{direction}_rule."
+    task = "${aws_security_group.task.id}"
+    return {
+        name.removeprefix(prefix): body
         for name, body in region.items()
-        if name.startswith("aws_vpc_security_group_ingress_rule.")
-        and body["security_group_id"] == "${aws_security_group.task.id}"
-    ]
-    assert [rule["referenced_security_group_id"] for rule in rules] == ["${aws_security_group.balancer.id}"]
-    assert "cidr_ipv4" not in rules[0]
+        if name.startswith(prefix) and body["security_group_id"] == task
+    }
+
+
+def test_only_the_balancer_and_other_workers_reach_a_workers_http(region: dict[str, dict[str, Any]]) -> None:
+    rules = rules_of_tasks(region, "ingress")
+    media = rules.pop("task_webrtc")
+    assert {name: rule["referenced_security_group_id"] for name, rule in rules.items()} == {
+        "task_from_balancer": "${aws_security_group.balancer.id}",
+        "task_from_tasks": "${aws_security_group.task.id}",
+    }
+    assert not [rule for rule in rules.values() if "cidr_ipv4" in rule]
+    assert {rule["from_port"] for rule in rules.values()} == {"${local.port}"}
+    assert media["from_port"] == media["to_port"] == "${var.webrtc.port}", "callers reach this port alone"
+
+
+def test_callers_media_comes_by_udp_and_by_ice_tcp(region: dict[str, dict[str, Any]]) -> None:
+    media = rules_of_tasks(region, "ingress")["task_webrtc"]
+    assert media["for_each"] == '${toset(["udp", "tcp"])}'
+    assert (media["ip_protocol"], media["cidr_ipv4"]) == ("${each.key}", '"0.0.0.0/0"')
+    out = rules_of_tasks(region, "egress")
+    assert out["task_stun"]["ip_protocol"] == '"udp"'
+    assert out["task_to_tasks"]["referenced_security_group_id"] == "${aws_security_group.task.id}"
+    words = worker_definition()
+    for setting in ("WEBRTC_PORT ", "WEBRTC_STUN ", "WORKER_ADDRESS "):
+        assert f"REPARTEE_{setting}" in words
+    network = region["aws_ecs_service.worker"]["network_configuration"][0]
+    assert network["assign_public_ip"] is True
+
+
+def test_ports_are_the_same_everywhere() -> None:
+    """The setting's default, Terraform's, Kubernetes' and the page on WebRTC."""
+    port = str(Settings().webrtc_port)
+    variables = (TERRAFORM / "variables.tf").read_text()
+    assert re.findall(r"port = optional\(number, (\d+)\)", variables) == [port]
+    manifest = (TERRAFORM.parent / "infra/kubernetes/components/webrtc/kustomization.yaml").read_text()
+    assert set(re.findall(r"(?:hostPort|containerPort): (\d+)", manifest)) == {port}
+    page = (TERRAFORM.parent / "docs/webrtc.md").read_text()
+    ports = page.partition("## Ports")[2].partition("\n## ")[0]
+    assert f"`REPARTEE_WEBRTC_PORT`, {port}" in ports
 
 
 def test_secrets_reach_neither_state_nor_task_definition(region: dict[str, dict[str, Any]]) -> None:

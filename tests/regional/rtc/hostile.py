@@ -14,9 +14,9 @@ FIRST_BYTES = {
 WAYS = ("random", "truncated", "changed", "replayed")
 
 
-def hostile_datagram(dice: Random, seen: Sequence[bytes]) -> bytes:
-    """One datagram; ``seen`` are honest ones."""
-    way = WAYS[dice.randrange(len(WAYS))] if seen else "random"
+def hostile_datagram(dice: Random, seen: Sequence[bytes], way: str = "") -> bytes:
+    """One datagram; ``seen`` are honest ones. ``way`` is one of WAYS; empty: any."""
+    way = way or (WAYS[dice.randrange(len(WAYS))] if seen else "random")
     if way == "random":
         low, high = FIRST_BYTES[list(FIRST_BYTES)[dice.randrange(len(FIRST_BYTES))]]
         size = dice.randrange(60) if dice.random() < 0.7 else dice.randrange(1_500)
