@@ -43,6 +43,7 @@ class Agent:
     Markdown as they are ``"spoken"``, or ``"raw"``, as the model has written them; transcripts have the latter in any
     case. ``filler_after_ms`` is how long a tool may run before its filler is said.
     ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
+    ``name`` is what callers' pages call it (None: what records do), ``suggestions`` are what they offer to say.
     Nothing is raised here: :meth:`check` tells of all faults at once.
     """
 
@@ -73,6 +74,8 @@ class Agent:
         stt: Callable[[], STT] | None = None,
         llm: Callable[[], LLM] | None = None,
         tts: Callable[[], TTS] | None = None,
+        name: str | None = None,
+        suggestions: Sequence[str] = (),
     ) -> None:
         self.instructions = instructions
         self.voice = voice
@@ -96,6 +99,8 @@ class Agent:
         self.predictions: Predictions = predictions or {}
         self.learn = learn
         self.stt, self.llm, self.tts = stt, llm, tts
+        self.name = name
+        self.suggestions: Sequence[str] = suggestions
         frame = inspect.currentframe()
         self._declaration = Declaration(self, place_of_call(frame.f_back if frame else None))
 

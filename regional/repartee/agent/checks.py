@@ -43,6 +43,8 @@ class Declared(Protocol):
     stt: Callable[[], STT] | None
     llm: Callable[[], LLM] | None
     tts: Callable[[], TTS] | None
+    name: str | None
+    suggestions: Sequence[str]
 
 
 def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
@@ -94,7 +96,7 @@ def agent_faults(agent: Declared) -> list[str]:
     faults = []
     if not isinstance(agent.instructions, str) or not agent.instructions.strip():
         faults.append("instructions are empty. Say in a few sentences who the agent is and what it does.")
-    for name in ("greeting", "voice", "model"):
+    for name in ("greeting", "voice", "model", "name"):
         value = getattr(agent, name)
         if value is not None and (not isinstance(value, str) or not value.strip()):
             faults.append(f"{name} must be a text or None, not {value!r}.")
@@ -108,6 +110,9 @@ def agent_faults(agent: Declared) -> list[str]:
     terms = agent.keyterms
     if isinstance(terms, str) or not all(isinstance(term, str) and term.strip() for term in terms):
         faults.append("keyterms must be a list of words, e.g. keyterms=['Repartee'].")
+    offered = agent.suggestions
+    if isinstance(offered, str) or not all(isinstance(text, str) and text.strip() for text in offered):
+        faults.append("suggestions must be a list of texts, e.g. suggestions=['Is there parking?'].")
     faults += _own_faults(agent)
     faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
     faults += _filler_faults(agent.filler_after_ms)

@@ -21,6 +21,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from repartee.app.congestion import ask_for_bbr
 from repartee.providers.websockets_insides import unmask
 from repartee.transport import close_codes
 from repartee.wire.allowance import Allowance
@@ -103,6 +104,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[EXTENSION] = Shortcuts(self.hand_over, self.push)
+            ask_for_bbr(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

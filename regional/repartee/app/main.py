@@ -115,6 +115,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
 
     routes = [
         Route("/", page),
+        Route("/page/agent.json", agent_offered),
         Mount("/page", _PageFiles(directory=PAGE)),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -160,6 +161,13 @@ def _state(connection: HTTPConnection) -> WorkerState:
 async def page(request: Request) -> Response:
     """The browser page."""
     return FileResponse(PAGE / "index.html", headers=PAGE_HEADERS)
+
+
+async def agent_offered(request: Request) -> Response:
+    """Who would answer a call from the page, and what the page may offer to say."""
+    answering = _worker(request).answering()
+    offered = {"name": answering.agent, "suggestions": list(answering.suggestions)}
+    return JSONResponse(offered, headers=PAGE_HEADERS)
 
 
 async def healthz(request: Request) -> Response:

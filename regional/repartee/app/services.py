@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -41,6 +41,7 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.session_watch import WatchPolicy
 from repartee.turn.spoken_form import spoken_form
 from repartee.turn.spoken_numbers import prepare
+from repartee.wire.own_events import VendorLabel
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ class Services:
         by_stage = _by_stage(self.vendors)
         self.names = {stage: opened[0].row.traced for stage, opened in by_stage.items()}
         """Who serves each stage unless it fails, as traces and metrics name them."""
+
+        self.labels = _labels(self.vendors, settings.stood_in_for())
+        """What people call those vendors, by what their names in traces begin with."""
 
         providers: dict[str, list[Any]] = {
             stage: [one.provider for one in opened] for stage, opened in by_stage.items()
@@ -253,6 +257,11 @@ def _turn_policy(settings: Settings) -> TurnPolicy:
 
 def _history_limits(settings: Settings) -> HistoryLimits:
     return HistoryLimits(settings.history_items, settings.history_bytes)
+
+
+def _labels(vendors: Iterable[OpenedVendor], stood_in_for: Collection[str]) -> Mapping[str, VendorLabel]:
+    accounts = [one.row.account for one in vendors]
+    return {one.name: VendorLabel(one.label, one.name in stood_in_for) for one in accounts}
 
 
 def _by_stage(vendors: Iterable[OpenedVendor]) -> dict[str, list[OpenedVendor]]:

@@ -253,6 +253,13 @@ class Settings(
         default="info", validation_alias=_named("REPARTEE_LOG_LEVEL"), description="What is logged."
     )
 
+    stand_ins: str = Field(
+        default="",
+        validation_alias=_named("REPARTEE_STAND_INS"),
+        description="Vendors, with commas, in whose place a stand-in answers: callers' pages say so. `repartee up` "
+        "sets it.",
+    )
+
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, listed: str) -> str:
@@ -262,6 +269,10 @@ class Settings(
             if origin != "*" and not is_bare:
                 raise ValueError("must be origins with commas between them, as in https://me.tunnel.example")
         return listed
+
+    def stood_in_for(self) -> frozenset[str]:
+        """The accounts in whose place stand-ins answer."""
+        return frozenset(filter(None, map(str.strip, self.stand_ins.split(","))))
 
     def origins(self) -> frozenset[str]:
         """The allowed origins."""

@@ -20,7 +20,6 @@ from repartee.transport.webrtc.line import MediaLine
 from repartee.transport.webrtc.names import CallName, WorkerLabel, read_label
 from repartee.transport.webrtc.peers import MediaSettings, PeerMaker
 from repartee.transport.webrtc.port import MediaPort
-from repartee.wire.own_events import OwnEvents
 from repartee_edge.tickets import Ticket
 
 log = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ class WebRtcService:
                 held.line,
                 WebRtcCallSettings(
                     settings.call_id,
-                    OwnEvents(settings.call_id, settings.region, providers) if wishes.own_events else None,
+                    worker.own_events(settings, providers) if wishes.own_events else None,
                     event_bytes=settings.limits.other_bytes,
                     frame_ms=worker.settings.webrtc_frame_ms,
                 ),

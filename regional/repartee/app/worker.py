@@ -37,7 +37,7 @@ from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.own_events import OwnEvents
+from repartee.wire.own_events import Answering, OwnEvents
 from repartee.wire.session_settings import SessionSettings
 from repartee.wire.settings_patch import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
@@ -159,7 +159,7 @@ class Worker:
             return WebSocketTransport(
                 WebSocketLink(socket),
                 call_id=settings.call_id,
-                own_events=OwnEvents(settings.call_id, settings.region, providers) if wants_own else None,
+                own_events=self.own_events(settings, providers) if wants_own else None,
                 binary=websocket.query_params.get("audio") == "binary",
                 event_bytes=settings.limits.other_bytes,
             )
@@ -189,6 +189,24 @@ class Worker:
             agent=self._name_of(ticket),
             origin=self._origin(ticket, transport),
         )
+
+    def own_events(self, settings: CallSettings, providers: Mapping[str, str]) -> OwnEvents:
+        """What makes the `repartee.*` events of a call; ``providers`` are those who serve it now, by stage."""
+        answering = self.answering(self._agent_for(settings), settings.agent)
+        return OwnEvents(settings.call_id, settings.region, providers, answering)
+
+    def answering(self, agent: Agent | None = None, name: str = "") -> Answering:
+        """Who answers a call for this agent (None: for the one that takes calls which name none)."""
+        agent = agent or self._agent
+        return Answering(
+            agent.name or name or self._agent_name,
+            version_of(agent),
+            tuple(agent.suggestions),
+            self.services.labels,
+        )
+
+    def _agent_for(self, settings: CallSettings) -> Agent:
+        return self._agents.get(str(settings.metadata.get("agent")), self._agent)
 
     def _name_of(self, ticket: Ticket | None) -> str:
         """What the call's agent is called by those who watch calls."""
@@ -252,7 +270,7 @@ class Worker:
     ) -> tuple[Call, Transport]:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
-        agent = self._agents.get(str(settings.metadata.get("agent")), self._agent)
+        agent = self._agent_for(settings)
         if relay is not None:
             transport = connect(relay.names)
             parts = CallParts(settings, agent, relay, self.stream.emit, transport, control())

@@ -31,6 +31,14 @@ agent = Agent(
         "You are the front desk of Linden and Ash, a small bank on Mill Street. Open Monday to Friday from 8:30 to "
         "18:00, Saturday until noon. Look the caller up before you talk about an account. Never guess a number."
     ),
+    name="Linden and Ash",
+    suggestions=[
+        "What are your opening hours?",
+        "What is the balance of my account?",
+        "What were my last transactions?",
+        "Is there parking?",
+        "How do you work?",
+    ],
     keyterms=["Linden and Ash", "checking", "savings"],
     predictions={
         "greeting": ["lookup_customer", "get_balance"],

@@ -218,8 +218,11 @@ def _is_chosen(account: Account, environ: Mapping[str, str]) -> bool:
 def _provider_env(real: tuple[Account, ...], standins_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Point the providers that nobody chose at their stand-ins; the others are left as they are."""
     env: dict[str, str] = {}
+    stand_ins = [each for each in ACCOUNTS if each not in real and each.stand_in is not None]
+    if stand_ins:
+        env["REPARTEE_STAND_INS"] = ",".join(account.name for account in stand_ins)
     for account in ACCOUNTS:
-        if account not in real and account.stand_in is not None:
+        if account in stand_ins:
             env[account.key_variable] = STANDIN_KEY
             env[account.url_variable] = standins_url + account.stand_in
         elif account in real and not environ.get(account.key_variable):

@@ -347,10 +347,12 @@ class Call:
             )
         if isinstance(event, PressKey):
             self.take_digit(event.digit)
-            return
-        if isinstance(event, ReportHeard):
+        elif isinstance(event, ReportHeard):
             self.report.answer_heard(event.turn_id, event.stages_ms)
-            return
+        else:
+            self._take_wish(event, source)
+
+    def _take_wish(self, event: ClientEvent, source: str) -> None:
         self._kind.take_event(event, source)
         if isinstance(event, SessionUpdate) and isinstance(event.session.tools, list):
             refusal = mcp_tools(event.session.tools, "session.tools")

@@ -110,7 +110,8 @@ class WebSocketTransport:
 
     def opened(self, settings: SessionSettings) -> None:
         """session.created"""
-        self._put(self._announcer.session("session.created", settings))
+        for event in self._announcer.created(settings):
+            self._put(event)
 
     def configured(self, settings: SessionSettings) -> None:
         """session.updated"""

@@ -82,6 +82,14 @@ class Announcer:
         self._settings = settings
         return self.event(type_, session=settings.as_json(self.session_id))
 
+    def created(self, settings: SessionSettings) -> list[ServerEvent]:
+        """session.created, and what a client that asks is sent of who answers."""
+        created = [self.session("session.created", settings)]
+        if self._own:
+            type_, fields = self._own.created()
+            created.append(self.event(type_, **fields))
+        return created
+
     def error(self, error: ClientProtocolError) -> ServerEvent:
         """The client's mistake, in OpenAI's shape."""
         return self._error("invalid_request_error", str(error), error.code, error.param, error.event_id)

@@ -4,6 +4,7 @@ Takes a core's commands and gives types and fields; whoever sends them adds ids.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -27,13 +28,49 @@ def asked_for(query: Mapping[str, str], subprotocols: Sequence[str]) -> bool:
     return QUERY in query.get("events", "").split(",") or SUBPROTOCOL in subprotocols
 
 
+@dataclass(frozen=True, slots=True)
+class VendorLabel:
+    """A vendor as people call it. ``stand_in``: something else speaks in its place."""
+
+    label: str
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Who answers a call: the agent, and the vendors that may serve it, by what their names in traces begin with."""
+
+    agent: str = ""
+    version: str = ""
+    suggestions: Sequence[str] = ()
+    vendors: Mapping[str, VendorLabel] = field(default_factory=dict)
+
+
 class OwnEvents:
     """The own events of one session. ``providers`` are the names of those who serve it now, by stage."""
 
-    def __init__(self, call_id: str, region: str, providers: Mapping[str, str]) -> None:
+    def __init__(
+        self, call_id: str, region: str, providers: Mapping[str, str], answering: Answering | None = None
+    ) -> None:
         self._call_id = call_id
         self._region = region
         self._providers = providers
+        self._answering = answering or Answering()
+
+    def created(self) -> OwnEvent:
+        """Who answers, and where."""
+        answering = self._answering
+        return "repartee.session.created", {
+            "call_id": self._call_id,
+            "region": self._region,
+            "agent": {"name": answering.agent, "version": answering.version},
+            "suggestions": list(answering.suggestions),
+            "providers": dict(self._providers),
+            "vendors": {
+                name: {"label": vendor.label, "stand_in": vendor.stand_in}
+                for name, vendor in answering.vendors.items()
+            },
+        }
 
     def of(self, command: c.Command, message_id: Callable[[int], str | None]) -> list[OwnEvent]:
         """What a client gets for a command beside OpenAI's. ``message_id`` gives the item of a reply under way."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.kinds.call import CASCADE, HOURS, SPEECH_TO_SPEECH, agent_for, on
+from tests.contract.kinds.call import CASCADE, HOURS, KINDS, SPEECH_TO_SPEECH, agent_for, on
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import until
 
@@ -377,3 +377,16 @@ async def test_the_caller_is_told_when_nobody_hears_them(kind: str) -> None:
         await call.hears_said("I must go.")
         error = (await call.caller.hears("error")).error
         assert error.code == ("stt_failed" if kind == CASCADE else "model_failed")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_answers_is_said_to_those_that_ask(kind: str) -> None:
+    agent = agent_for(kind, name="The bank", suggestions=["How much have I got?"])
+    async with on(kind, agent, asks=True) as call:
+        created = await call.caller.hears("repartee.session.created")
+        assert created.agent["name"] == "The bank" and len(created.agent["version"]) == 12
+        assert created.suggestions == ["How much have I got?"]
+        assert created.region == "local" and created.call_id
+        assert all(
+            not created.vendors[name.partition("/")[0]]["stand_in"] for name in created.providers.values()
+        )

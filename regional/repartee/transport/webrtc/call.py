@@ -155,7 +155,8 @@ class WebRtcTransport:
     def opened(self, settings: SessionSettings) -> None:
         """session.created"""
         self._session = settings
-        self._put(self._announcer.session("session.created", settings))
+        for event in self._announcer.created(settings):
+            self._put(event)
 
     def configured(self, settings: SessionSettings) -> None:
         """session.updated"""
@@ -302,8 +303,8 @@ class WebRtcTransport:
     def channel_opened(self) -> None:
         """Send what waits, and before that the session to a caller that has come back."""
         if self._channel_known and self._session is not None:
-            event = self._announcer.session("session.created", self._session)
-            self._line.send_text(_encoder.encode(event).decode())
+            for event in self._announcer.created(self._session):
+                self._line.send_text(_encoder.encode(event).decode())
         self._channel_known = True
         while self._waiting and self._line.can_send_text():
             text = self._waiting.popleft()
@@ -325,8 +326,8 @@ class WebRtcTransport:
         """Have another one get the events too, and know when the call has ended; what is returned ends that."""
         self._listeners[listener] = ended
         if self._session is not None:
-            event = self._announcer.session("session.created", self._session)
-            listener(_encoder.encode(event).decode())
+            for event in self._announcer.created(self._session):
+                listener(_encoder.encode(event).decode())
 
         def leave() -> None:
             self._listeners.pop(listener, None)
