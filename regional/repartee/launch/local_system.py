@@ -218,16 +218,16 @@ def _is_chosen(account: Account, environ: Mapping[str, str]) -> bool:
 def _provider_env(real: tuple[Account, ...], standins_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Point the providers that nobody chose at their stand-ins; the others are left as they are."""
     env: dict[str, str] = {}
-    stand_ins = [each for each in ACCOUNTS if each not in real and each.stand_in is not None]
-    if stand_ins:
-        env["REPARTEE_STAND_INS"] = ",".join(account.name for account in stand_ins)
+    stand_ins: list[str] = []
     for account in ACCOUNTS:
-        if account in stand_ins:
+        if account not in real and account.stand_in is not None:
+            stand_ins.append(account.name)
             env[account.key_variable] = STANDIN_KEY
             env[account.url_variable] = standins_url + account.stand_in
         elif account in real and not environ.get(account.key_variable):
             # A server of one's own often wants no key, but its client does.
             env[account.key_variable] = STANDIN_KEY
+    env["REPARTEE_STAND_INS"] = ",".join(stand_ins)
     return env
 
 

@@ -1,5 +1,6 @@
 """A call's connection has BBR where the host lets its users have it, and is no worse for it where not."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def algorithms(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     seen: list[tuple[str, str]] = []
     ask = congestion.ask_for_bbr
 
-    def asking(transport: congestion.asyncio.BaseTransport) -> bool:
+    def asking(transport: asyncio.BaseTransport) -> bool:
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         before = _algorithm(connection)
