@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from repartee.agent.context import CallContext, ReplyContext, ToolCall
     from repartee.agent.limits import Limits
     from repartee.agent.notices import Notices
+    from repartee.agent.secret_values import Secret
     from repartee.agent.tools import ToolError
     from repartee.errors import ConfigurationError
     from repartee.providers.interfaces import LLM, STT, TTS
@@ -26,6 +27,7 @@ __all__ = [
     "Limits",
     "Notices",
     "ReplyContext",
+    "Secret",
     "ToolCall",
     "ToolError",
 ]
@@ -40,6 +42,7 @@ _HOMES = {
     "Limits": "repartee.agent.limits",
     "Notices": "repartee.agent.notices",
     "ReplyContext": "repartee.agent.context",
+    "Secret": "repartee.agent.secret_values",
     "ToolCall": "repartee.agent.context",
     "ToolError": "repartee.agent.tools",
 }

@@ -67,6 +67,10 @@ class Noting(Protocol):
     def call_id(self) -> str:
         """Unique."""
 
+    @property
+    def hidden(self) -> Iterable[str]:
+        """What is secret in it."""
+
     def failed(self, trouble: AuthorTrouble) -> None:
         """For those who watch calls."""
 
@@ -81,7 +85,7 @@ def note_trouble(
     declared_at: str = "",
 ) -> None:
     """Tell the author in the log, and those who watch calls. ``remedy`` is what to do, a sentence."""
-    trouble = trouble_of(what, error, given, declared_at)
+    trouble = trouble_of(what, error, [*given, *call.hidden], declared_at)
     told = f": {trouble.message}" if trouble.message else ""
     traced = "".join(f"\n{TRACE_MARK}{line}" for line in trouble.trace)
     where = f"{trouble.error} at {trouble.place}{told}"

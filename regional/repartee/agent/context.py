@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from repartee.agent.author_faults import AuthorTrouble
 from repartee.agent.said import Said
+from repartee.agent.secret_values import Secrets
 from repartee.errors import CannotControl
 
 Fact = str | int | float | bool
@@ -79,6 +80,7 @@ class CallContext:
         handle: CallHandle | None = None,
         transcript: SaidSoFar | None = None,
         note_fault: Callable[[AuthorTrouble], None] | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.call_id = call_id
         self.verified: Mapping[str, Any] = MappingProxyType(dict(verified or {}))
@@ -93,6 +95,7 @@ class CallContext:
         self._handle = handle
         self._transcript = transcript
         self._note_fault = note_fault
+        self._secrets = secrets or Secrets()
 
     def __repr__(self) -> str:
         return f"<CallContext {self.call_id}>"
@@ -178,6 +181,29 @@ class CallContext:
                 f"This call's connection cannot do {what}. It can do: {able} (ctx.can says so)."
             )
 
+    def secret(self, value: str) -> str:
+        """Keep this out of records, logs and models for the rest of the call. Returns the placeholder that stands for
+        it: what a tool may return, and a model pass on to a tool whose parameter is a ``Secret``."""
+        return self._secrets.keep(value)
+
+    def reveal(self, text: str) -> str:
+        """The text with what is secret in place of its placeholders: for the author's own use."""
+        return self._secrets.reveal(text)
+
+    def hide_digits(self) -> None:
+        """The digits that the caller says or keys from now on are secret, until :meth:`show_digits`. A model that
+        hears the caller itself (speech to speech) hears silence meanwhile."""
+        self._secrets.hides_digits = True
+
+    def show_digits(self) -> None:
+        """The digits that the caller says or keys from now on are ordinary ones."""
+        self._secrets.hides_digits = False
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """The values that are secret: no fault's message has them."""
+        return self._secrets.values
+
     def failed(self, trouble: AuthorTrouble) -> None:
         """One of the author's functions has failed: for those who watch calls."""
         if self._note_fault is not None:
@@ -185,13 +211,18 @@ class CallContext:
 
     def fork(self) -> "CallContext":
         """A context for a run that may never have happened: it says nothing, and its state is a copy."""
-        twin = CallContext(self.call_id, self.verified, note_fault=self._note_fault)
+        twin = CallContext(self.call_id, self.verified, note_fault=self._note_fault, secrets=self._secrets)
         twin.metadata = self.metadata
         twin.state = dict(self.state)
         twin.instructions, twin.greeting = self.instructions, self.greeting
         twin.voice, twin.language = self.voice, self.language
         twin.learn(self._known)
         return twin
+
+
+def secrets_of(context: CallContext) -> Secrets:
+    """What is secret in a call; no part of what authors use."""
+    return context._secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The worker's side of :class:`~repartee.agent.agent.Agent`, which is the author's
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from repartee.agent.author_faults import AuthorTrouble, note_trouble
@@ -15,6 +15,7 @@ from repartee.agent.context import CallContext, CallHandle, ReplyContext, SaidSo
 from repartee.agent.faults import AgentFault, Place, place_of, refuse
 from repartee.agent.keys import KeyPolicy, key_faults
 from repartee.agent.predictions import Predictions, Rule, compile_predictions
+from repartee.agent.secret_values import Secrets
 from repartee.agent.signature import read_signature
 from repartee.agent.tools import Tool
 
@@ -173,13 +174,24 @@ class Declaration:
         handle: CallHandle | None = None,
         transcript: SaidSoFar | None = None,
         note_fault: Callable[[AuthorTrouble], None] | None = None,
+        secrets: Secrets | None = None,
     ) -> CallContext:
         """The context of a new call, with the agent's instructions, greeting, voice and language.
 
         ``verified`` is what the session's ticket says of the caller.
         """
+        secrets = secrets or Secrets()
+        secrets.parameters = {
+            name: tool.signature.secret for name, tool in self._tools.items() if tool.signature.secret
+        }
         context = CallContext(
-            call_id, verified, say=say, handle=handle, transcript=transcript, note_fault=note_fault
+            call_id,
+            verified,
+            say=say,
+            handle=handle,
+            transcript=transcript,
+            note_fault=note_fault,
+            secrets=secrets,
         )
         agent = self._agent
         context.instructions, context.greeting = agent.instructions, agent.greeting
@@ -203,7 +215,7 @@ class Declaration:
         """Run the hook for keys. What it raises is logged: the call goes on."""
         if self._key_hook is not None:
             hook = self._key_hook
-            await self._run("on_dtmf", context, lambda: hook(context, digits), place_of(hook))
+            await self._run("on_dtmf", context, lambda: hook(context, digits), place_of(hook), given=[digits])
 
     async def _run_hook(self, kind: str, context: CallContext) -> None:
         hook = self._hooks.get(kind)
@@ -216,6 +228,7 @@ class Declaration:
         context: CallContext,
         hook: Callable[[], Coroutine[Any, Any, object]],
         place: Place,
+        given: Sequence[str] = (),
     ) -> None:
         try:
             async with asyncio.timeout(self._agent.limits.hook_s):
@@ -224,5 +237,5 @@ class Declaration:
             if being_cancelled():
                 raise
             remedy = f"The call goes on; mend @agent.{kind}, or catch it there."
-            given = context.verified.values()
-            note_trouble(context, kind, error, remedy, given=given, declared_at=str(place))
+            left_out = [*context.verified.values(), *given]
+            note_trouble(context, kind, error, remedy, given=left_out, declared_at=str(place))

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, SchemaError, to_jsonable_python
 
 from repartee.agent.context import CallContext
+from repartee.agent.secret_values import is_secret
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI takes as a function's name."""
@@ -44,7 +45,8 @@ class Arguments:
 class Signature:
     """What a model learns of a function, and how its arguments are read.
 
-    ``choices`` are the words that a parameter may be, for those with a fixed set (``Literal`` or an ``Enum``).
+    ``choices`` are the words that a parameter may be, for those with a fixed set (``Literal`` or an ``Enum``);
+    ``secret`` are the parameters whose arguments are kept out of records, logs and models.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Signature:
     wants_context: bool
     required: tuple[str, ...]
     choices: Choices
+    secret: frozenset[str]
     _fields: Mapping[str, str]
     _model: type[BaseModel]
 
@@ -108,7 +111,8 @@ def read_signature(function: Callable[..., Any], name: str) -> tuple[Signature |
     required = tuple(p.name for p in parameters if p.default is p.empty)
     description = " ".join((docs.description or "").split())
     choices = _choices(schema)
-    return Signature(name, description, schema, wants_context, required, choices, fields, model), []
+    secret = frozenset(p.name for p in parameters if is_secret(hints[p.name]))
+    return Signature(name, description, schema, wants_context, required, choices, secret, fields, model), []
 
 
 def _name_faults(name: str) -> list[str]:

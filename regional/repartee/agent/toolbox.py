@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from repartee.agent.agent import Agent, worker_side
-from repartee.agent.context import CallContext, facts_in
+from repartee.agent.context import CallContext, facts_in, secrets_of
 from repartee.agent.experience import END, GREETING, Experience, Transition
 from repartee.agent.predictions import Predictor
 from repartee.agent.prefetch import Key, Prefetch, PrefetchCache, PrefetchFigures, PrefetchPolicy
@@ -92,6 +92,7 @@ class Toolbox:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._context = context
+        self._secrets = secrets_of(context)
         self._tools = worker_side(agent).tools
         self._limits = agent.limits
         self._learn = agent.learn
@@ -141,7 +142,7 @@ class Toolbox:
         if tool is None or not tool.read_only or len(arguments) > MAX_ARGUMENTS_CHARS:
             return ()
         try:
-            canonical = tool.signature.read(arguments).canonical
+            canonical = tool.signature.read(self._secrets.reveal_arguments(name, arguments)).canonical
         except BadArguments:
             return ()
         return self._reserved([Prefetch((name, canonical), "model")])
@@ -188,8 +189,8 @@ class Toolbox:
                 outcome.ok,
                 "hit",
                 saved_ms=outcome.took_ms,
-                arguments=result.arguments,
-                output=outcome.output,
+                arguments=self._secrets.hide_arguments(result.name, result.arguments),
+                output=self._secrets.hide(outcome.output),
             )
         return None
 
@@ -201,8 +202,10 @@ class Toolbox:
         read = self._read(turn_id, name, arguments)
         if tool is None or isinstance(read, str):
             output = refusal(str(read)).output
-            self._runs[call_id] = Run(name, turn_id, ok=False, arguments=arguments, output=output)
+            given = self._secrets.hide_arguments(name, arguments)
+            self._runs[call_id] = Run(name, turn_id, ok=False, arguments=given, output=output)
             return output
+        given = self._secrets.hide_arguments(name, read.canonical)  # secret before the function has them
         began = self._clock()
         key = (name, read.canonical)
         prefetch: Foresight | None = None
@@ -212,10 +215,9 @@ class Toolbox:
             outcome = await self._do(tool, key, read)
         waited_ms = (self._clock() - began) * 1000
         saved_ms = max(outcome.took_ms - waited_ms, 0.0) if prefetch == "hit" else 0.0
-        self._runs[call_id] = Run(
-            name, turn_id, outcome.ok, prefetch, waited_ms, saved_ms, read.canonical, outcome.output
-        )
-        return outcome.output
+        output = self._secrets.hide(outcome.output)
+        self._runs[call_id] = Run(name, turn_id, outcome.ok, prefetch, waited_ms, saved_ms, given, output)
+        return output
 
     async def prefetch(self, predicted: Prefetch) -> None:
         """Run what was predicted, and what becomes possible by its result. Raises nothing but CancelledError."""
@@ -289,7 +291,7 @@ class Toolbox:
         if len(arguments) > MAX_ARGUMENTS_CHARS:
             return "The arguments are too long."
         try:
-            return tool.signature.read(arguments)
+            return tool.signature.read(self._secrets.reveal_arguments(name, arguments))
         except BadArguments as error:
             return f"The arguments are wrong: {error}. Correct them and call again."
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from repartee.agent.agent import Agent, worker_side
 from repartee.agent.author_faults import AuthorTrouble
-from repartee.agent.context import CallContext, CallHandle
+from repartee.agent.context import CallContext, CallHandle, secrets_of
 from repartee.agent.experience import Experience, Transition
 from repartee.agent.fillers import FillerPolicy, Fillers
 from repartee.agent.keys import KeyCollector
 from repartee.agent.own_reply import OwnReplyLLM
 from repartee.agent.prefetch import Prefetch, PrefetchFigures
+from repartee.agent.secret_values import Secrets
 from repartee.agent.toolbox import Run, Toolbox
 from repartee.agent.transcript import CallTranscript
 from repartee.providers.interfaces import LLM
@@ -52,6 +53,7 @@ class AgentCall:
         handle: CallHandle | None = None,
         transcript: CallTranscript | None = None,
         note_fault: Callable[[AuthorTrouble], None] | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self._agent = agent
         self._start, self._drop = start, drop
@@ -64,7 +66,9 @@ class AgentCall:
             handle=handle,
             transcript=transcript,
             note_fault=note_fault,
+            secrets=secrets,
         )
+        self.secrets = secrets_of(self.context)
         self._toolbox = Toolbox(agent, self.context, experience)
         self.fillers = Fillers(
             {name: tool.fillers for name, tool in worker_side(agent).tools.items()},
@@ -170,13 +174,18 @@ class AgentCall:
         if self._pause:
             self._pause.cancel()
         if digits is not None:
-            self._start(worker_side(self._agent).keys_pressed(self.context, digits))
+            self._keyed(digits)
         elif self._keys.due_at is not None:
             self._pause = loop.call_at(self._keys.due_at, self._paused)
 
     def _paused(self) -> None:
         if digits := self._keys.paused(asyncio.get_running_loop().time() + KEYS_ROUNDING_S):
-            self._start(worker_side(self._agent).keys_pressed(self.context, digits))
+            self._keyed(digits)
+
+    def _keyed(self, digits: str) -> None:
+        if self.secrets.hides_digits:
+            self.secrets.keep(digits)
+        self._start(worker_side(self._agent).keys_pressed(self.context, digits))
 
     async def end(self) -> Sequence[Transition]:
         """After the call: let finish what must not be cut off, then the agent's own end. Returns what it taught."""

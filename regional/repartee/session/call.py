@@ -204,6 +204,7 @@ class Call:
             handle=self._parting,
             transcript=self.transcript,
             note_fault=self.report.author_failed,
+            secrets=notes.secrets,
         )
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn

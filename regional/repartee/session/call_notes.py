@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from repartee.agent.said import Said
+from repartee.agent.secret_values import Secrets
 from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
 from repartee.session.checkpointing import Checkpointing
@@ -40,18 +42,25 @@ class CallNotes:
         checkpointing: Checkpointing,
     ) -> None:
         labels = CallLabels(call.call_id, call.region, call.agent, names, call.origin)
-        self.report = CallReport(labels, emit)
+        self.secrets = Secrets(self._hide_again)
+        self.report = CallReport(labels, emit, hide=self.secrets.hide)
         self._checkpointing = checkpointing
         self.transcript = CallTranscript(self._said, time.time)
 
     def _said(self, said: Said) -> None:
         self.report.said(said)
-        self._checkpointing.said(said)
+        self._checkpointing.said(replace(said, text=self.secrets.hide(said.text)))
 
     def tool_ran(self, run: Run) -> None:
         """A tool of the agent's has answered."""
         self.report.tool_ran(run)
         self._checkpointing.tool_ran(run)
+
+    def _hide_again(self) -> None:
+        """Something has become secret: what was written down with it is written again without."""
+        for said in self.transcript.said:
+            if self.secrets.hide(said.text) != said.text:
+                self._said(said)
 
     def around(self, carry_out: Callable[[Command], None]) -> Callable[[Command], None]:
         """Carries out commands, and writes down when answers became audible and what was said."""

@@ -21,6 +21,7 @@ from repartee.session.notice import NoticePlayer
 from repartee.session.phrases import Recording
 from repartee.session.prompt import is_spoken
 from repartee.session.replying import Replying
+from repartee.session.secret_hearing import SecretHearing
 from repartee.transport.interfaces import CallEnd, RealtimeTransport
 from repartee.turn import commands as c
 from repartee.turn.caller_turns import COMMIT
@@ -55,7 +56,7 @@ class Cascade:
         self._hearing = Hearing(
             resources.stt,
             HearingUser(
-                self._shell.deliver,
+                SecretHearing(self._agent.secrets, lambda: self._settings.language, self._shell.deliver).take,
                 self._shell,
                 tell=lambda: self._start_notice(call.declared.notices.unheard),
             ),

@@ -166,7 +166,8 @@ class Relay:
 
     def take_audio(self, audio: bytes) -> None:
         """The caller's audio."""
-        self._audio.hear(audio)
+        secret = self._agent.secrets.hides_digits
+        self._audio.hear(self.input_format.silence(len(audio)) if secret else audio)
 
     def take_event(self, event: ClientEvent, source: str) -> None:
         """A wish of the client's. Raises ClientProtocolError."""
@@ -259,7 +260,11 @@ class Relay:
     def _write_down(self, said: wire.ProviderEvent) -> None:
         who = SPEAKERS.get(said.type)
         if who and said.item_id and said.transcript and said.transcript.strip():
-            self._call.transcript.says(said.item_id, self._machine.turns.turn_id, who, said.transcript)
+            words = said.transcript
+            if who == "caller" and self._agent.secrets.hides_digits:
+                self._agent.secrets.turn_began()
+                words = self._agent.secrets.hide_spoken(words, self._machine.settings.session.language)
+            self._call.transcript.says(said.item_id, self._machine.turns.turn_id, who, words)
 
     # --- carrying out --------------------------------------------------------------------------------------------
 

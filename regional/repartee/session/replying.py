@@ -67,7 +67,11 @@ class Replying:
         window = ContextWindow(self._resources.context_tokens) if command.aside else self._window
         request = reply_request(
             self._settings,
-            window.fit([*command.messages, *as_messages(foreseen, command.reply_id)]),
+            window.fit(
+                self._agent.secrets.hide_messages(
+                    [*command.messages, *as_messages(foreseen, command.reply_id)]
+                )
+            ),
             options=command.options,
             agent_tools=() if command.aside else self._agent.chat_tools,
             temperature=self._call.declared.temperature,

@@ -67,18 +67,21 @@ class _Shared(TypedDict):
 
 
 class CallReport:
-    """Emits the events of one call. ``wall_clock`` is seconds since 1970, ``clock`` seconds on a monotonic clock."""
+    """Emits the events of one call. ``wall_clock`` is seconds since 1970, ``clock`` seconds on a monotonic clock.
+    ``hide`` takes out of words what is secret."""
 
     def __init__(
         self,
         labels: CallLabels,
         emit: Emit,
         *,
+        hide: Callable[[str], str] = str,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._labels = labels
         self._emit = emit
+        self._hide = hide
         self._clock, self._wall_clock = clock, wall_clock
         self._began_at = clock()
         self._turn_heard = False
@@ -161,9 +164,12 @@ class CallReport:
             prefetch=run.prefetch,
             waited_ms=run.waited_ms,
             saved_ms=run.saved_ms,
-            words=t.ToolWords(run.arguments, run.output) if self._labels.origin.words else None,
+            words=self._words_of(run) if self._labels.origin.words else None,
         )
         self._emit(ran)
+
+    def _words_of(self, run: Run) -> t.ToolWords:
+        return t.ToolWords(self._hide(run.arguments), self._hide(run.output))
 
     def tokens_used(self, used: TokenUsage, estimated: bool) -> None:
         """The model has used this."""
@@ -192,7 +198,7 @@ class CallReport:
             item_id=said.item_id,
             turn_id=said.turn_id,
             who=said.who,
-            text=said.text,
+            text=self._hide(said.text),
             said_at_s=said.at_s,
             interrupted=said.interrupted,
         )

@@ -53,6 +53,10 @@ class WireFormat:
         """Bytes on the wire for one millisecond."""
         return self.hz * (2 if self.encoding == "audio/pcm" else 1) / 1000
 
+    def silence(self, size: int) -> bytes:
+        """So many bytes of silence."""
+        return {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}[self.encoding] * size
+
     def as_json(self) -> dict[str, str | int]:
         """As OpenAI's session object names it."""
         if self.encoding == "audio/pcm":

@@ -19,6 +19,7 @@ NAMES = {
     "Notices",
     "ReplyContext",
     "STT",
+    "Secret",
     "TTS",
     "ToolCall",
     "ToolError",
