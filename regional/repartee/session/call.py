@@ -15,7 +15,7 @@ from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
-from repartee.session.call_notes import CallNotes
+from repartee.session.call_notes import OUTCOMES, CallNotes
 from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
@@ -85,20 +85,6 @@ class CallSettings:
     origin: CallOrigin = field(default_factory=CallOrigin)
     agent: str = ""
     checkpointing: Checkpointing = field(default_factory=Checkpointing)
-
-
-OUTCOMES: Mapping[CallEnd, CallOutcome] = {
-    CallEnd.CLIENT_GONE: "ended",
-    CallEnd.CLIENT_SLOW: "client_slow",
-    CallEnd.PROVIDERS_GONE: "providers_gone",
-    CallEnd.TOO_LONG: "too_long",
-    CallEnd.CALLER_SILENT: "caller_silent",
-    CallEnd.DRAINED: "drained",
-    CallEnd.AGENT_HUNG_UP: "agent_hung_up",
-    CallEnd.TRANSFERRED: "transferred",
-    CallEnd.LINE_LOST: "line_lost",
-    CallEnd.FAILED: "failed",
-}
 
 
 class Shared(Protocol):

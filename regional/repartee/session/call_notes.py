@@ -10,8 +10,23 @@ from repartee.agent.secret_values import Secrets
 from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
 from repartee.session.checkpointing import Checkpointing
+from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallOrigin, CallReport, Emit
+from repartee.transport.interfaces import CallEnd
 from repartee.turn.commands import Command, TurnTraced
+
+OUTCOMES: Mapping[CallEnd, CallOutcome] = {
+    CallEnd.CLIENT_GONE: "ended",
+    CallEnd.CLIENT_SLOW: "client_slow",
+    CallEnd.PROVIDERS_GONE: "providers_gone",
+    CallEnd.TOO_LONG: "too_long",
+    CallEnd.CALLER_SILENT: "caller_silent",
+    CallEnd.DRAINED: "drained",
+    CallEnd.AGENT_HUNG_UP: "agent_hung_up",
+    CallEnd.TRANSFERRED: "transferred",
+    CallEnd.LINE_LOST: "line_lost",
+    CallEnd.FAILED: "failed",
+}
 
 
 class Labelled(Protocol):
