@@ -12,7 +12,7 @@ from tests.regional.session.relay_stage import Stage, on_stage
 
 from repartee.agent.agent import Agent
 from repartee.agent.notices import Notices
-from repartee.session.call import OUTCOMES
+from repartee.session.call_notes import OUTCOMES
 from repartee.standins.faults import Fault
 from repartee.transport.interfaces import CallEnd
 

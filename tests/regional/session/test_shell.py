@@ -15,7 +15,7 @@ from repartee.agent.agent import Agent
 from repartee.errors import ClientProtocolError
 from repartee.relay.machine import RelayMachine
 from repartee.relay.settings import AgentSide
-from repartee.session.call import OUTCOMES
+from repartee.session.call_notes import OUTCOMES
 from repartee.session.shell import Core, Shell
 from repartee.telemetry.events import CallOutcome
 from repartee.transport.interfaces import CallEnd
