@@ -139,6 +139,8 @@ class _Connector(SocketConnector[OwnSocket]):
         message = await first_message(connection.socket, ERRORS, self.endpoint.settings.open_timeout_s)
         try:
             said = _MESSAGE.decode(message)
+        except msgspec.ValidationError:
+            return  # it greets in a way that is not known yet
         except msgspec.MsgspecError as unread:
             raise ERRORS.unreadable(unread) from unread
         if said.type == "error":
@@ -158,6 +160,8 @@ class InkTranscriber(SocketTranscriber):
     def __init__(self, lease: Lease[OwnSocket], settings: InkSettings) -> None:
         self._keepalive_s = settings.keepalive_s
         self._in_turn = False
+        self._known = ""
+        """The turn's words, as far as they were said."""
         self._vad = VoiceActivity(HEARING_HZ)
         super().__init__(lease, settings.gather, ERRORS)
 
@@ -179,9 +183,13 @@ class InkTranscriber(SocketTranscriber):
         elif (event := self._event(said)) is not None:
             self._in_turn = not isinstance(event, EndOfTurn)
             self.emit(event)
+            if not self._in_turn:
+                self._known = ""
 
     def _event(self, said: _InkMessage) -> Hearing | None:
-        words = (said.transcript or "").strip()
+        if said.transcript is not None:
+            self._known = said.transcript.strip()
+        words = self._known
         match said.type:
             case "turn.start":
                 return StartOfTurn(words)

@@ -23,7 +23,7 @@ from repartee.providers.speech import SilenceWatch, Sounds
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import SpeechAudio, SpeechWords
-from repartee.wire import outside_json
+from repartee.wire.tolerant_json import TolerantDecoder
 
 ERRORS = VendorErrors("deepgram", "tts", "Deepgram", details=("dg-error", "dg-request-id"))
 
@@ -56,23 +56,23 @@ class FluxTTSSettings:
 class _SpeakMessage(msgspec.Struct):
     """The fields of all messages that matter here."""
 
-    type: str | None = None
-    code: str | None = None
-    description: str | None = None
+    type: str = ""
+    code: str = ""
+    description: str = ""
 
 
-_MESSAGE = outside_json.Decoder[_SpeakMessage](_SpeakMessage)
+_MESSAGE = TolerantDecoder[_SpeakMessage](_SpeakMessage)
+_UNKNOWN = _SpeakMessage()
 
 
 def _read(message: bytes) -> _SpeakMessage | None:
-    """A message of Flux's; None: it is audio."""
-    if not message.startswith(b"{"):
-        return None
+    """A message of Flux's, of whatever kind; None: it is no JSON, so it is audio."""
     try:
-        said = _MESSAGE.decode(message)
+        return _MESSAGE.decode(message)
+    except msgspec.ValidationError:
+        return _UNKNOWN
     except msgspec.MsgspecError:
         return None
-    return said if said.type else None
 
 
 def _refused(said: _SpeakMessage) -> ProviderError:
