@@ -22,8 +22,11 @@ up: $(STAMPS)/run ## set up and run the whole system here, until Ctrl-C
 deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts to a call; says what it costs, and asks, before it creates anything
 	@$(BIN)/python tools/deploy.py $(ARGS)
 
+# A test that outlives its time limit and its own cleaning up ends with its process, which shows where it stood.
+STUCK := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true
+
 test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n 4 --dist loadfile -rs $(ARGS)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 4 --dist loadfile $(STUCK) -rs $(ARGS)
 
 live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (LIVE_TESTS_USD=5: at five)
 	@LIVE_TESTS=1 $(BIN)/pytest tests/live -rs $(ARGS)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.simulation import caller, model, recogniser, tools, voice
-from tests.simulation.__main__ import command_for, judged, simulate
+from tests.simulation.__main__ import command_for
+from tests.simulation.simulating import judged, simulate
 
 ROOT = Path(__file__).parents[2]
 CONVERSATIONS = 500

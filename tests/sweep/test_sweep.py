@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from tests.contract.kinds.call import CASCADE
-from tests.sweep.__main__ import FEW, FEW_ERRORS, Case, chosen, judged, main, sweep
+from tests.sweep.__main__ import main
 from tests.sweep.await_points import CANCEL, PRODUCT, Strike
+from tests.sweep.sweeping import FEW, FEW_ERRORS, Case, chosen, judged, sweep
 
 from repartee.session.shell import Shell
 
