@@ -18,6 +18,8 @@ MAX_OFFER_BYTES = 64 * 1024
 
 CALLS_PATH, WHIP_PATH = "/v1/realtime/calls", "/v1/realtime/whip"
 ICE_SERVERS_PATH = "/v1/realtime/ice_servers"
+FIGURES_PATH, FIGURES_STREAM_PATH = "/v1/figures", "/v1/figures/stream"
+KEPT_CALLS_PATH = "/v1/calls"
 MAX_METADATA_ENTRIES = 16
 MAX_METADATA_CHARS = 512
 MAX_SESSION_CHARS = 2048
@@ -44,6 +46,8 @@ _CALL_NAME = re.compile(r"rtc_([a-z0-9-]{1,64})_[0-9a-f]{36}")
 _CALL_PATH = re.compile(
     r"/v1/realtime/(?:calls/(?P<hung_up>rtc_[\w-]{1,120})/hangup|whip/(?P<whip>rtc_[\w-]{1,120}))", re.ASCII
 )
+_KEPT_CALL_PATH = re.compile(r"/v1/calls/[\w-]{1,120}(/recording)?", re.ASCII)
+_DASHBOARD_PATH = re.compile(r"/dashboard(/[\w-][\w.-]*)?", re.ASCII)
 _PAGE_PATH = re.compile(r"/page/(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 
 
@@ -118,6 +122,17 @@ def keeps(name: str) -> bool:
 def is_page(path: str) -> bool:
     """Whether this is the browser page or one of its files; never anything that leads out of their folder."""
     return path == "/" or _PAGE_PATH.fullmatch(path) is not None
+
+
+def is_dashboard(path: str) -> bool:
+    """Whether this is the dashboard's page or one of its files."""
+    return _DASHBOARD_PATH.fullmatch(path) is not None
+
+
+def is_operators(path: str) -> bool:
+    """Whether this is for operators: figures of all regions, and the calls they keep."""
+    known = (FIGURES_PATH, FIGURES_STREAM_PATH, KEPT_CALLS_PATH)
+    return path in known or _KEPT_CALL_PATH.fullmatch(path) is not None
 
 
 def too_long(headers: Mapping[str, str]) -> str | None:

@@ -65,6 +65,13 @@ class ProxyPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AskRegions:
+    """Ask every region what an operator asks, with an operator's ticket."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class StoreReport:
     """Keep a worker's report under ``instance`` and answer ``reply``."""
 
@@ -74,7 +81,7 @@ class StoreReport:
 
 
 Action: TypeAlias = (
-    "EdgeReply | ProxySession | ProxyCall | ProxyPage | StoreReport | KeepOutcome | AskOutcome"
+    "EdgeReply | ProxySession | ProxyCall | ProxyPage | AskRegions | StoreReport | KeepOutcome | AskOutcome"
 )
 
 
@@ -115,7 +122,7 @@ class Router:
             return Decision(EdgeReply(200, {"status": "ok"}))
         if path == "/readyz":
             return Decision(self._ready(tick))
-        if incoming.is_page(path):
+        if incoming.is_page(path) or (self._asks_regions and incoming.is_dashboard(path)):
             if method not in ("GET", "HEAD"):
                 return Decision(_not_allowed("GET, HEAD"))
             return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
@@ -144,6 +151,7 @@ class Router:
             incoming.ICE_SERVERS_PATH: "GET",
             **dict.fromkeys((*CALL_PATHS, *OUT_PATHS), "POST"),
             **({path: named[0]} if named else {}),
+            **({path: "GET"} if self._asks_regions and incoming.is_operators(path) else {}),
         }
         if path not in allowed:
             return Decision(error(404, "not_found", f"there is nothing at {path[:200]}"))
@@ -183,6 +191,9 @@ class Router:
         try:
             if request.path == REGIONS_PATH:
                 return Decision(self._regions(tick), charged)
+            if incoming.is_operators(request.path):
+                no = _not_for_browsers("shows no figures and no calls")
+                return Decision(no if identity.by_client_secret else AskRegions(identity), charged)
             if request.path == SECRETS_PATH:
                 return Decision(self._client_secret(request, identity, now), charged)
             if request.path in OUT_PATHS:
@@ -207,8 +218,7 @@ class Router:
     def _placing(self, identity: Identity, tick: float, charged: tuple[str, ...]) -> Decision:
         """A telephone call is placed at the region nearest to where its carrier streams from."""
         if identity.by_client_secret:
-            message = "a browser's token places no calls: use an API key"
-            return Decision(error(403, "not_for_browsers", message), charged)
+            return Decision(_not_for_browsers("places no calls"), charged)
         table = self.settings.telephone
         colo = (table.media.get("twilio") if table else None) or "IAD"
         return Decision(
@@ -369,6 +379,10 @@ def _as_fault(ranked: Ranked) -> RegionFault:
 
 def _charged_ip(request: EdgeRequest) -> tuple[str, ...]:
     return (f"ip:{request.client_ip}",) if request.client_ip else ()
+
+
+def _not_for_browsers(does: str) -> EdgeReply:
+    return error(403, "not_for_browsers", f"a browser's token {does}: use an API key")
 
 
 def _holder(name: str, placement: Placement) -> Placement:

@@ -106,6 +106,12 @@ def key_id(key: str) -> str:
     return hashlib.sha256(b"repartee ticket key id:" + key.encode()).hexdigest()[:12]
 
 
+def for_operators(region: str) -> str:
+    """Whom a ticket is for that opens a region's figures and kept calls, and no session; as no session's ticket is
+    for it, callers cannot get at them."""
+    return f"{region}/operators"
+
+
 def sign(
     keys: TicketKeys,
     *,

@@ -29,6 +29,7 @@ from repartee_edge.replies import EdgeReply, cors_headers, error
 from repartee_edge.request import TICKET_HEADER, EdgeRequest, forwarded, most_body_bytes
 from repartee_edge.router import (
     Action,
+    AskRegions,
     ProxyCall,
     ProxyPage,
     ProxySession,
@@ -39,6 +40,7 @@ from repartee_edge.router import (
 from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.clients import Locator, client_address
 from repartee_edge.selfhosted.metrics import EdgeMetrics
+from repartee_edge.selfhosted.operators import OperatorDesk, as_response
 from repartee_edge.selfhosted.probes import Probes
 from repartee_edge.selfhosted.telephone import KeptOutcomes
 from repartee_edge.selfhosted.tunnel import Tunnel, tunnel_of
@@ -93,6 +95,7 @@ class Edge:
         self._under_way: Counter[str] = Counter()
         self._outcomes = KeptOutcomes()
         self._pages: httpx.AsyncClient | None = None
+        self._operators: OperatorDesk | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -102,6 +105,7 @@ class Edge:
             httpx.AsyncClient(timeout=PAGE_TIMEOUT_S, follow_redirects=False, trust_env=False) as pages,
         ):
             self._pages = pages
+            self._operators = OperatorDesk(self._settings, pages)
             yield
         self._locator.close()
 
@@ -122,7 +126,7 @@ class Edge:
         """Every request that is not a WebSocket handshake."""
         if request.url.path == "/metrics" and request.method == "GET":
             if refused := self._router.foreign(request.headers):
-                return _response(refused)
+                return as_response(refused)
             return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
         body = await _body(request) if request.method in ("POST", "PATCH") else b""
         incoming = self._incoming(request, request.method, body)
@@ -131,15 +135,18 @@ class Edge:
             return await self._page(decision.placement, request)
         if isinstance(decision, ProxyCall):
             return await self._call(decision, request, body)
+        if isinstance(decision, AskRegions):
+            assert self._operators is not None
+            return await self._operators.answer(request, decision.identity)
         if isinstance(decision, StoreReport):
             self._store(decision)
-            return _response(decision.reply)
+            return as_response(decision.reply)
         if isinstance(decision, KeepOutcome | AskOutcome):
             decision = self._outcomes.carry_out(decision, time.monotonic())
         assert isinstance(decision, EdgeReply)
         if incoming.path.startswith(TELEPHONE_PREFIX):
             self._metrics.telephone(incoming.path, decision.status)
-        return _response(decision)
+        return as_response(decision)
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Every WebSocket handshake: denied with the router's answer, or joined to a region."""
@@ -148,11 +155,11 @@ class Edge:
         decision = self._decide(self._incoming(websocket, "GET", b""))
         if not isinstance(decision, ProxySession):
             reply = decision if isinstance(decision, EdgeReply) else EdgeReply(404)
-            await websocket.send_denial_response(_response(reply))
+            await websocket.send_denial_response(as_response(reply))
             return
         calls, most = decision.identity.caller, self._settings.calls_at_once(decision.identity)
         if self._under_way[calls] >= most:
-            await websocket.send_denial_response(_response(_too_many_calls(most)))
+            await websocket.send_denial_response(as_response(_too_many_calls(most)))
             return
         self._under_way[calls] += 1
         try:
@@ -170,7 +177,7 @@ class Edge:
         except NoRegion as refused:
             self._metrics.refused(refused.faults)
             reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
-            await websocket.send_denial_response(_response(reply))
+            await websocket.send_denial_response(as_response(reply))
             return
         except CallerAtFault as refused:
             answer: Refusal = refused.answer
@@ -230,7 +237,7 @@ class Edge:
             ranked, answer, _ = await connector.connect(decision.placement.ranked)
         except NoRegion as refused:
             reply = self._router.no_region(decision.placement, refused.faults, refused.retry_after_s)
-            return _response(reply.with_headers(cors))
+            return as_response(reply.with_headers(cors))
         kept = {name: answer.headers[name] for name in CALL_ANSWER_HEADERS if name in answer.headers}
         headers = {**kept, **cors, "x-repartee-region": ranked.region.name}
         return Response(answer.content, answer.status_code, headers)
@@ -258,7 +265,7 @@ class Edge:
         try:
             _, answer, _ = await connector.connect(placement.ranked)
         except NoRegion as refused:
-            return _response(self._router.no_region(placement, refused.faults, refused.retry_after_s))
+            return as_response(self._router.no_region(placement, refused.faults, refused.retry_after_s))
         kept = {name: answer.headers[name] for name in PAGE_ANSWER_HEADERS if name in answer.headers}
         return Response(answer.content, answer.status_code, kept)
 
@@ -327,7 +334,3 @@ async def _body(request: Request) -> bytes:
 def _too_many_calls(most: int) -> EdgeReply:
     message = f"{most} calls at once are all that this token or key may have: end one, or ask for more"
     return error(429, "too_many_calls", message, {"retry-after": "2"})
-
-
-def _response(reply: EdgeReply) -> Response:
-    return Response(reply.content(), reply.status, reply.all_headers())

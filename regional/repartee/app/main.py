@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from repartee.app import telephone_out, webrtc_routes
+from repartee.app import figures, telephone_out, webrtc_routes
 from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
@@ -29,6 +29,7 @@ from repartee.app.own_machine import OwnMachine
 from repartee.app.processes.arrivals import Settling
 from repartee.app.processes.membership import Membership
 from repartee.app.processes.shared_metrics import whole_region
+from repartee.app.processes.siblings import telling_siblings
 from repartee.app.recording import recording
 from repartee.app.services import Services
 from repartee.app.subjects import Subjects
@@ -95,7 +96,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
         metrics = Metrics(services.names)
         stream.count(metrics)
         worker = Worker(parts, services, metrics, stream)
-        live = LiveFigures(metrics.loop_lag.observe)
+        live = LiveFigures(metrics.loop_lag.observe, parts.settings.price_table())
         live.watch(stream)
         if membership:
             worker.slots = Slots(parts.settings.max_calls, membership)
@@ -108,6 +109,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
                 webrtc_serving(worker, parts, membership) as webrtc,
                 _beside(worker, parts, membership),
                 live.measuring(),
+                _telling(live, worker, membership),
             ):
                 yield {"worker": worker, "membership": membership, "webrtc": webrtc, "live": live}
         finally:
@@ -127,6 +129,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
         Route("/v1/voice/session", upgrade_required),
         Route("/v1/realtime", upgrade_required),
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
+        *figures.ROUTES,
         *telephone_out.ROUTES,
         *webrtc_routes.ROUTES,
     ]
@@ -143,6 +146,17 @@ async def _beside(worker: Worker, parts: WorkerParts, membership: Membership | N
     """What goes on beside the calls. Of several processes, the parent reports."""
     told = membership.publishing(worker) if membership else reporting(parts.settings, one_worker(worker))
     async with told, watching(worker, parts, announce=membership is None or membership.is_first):
+        yield
+
+
+@asynccontextmanager
+async def _telling(live: LiveFigures, worker: Worker, membership: Membership | None) -> AsyncIterator[None]:
+    """Of several processes, each tells the others its figures when they are asked for the region's."""
+    if membership is None:
+        yield
+        return
+    index = membership.index
+    async with telling_siblings(index, lambda since: live.part(worker, index, since)):
         yield
 
 

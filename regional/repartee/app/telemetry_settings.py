@@ -54,6 +54,12 @@ class TelemetrySettings(BaseSettings):
         validation_alias=AliasChoices("REPARTEE_WEBHOOK_URL"),
         description="Address that each call's start and end are sent to; empty: none. Needs REPARTEE_WEBHOOK_KEY.",
     )
+    dashboard_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("REPARTEE_DASHBOARD_KEY"),
+        description="The key that opens this region's own dashboard, figures and kept calls; empty: only the edge's "
+        "API keys open them, through the edge ([dashboard](dashboard.md)).",
+    )
     otlp_url: str = Field(
         default="",
         validation_alias=AliasChoices("REPARTEE_OTLP_URL"),

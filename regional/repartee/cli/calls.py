@@ -5,9 +5,9 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,8 @@ from rich.console import Console
 from repartee.errors import ConfigurationError
 from repartee.launch.call_table import print_call, print_calls
 from repartee.launch.kept_calls import kept_here
-from repartee.store.call_records import call_with, calls_between, ending
+from repartee.store.call_records import call_with, calls_between
+from repartee.store.call_views import record_of, summary_of
 from repartee.store.interfaces import Store
 from repartee.store.opening import open_store
 from repartee.store.schema import Row
@@ -156,50 +157,6 @@ def _newest_first(row: Row) -> float:
     started_at = row["started_at"]
     assert isinstance(started_at, float)
     return -started_at
-
-
-def summary_of(call: Row, now: float) -> dict[str, Any]:
-    """A call in a list."""
-    return {
-        "call_id": call["call_id"],
-        "agent": call["agent"],
-        "version": call["version"],
-        "caller": call["caller"],
-        "transport": call["transport"],
-        "region": call["region"],
-        "started_at": _iso(call["started_at"]),
-        "seconds": _rounded(call["seconds"]),
-        "turns": call["turns"],
-        "unanswered": call["unanswered"],
-        "interruptions": call["interruptions"],
-        "faults": call["faults"],
-        "ended": ending(call, now),
-        "cost": call["cost"],
-    }
-
-
-def record_of(call: Row, entries: Sequence[Row], now: float) -> dict[str, Any]:
-    """A call with what happened in it."""
-    happened = [
-        {
-            "at": _iso(entry["at"]),
-            "event": entry["kind"],
-            "turn_id": entry["turn_id"],
-            **json.loads(str(entry["body"])),
-        }
-        for entry in entries
-    ]
-    return {**summary_of(call, now), **json.loads(str(call["details"])), "timeline": happened}
-
-
-def _iso(at: object) -> str:
-    assert isinstance(at, float)
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _rounded(seconds: object) -> float:
-    assert isinstance(seconds, float)
-    return round(seconds, 3)
 
 
 def _write(path: Path, text: str) -> None:

@@ -83,6 +83,7 @@ def local_system(options: SystemOptions, environ: Mapping[str, str], folder: Pat
     shared = {
         "REPARTEE_TICKET_KEY": ticket_key,
         "REPARTEE_API_KEY": api_key,
+        "REPARTEE_DASHBOARD_KEY": api_key,
         "REPARTEE_DRAIN_S": "0",
         # What is tried out here is not kept among the experience of this user's own regions.
         "REPARTEE_STORE_FILE": environ.get("REPARTEE_STORE_FILE") or options.store_file,

@@ -5,16 +5,18 @@ slots, as a region's figures are the merge of its workers'. Memory is bounded: s
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ddsketch import LogCollapsingLowestDenseDDSketch
+from ddsketch.ddsketch import BaseDDSketch
+from ddsketch.mapping import LogarithmicMapping
+from ddsketch.store import CollapsingLowestDenseStore
 
 from repartee.latency.kinds import added_ms, first_sound_ms
 from repartee.telemetry.events import CallEvent, TurnOver
 from repartee.telemetry.labels import OTHER, capped, vendor_of
+from repartee.telemetry.windows import SlottedWindows
 
 ERROR = 0.005
 """Of a percentile, at most: half of the 1 % that is promised."""
@@ -28,17 +30,6 @@ TOTAL = "total"
 
 FIRST_SOUND, ADDED = "first_sound", "added"
 """What turns with a tool are held to: when the caller heard something, and what they took beyond the tool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """``slots`` of ``slot_s`` seconds each: what is older than the window leaves with its slot."""
-
-    slot_s: float
-    slots: int
-
-
-WINDOWS: Mapping[str, Window] = {"1m": Window(10, 6), "1h": Window(300, 12), "24h": Window(3_600, 24)}
 
 
 class Series(NamedTuple):
@@ -65,15 +56,17 @@ class Quantiles:
         return {"count": self.count, "p50": self.p50, "p90": self.p90, "p99": self.p99}
 
 
-def new_sketch() -> LogCollapsingLowestDenseDDSketch:
-    """An empty one; all can be merged."""
-    return LogCollapsingLowestDenseDDSketch(ERROR, BINS)
+class LatencySketch(BaseDDSketch):
+    """Values in ms, in bins of bounded error; all can be merged."""
 
+    def __init__(self) -> None:
+        self.bins = CollapsingLowestDenseStore(BINS)
+        super().__init__(LogarithmicMapping(ERROR), self.bins, CollapsingLowestDenseStore(BINS), 0.0)
 
-@dataclass(slots=True)
-class _Slot:
-    number: int
-    sketches: dict[Series, LogCollapsingLowestDenseDDSketch] = field(default_factory=dict)
+    def pairs(self) -> list[int]:
+        """Each bin's key and count in turn, without those that are empty."""
+        found = enumerate(self.bins.bins, self.bins.offset)
+        return [number for key, count in found if count for number in (key, int(count))]
 
 
 class LatencyWindows:
@@ -83,7 +76,7 @@ class LatencyWindows:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._windows: dict[str, deque[_Slot]] = {name: deque() for name in WINDOWS}
+        self._windows = SlottedWindows[Series, LatencySketch]()
         self._agents: set[str] = set()
         self._vendors: set[str] = set()
 
@@ -93,7 +86,7 @@ class LatencyWindows:
     @property
     def sketches(self) -> int:
         """How many there are."""
-        return sum(len(slot.sketches) for slots in self._windows.values() for slot in slots)
+        return len(self._windows)
 
     def export(self, event: CallEvent) -> None:
         """Count a turn's stages, if it is one whose answer was audible."""
@@ -110,40 +103,43 @@ class LatencyWindows:
     ) -> dict[tuple[str, ...], Quantiles]:
         """By the values of these labels, of the turns of the window that have the others. Raises KeyError for
         what is no window."""
-        names, merged = tuple(by), dict[tuple[str, ...], LogCollapsingLowestDenseDDSketch]()
+        names, merged = tuple(by), dict[tuple[str, ...], LatencySketch]()
         for _, series, sketch in self._recent(window):
             if all(getattr(series, name) == value for name, value in (where or {}).items()):
                 key = tuple(str(getattr(series, name)) for name in names)
-                merged.setdefault(key, new_sketch()).merge(sketch)
+                merged.setdefault(key, LatencySketch()).merge(sketch)
         return {key: quantiles_of(sketch) for key, sketch in merged.items()}
 
     def over_time(self, window: str, stage: str, kind: str) -> list[tuple[float, Quantiles]]:
         """One stage of one kind of turn, by slot: when it began, and its percentiles."""
-        slots: dict[float, LogCollapsingLowestDenseDDSketch] = {}
+        slots: dict[float, LatencySketch] = {}
         for at, series, sketch in self._recent(window):
             if (series.stage, series.kind) == (stage, kind):
-                slots.setdefault(at, new_sketch()).merge(sketch)
+                slots.setdefault(at, LatencySketch()).merge(sketch)
         return [(at, quantiles_of(sketch)) for at, sketch in sorted(slots.items())]
 
+    def slots(self, window: str, since: float = 0.0) -> Iterator[tuple[float, list[list[object]]]]:
+        """When each slot began that may have changed ``since`` then, and its series: the labels, how many values were
+        0, and each bin's key and count in turn. What the bins of several workers add up to is their merge."""
+        for at, sketches in self._windows.slots(window, self._clock(), since):
+            yield (
+                at,
+                [
+                    [*series, int(sketch.count - sketch.bins.count), sketch.pairs()]
+                    for series, sketch in tuple(sketches.items())
+                ],
+            )
+
     def _add(self, series: Series, ms: float, now: float) -> None:
-        for name, window in WINDOWS.items():
-            slots = self._windows[name]
-            number = int(now // window.slot_s)
-            if not slots or slots[-1].number < number:
-                slots.append(_Slot(number))
-                _forget(slots, number - window.slots)
-            sketches = slots[-1].sketches
+        for sketches in self._windows.current(now):
             if series not in sketches and len(sketches) >= MOST_SERIES:
                 series = series._replace(vendor=OTHER if series.vendor else "", agent=OTHER)
-            sketches.setdefault(series, new_sketch()).add(ms)
+            sketches.setdefault(series, LatencySketch()).add(ms)
 
-    def _recent(self, name: str) -> Iterator[tuple[float, Series, LogCollapsingLowestDenseDDSketch]]:
-        window = WINDOWS[name]
-        slots = self._windows[name]
-        _forget(slots, int(self._clock() // window.slot_s) - window.slots)
-        for slot in slots:
-            for series, sketch in slot.sketches.items():
-                yield slot.number * window.slot_s, series, sketch
+    def _recent(self, name: str) -> Iterator[tuple[float, Series, LatencySketch]]:
+        for at, sketches in self._windows.slots(name, self._clock()):
+            for series, sketch in sketches.items():
+                yield at, series, sketch
 
 
 def values_of(turn: TurnOver) -> Iterator[tuple[str, float]]:
@@ -157,12 +153,7 @@ def values_of(turn: TurnOver) -> Iterator[tuple[str, float]]:
         yield ADDED, added_ms(trace.voice_to_voice_ms, trace.stages_ms)
 
 
-def quantiles_of(sketch: LogCollapsingLowestDenseDDSketch) -> Quantiles:
+def quantiles_of(sketch: LatencySketch) -> Quantiles:
     """Of what a sketch has seen; zeros of nothing."""
     p50, p90, p99 = (float(sketch.get_quantile_value(q) or 0.0) for q in (0.5, 0.9, 0.99))
     return Quantiles(int(sketch.count), p50, p90, p99)
-
-
-def _forget(slots: deque[_Slot], last: int) -> None:
-    while slots and slots[0].number <= last:
-        slots.popleft()

@@ -65,12 +65,16 @@ class PriceTable:
     currency: str = "USD"
     prices: Mapping[str, Mapping[str, Price]] = field(default_factory=dict)
 
+    def of(self, stage: str, vendor: str) -> Price | None:
+        """A vendor's price, if it has one."""
+        known = self.prices.get(stage, {})
+        return known.get(vendor) or known.get("*")
+
     def cost(self, uses: Uses) -> tuple[float | None, list[str]]:
         """What this costs (None: nothing has a price), and the ``stage vendor`` of what has none."""
         total, priced, unpriced = 0.0, False, []
         for (stage, vendor), use in uses.items():
-            known = self.prices.get(stage, {})
-            price = known.get(vendor) or known.get("*")
+            price = self.of(stage, vendor)
             if price is None:
                 unpriced.append(f"{stage} {vendor}")
             else:

@@ -6,12 +6,13 @@ where records are kept.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from repartee.telemetry import events as t
 from repartee.telemetry.labels import SERVED_BY, vendor_of
+from repartee.telemetry.turn_log import turn_line
 
 Cause = Literal[
     "tool", "event_loop", "hedged", "speculation_missed", "vendor_tail", "provider_failed", "none"
@@ -42,6 +43,12 @@ class KeptTrace:
     cause: Cause
     blamed: str = ""
     vendor: str = ""
+
+    def as_json(self) -> Mapping[str, object]:
+        """The turn's line, when and with which agent it was, and why it was slow."""
+        turn = self.turn
+        why = {"cause": self.cause, "blamed": self.blamed, "vendor": self.vendor}
+        return {**turn_line(turn), "at": turn.at_s, "agent": turn.agent, **why}
 
 
 @dataclass(slots=True)
@@ -116,6 +123,14 @@ class TurnTraces:
     def latest(self, count: int) -> Sequence[KeptTrace]:
         """The newest that were over budget or not answered."""
         return list(self._ring)[: -count - 1 : -1]
+
+    def since(self, at: float, count: int) -> list[KeptTrace]:
+        """Those of turns that were over at this time or later, so many of each sort at most."""
+        found = {
+            (kept.turn.call_id, kept.turn.turn_id): kept
+            for kept in (*self.slowest(count), *self.latest(count))
+        }
+        return [kept for kept in found.values() if kept.turn.at_s >= at]
 
     def _turn_over(self, turn: t.TurnOver, noted: _Noted) -> None:
         self._turns += 1

@@ -16,11 +16,11 @@ from repartee.telemetry.latency_windows import (
     FIRST_SOUND,
     MOST_SERIES,
     TOTAL,
-    WINDOWS,
+    LatencySketch,
     LatencyWindows,
-    new_sketch,
     quantiles_of,
 )
+from repartee.telemetry.windows import WINDOWS
 
 TURNS = 100_000
 
@@ -60,7 +60,7 @@ class Clocked:
 
 def test_percentiles_are_within_one_percent_of_exact_on_100_000_turns() -> None:
     values = latencies(1, TURNS)
-    sketch = new_sketch()
+    sketch = LatencySketch()
     for ms in values:
         sketch.add(ms)
     found = quantiles_of(sketch)
@@ -70,11 +70,11 @@ def test_percentiles_are_within_one_percent_of_exact_on_100_000_turns() -> None:
 
 
 def test_merging_regions_equals_recording_together() -> None:
-    regions, together = [new_sketch() for _ in range(8)], new_sketch()
+    regions, together = [LatencySketch() for _ in range(8)], LatencySketch()
     for number, ms in enumerate(latencies(2, 8_000)):
         regions[number % 8].add(ms)
         together.add(ms)
-    merged = new_sketch()
+    merged = LatencySketch()
     for one in regions:
         merged.merge(one)
     assert quantiles_of(merged) == quantiles_of(together)

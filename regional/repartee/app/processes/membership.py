@@ -56,6 +56,11 @@ class Membership:
         return self._index
 
     @property
+    def processes(self) -> int:
+        """How many there are."""
+        return self._table.processes
+
+    @property
     def is_first(self) -> bool:
         """What all processes would say alike, the first says for all."""
         return self._index == 0
