@@ -60,7 +60,8 @@ async def test_the_figures_of_a_worker_are_those_of_its_metrics(providers: dict[
         assert total["kind"] == "plain" and total["count"] == 1 and total["over_time"][-1]["count"] == 1
         voice_s = metrics['repartee_voice_to_voice_seconds_sum{kind="plain"}']
         assert total["p50"] == pytest.approx(voice_s * 1000, rel=0.01)
-        assert minute["counts"]["turns"] == {"answered": 1}
+        [outcome] = minute["counts"]["turns"]
+        assert minute["counts"]["turns"] == {outcome: metrics[f'repartee_turns_total{{outcome="{outcome}"}}']}
         assert minute["counts"]["calls"] == {"ended": 1}
         assert figures["now"]["calls"] == 0
         assert figures["now"]["slots"] == metrics["repartee_call_slots"]
