@@ -26,9 +26,9 @@ from repartee_edge.health import (
     summarise,
 )
 from repartee_edge.placement import Caller
-from repartee_edge.replies import EdgeReply, cors_headers, error
+from repartee_edge.replies import EdgeReply, cors_headers, error, too_many_requests
 from repartee_edge.request import TICKET_HEADER, EdgeRequest, forwarded, most_body_bytes
-from repartee_edge.router import ProxyCall, ProxyPage, ProxySession, Router, StoreReport, too_many_requests
+from repartee_edge.router import ProxyCall, ProxyPage, ProxySession, Router, StoreReport
 from repartee_edge.settings import SETTING_NAMES, SettingsError, read_settings
 from repartee_edge.telephone.names import KEEP_S
 

@@ -64,3 +64,30 @@ def preflight(origin: str | None, allowed: frozenset[str]) -> EdgeReply:
             "access-control-max-age": str(CORS_MAX_AGE_S),
         }
     return EdgeReply(204, None, headers)
+
+
+def no_call() -> EdgeReply:
+    """The answer where no region is known to hold a call."""
+    return error(404, "call_not_found", "there is no such call: its region is not known, or away")
+
+
+def not_for_browsers(does: str) -> EdgeReply:
+    """The answer to a browser's token where only an API key will do; ``does`` is what the token does not."""
+    return error(403, "not_for_browsers", f"a browser's token {does}: use an API key")
+
+
+def not_allowed(allowed: str) -> EdgeReply:
+    """The answer to another method than these."""
+    return error(405, "method_not_allowed", f"use {allowed} here", {"allow": allowed})
+
+
+def upgrade_required(path: str) -> EdgeReply:
+    """The answer to a plain GET where a WebSocket is."""
+    message = f"{path} is a WebSocket: connect with ws:// or wss://"
+    return error(426, "upgrade_required", message, {"upgrade": "websocket", "connection": "upgrade"})
+
+
+def too_many_requests(retry_after_s: int) -> EdgeReply:
+    """The answer when the rate limit is used up."""
+    message = f"too many requests: try again in {retry_after_s} s"
+    return error(429, "rate_limit_exceeded", message, {"retry-after": str(retry_after_s)})

@@ -17,7 +17,16 @@ from repartee_edge.failover import RegionFault
 from repartee_edge.health import Breaker, RegionStatus, Report, effective
 from repartee_edge.placement import Caller, Placement, Ranked, place
 from repartee_edge.regions import Region
-from repartee_edge.replies import EdgeReply, cors_headers, error, preflight
+from repartee_edge.replies import (
+    EdgeReply,
+    cors_headers,
+    error,
+    no_call,
+    not_allowed,
+    not_for_browsers,
+    preflight,
+    upgrade_required,
+)
 from repartee_edge.request import BadBody, EdgeRequest
 from repartee_edge.settings import EdgeSettings
 from repartee_edge.telephone.names import OUT_PATHS
@@ -124,7 +133,7 @@ class Router:
             return Decision(self._ready(tick))
         if incoming.is_page(path) or (self._asks_regions and incoming.is_dashboard(path)):
             if method not in ("GET", "HEAD"):
-                return Decision(_not_allowed("GET, HEAD"))
+                return Decision(not_allowed("GET, HEAD"))
             return Decision(ProxyPage(self._place(request, None, tick)), _charged_ip(request))
         named = incoming.named_call(path)
         answering_options = (
@@ -137,7 +146,7 @@ class Router:
         if method == "OPTIONS" and (named or path in answering_options):
             return Decision(preflight(request.origin, self.settings.allowed_origins))
         if path in SESSION_PATHS and method == "GET" and not request.upgrade:
-            return Decision(_upgrade_required(path))
+            return Decision(upgrade_required(path))
         if path.startswith(f"{REGIONS_PATH}/") and path.endswith(HEARTBEAT_SUFFIX):
             return self._heartbeat(request, now)
         if self._desk is not None and path.startswith(TELEPHONE_PREFIX) and path not in OUT_PATHS:
@@ -156,7 +165,7 @@ class Router:
         if path not in allowed:
             return Decision(error(404, "not_found", f"there is nothing at {path[:200]}"))
         if method not in allowed[path].split(", "):
-            return Decision(_not_allowed(f"{allowed[path]}, OPTIONS"))
+            return Decision(not_allowed(f"{allowed[path]}, OPTIONS"))
         return self._authorised(request, now, tick)
 
     def _refusal(self, request: EdgeRequest) -> EdgeReply | None:
@@ -192,8 +201,7 @@ class Router:
             if request.path == REGIONS_PATH:
                 return Decision(self._regions(tick), charged)
             if incoming.is_operators(request.path):
-                no = _not_for_browsers("shows no figures and no calls")
-                return Decision(no if identity.by_client_secret else AskRegions(identity), charged)
+                return Decision(_operators(identity), charged)
             if request.path == SECRETS_PATH:
                 return Decision(self._client_secret(request, identity, now), charged)
             if request.path in OUT_PATHS:
@@ -205,7 +213,7 @@ class Router:
             if (name := named[1] if named else request.call_name) is not None:
                 placement = _holder(name, placement)
                 if not placement.ranked:
-                    return Decision(_no_call(), charged)
+                    return Decision(no_call(), charged)
             if named or request.path in CALL_PATHS:
                 return Decision(ProxyCall(placement, identity, begins=name is None), charged)
             if request.method == "POST":
@@ -218,7 +226,7 @@ class Router:
     def _placing(self, identity: Identity, tick: float, charged: tuple[str, ...]) -> Decision:
         """A telephone call is placed at the region nearest to where its carrier streams from."""
         if identity.by_client_secret:
-            return Decision(_not_for_browsers("places no calls"), charged)
+            return Decision(not_for_browsers("places no calls"), charged)
         table = self.settings.telephone
         colo = (table.media.get("twilio") if table else None) or "IAD"
         return Decision(
@@ -358,7 +366,7 @@ class Router:
 
     def _heartbeat(self, request: EdgeRequest, now: float) -> Decision:
         if request.method != "POST":
-            return Decision(_not_allowed("POST"))
+            return Decision(not_allowed("POST"))
         name = request.path.removeprefix(f"{REGIONS_PATH}/").removesuffix(HEARTBEAT_SUFFIX)
         region = self.settings.table.region(name)
         if region is None:
@@ -381,30 +389,12 @@ def _charged_ip(request: EdgeRequest) -> tuple[str, ...]:
     return (f"ip:{request.client_ip}",) if request.client_ip else ()
 
 
-def _not_for_browsers(does: str) -> EdgeReply:
-    return error(403, "not_for_browsers", f"a browser's token {does}: use an API key")
+def _operators(identity: Identity) -> "EdgeReply | AskRegions":
+    no = not_for_browsers("shows no figures and no calls")
+    return no if identity.by_client_secret else AskRegions(identity)
 
 
 def _holder(name: str, placement: Placement) -> Placement:
     """The region that holds a WebRTC call, alone."""
     region = incoming.region_in(name)
     return Placement(tuple(each for each in placement.ranked if each.region.name == region))
-
-
-def _no_call() -> EdgeReply:
-    return error(404, "call_not_found", "there is no such call: its region is not known, or away")
-
-
-def _not_allowed(allowed: str) -> EdgeReply:
-    return error(405, "method_not_allowed", f"use {allowed} here", {"allow": allowed})
-
-
-def _upgrade_required(path: str) -> EdgeReply:
-    message = f"{path} is a WebSocket: connect with ws:// or wss://"
-    return error(426, "upgrade_required", message, {"upgrade": "websocket", "connection": "upgrade"})
-
-
-def too_many_requests(retry_after_s: int) -> EdgeReply:
-    """The answer when the rate limit is used up."""
-    message = f"too many requests: try again in {retry_after_s} s"
-    return error(429, "rate_limit_exceeded", message, {"retry-after": str(retry_after_s)})

@@ -25,7 +25,7 @@ from repartee_edge.failover import Attempt, FailoverPolicy, RegionFault, is_call
 from repartee_edge.health import UNKNOWN, Breaker, Report, summarise
 from repartee_edge.placement import Placement, Ranked
 from repartee_edge.ratelimit import RateLimiter
-from repartee_edge.replies import EdgeReply, cors_headers, error
+from repartee_edge.replies import EdgeReply, cors_headers, error, too_many_requests
 from repartee_edge.request import TICKET_HEADER, EdgeRequest, forwarded, most_body_bytes
 from repartee_edge.router import (
     Action,
@@ -35,7 +35,6 @@ from repartee_edge.router import (
     ProxySession,
     Router,
     StoreReport,
-    too_many_requests,
 )
 from repartee_edge.selfhosted.bridge import Bridge
 from repartee_edge.selfhosted.clients import Locator, client_address
