@@ -63,7 +63,9 @@ async def test_each_response_of_a_turn_with_a_tool_has_its_own() -> None:
 async def test_the_characters_are_those_that_the_voice_got() -> None:
     async with on(CASCADE, agent_for(CASCADE)) as call:
         given: list[str] = []
-        resources: Any = call.worker.worker.services.resources
+        services: Any = call.worker.worker.services
+        await services._recording_openers  # the voice says those too, when the worker starts
+        resources = services.resources
         speak = resources.tts.speak
 
         async def speaks(*args: Any, **named: Any) -> Any:

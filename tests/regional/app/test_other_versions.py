@@ -12,7 +12,7 @@ from tests.regional.app.running import RegionProcess, calling, region_process, s
 
 
 async def until_ready(region: RegionProcess) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(2 * DEADLINE_S):
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client, asyncio.timeout(2 * DEADLINE_S):
         while (await client.get(f"{region.http}/readyz")).status_code != 200:  # noqa: ASYNC110 - a process's state
             await asyncio.sleep(0.05)
 
