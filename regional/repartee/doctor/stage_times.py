@@ -1,7 +1,9 @@
 """How long a deployment's providers take: real requests, with its keys, by the worker's own code.
 
 The voice speaks a question; the recogniser hears it at the pace of speech; the model answers it over and over, hedged
-as in a call; the voice speaks the first pieces of the answers. Nothing of what is said is kept.
+as in a call; the voice speaks the first pieces of the answers. Answers are read to their ends, as calls read them: a
+request that is broken off costs its connection, and the next one would wait for another. Nothing of what is said is
+kept.
 """
 
 import asyncio
@@ -38,6 +40,9 @@ class Placing:
     at_once: int = AT_ONCE
 
 
+APART_S = 0.05
+"""Requests begin so far apart, as callers fall silent: those that begin in one instant wait for each other here."""
+
 LONGEST_S = 20.0
 """What takes longer is lost."""
 
@@ -49,7 +54,13 @@ T = TypeVar("T")
 
 async def stage_times(settings: Settings, agent: Agent, placing: Placing) -> StageTimes:
     """Place so many requests of each kind. Raises ProviderError, PoolTimeout or ConfigurationError."""
-    small = settings.model_copy(update={"warm_calls": placing.at_once, "record_phrases": False})
+    small = settings.model_copy(
+        update={
+            "warm_calls": placing.at_once,
+            "record_phrases": False,
+            "dials_per_s": settings.call_dials_per_s,  # these requests are calls' as far as connections go
+        }
+    )
     services = Services(small, agent)
     if services.resources is None:
         await services.aclose()
@@ -58,12 +69,13 @@ async def stage_times(settings: Settings, agent: Agent, placing: Placing) -> Sta
         )
     try:
         await services.start()
-        return await _measured(services.resources, agent, placing)
+        return await measured(services.resources, agent, placing)
     finally:
         await services.aclose()
 
 
-async def _measured(resources: CascadeResources, agent: Agent, placing: Placing) -> StageTimes:
+async def measured(resources: CascadeResources, agent: Agent, placing: Placing) -> StageTimes:
+    """The same of providers that are ready."""
     question = await _spoken(resources, agent, QUESTION)
     await _answer(
         resources, agent
@@ -76,14 +88,23 @@ async def _measured(resources: CascadeResources, agent: Agent, placing: Placing)
 
 
 async def _each(placing: Placing, measure: Callable[[], Awaitable[T]]) -> list[T]:
-    """So many measurements, some at once."""
+    """So many measurements, some at once, in the order in which they began."""
     gate = asyncio.Semaphore(placing.at_once)
 
     async def one() -> T:
-        async with gate, asyncio.timeout(LONGEST_S):
-            return await measure()
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                return await measure()
+        finally:
+            gate.release()
 
-    return await asyncio.gather(*(one() for _ in range(placing.requests)))
+    async with asyncio.TaskGroup() as under_way:
+        begun = []
+        for _ in range(placing.requests):
+            await gate.acquire()
+            begun.append(under_way.create_task(one()))
+            await asyncio.sleep(APART_S)
+    return [task.result() for task in begun]
 
 
 async def _spoken(resources: CascadeResources, agent: Agent, text: str) -> bytes:
@@ -109,7 +130,7 @@ async def _ends(resources: CascadeResources, agent: Agent, question: bytes) -> t
         eager_at: float | None = None
         async with aclosing(transcriber.events()) as events:
             async for event in events:
-                now = time.perf_counter()
+                now = time.monotonic()
                 if isinstance(event, EagerEndOfTurn):
                     eager_at = now
                 elif isinstance(event, TurnResumed):
@@ -131,13 +152,13 @@ async def _speak(
     the last one of the speech."""
     size = bytes_for_ms(FRAME_MS, HEARING_HZ)
     pcm += silence(TAIL_S * 1000, HEARING_HZ)
-    began = time.perf_counter()
+    began = time.monotonic()
     for number in range(len(pcm) // size):
         due = began + number * FRAME_MS / 1000
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
         feed(pcm[number * size : (number + 1) * size])
         if not spoken.done() and (number + 1) * FRAME_MS >= end_ms:
-            spoken.set_result(time.perf_counter() - ((number + 1) * FRAME_MS - end_ms) / 1000)
+            spoken.set_result(time.monotonic() - ((number + 1) * FRAME_MS - end_ms) / 1000)
 
 
 async def _answer(resources: CascadeResources, agent: Agent) -> tuple[float, float, str]:
@@ -147,43 +168,53 @@ async def _answer(resources: CascadeResources, agent: Agent) -> tuple[float, flo
         messages=({"role": "system", "content": system}, {"role": "user", "content": QUESTION})
     )
     chunker = PacedChunker(resources.policy.chunks if resources.policy else ChunkPolicy())
-    began = time.perf_counter()
+    began = time.monotonic()
     first_ms: float | None = None
+    piece: tuple[float, str] | None = None
     async with aclosing(resources.llm.reply(request)) as parts:
         async for part in parts:
-            now = time.perf_counter()
+            now = time.monotonic()
             took_ms = (now - began) * 1000
             if not isinstance(part, TextDelta) or not part.text:
                 continue
             first_ms = took_ms if first_ms is None else first_ms
-            due = chunker.due
-            if due is not None and due <= now and (cut := chunker.hurry(due)):
-                return first_ms, (due - began) * 1000, cut[0]
-            if pieces := chunker.feed(part.text, now):
-                return first_ms, took_ms, pieces[0]
+            piece = piece or _first_piece(chunker, part.text, now)
     if first_ms is None:
         raise _nothing("llm", "The model answered nothing.")
-    return first_ms, (time.perf_counter() - began) * 1000, chunker.finish()
+    at, text = piece or (time.monotonic(), chunker.finish())
+    return first_ms, (at - began) * 1000, text
+
+
+def _first_piece(chunker: PacedChunker, text: str, now: float) -> tuple[float, str] | None:
+    """When the first piece could be spoken, and what it is; None: not with this text either."""
+    due = chunker.due
+    if due is not None and due <= now and (cut := chunker.hurry(due)):
+        return due, cut[0]
+    pieces = chunker.feed(text, now)
+    return (now, pieces[0]) if pieces else None
 
 
 async def _sound(resources: CascadeResources, agent: Agent, piece: str) -> float:
     """The first audible sample of a piece, ms after it was said."""
     utterance = await resources.tts.speak(0, voice=agent.voice, language=agent.language)
-    silent_ms = 0.0
+    silent_ms, took_ms = 0.0, None
     try:
-        began = time.perf_counter()
+        began = time.monotonic()
         utterance.say(piece)
         async with aclosing(utterance.sounds()) as sounds:
             async for sound in sounds:
-                if not isinstance(sound, SpeechAudio):
+                if took_ms is not None or not isinstance(sound, SpeechAudio):
                     continue
                 lead_ms = leading_silence_ms(sound.pcm, SPEECH_HZ)
                 if lead_ms < len(sound.pcm) / 2 * 1000 / SPEECH_HZ:
-                    return (time.perf_counter() - began) * 1000 + silent_ms + lead_ms
+                    took_ms = (time.monotonic() - began) * 1000 + silent_ms + lead_ms
+                    utterance.say("", last=True)
                 silent_ms += lead_ms
     finally:
         await utterance.cancel()
-    raise _nothing("tts", "The voice sent no sound.")
+    if took_ms is None:
+        raise _nothing("tts", "The voice sent no sound.")
+    return took_ms
 
 
 def _nothing(stage: str, told: str) -> ProviderError:
