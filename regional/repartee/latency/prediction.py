@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 OWN_MS = 2.0
-"""What the worker itself adds at the median (docs/latency.md, `repartee bench latency`), beside what it adds within the
-stages: a request is measured by the worker's own code, so that is part of what the stage took."""
+"""What the worker itself adds at the median (docs/latency.md, `repartee bench latency`) beside what it adds within
+the stages: a request is measured by the worker's own code, so that is part of what the stage took."""
 
 TARGET_MS = 500.0
 """The budget of a turn, at P90."""
