@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -34,7 +35,9 @@ from repartee_edge.selfhosted.uvicorn_insides import (
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Mapping[str, Any]], None]
+Take = Callable[[str | bytes], None]
+"""Takes a message, text or binary."""
+
 EXTENSION = "repartee.shortcuts"
 """Where an application finds its connection's :class:`Shortcuts`, in ``scope["extensions"]``."""
 
@@ -67,7 +70,7 @@ def _keep(take: Take | None) -> None:
     """Leave the messages where they are: they are received."""
 
 
-def _refuse(message: dict[str, Any]) -> bool:
+def _refuse(message: str | bytes) -> bool:
     """Have the message sent the usual way."""
     return False
 
@@ -78,7 +81,7 @@ class Shortcuts:
     for servers that have none."""
 
     hand_over: Callable[[Take | None], None] = _keep
-    push: Callable[[dict[str, Any]], bool] = _refuse
+    push: Callable[[str | bytes], bool] = _refuse
 
 
 class ClientSocket(WebSocketsSansIOProtocol):
@@ -121,7 +124,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
             return
         if not self.handshake_initiated:
             super().data_received(data)
-        elif not self._unread and self._at_rest and (message := whole_message(data)):
+        elif not self._unread and self._at_rest and (message := whole_message(data)) is not None:
             if self._allowed():
                 assert self._take is not None
                 self._take(message)
@@ -199,7 +202,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
 
     def _take_piece(self, piece: bytes, missing: int) -> None:
         """Take a frame, or a part of one of which ``missing`` bytes are still to come."""
-        if not missing and self._at_rest and (message := whole_message(piece)):
+        if not missing and self._at_rest and (message := whole_message(piece)) is not None:
             assert self._take is not None
             self._take(message)
         else:
@@ -232,7 +235,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
         data = b"".join(self.frames)
         if self.curr_msg_data_type == "bytes":
             self.frames = []
-            take({"type": "websocket.receive", "bytes": data})
+            take(data)
             return
         try:
             text = data.decode()
@@ -240,7 +243,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()  # closes with 1007
             return
         self.frames = []
-        take({"type": "websocket.receive", "text": text})
+        take(text)
 
     def handle_cont(self, event: Frame) -> None:
         """A message goes on."""
@@ -261,19 +264,19 @@ class ClientSocket(WebSocketsSansIOProtocol):
         if self._unread:  # it came before the connection was accepted
             self._resume_soon()
 
-    def push(self, message: dict[str, Any]) -> bool:
+    def push(self, message: str | bytes) -> bool:
         """Send a message now, if it needs no waiting; False if it does, or nobody is there to send it to."""
-        if not self.writable.is_set() or self.close_sent:
+        if self.close_sent or self.disconnected or not self.handshake_complete or not self.writable.is_set():
             return False
-        sending = super().send(message)  # type: ignore[arg-type]
         try:
-            sending.send(None)
-        except StopIteration:
-            return True
-        except ClientDisconnected:
+            if isinstance(message, str):
+                self.conn.send_text(message.encode())
+            else:
+                self.conn.send_binary(message)
+        except InvalidState:  # the client is closing
             return False
-        sending.close()
-        raise RuntimeError("sending waited although the connection was writable")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def handle_ping(self) -> None:
         """Answer. While the client reads nothing only its last ping keeps an answer (RFC 6455, 5.5.3)."""
@@ -346,8 +349,8 @@ def frame_head(data: bytes, at: int) -> tuple[int, int] | None:
     return at + 2 + follow, int.from_bytes(data[at + 2 : at + 2 + follow])
 
 
-def whole_message(data: bytes) -> Mapping[str, Any] | None:
-    """The ASGI message, if these bytes are exactly one frame of under 64 KB, a text or binary message in itself."""
+def whole_message(data: bytes) -> str | bytes | None:
+    """The message, if these bytes are exactly one frame of under 64 KB, a text or binary message in itself."""
     if data[0] not in (_TEXT, _BINARY) or (head := frame_head(data, 0)) is None:
         return None
     mask_at, size = head
@@ -359,9 +362,9 @@ def whole_message(data: bytes) -> Mapping[str, Any] | None:
         return None
     payload = take_off(data[start:], data[mask_at:start])
     if data[0] == _BINARY:
-        return {"type": "websocket.receive", "bytes": payload}
+        return payload
     try:
-        return {"type": "websocket.receive", "text": payload.decode()}
+        return payload.decode()
     except UnicodeDecodeError:
         return None
 

@@ -31,6 +31,7 @@ class LiveFigures:
 
     def watch(self, stream: Stream) -> None:
         """Count every event from now on."""
+        stream.count(self.lag)
         stream.count(self.windows)
         stream.count(self.counts)
         stream.count(self.traces)

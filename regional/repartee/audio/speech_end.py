@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repartee.audio.end_search import EndFound, search_end
-from repartee.audio.pcm import SAMPLE_BYTES, SampleAligner, bytes_for_ms, duration_ms, peak
+from repartee.audio.pcm import SAMPLE_BYTES, bytes_for_ms, duration_ms, peak
 
 _Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -142,22 +142,20 @@ class CallerAudio:
     Appending stores two references and takes well under a microsecond; pieces older than ``keep_ms`` are let go.
     """
 
-    __slots__ = ("_aligner", "_bytes", "_hz", "_keep_bytes", "_pieces")
+    __slots__ = ("_bytes", "_hz", "_keep_bytes", "_pieces")
 
     def __init__(self, hz: int, *, keep_ms: float = 3_000) -> None:
         self._hz = hz
         self._keep_bytes = bytes_for_ms(keep_ms, hz)
         self._pieces: deque[tuple[bytes, float]] = deque()
         self._bytes = 0
-        self._aligner = SampleAligner()
 
     @property
     def kept_ms(self) -> float:
         return duration_ms(self._bytes, self._hz)
 
     def append(self, pcm: bytes, now: float) -> None:
-        """Remember a piece whose last sample arrived at ``now`` (seconds on the caller's own clock)."""
-        pcm = self._aligner.feed(pcm)
+        """Remember a piece (whole samples) whose last one arrived at ``now`` (seconds on the caller's own clock)."""
         self._pieces.append((pcm, now))
         self._bytes += len(pcm)
         while self._bytes > self._keep_bytes and len(self._pieces) > 1:

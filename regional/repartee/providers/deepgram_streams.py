@@ -164,6 +164,7 @@ class NovaTranscriber(SocketTranscriber):
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
         self._last_sent_at = asyncio.get_running_loop().time()
         super().__init__(lease, gather, ERRORS)
+        self.look_at_clock(self._on_clock)
 
     def feed(self, pcm: bytes) -> None:
         super().feed(pcm)
@@ -200,7 +201,7 @@ class NovaTranscriber(SocketTranscriber):
             else:
                 self.emit(output)
 
-    def on_clock(self, now: float) -> None:
+    def _on_clock(self, now: float) -> None:
         deadline = self._endpointer.deadline
         if deadline is not None and now >= deadline:
             self._carry_out(self._endpointer.expire(now))

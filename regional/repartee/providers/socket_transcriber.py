@@ -7,7 +7,7 @@ that falls silent is decided by the session. Knows no vendor's messages.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
@@ -31,7 +31,7 @@ TICK_S = 0.1
 
 
 class SocketTranscriber(ABC):
-    """One call's: audio in, events out, a clock for what must not wait for either."""
+    """One call's: audio in, events out, and a clock for vendors with what must not wait for either."""
 
     def __init__(self, lease: Lease[OwnSocket], gather: GatherSettings, errors: VendorErrors) -> None:
         self._lease = lease
@@ -43,7 +43,7 @@ class SocketTranscriber(ABC):
         self.last_fed_at = self.loop.time()
         self._unanswered_s = 0.0
         self._unanswered_since = self.last_fed_at
-        self._timer: asyncio.TimerHandle | None = self.loop.call_later(TICK_S, self._on_timer)
+        self._timer: asyncio.TimerHandle | None = None
         self.socket.on_close(self._on_close)
         self.socket.listen(self._on_message)
 
@@ -122,12 +122,14 @@ class SocketTranscriber(ABC):
             self._unanswered_since = self.last_fed_at
         self._unanswered_s += seconds
 
-    def _on_timer(self) -> None:
-        self._timer = self.loop.call_later(TICK_S, self._on_timer)
-        self.on_clock(self.loop.time())
+    def look_at_clock(self, look: Callable[[float], None]) -> None:
+        """From now on ``look`` is called with the loop's time, every TICK_S until the end: something may be due."""
 
-    def on_clock(self, now: float) -> None:  # noqa: B027
-        """Look at what is due; ``now`` is the loop's time."""
+        def tick() -> None:
+            self._timer = self.loop.call_later(TICK_S, tick)
+            look(self.loop.time())
+
+        self._timer = self.loop.call_later(TICK_S, tick)
 
     def fail(self, error: ProviderError) -> None:
         """The stream is over."""

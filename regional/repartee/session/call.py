@@ -19,7 +19,7 @@ from repartee.session.call_notes import OUTCOMES, CallNotes
 from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
-from repartee.session.too_much import check_audio_length, waits_already
+from repartee.session.too_much import check_audio_length
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallOrigin, Emit
 from repartee.transport.interfaces import CallControl, CallEnd, Transport
@@ -124,14 +124,8 @@ class Kind(Protocol):
         """What the caller's audio comes in."""
 
     @property
-    def audio_waits(self) -> bool:
-        """Audio that came before has not been passed on yet."""
-
-    def has_space(self, ms: float) -> bool:
-        """So much of the caller's audio can be passed on, or kept until it can."""
-
-    def take_audio(self, audio: bytes) -> None:
-        """The caller's audio, in the input format."""
+    def take_audio(self) -> Callable[[bytes], None]:
+        """Takes the caller's audio, in the input format. Raises ClientProtocolError if too much waits already."""
 
     def take_event(self, event: ClientEvent, source: str) -> None:
         """A wish of the client's, but for audio. Raises ClientProtocolError."""
@@ -310,15 +304,11 @@ class Call:
     # --- what the transport hands over ----------------------------------------------------------------------------
 
     def take_audio(self, audio: bytes) -> None:
-        """The caller's audio. Raises ClientProtocolError if it is too much at once."""
+        """The caller's audio. Raises ClientProtocolError if it is too much."""
         if len(audio) > self._short_bytes:
-            check_audio_length(self._length_ms(audio), self.settings.limits.audio_event_s)
-        if self._kind.audio_waits and not self._kind.has_space(self._length_ms(audio)):
-            raise waits_already()
+            length_ms = len(audio) / self._kind.input_format.bytes_per_ms
+            check_audio_length(length_ms, self.settings.limits.audio_event_s)
         self._kind.take_audio(audio)
-
-    def _length_ms(self, audio: bytes) -> float:
-        return len(audio) / self._kind.input_format.bytes_per_ms
 
     def take_event(self, event: ClientEvent, source: str) -> None:
         """What the client wishes. Raises ClientProtocolError."""

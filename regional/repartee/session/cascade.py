@@ -74,6 +74,7 @@ class Cascade:
             configure=self._configure,
             check=self._checked_response,
         )
+        self.take_audio = self._intake.take_audio
         self._carriers = self._make_carriers()
 
     def __repr__(self) -> str:
@@ -102,10 +103,6 @@ class Cascade:
         self._apply_settings()
         return self._settings
 
-    def take_audio(self, audio: bytes) -> None:
-        """Audio in the session's input format."""
-        self._intake.take_audio(audio)
-
     def take_event(self, event: ClientEvent, source: str) -> None:
         """A wish of the client's. Raises ClientProtocolError."""
         self._intake.take(event)
@@ -114,15 +111,6 @@ class Cascade:
     def input_format(self) -> WireFormat:
         """What the caller's audio comes in."""
         return self._formats[0]
-
-    @property
-    def audio_waits(self) -> bool:
-        """Audio that came before has not been passed on yet."""
-        return self._hearing.audio_waits
-
-    def has_space(self, ms: float) -> bool:
-        """So much of the caller's audio can be passed on, or kept until it can."""
-        return self._hearing.has_space(ms)
 
     # --- notices -------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from repartee.session.open_turn import OpenTurn
 from repartee.session.paced_queue import PacedQueue, Waiting
 from repartee.session.shell import Tasks
 from repartee.session.ticking import ticking
+from repartee.session.too_much import waits_already
 from repartee.turn.events import (
     EndOfTurn,
     Event,
@@ -70,13 +71,14 @@ class Hearing:
         policy: HearingPolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._stt = stt
         self._user = user
         self._language = language
         self._keyterms = keyterms
         self._policy = policy = policy or HearingPolicy()
         self._source = source
-        self._decoder = AudioDecoder(source, HEARING_HZ)
+        self._decode = AudioDecoder(source, HEARING_HZ).feed
         self._ends = EndTiming(HEARING_HZ, self._loop.call_later, policy.end_looks)
         self._transcriber: Transcriber | None = None
         self._queue: PacedQueue[bytes | None] = PacedQueue(
@@ -114,33 +116,35 @@ class Hearing:
         """Audio waits that recognition has not been given: what it has heard is not all that was said."""
         return self._transcriber is None or self._queue.drained_at is None
 
-    def has_space(self, ms: float) -> bool:
-        """So much audio can be passed on, or kept until it can."""
-        return self._queue.has_space(bytes_for_ms(ms, HEARING_HZ))
-
-    @property
-    def audio_waits(self) -> bool:
-        """Audio that came before has not been passed on yet."""
-        return not self._queue.is_empty
-
     def set_format(self, source: WireFormat) -> None:
         """From now on the client's audio has this format."""
         if source != self._source:
             self._source = source
-            self._decoder = AudioDecoder(source, HEARING_HZ)
+            self._decode = AudioDecoder(source, HEARING_HZ).feed
 
     def feed(self, data: bytes) -> None:
-        """Audio from the client, in its format."""
-        pcm = self._decoder.feed(data)
+        """Audio from the client, in its format. Raises ClientProtocolError if too much waits to be passed on."""
+        # Nearly all comes as frames of 20 ms, fifty times a second: what is done to each here is what a call costs.
+        if not self._queue.is_empty:
+            self._check_space(len(data))
+        pcm = self._decode(data)
         size, now = len(pcm), self._now()
+        length_ms = duration_ms(size, HEARING_HZ)
         self._received_bytes += size
-        self._gap.heard(duration_ms(size, HEARING_HZ), now)
-        self._ends.feed(pcm)
-        if size <= self._piece_bytes:
-            self._pass_on(pcm, now)
-            return
-        for start in range(0, size, self._piece_bytes):
-            self._pass_on(pcm[start : start + self._piece_bytes], now)
+        self._gap.heard(length_ms, now)
+        self._ends.feed(pcm, now)
+        if size > self._piece_bytes:
+            for start in range(0, size, self._piece_bytes):
+                self._pass_on(pcm[start : start + self._piece_bytes], now)
+        elif self._queue.goes(length_ms, now):
+            self._feed(pcm, now)
+        else:
+            self._queue.put(_waiting(pcm))
+
+    def _check_space(self, data_bytes: int) -> None:
+        """Raises ClientProtocolError if so much more cannot be kept until it can be passed on."""
+        if not self._queue.has_space(bytes_for_ms(data_bytes / self._source.bytes_per_ms, HEARING_HZ)):
+            raise waits_already()
 
     def set_language(self, language: str) -> None:
         """From now on this language is spoken. A transcriber for another one is exchanged."""
@@ -234,7 +238,7 @@ class Hearing:
     async def _listen_to(self, transcriber: Transcriber, watch: SessionWatch) -> None:
         """Pass on what one transcriber hears, until it is lost."""
         self._transcriber = transcriber
-        self._queue.begin(self._send, lambda: transcriber.has_room, self._replay())
+        self._queue.begin(self._send, partial(getattr, transcriber, "has_room"), self._replay())
         try:
             async for event in transcriber.events():
                 self._talker.answered()
@@ -304,7 +308,6 @@ class Hearing:
         return self.received_ms + self._gap.filled_ms - self._queue.waiting_ms
 
     def _pass_on(self, pcm: bytes, now: float) -> None:
-        # Nearly all goes this way, fifty times a second.
         if self._queue.goes(duration_ms(len(pcm), HEARING_HZ), now):
             self._feed(pcm, now)
         else:
@@ -332,9 +335,6 @@ class Hearing:
         if ms:
             self._pass_on(silence(ms, HEARING_HZ), now)
         return self._gap.look_in_s(now)
-
-    def _now(self) -> float:
-        return self._loop.time()
 
 
 def _waiting(pcm: bytes | None) -> Waiting[bytes | None]:

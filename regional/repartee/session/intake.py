@@ -83,10 +83,10 @@ class Intake:
                 self._request(e.ItemDeleted(item_id))
 
     def take_audio(self, audio: bytes) -> None:
-        """Audio in the session's input format."""
+        """Audio in the session's input format. Raises ClientProtocolError if too much waits already."""
         if audio:
-            self._uncommitted = True
             self._hear(audio)
+            self._uncommitted = True
 
     def _commit(self) -> None:
         if not self._uncommitted:

@@ -165,7 +165,12 @@ class Relay:
         return replace(policy, playout_reported=self._call.transport.reports_played)
 
     def take_audio(self, audio: bytes) -> None:
-        """The caller's audio."""
+        """The caller's audio. Raises ClientProtocolError if too much waits already."""
+        if self._line.waiting:
+            ms = len(audio) / self.input_format.bytes_per_ms
+            sent = provider_format(self.input_format).bytes_per_ms * ms
+            if not self._line.has_space(round(sent * 4 / 3)):  # in base64
+                raise waits_already()
         secret = self._agent.secrets.hides_digits
         self._audio.hear(self.input_format.silence(len(audio)) if secret else audio)
 
@@ -179,16 +184,6 @@ class Relay:
     def input_format(self) -> WireFormat:
         """What the caller's audio comes in."""
         return self._machine.settings.session.input_format
-
-    @property
-    def audio_waits(self) -> bool:
-        """Something that came before has not been passed on yet."""
-        return self._line.waiting
-
-    def has_space(self, ms: float) -> bool:
-        """So much of the caller's audio can be passed on, or kept until it can."""
-        audio = provider_format(self.input_format).bytes_per_ms * ms
-        return self._line.has_space(round(audio * 4 / 3))  # in base64
 
     @property
     def talking(self) -> bool:

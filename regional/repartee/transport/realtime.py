@@ -18,7 +18,7 @@ from repartee.transport.outbox import Outbox
 from repartee.transport.websocket import ClientGone, WebSocketLink
 from repartee.turn.commands import Command
 from repartee.wire.announcer import Announcer, ServerEvent
-from repartee.wire.client_events import MAX_OTHER_BYTES, decode
+from repartee.wire.client_events import MAX_OTHER_BYTES, AppendAudio, decode
 from repartee.wire.own_events import OwnEvents
 from repartee.wire.relay_events import AudioDelta
 from repartee.wire.session_settings import SessionSettings
@@ -195,7 +195,10 @@ class WebSocketTransport:
             return
         event = decode(message, self._event_bytes)
         try:
-            self._call.take_event(event, message)
+            if isinstance(event, AppendAudio):  # nearly all of them
+                self._call.take_audio(event.audio)
+            else:
+                self._call.take_event(event, message)
         except ClientProtocolError as error:
             error.event_id = event.event_id
             raise

@@ -37,8 +37,8 @@ class AsgiSocket:
 
     receive: Callable[[], Awaitable[AsgiMessage]]
     send: Callable[[dict[str, Any]], Awaitable[None]]
-    hand_over: Callable[[Callable[[AsgiMessage], None] | None], None] = lambda take: None
-    push: Callable[[dict[str, Any]], bool] = lambda message: False
+    hand_over: Callable[[Callable[[str | bytes], None] | None], None] = lambda take: None
+    push: Callable[[str | bytes], bool] = lambda message: False
 
 
 class WebSocketLink:
@@ -46,15 +46,12 @@ class WebSocketLink:
 
     def __init__(self, socket: AsgiSocket) -> None:
         self._socket = socket
+        self.push = socket.push
+        """Send a message at once, if it needs no waiting; whether that was so."""
 
     def listen(self, take: Callable[[str | bytes], None]) -> None:
         """Hand each message to ``take`` as it comes, where the server can; it must not raise or wait."""
-
-        def take_message(message: AsgiMessage) -> None:
-            data = message.get("bytes")
-            take(message["text"] if data is None else data)
-
-        self._socket.hand_over(take_message)
+        self._socket.hand_over(take)
 
     def stop_listening(self) -> None:
         """Hand over nothing more."""
@@ -68,14 +65,11 @@ class WebSocketLink:
         data = message.get("bytes")
         return str(message["text"]) if data is None else bytes(data)
 
-    def push(self, payload: str | bytes) -> bool:
-        """Send this at once, if it needs no waiting; whether that was so."""
-        return self._socket.push(_outgoing(payload))
-
     async def send(self, payload: str | bytes) -> None:
         """Raises ClientGone."""
+        kind = "text" if isinstance(payload, str) else "bytes"
         try:
-            await self._socket.send(_outgoing(payload))
+            await self._socket.send({"type": "websocket.send", kind: payload})
         except (WebSocketDisconnect, ConnectionError) as error:
             raise ClientGone from error
 
@@ -89,7 +83,3 @@ class WebSocketLink:
                 await self._socket.send(message)
         except (TimeoutError, WebSocketDisconnect, ConnectionError):
             log.info("the client did not take the close frame (%s); dropping the connection", end.value)
-
-
-def _outgoing(payload: str | bytes) -> dict[str, Any]:
-    return {"type": "websocket.send", "text" if isinstance(payload, str) else "bytes": payload}

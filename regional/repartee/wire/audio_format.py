@@ -67,19 +67,17 @@ class WireFormat:
 class AudioDecoder:
     """The caller's audio, from the wire to PCM16 at ``hz``. Bytes may be cut anywhere between frames."""
 
-    def __init__(self, source: WireFormat, hz: int) -> None:
-        self._encoding = source.encoding
-        self._resampler = resampler(source.hz, hz)
+    __slots__ = ("_resample", "_to_pcm", "feed")
 
-    def feed(self, data: bytes) -> bytes:
-        """PCM16 of what has arrived (perhaps less of it than came in: a resampler looks ahead)."""
-        if self._encoding == "audio/pcm":
-            pcm = data
-        elif self._encoding == "audio/pcmu":
-            pcm = ulaw_to_pcm(data)
-        else:
-            pcm = alaw_to_pcm(data)
-        return self._resampler.feed(pcm)
+    def __init__(self, source: WireFormat, hz: int) -> None:
+        self._resample = resampler(source.hz, hz).feed
+        self._to_pcm = alaw_to_pcm if source.encoding == "audio/pcma" else ulaw_to_pcm
+        # Most callers send PCM: fifty times a second and call, a step that does nothing is left out.
+        self.feed = self._resample if source.encoding == "audio/pcm" else self._convert
+        """Takes what has arrived; gives PCM16 of it (perhaps less than came in: a resampler looks ahead)."""
+
+    def _convert(self, data: bytes) -> bytes:
+        return self._resample(self._to_pcm(data))
 
 
 class AudioEncoder:

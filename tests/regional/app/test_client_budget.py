@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import Any
 
 import pytest
 from tests.promptness import DEADLINE_S
@@ -52,7 +51,7 @@ class TestBudget:
         app = App()
         protocol, wire = await conversing(app)
 
-        def take(message: Any) -> None:
+        def take(message: str | bytes) -> None:
             app.take(message)
             until = time.monotonic() + Budget().loop_ms / 1000
             while time.monotonic() < until:
@@ -147,6 +146,6 @@ class TestBudget:
         app = App()
         protocol, _ = await conversing(app)
         protocol.data_received(b"\xc1\x81\0\0\0\0a")
-        assert app.shortcuts.push({"type": "websocket.send", "text": "hello?"}) is False
+        assert app.shortcuts.push("hello?") is False
         with pytest.raises(ClientDisconnected):
             await protocol.send({"type": "websocket.close"})

@@ -55,9 +55,9 @@ class App:
             self.received.append(content(message))
             self._note(content(message))
 
-    def take(self, message: Any) -> None:
-        self.handed.append(content(message))
-        self._note(content(message))
+    def take(self, message: str | bytes) -> None:
+        self.handed.append(message)
+        self._note(message)
 
     def _note(self, what: Any) -> None:
         self.order.append(what)
@@ -130,19 +130,19 @@ async def test_messages_are_pushed_until_the_client_falls_behind_or_goes() -> No
     async with connected(app) as connection:
         await connection.send("first")
         await asyncio.wait_for(app.waiting.wait(), DEADLINE_S)
-        assert app.shortcuts.push({"type": "websocket.send", "text": "a word"})
-        assert app.shortcuts.push({"type": "websocket.send", "bytes": b"a sound"})
+        assert app.shortcuts.push("a word")
+        assert app.shortcuts.push(b"a sound")
         assert [await connection.recv(), await connection.recv()] == ["a word", b"a sound"]
         connection.transport.pause_reading()
         sound = bytes(1_000_000)
         taken = 0
-        while app.shortcuts.push({"type": "websocket.send", "bytes": sound}):
+        while app.shortcuts.push(sound):
             taken += 1
             assert taken < 100
         connection.transport.abort()
         await handed(app, 2)
     assert app.order == ["first", "gone"]
-    assert app.shortcuts.push({"type": "websocket.send", "text": "too late"}) is False
+    assert app.shortcuts.push("too late") is False
 
 
 class Wire(asyncio.Transport):

@@ -13,7 +13,7 @@ from tests.regional.session.bell import Bell
 from tests.regional.session.scripted_providers import ScriptedEars, ScriptedTranscriber, failure
 
 from repartee.audio.gap import GapPolicy
-from repartee.errors import PoolTimeout
+from repartee.errors import ClientProtocolError, PoolTimeout
 from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.hearing_policy import HearingPolicy
 from repartee.turn.events import EndOfTurn, Event, HearingResumes, StartOfTurn
@@ -78,10 +78,12 @@ async def test_long_audio_is_passed_on_in_pieces() -> None:
         assert max(ears.pieces) <= 24 * 2 * 100
 
 
-async def test_without_ears_the_latest_audio_is_kept_and_no_more() -> None:
+async def test_without_ears_audio_is_kept_up_to_a_bound_and_more_is_refused() -> None:
     policy = replace(QUICK, backlog_ms=200, gap=GapPolicy(10_000))
     stage = listening(policy)
-    for _ in range(50):
+    for _ in range(10):
+        stage.hearing.feed(caller_audio(20))
+    with pytest.raises(ClientProtocolError, match="too much of what was sent before still waits"):
         stage.hearing.feed(caller_audio(20))
     async with stage.at_work():
         ears = await stage.ears.opened()

@@ -33,18 +33,16 @@ class ScriptedCarrier:
         return await self._inbound.get()
 
     async def send(self, message: dict[str, Any]) -> None:
-        self._deliver(message)
-
-    def push(self, message: dict[str, Any]) -> bool:
-        self._deliver(message)
-        return True
-
-    def _deliver(self, message: dict[str, Any]) -> None:
         if message["type"] == "websocket.close":
             self.closed = message["code"]
+            self.bell.ring()
         else:
-            self.sent.append(json.loads(message["text"]))
+            self.push(message["text"])
+
+    def push(self, message: str | bytes) -> bool:
+        self.sent.append(json.loads(message))
         self.bell.ring()
+        return True
 
     def says(self, **message: Any) -> None:
         """A message of the carrier's."""

@@ -68,10 +68,10 @@ class OneLine:
         self.piece_bytes = int(self.documented.format.bytes_per_ms * 20)
 
     async def _send(self, message: dict[str, Any]) -> None:
-        self._push(message)
+        self._push(message.get("text") or message.get("bytes") or "")
 
-    def _push(self, message: dict[str, Any]) -> bool:
-        self.sent.append(message.get("text") or message.get("bytes") or "")
+    def _push(self, message: str | bytes) -> bool:
+        self.sent.append(message)
         return True
 
     def piece(self, number: int) -> bytes:
