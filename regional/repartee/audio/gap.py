@@ -52,13 +52,18 @@ class ClientGap:
 
     def heard(self, length_ms: float, now: float) -> None:
         """Audio has come from the client."""
-        policy = self._policy
-        self._ahead_until = max(self._ahead_until, now - length_ms / 1000) + length_ms / 1000
-        live = length_ms <= policy.longest_ms and (self._ahead_until - now) * 1000 <= policy.longest_ms
-        long = live and length_ms > policy.short_ms
-        self._begins_at = now + (length_ms + policy.slack_ms if long else policy.after_ms) / 1000
+        policy, length_s = self._policy, length_ms / 1000
         self._at = now
         self._filled_ms = 0.0
+        if self._ahead_until > now - length_s:
+            self._ahead_until += length_s
+        else:
+            self._ahead_until = now
+        if length_ms <= policy.short_ms:  # nearly all
+            self._begins_at = now + policy.after_ms / 1000
+            return
+        live = length_ms <= policy.longest_ms and (self._ahead_until - now) * 1000 <= policy.longest_ms
+        self._begins_at = now + (length_ms + policy.slack_ms if live else policy.after_ms) / 1000
 
     def look_in_s(self, now: float) -> float:
         """When to ask :meth:`take` next: no gap begins before."""

@@ -142,13 +142,15 @@ class CallerAudio:
     Appending stores two references and takes well under a microsecond; pieces older than ``keep_ms`` are let go.
     """
 
-    __slots__ = ("_bytes", "_hz", "_keep_bytes", "_pieces")
+    __slots__ = ("_bytes", "_hz", "_keep_bytes", "_pieces", "total_bytes")
 
     def __init__(self, hz: int, *, keep_ms: float = 3_000) -> None:
         self._hz = hz
         self._keep_bytes = bytes_for_ms(keep_ms, hz)
         self._pieces: deque[tuple[bytes, float]] = deque()
         self._bytes = 0
+        self.total_bytes = 0
+        """How much there has been of it, with what was let go."""
 
     @property
     def kept_ms(self) -> float:
@@ -158,6 +160,7 @@ class CallerAudio:
         """Remember a piece (whole samples) whose last one arrived at ``now`` (seconds on the caller's own clock)."""
         self._pieces.append((pcm, now))
         self._bytes += len(pcm)
+        self.total_bytes += len(pcm)
         while self._bytes > self._keep_bytes and len(self._pieces) > 1:
             self._bytes -= len(self._pieces.popleft()[0])
 
@@ -211,12 +214,13 @@ def _measured(pcm: bytes, hz: int) -> tuple[npt.NDArray[np.int16], _Floats]:
 
 def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:
     """RMS level of each window; the last, shorter one is padded with silence."""
-    count = -(-samples.size // window)
-    padded = np.zeros(count * window, dtype=np.float32)
-    padded[: samples.size] = samples
-    rows = padded.reshape(count, window)
-    power = np.einsum("ij,ij->i", rows, rows) / window
-    levels: _Floats = 10 * np.log10(power / FULL_SCALE**2 + 1e-12)
+    whole = samples.size // window * window
+    rows = samples[:whole].astype(np.float32).reshape(-1, window)
+    power = np.einsum("ij,ij->i", rows, rows)
+    if whole < samples.size:
+        rest = samples[whole:].astype(np.float32)
+        power = np.append(power, rest @ rest)
+    levels: _Floats = 10 * np.log10(power / (window * FULL_SCALE**2) + 1e-12)
     return levels
 
 

@@ -107,16 +107,13 @@ class Talker:
         self._recent: deque[_Frame] = deque()
         self._recent_ms = 0.0
         self._loud_ms = self._quiet_ms = 0.0
+        self.suspects = False
+        """Sound came that may be speech, and nothing has been said to it."""
         self._loud_since: float | None = None
         self._spoke_at: float | None = None
         self._since_examined_ms = math.inf
         self._since_looked_ms = 0.0
         self._examination: _Examination | None = None
-
-    @property
-    def suspects(self) -> bool:
-        """Sound came that may be speech, and nothing has been said to it."""
-        return self._loud_ms >= self._settings.loud_ms
 
     @property
     def spoke_at(self) -> float | None:
@@ -126,6 +123,7 @@ class Talker:
     def answered(self) -> None:
         """The recogniser has said something: what came before is done with."""
         self._loud_ms = 0.0
+        self.suspects = False
         self._loud_since = self._spoke_at = self._examination = None
         self._since_examined_ms = math.inf
 
@@ -145,6 +143,7 @@ class Talker:
         ms = frame.ms
         if self._gate.is_open(frame.level):
             self._loud_ms += ms
+            self.suspects = self._loud_ms >= self._settings.loud_ms
             self._quiet_ms = 0.0
             if self._loud_since is None:
                 self._loud_since = frame.at

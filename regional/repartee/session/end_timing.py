@@ -5,7 +5,6 @@ again a little later, when more of what follows the speech can be heard; the tur
 Where silence follows the speech, the first look is exact and is the only one.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,16 +43,12 @@ class EndTiming:
         self._call_later = call_later
         self._looks = looks or EndLooks()
         self._audio = CallerAudio(hz)
-        self._fed_bytes = 0
+        self.feed = self._audio.append
+        """Takes audio, and when its last sample arrived (s, monotonic)."""
         self._word_ends_at: int | None = None
         self._found: SpeechEnd | None = None
         self._late: SpeechEnd | None = None
         self._timers: list[Timer] = []
-
-    def feed(self, pcm: bytes, now: float | None = None) -> None:
-        """Audio whose last sample arrived at ``now`` (s, monotonic)."""
-        self._audio.append(pcm, time.monotonic() if now is None else now)
-        self._fed_bytes += len(pcm)
 
     def timed(self, event: Hearing, waiting_ms: float = 0.0) -> Hearing:
         """The event; an end of turn with the time at which the speech that it ends had arrived.
@@ -101,12 +96,12 @@ class EndTiming:
 
     def _note_word(self, ended_ms: float | None, waiting_ms: float) -> None:
         if ended_ms is not None:
-            self._word_ends_at = self._fed_bytes - int((ended_ms + waiting_ms) * self._hz / 1000) * 2
+            self._word_ends_at = self._audio.total_bytes - int((ended_ms + waiting_ms) * self._hz / 1000) * 2
 
     def _look(self) -> None:
         if self._found is not None and self._found.quiet:
             return
         word_ended_ms = None
         if self._word_ends_at is not None:
-            word_ended_ms = duration_ms(self._fed_bytes - self._word_ends_at, self._hz)
+            word_ended_ms = duration_ms(self._audio.total_bytes - self._word_ends_at, self._hz)
         self._found = self._audio.speech_end(word_ended_ms=word_ended_ms)

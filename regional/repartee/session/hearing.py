@@ -80,6 +80,7 @@ class Hearing:
         self._source = source
         self._decode = AudioDecoder(source, HEARING_HZ).feed
         self._ends = EndTiming(HEARING_HZ, self._loop.call_later, policy.end_looks)
+        self._note_audio = self._ends.feed
         self._transcriber: Transcriber | None = None
         self._queue: PacedQueue[bytes | None] = PacedQueue(
             policy.pace, bytes_for_ms(policy.backlog_ms, HEARING_HZ)
@@ -132,7 +133,7 @@ class Hearing:
         length_ms = duration_ms(size, HEARING_HZ)
         self._received_bytes += size
         self._gap.heard(length_ms, now)
-        self._ends.feed(pcm, now)
+        self._note_audio(pcm, now)
         if size > self._piece_bytes:
             for start in range(0, size, self._piece_bytes):
                 self._pass_on(pcm[start : start + self._piece_bytes], now)
@@ -281,8 +282,10 @@ class Hearing:
             return None
         owed = [transcriber.owing_since, self._queue.stuck_since]
         if drained_at is not None:  # until then, it has not heard all of it
-            owed += [max(since, drained_at) for since in (self._talker.spoke_at,) if since is not None]
-            owed.append(drained_at if self._turn.unheard and self._turn.words else None)
+            if self._talker.spoke_at is not None:
+                owed.append(max(self._talker.spoke_at, drained_at))
+            if self._turn.unheard and self._turn.words:
+                owed.append(drained_at)
         return min((since for since in owed if since is not None), default=None)
 
     def _close_lost_turn(self) -> None:

@@ -16,6 +16,9 @@ from repartee.audio.pace import Pace, PaceSettings
 ROOM_S = 0.02
 """How often a socket without room is asked again."""
 
+ROOM_MS = 100.0
+"""A socket that has room is asked again after so much audio: it takes more than a second to fill one."""
+
 ItemT = TypeVar("ItemT")
 
 
@@ -42,6 +45,8 @@ class PacedQueue(Generic[ItemT]):
         self._has_room: Callable[[], bool] = lambda: True
         self._timer: asyncio.TimerHandle | None = None
         self._stuck_since: float | None = None
+        self._room_ms = 0.0
+        """So much more is sent without asking whether the socket has room."""
         self._drained_at = 0.0
 
     def __len__(self) -> int:
@@ -77,8 +82,11 @@ class PacedQueue(Generic[ItemT]):
 
     def goes(self, ms: float, now: float) -> bool:
         """Whether so much audio may be sent at once, by the caller of this: nothing waits. Then it counts as sent."""
-        if self._queue or self._send is None or not self._may_go(now):
+        if self._queue or self._send is None or self._pace.free_at > now:
             return False
+        if ms > self._room_ms and not self._finds_room(now):
+            return False
+        self._room_ms -= ms
         self._pace.spend(ms, now)
         return True
 
@@ -105,6 +113,7 @@ class PacedQueue(Generic[ItemT]):
         self._send, self._has_room = send, has_room
         self._pace = Pace(self._settings)
         self._stuck_since = None
+        self._room_ms = 0.0
         self._drained_at = self._now()
         self._pump()
 
@@ -139,12 +148,16 @@ class PacedQueue(Generic[ItemT]):
             self._send(waiting.item)
 
     def _may_go(self, now: float) -> bool:
-        if not self._has_room():
-            if self._stuck_since is None:
-                self._stuck_since = now
-            return False
-        self._stuck_since = None
-        return self._pace.free_at <= now
+        return self._finds_room(now) and self._pace.free_at <= now
+
+    def _finds_room(self, now: float) -> bool:
+        if self._has_room():
+            self._stuck_since = None
+            self._room_ms = ROOM_MS
+            return True
+        if self._stuck_since is None:
+            self._stuck_since = now
+        return False
 
     def _drop_oldest(self) -> None:
         while self._bytes > self._limit_bytes and len(self._queue) > 1:

@@ -13,12 +13,12 @@ class Allowance:
     def __repr__(self) -> str:
         return f"<Allowance: {self._left:.1f} of {self._most:g} left>"
 
-    def take(self, now: float) -> bool:
-        """Whether it may be done once more, now; if so, it counts as done."""
+    def take(self, now: float, times: int = 1) -> bool:
+        """Whether it may be done so many times more, now; if so, it counts as done."""
         if self._at is not None:
             self._left = min(self._left + (now - self._at) * self._per_s, self._most)
         self._at = now
-        if self._left < 1.0:
+        if self._left < times:
             return False
-        self._left -= 1.0
+        self._left -= times
         return True
