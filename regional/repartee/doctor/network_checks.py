@@ -27,6 +27,7 @@ from repartee.app.settings import Settings
 from repartee.app.vendors_in_use import OpenedVendor
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import needed_accounts
+from repartee.doctor.remedies import advised
 from repartee.errors import ConfigurationError, PoolTimeout, ProviderError
 from repartee.pool.faults import PoolFault, fault_of
 from repartee.providers.single_request import SingleRequests
@@ -37,8 +38,7 @@ from repartee_edge.tickets import CLOCK_SKEW_S, TICKET_TTL_S
 
 CONNECT_S = 10.0
 WARM_S = 30.0
-"""For what neither comes about nor fails. A dial does one or the other within its own, shorter time limit, so that
-this is waited for only on a machine that has hardly any time for it."""
+"""For what neither comes about nor fails: a dial does one or the other within a shorter limit of its own."""
 POLL_S = 0.01
 ENDS_SOON_DAYS = 90
 """How long before a model ends the doctor warns of it."""
@@ -214,7 +214,8 @@ async def _try_keys(settings: Settings, agent: Agent) -> dict[Account, KeyTried]
     for opened, outcome in zip(services.vendors, outcomes, strict=True):
         known = tried.get(opened.row.account)
         if outcome is not None and (known is None or known.fault is None):
-            tried[opened.row.account] = replace(outcome, ends=outcome.ends or (known.ends if known else None))
+            ends, fault = outcome.ends or (known.ends if known else None), advised(opened.row, outcome.fault)
+            tried[opened.row.account] = replace(outcome, ends=ends, fault=fault)
     return tried
 
 

@@ -1,17 +1,27 @@
 """The doctor's advice is tried: a fault is made, what it says to change is changed, and it finds nothing wrong."""
 
 import asyncio
+import base64
+import json
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import httpx
 import pytest
 from tests.regional.app.running import stand_ins
 from tests.regional.tcp_server import tcp
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
+from repartee.agent.agent import Agent
+from repartee.app.settings import read_settings
+from repartee.app.vendors_in_use import open_vendors
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
+from repartee.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +65,151 @@ async def test_a_base_url_without_its_v1(good: dict[str, str]) -> None:
 
 
 async def test_an_unknown_model(good: dict[str, str]) -> None:
-    found = await faults({**good, "REPARTEE_LLM_MODEL": "no-such-model"})
-    assert "`no-such-model`" in found[0].told
-    assert "the model's name" in found[0].remedy
+    assert "`no-such-model`" in await advice_works(good, {"REPARTEE_LLM_MODEL": "no-such-model"})
+
+
+NAMED = {
+    "REPARTEE_LLM": "openai,quick",
+    "REPARTEE_LLM_QUICK_MODEL": "gpt-4.1-mini",
+    "REPARTEE_LLM_QUICK_KEY": "quick-key",
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"REPARTEE_LLM_QUICK_MODEL": "no-such-model"},
+        {"REPARTEE_LLM_QUICK_KEY": "bad-key"},
+        {"REPARTEE_LLM_QUICK_KEY": ""},
+        {"REPARTEE_LLM_QUICK_URL": "http://127.0.0.1:9/v1"},
+    ],
+    ids=["model", "key", "no-key", "address"],
+)
+async def test_a_language_model_of_ones_own(good: dict[str, str], wrong: dict[str, str]) -> None:
+    await advice_works({**good, **NAMED, "REPARTEE_LLM_QUICK_URL": good["OPENAI_BASE_URL"]}, wrong)
+
+
+async def test_a_flux_voice_that_there_is_not(good: dict[str, str]) -> None:
+    environment = {**good, "REPARTEE_TTS": "flux-tts"}
+    said = await advice_works(environment, {"REPARTEE_VOICE_FLUX_TTS": "aura-2-thalia-en"})
+    assert "aura-2-thalia-en" in said or "model must be" in said
+
+
+@asynccontextmanager
+async def voices(refusal: Callable[[dict[str, Any]], dict[str, Any] | None]) -> AsyncIterator[str]:
+    """A server of voices that speaks as Cartesia does, but for what it refuses; ``refusal`` gives its words."""
+
+    async def session(connection: ServerConnection) -> None:
+        async for message in connection:
+            asked = json.loads(message)
+            context = {"context_id": asked.get("context_id"), "type": "error"}
+            said = refusal(asked)
+            answers = [
+                {"type": "chunk", "data": base64.b64encode(b"\x00\x20" * 2400).decode(), "status_code": 206},
+                {"type": "done", "done": True, "status_code": 200},
+            ]
+            for answer in [said] if said else answers:
+                await connection.send(json.dumps({**context, **answer}))
+
+    def admit(connection: ServerConnection, request: Request) -> Response | None:
+        is_call = "upgrade" in request.headers.get("Connection", "").lower()
+        return None if is_call else connection.respond(200, "")
+
+    async with serve(session, "127.0.0.1", 0, process_request=admit) as server:
+        yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+@pytest.mark.parametrize("variable", ["REPARTEE_VOICE", "REPARTEE_VOICE_CARTESIA"])
+async def test_a_voice_that_there_is_not(good: dict[str, str], variable: str) -> None:
+    def refusal(asked: dict[str, Any]) -> dict[str, Any] | None:
+        words = {"title": "Voice not found", "message": "no parrot", "status_code": 404}
+        return words if asked.get("voice", {}).get("id") == "parrot" else None
+
+    async with voices(refusal) as url:
+        said = await advice_works({**good, "CARTESIA_BASE_URL": url}, {variable: "parrot"})
+    assert "Voice not found: no parrot" in said
+
+
+async def test_a_voices_model_that_there_is_not(good: dict[str, str]) -> None:
+    def refusal(asked: dict[str, Any]) -> dict[str, Any] | None:
+        words = {"title": "Invalid model", "message": "no such model", "status_code": 400}
+        return words if asked.get("model_id") == "sonic-0" else None
+
+    async with voices(refusal) as url:
+        environment = {**good, "CARTESIA_BASE_URL": url}
+        await advice_works(environment, {"REPARTEE_CARTESIA_MODEL": "sonic-0"})
+
+
+@asynccontextmanager
+async def chatting(allowed: set[str]) -> AsyncIterator[str]:
+    """A server of chat completions for keys; those that are not ``allowed`` lack a permission."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                length = re.search(r"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                key = (re.findall(r"[Bb]earer (\S+)", head) or [""])[0]
+                words = "You have insufficient permissions. Missing scopes: model.request."
+                body = json.dumps({"error": {"message": words}} if key not in allowed else {}).encode()
+                status = b"200 OK" if key in allowed else b"403 Forbidden"
+                writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+
+    async with tcp(answer) as url:
+        yield f"{url}/v1"
+
+
+async def test_a_permission_that_the_key_lacks(good: dict[str, str]) -> None:
+    """The advice is to give the key what it lacks, which is done where keys are made."""
+    allowed: set[str] = set()
+    async with chatting(allowed) as url:
+        environment = {**good, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "restricted-key"}
+        [found] = await faults(environment)
+        assert "Missing scopes: model.request" in found.told
+        assert "Give the key in OPENAI_API_KEY the permission that it lacks" in found.remedy
+        allowed.add("restricted-key")
+        assert await faults(environment) == []
+
+
+@pytest.mark.parametrize("provider", ["deepgram", "openai", "cartesia"])
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [("rate_limited", "Look at the account's balance, limits"), ("server_error", "look at its status page")],
+)
+async def test_what_passes(good: dict[str, str], provider: str, kind: str, advice: str) -> None:
+    """A limit, or a provider that fails: the advice is to look there; once it is over, all is well."""
+    async with httpx.AsyncClient() as client:
+        url = f"{good['DEEPGRAM_BASE_URL']}/standins/faults"
+        fault = {"kind": kind, "provider": provider, "count": 1000}
+        assert (await client.post(url, json=fault)).is_success
+        try:
+            found = await faults(good)
+        finally:
+            assert (await client.delete(url)).is_success
+    assert found and all(advice in one.remedy for one in found)
     assert await faults(good) == []
+
+
+async def test_a_proxy_that_is_not_there(good: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is about the proxy, and not about the address behind it."""
+    environment = {**good, "DEEPGRAM_BASE_URL": "https://deepgram.invalid"}
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    [found] = await faults(environment)
+    assert "127.0.0.1:9" in found.told
+    assert "NO_PROXY" in found.remedy
+    monkeypatch.setenv("NO_PROXY", "deepgram.invalid")
+    [found] = await faults(environment)
+    assert "deepgram.invalid has no address" in found.told
+
+
+async def test_too_many_keyterms(good: dict[str, str]) -> None:
+    agent = Agent("Answer.", keyterms=[f"term{number}" for number in range(101)])
+    with pytest.raises(ConfigurationError, match="leave some out of Agent"):
+        open_vendors(read_settings(good), agent, relayed=False)
+    for opened in open_vendors(
+        read_settings(good), Agent("Answer.", keyterms=agent.keyterms[:100]), relayed=False
+    ):
+        await opened.provider.aclose()
 
 
 @pytest.mark.parametrize("account", ["DEEPGRAM", "OPENAI", "CARTESIA"])

@@ -34,10 +34,10 @@ async def test_all_are_tried(providers: dict[str, str], port: int) -> None:
     ("changed", "label", "told", "do"),
     [
         ({"REPARTEE_LLM_QUICK_KEY": "bad-key"}, "quick", "the key is refused", "REPARTEE_LLM_QUICK_KEY"),
-        ({"REPARTEE_LLM_QUICK_MODEL": "gpt-0"}, "quick", "gpt-0", "REPARTEE_LLM_QUICK_URL"),
+        ({"REPARTEE_LLM_QUICK_MODEL": "gpt-0"}, "quick", "gpt-0", "REPARTEE_LLM_QUICK_MODEL"),
         ({"REPARTEE_LLM_QUICK_KEY": ""}, "quick", "is not set", "REPARTEE_LLM_QUICK_KEY"),
         ({"ELEVENLABS_API_KEY": "bad-key"}, "ElevenLabs", "the key is refused", "ELEVENLABS_API_KEY"),
-        ({"REPARTEE_VOICE_FLUX_TTS": "aura-2"}, "Deepgram", "model must be flux-", "DEEPGRAM_BASE_URL"),
+        ({"REPARTEE_VOICE_FLUX_TTS": "aura-2"}, "Deepgram", "model must be flux-", "REPARTEE_VOICE_FLUX_TTS"),
     ],
     ids=["key", "model", "no-key", "elevenlabs", "voice"],
 )
