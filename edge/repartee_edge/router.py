@@ -157,7 +157,7 @@ class Router:
             SECRETS_PATH: "POST",
             SESSION_PATHS[0]: "GET, POST",
             SESSION_PATHS[1]: "GET",
-            incoming.ICE_SERVERS_PATH: "GET",
+            incoming.ICE_SERVERS_PATH: "GET, POST",
             **dict.fromkeys((*CALL_PATHS, *OUT_PATHS), "POST"),
             **({path: named[0]} if named else {}),
             **({path: "GET"} if self._asks_regions and incoming.is_operators(path) else {}),

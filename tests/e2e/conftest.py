@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -80,9 +80,9 @@ def executable() -> str:
     pytest.skip("Chromium is missing: apt-get install chromium")
 
 
-def launch(playwright: Playwright, microphone: Path | None) -> Browser:
-    """A headless browser; with a recording, that is what its microphone hears, once."""
-    args = ["--autoplay-policy=no-user-gesture-required"]
+def launch(playwright: Playwright, microphone: Path | None, more: Sequence[str] = ()) -> Browser:
+    """A headless browser; with a recording, that is what its microphone hears, once. ``more``: other switches."""
+    args = ["--autoplay-policy=no-user-gesture-required", *more]
     if microphone is not None:
         args += [
             "--use-fake-ui-for-media-stream",

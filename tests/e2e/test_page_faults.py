@@ -144,3 +144,157 @@ def test_resampling_keeps_a_tone_and_its_length(page: Page, from_hz: int, to_hz:
     spectrum = np.abs(np.fft.rfft(resampled * np.hanning(len(resampled))))
     assert np.argmax(spectrum) * to_hz / len(resampled) == pytest.approx(440, abs=3)
     assert np.abs(resampled[200:-200]).max() == pytest.approx(1, abs=0.02)
+
+
+MICROPHONES = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+KEPT = """(() => {
+  window.tracks = [];
+  const ask = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (wanted) {
+    const stream = await ask.call(this, wanted);
+    window.tracks.push(...stream.getAudioTracks());
+    return stream;
+  };
+  const Context = window.AudioContext;
+  window.AudioContext = class extends Context {
+    constructor(options) {
+      super(options);
+      window.context = this;
+    }
+  };
+})()"""
+"""Keeps the microphones' tracks and the AudioContext that the page has opened."""
+
+
+@pytest.fixture
+def hearing(playwright: Playwright) -> Iterator[Page]:
+    """A page in a browser that has several microphones and may use them."""
+    started = launch(playwright, None, MICROPHONES)
+    opened = started.new_context().new_page()
+    opened.add_init_script(KEPT)
+    yield opened
+    started.close()
+
+
+def call(page: Page, url: str) -> None:
+    """Start a call by the button."""
+    page.goto(url)
+    page.get_by_role("button", name="Start talking").click()
+    expect(page.get_by_role("button", name="Mute")).to_be_visible()
+
+
+def test_the_chosen_microphone_is_used_and_the_caller_described(hearing: Page) -> None:
+    script = Script()
+    with running_in_thread(script) as url:
+        call(hearing, url)
+        first = hearing.evaluate("tracks[0].label")
+        hearing.get_by_role("button", name="Setup").click()
+        other = hearing.locator("#microphone option:not([value=''])").all_inner_texts()
+        assert len(other) >= 2
+        chosen = next(label for label in other if label != first)
+        hearing.get_by_label("Microphone").select_option(label=chosen)
+        hearing.wait_for_function("() => tracks.length === 2")
+        assert hearing.evaluate("tracks[1].label") == chosen
+        hearing.get_by_label("About the caller").fill("gold")
+        hearing.get_by_role("button", name="Done").click()
+        expect(hearing.get_by_role("dialog")).to_contain_text("“gold” is no name and value")
+        hearing.get_by_label("About the caller").fill("plan: gold\nsince: 2019")
+        hearing.get_by_role("button", name="Done").click()
+        expect(hearing.get_by_role("dialog")).not_to_be_visible()
+        hearing.wait_for_function("() => tracks[0].readyState === 'ended' && tracks[1].readyState === 'live'")
+        ask(hearing, "Hello?")
+        expect(hearing.locator(".line.agent .words")).to_contain_text("Certainly")
+    told = [event["session"]["metadata"] for event in script.received if event["type"] == "session.update"]
+    assert told == [{"plan": "gold", "since": "2019"}]
+
+
+def test_a_microphone_that_is_unplugged_is_replaced_or_asked_for(hearing: Page) -> None:
+    with running_in_thread(Script()) as url:
+        call(hearing, url)
+        # Of a fake device nobody can pull the plug: its track says what a real one's would.
+        unplug = "tracks.at(-1).stop(); tracks.at(-1).dispatchEvent(new Event('ended'))"
+        hearing.evaluate(unplug)
+        expect(hearing.get_by_role("alert")).to_contain_text(
+            "The microphone was unplugged; another one is used now."
+        )
+        hearing.evaluate(
+            "MediaDevices.prototype.getUserMedia = async () => { throw new DOMException('', 'NotFoundError') };"
+            + unplug
+        )
+        expect(hearing.get_by_role("alert")).to_contain_text(
+            "The microphone was unplugged. Plug it in, or type."
+        )
+        expect(hearing.get_by_role("button", name="Try again")).to_be_visible()
+        ask(hearing, "Hello?")
+        expect(hearing.locator(".line.agent .words")).to_contain_text("Certainly")
+
+
+def test_a_browser_that_pauses_the_sound_is_asked_to_play_on(hearing: Page) -> None:
+    with running_in_thread(Script()) as url:
+        call(hearing, url)
+        hearing.evaluate("context.suspend()")
+        expect(hearing.get_by_role("alert")).to_contain_text("The browser has paused this page’s sound.")
+        hearing.get_by_role("button", name="Play on").click()
+        hearing.wait_for_function("() => context.state === 'running'")
+        expect(hearing.get_by_role("alert")).not_to_be_visible()
+
+
+def test_two_calls_in_one_browser_know_of_one_another(hearing: Page) -> None:
+    with running_in_thread(Script()) as url:
+        call(hearing, url)
+        other = hearing.context.new_page()
+        call(other, url)
+        for one in (hearing, other):
+            expect(one.get_by_role("alert")).to_contain_text("Another tab is in a call too")
+        ask(other, "Hello?")
+        expect(other.locator(".line.agent .words")).to_contain_text("Certainly")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("NotAllowedError", "The microphone is not allowed on this page."),
+        ("NotFoundError", "No microphone was found."),
+        ("NotReadableError", "Another program holds the microphone."),
+    ],
+)
+def test_without_a_microphone_the_call_goes_on_in_writing(page: Page, error: str, words: str) -> None:
+    page.add_init_script(
+        f"MediaDevices.prototype.getUserMedia = async () => {{ throw new DOMException('', '{error}') }}"
+    )
+    with running_in_thread(Script()) as url:
+        page.goto(url)
+        page.get_by_role("button", name="Start talking").click()
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        expect(page.locator("#status")).to_have_text("Waiting for you")
+        ask(page, "Hello?")
+        expect(page.locator(".line.agent .words")).to_contain_text("Certainly")
+
+
+def test_what_to_say_is_the_agents(page: Page) -> None:
+    with running_in_thread(Script(suggestions=["Is there parking?"])) as url:
+        page.goto(url)
+        expect(page.locator(".answers")).to_have_text("front answers.")
+        page.get_by_role("button", name="Is there parking?").click()
+        expect(page.locator(".line.you .words")).to_have_text("Is there parking?")
+        expect(page.locator(".line.agent .words")).to_contain_text("Certainly")
+
+
+def test_tabs_and_events_by_the_keyboard(page: Page) -> None:
+    with running_in_thread(Script()) as url:
+        page.goto(url)
+        ask(page, "Hello?")
+        expect(page.locator("#turns .turn")).to_have_count(1)
+        page.get_by_role("tab", name="Latency").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("tab", name="Events")).to_be_focused()
+        expect(page.get_by_role("tabpanel", name="Latency")).not_to_be_visible()
+        events = page.get_by_role("list", name="Events, in order").get_by_role("listitem")
+        expect(events.filter(has_text="session.created")).to_have_count(1)
+        page.get_by_label("Show events whose type contains").fill("response.create")
+        shown = events.filter(visible=True)
+        expect(shown).to_have_text([re.compile("→.*response.create$"), re.compile("←.*response.created$")])
+        shown.last.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(shown.last.locator("pre")).to_contain_text('"id": "resp_1"')

@@ -263,11 +263,12 @@ def test_a_webrtc_call_begins_at_the_nearest_region(router: Router, path: str) -
 
 def test_turn_servers_are_asked_of_the_nearest_region(router: Router) -> None:
     path = "/v1/realtime/ice_servers"
-    action = router.decide(request("GET", path, AUTH), NOW, 0.0).action
-    assert isinstance(action, ProxyCall) and not action.begins
-    assert [item.region.name for item in action.placement.ranked] == ["eu-west", "us-east"]
+    for method in ("GET", "POST"):
+        action = router.decide(request(method, path, AUTH), NOW, 0.0).action
+        assert isinstance(action, ProxyCall) and not action.begins
+        assert [item.region.name for item in action.placement.ranked] == ["eu-west", "us-east"]
     assert reply(router, "GET", path).status == 401
-    assert reply(router, "POST", path, AUTH).status == 405
+    assert reply(router, "DELETE", path, AUTH).status == 405
 
 
 @pytest.mark.parametrize(

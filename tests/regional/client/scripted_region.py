@@ -49,6 +49,11 @@ class Script:
     hang_up_after_turns: int | None = None
     tool_first: bool = False
     pace: float = 4.0
+    sound: bytes = b""
+    """What each answer sounds like, in place of a tone."""
+    stall_s: float = 0.0
+    """How long nothing comes of an answer once a third of it has; then all that has waited comes at once."""
+    suggestions: list[str] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=lambda: dict(STAGES_MS))
     received: list[dict[str, Any]] = field(default_factory=list)
 
@@ -175,7 +180,8 @@ class ScriptedCall:
                 prefetch=None,
                 interrupted=False,
             )
-        audio, words = tone(ms), text.split()
+        audio, words = self.script.sound or tone(ms), text.split()
+        stalled_ms = 0.0
         size = RATE_HZ * 2 * 40 // 1000
         pieces = [audio[at : at + size] for at in range(0, len(audio), size)]
         for index, piece in enumerate(pieces):
@@ -189,7 +195,13 @@ class ScriptedCall:
                 await self.send(
                     "response.output_audio.delta", delta=base64.b64encode(piece).decode(), **where
                 )
-            await asyncio.sleep(0.04 / self.script.pace)
+            if self.script.stall_s and index == len(pieces) // 3:
+                stalled_ms = 1000 * self.script.stall_s
+                await asyncio.sleep(self.script.stall_s)
+            piece_ms = 40 / self.script.pace
+            made_up_ms = min(stalled_ms, piece_ms)
+            stalled_ms -= made_up_ms
+            await asyncio.sleep((piece_ms - made_up_ms) / 1000)
         await self.send("response.output_item.done", response_id=response_id, output_index=0, item=message)
         done = {"id": response_id, "status": "completed", "output": [message]}
         await self.send("response.done", response=done)
@@ -222,6 +234,9 @@ def app(script: Script) -> Starlette:
             return JSONResponse({"error": {"message": "wrong key"}}, status_code=401)
         return JSONResponse({"value": "ek_1", "expires_at": 2_000_000_000, "session": {"type": "realtime"}})
 
+    async def agent(request: Request) -> Response:
+        return JSONResponse({"name": "desk.front:agent", "suggestions": script.suggestions})
+
     async def page(request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
@@ -230,6 +245,7 @@ def app(script: Script) -> Starlette:
         WebSocketRoute("/v1/realtime", session),
         Route("/v1/realtime/client_secrets", secret, methods=["POST"]),
         Route("/", page),
+        Route("/page/agent.json", agent),
     ]
     if PAGE.is_dir():
         routes.append(Mount("/page", StaticFiles(directory=PAGE)))

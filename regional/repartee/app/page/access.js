@@ -45,6 +45,16 @@ async function exchange(key) {
   return (await response.json()).value;
 }
 
+/** Why a call that was under way is over, where the connection does not say. */
+export async function whyGone() {
+  try {
+    const response = await fetch("/readyz", { cache: "no-store" });
+    return new Fault(response.ok ? "lost" : "moved");
+  } catch {
+    return new Fault("unreachable");
+  }
+}
+
 /** Why a socket could not be opened: a browser does not tell, so the server is asked. */
 export async function whyRefused() {
   try {

@@ -1,57 +1,74 @@
-// One call: microphone, loudspeaker and session joined. Tells what happens through its events:
-// state (listening, hearing, thinking, speaking), said, heard, turn, trouble, end.
+// One call: microphone, loudspeaker and line joined. Tells what happens through its events: state (listening, hearing,
+// thinking, speaking, away), said, heard, unheard, cut, tool, turn, answering, log, trouble, end.
 
+import { connect } from "/page/connecting.js";
 import { Fault } from "/page/faults.js";
-import { Microphone, RATE_HZ } from "/page/microphone.js";
-import { Session } from "/page/session.js";
-import { Speaker } from "/page/speaker.js";
-import { TurnClock } from "/page/turn-clock.js";
+import { Microphone } from "/page/microphone.js";
 
 const WORDLESS_AFTER_MS = 400;
 
 export class Call extends EventTarget {
-  /** Places a call with the token that `permit()` resolves to. Throws a Fault. */
+  /** Places a call with the tokens that `permit()` resolves to. Throws a Fault. */
   static async place(permit) {
     // First of all, while the browser still takes it for the answer to a click: audio may not start otherwise.
     const context = await audioContext();
     try {
-      const speaker = await Speaker.open(context);
-      const session = await Session.open(await permit());
-      return new Call(context, speaker, session);
+      return new Call(context, await connect(permit, context));
     } catch (fault) {
       context.close();
       throw fault;
     }
   }
 
-  constructor(context, speaker, session) {
+  constructor(context, line) {
     super();
-    Object.assign(this, { context, speaker, session });
-    this.clock = new TurnClock(RATE_HZ);
+    Object.assign(this, { context, line });
     this.microphone = null;
     this.closed = false;
     this.level = 0;
     this.state = "listening";
+    this.began = performance.now();
     this.latencies = new Map();
     this.itemsOf = new Map();
-    this.received = new Map();
+    this.tools = new Map();
     this.pending = new Set();
     this.responding = false;
-    this.listenToSession();
-    this.listenToSpeaker();
+    this.listenToLine();
+    this.listenToTurns();
+    context.onstatechange = () => {
+      if (!this.closed && context.state !== "running") this.tell("trouble", new Fault("silenced"));
+    };
   }
 
-  /** Opens the microphone. Throws a Fault; the call goes on without it. */
-  async openMicrophone() {
-    const microphone = await Microphone.open(this.context, (frame) => this.sendFrame(frame)).catch((error) => {
+  /** Opens a microphone, this one if it is there. Throws a Fault; the call goes on without it. */
+  async openMicrophone(deviceId = "") {
+    const microphone = await Microphone.open(this.context, deviceId, (frame) => this.take(frame)).catch((error) => {
       throw error instanceof Fault ? error : new Fault("microphone", error.message);
     });
     if (this.closed) {
       microphone.close();
       return;
     }
+    microphone.muted = this.muted;
+    this.microphone?.close();
     this.microphone = microphone;
-    microphone.onLost(() => this.tell("trouble", new Fault("microphone-lost")));
+    await this.line.useTrack(microphone.track);
+    microphone.onLost(() => this.replaceMicrophone(microphone));
+  }
+
+  // What was unplugged may have left another one.
+  async replaceMicrophone(lost) {
+    if (this.microphone !== lost) return;
+    this.level = 0;
+    try {
+      await this.openMicrophone();
+      this.tell("trouble", new Fault("microphone-replaced", this.microphone.track.label));
+    } catch {
+      this.microphone?.close();
+      this.microphone = null;
+      this.tell("trouble", new Fault("microphone-lost"));
+    }
+    this.tell("state", this.state);
   }
 
   get muted() {
@@ -62,59 +79,82 @@ export class Call extends EventTarget {
     if (this.microphone) this.microphone.muted = muted;
   }
 
+  /** How loud whoever speaks is, from 0 to 1. */
+  get loudness() {
+    return this.state === "speaking" ? this.line.level : this.level;
+  }
+
+  /** Plays on, after the browser had stopped it. */
+  resume() {
+    this.context.resume();
+    this.line.resume();
+  }
+
   /** Asks in writing; interrupts an answer that is being spoken. */
   async type(text) {
-    await this.interrupt();
-    if (this.responding) this.session.send({ type: "response.cancel" });
+    const playing = this.line.playing;
+    await this.line.interrupt();
+    if (this.responding && !(playing && this.line.transport === "webrtc")) this.line.send({ type: "response.cancel" });
     this.tell("heard", { item: `typed-${crypto.randomUUID()}`, text, done: true });
-    this.clock.typed();
-    this.session.ask(text);
+    this.line.typed();
+    this.line.ask(text);
     this.become("thinking");
   }
 
+  /** Tells the agent about the caller. */
+  inform(metadata) {
+    this.line.send({ type: "session.update", session: { type: "realtime", metadata } });
+  }
+
   end() {
-    this.session.close();
     this.close(null);
   }
 
   close(fault) {
     if (this.closed) return;
     this.closed = true;
+    this.line.close();
     this.microphone?.close();
-    this.speaker.close();
     this.context.close();
     this.tell("end", fault);
   }
 
-  sendFrame(frame) {
+  take(frame) {
     this.level = frame.level;
-    // The frame's buffer stays ours: a socket copies what it sends.
-    this.session.sendAudio(frame.pcm);
-    this.clock.sent(frame);
+    this.line.take(frame);
   }
 
-  // Falls silent at once and tells the server how much of the answer was heard.
-  async interrupt() {
-    if (!this.speaker.playing) return;
-    const { item, playedMs } = await this.speaker.stop();
-    if (!item) return;
-    this.session.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: playedMs });
-    this.session.send({ type: "conversation.item.retrieve", item_id: item });
-    this.tell("cut", { item, share: Math.min(1, playedMs / (this.received.get(item) || 1)) });
-  }
-
-  listenToSession() {
-    const on = (name, react) => this.session.addEventListener(name, ({ detail }) => react(detail));
+  listenToLine() {
+    const on = (name, react) => this.line.addEventListener(name, ({ detail }) => react(detail));
     on("end", (fault) => this.close(fault));
+    on("away", () => this.become("away"));
+    on("back", () => this.become("listening"));
+    on("silenced", () => this.tell("trouble", new Fault("silenced")));
+    on("cut", (cut) => this.tell("cut", cut));
+    on("started", () => {
+      this.become("speaking");
+      this.tellTurns();
+    });
+    on("drained", () => {
+      if (this.state === "speaking" && !this.responding) this.become("listening");
+    });
+    for (const way of ["sent", "received"]) {
+      on(way, (event) => this.tell("log", { way, event, atMs: performance.now() - this.began }));
+    }
+    on("repartee.session.created", (answering) => this.tell("answering", answering));
+    on("error", ({ error }) => this.tell("trouble", new Fault("server", error?.message ?? "")));
+  }
+
+  listenToTurns() {
+    const on = (name, react) => this.line.addEventListener(name, ({ detail }) => react(detail));
     on("input_audio_buffer.speech_started", ({ item_id }) => {
-      this.interrupt();
       this.become("hearing");
       this.tell("heard", { item: item_id, text: "", done: false });
     });
-    on("input_audio_buffer.speech_stopped", () => this.become("thinking"));
     // A turn without words is given no item, and no answer.
     on("conversation.item.added", ({ item }) => this.pending.delete(item.id));
     on("input_audio_buffer.speech_stopped", ({ item_id }) => {
+      this.become("thinking");
       this.pending.add(item_id);
       setTimeout(() => this.forgetIfWordless(item_id), WORDLESS_AFTER_MS);
     });
@@ -135,24 +175,24 @@ export class Call extends EventTarget {
     // After an interruption: what the history keeps of the answer is what was heard.
     on("conversation.item.retrieved", ({ item }) =>
       this.tell("cut", { item: item.id, heard: (item.content ?? []).map((part) => part.transcript ?? "").join("") }));
-    on("audio", ({ item, pcm }) => this.hearAnswer(item, pcm));
     on("response.done", ({ response }) => this.responseDone(response));
+    on("repartee.tool.called", (called) => this.toolCalled(called));
+    on("repartee.tool.answered", (answered) => this.toolAnswered(answered));
     on("repartee.turn.latency", (latency) => {
       this.latencies.set(latency.item_id ?? this.itemsOf.get(latency.response_id), latency);
       this.tellTurns();
     });
-    on("error", ({ error }) => this.tell("trouble", new Fault("server", error?.message ?? "")));
   }
 
-  listenToSpeaker() {
-    this.speaker.addEventListener("started", ({ detail: { item, at } }) => {
-      this.clock.heard(item, at);
-      this.become("speaking");
-      this.tellTurns();
-    });
-    this.speaker.addEventListener("drained", () => {
-      if (this.state === "speaking" && !this.responding) this.become("listening");
-    });
+  toolCalled({ call_id, name, arguments: given }) {
+    if (this.tools.has(call_id)) return;
+    this.tools.set(call_id, performance.now());
+    this.tell("tool", { call: call_id, name, given });
+  }
+
+  toolAnswered({ call_id, output }) {
+    const askedAt = this.tools.get(call_id);
+    this.tell("tool", { call: call_id, output, tookMs: askedAt === undefined ? null : performance.now() - askedAt });
   }
 
   forgetIfWordless(item) {
@@ -161,28 +201,27 @@ export class Call extends EventTarget {
     if (this.state === "thinking" && !this.responding) this.become("listening");
   }
 
-  hearAnswer(item, pcm) {
-    this.clock.received(item);
-    this.received.set(item, (this.received.get(item) ?? 0) + (pcm.byteLength * 1000) / 2 / RATE_HZ);
-    this.speaker.play(item, pcm);
-  }
-
   responseDone(response) {
     this.responding = false;
     if (response.status === "failed") {
       this.tell("trouble", new Fault("server", response.status_details?.error?.message ?? ""));
     }
-    if (!this.speaker.playing && this.state !== "hearing") this.become("listening");
+    if (!this.line.playing && this.state !== "hearing") this.become("listening");
   }
 
   // A turn appears once the server has traced it and its answer has been heard here.
-  tellTurns() {
+  async tellTurns() {
     for (const [item, latency] of this.latencies) {
-      const stages = this.clock.stages(item, latency.stages_ms ?? {});
-      if (!stages) continue;
-      this.latencies.delete(item);
+      const stages = await this.line.stages(item, latency);
+      if (!stages || !this.latencies.delete(item)) continue;
+      this.report(latency, stages);
       this.tell("turn", { item, latency, stages });
     }
+  }
+
+  // What this side has added belongs in the call's record.
+  report({ turn_id }, { capture = 0, network = 0, playback = 0 }) {
+    if (turn_id) this.line.send({ type: "repartee.turn.heard", turn_id, stages_ms: { capture, network, playback } });
   }
 
   become(state) {
@@ -195,16 +234,11 @@ export class Call extends EventTarget {
   }
 }
 
-// At the session's rate where the browser allows it: nothing has to be resampled then.
 async function audioContext() {
-  let context;
+  const context = new AudioContext({ latencyHint: "interactive" });
   try {
-    context = new AudioContext({ sampleRate: RATE_HZ, latencyHint: "interactive" });
-  } catch {
-    context = new AudioContext({ latencyHint: "interactive" });
-  }
-  try {
-    await context.resume();
+    // Where the browser wants another click first, it waits for one without end.
+    await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, 1000))]);
   } catch (error) {
     throw new Fault("audio", error.message);
   }

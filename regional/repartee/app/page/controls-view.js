@@ -3,10 +3,12 @@
 const STATES = {
   connecting: "Connecting …",
   listening: "Listening",
-  hearing: "Hearing you",
+  hearing: "You are speaking",
   thinking: "Thinking",
-  speaking: "Speaking",
+  speaking: "Agent speaking",
+  away: "Reconnecting …",
 };
+const TITLES = { idle: "Repartee", hearing: "You · Repartee", speaking: "Agent · Repartee" };
 const BARS = [0.45, 0.8, 1, 0.7, 0.4];
 
 export class ControlsView {
@@ -18,6 +20,7 @@ export class ControlsView {
   /** `idle`, `connecting`, or a state of the call. */
   show(state, { muted = false, deaf = false } = {}) {
     document.body.dataset.state = state;
+    document.title = TITLES[state] ?? "In a call · Repartee";
     const calling = state !== "idle";
     this.find("talk").hidden = calling;
     this.find("live").hidden = !calling;
@@ -26,7 +29,7 @@ export class ControlsView {
     this.find("mute").setAttribute("aria-pressed", String(muted));
     this.find("mute").textContent = muted ? "Unmute" : "Mute";
     const words = muted && state === "listening" ? "Muted" : STATES[state];
-    this.find("status").textContent = deaf && state === "listening" ? "Waiting for your question" : words ?? "";
+    this.find("status").textContent = deaf && state === "listening" ? "Waiting for you" : words ?? "";
   }
 
   /** Draws the loudness (0 to 1) of whoever speaks. */

@@ -10,15 +10,22 @@ export class Fault extends Error {
   }
 }
 
-const SITE_SETTINGS = "open the site settings beside the address, allow the microphone, and start again";
+const SITE_SETTINGS = "open the site settings beside the address, allow it, and try again";
 
-// `action` is what the notice offers: "start" places the call anew, "key" asks for another API key.
+// `action` is what the notice offers: "start" places the call anew, "key" asks for another API key, "microphone" opens
+// one in the call that goes on, "resume" has the browser play again.
 export const WORDS = {
-  denied: { text: `The microphone is not allowed on this page. To talk, ${SITE_SETTINGS}. You can type meanwhile.` },
-  "no-microphone": { text: "No microphone was found. Plug one in and start again. You can type meanwhile." },
-  "microphone-busy": { text: "Another program holds the microphone. Close it and start again. You can type meanwhile." },
-  "microphone-lost": { text: "The microphone was unplugged. Plug it in and start again. You can type meanwhile." },
-  microphone: { text: "The microphone could not be opened. You can type meanwhile." },
+  denied: {
+    text: `The microphone is not allowed on this page. To talk, ${SITE_SETTINGS}. You can type meanwhile.`,
+    action: "microphone",
+  },
+  "no-microphone": { text: "No microphone was found. Plug one in, or type.", action: "microphone" },
+  "microphone-busy": { text: "Another program holds the microphone. Close it, or type.", action: "microphone" },
+  "microphone-lost": { text: "The microphone was unplugged. Plug it in, or type.", action: "microphone" },
+  "microphone-replaced": { text: "The microphone was unplugged; another one is used now." },
+  microphone: { text: "The microphone could not be opened. You can type meanwhile.", action: "microphone" },
+  silenced: { text: "The browser has paused this page’s sound.", action: "resume" },
+  "another-tab": { text: "Another tab is in a call too: the two hear each other. End one of them, or use headphones." },
   insecure: {
     text: "Browsers give the microphone only to pages served over https, or from this machine (http://127.0.0.1). You can type meanwhile.",
   },

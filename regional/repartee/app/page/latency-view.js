@@ -1,10 +1,7 @@
-// The figures of the call: the last turn, P50 and P90, every turn's waterfall, the region and the providers.
+// The figures of the call: the last turn, P50 and P90, every turn's waterfall.
 
 import { BUDGET_MS, percentile, verdictOn } from "/page/budget.js";
 import { waterfall } from "/page/waterfall-view.js";
-
-const NAMES = { deepgram: "Deepgram", openai: "OpenAI", cartesia: "Cartesia", elevenlabs: "ElevenLabs" };
-const PROVIDERS = { stt: "hears", llm: "thinks", tts: "speaks" };
 
 export class LatencyView {
   constructor(find) {
@@ -18,7 +15,6 @@ export class LatencyView {
     const totalMs = Object.values(stages).reduce((sum, ms) => sum + ms, 0);
     this.totals.push(totalMs);
     this.showFigures(totalMs);
-    this.showOrigin(latency);
     for (const turn of this.turns.values()) turn.open = false;
     const view = waterfall({ number: latency.turn_id ?? this.totals.length, stages, totalMs, latency });
     view.open = true;
@@ -50,23 +46,4 @@ export class LatencyView {
       wrong: `${Math.round(totalMs - BUDGET_MS)} ms over the budget. A pause this long feels wrong.`,
     }[verdict];
   }
-
-  showOrigin({ region, providers }) {
-    if (region) {
-      this.find("where").textContent = region;
-      this.find("where").title = `This call is answered in the region ${region}`;
-      this.find("where").hidden = false;
-    }
-    const named = Object.entries(PROVIDERS).filter(([stage]) => providers?.[stage]);
-    this.find("providers").textContent = named
-      .map(([stage, does]) => `${nameOf(providers[stage])} ${does}`)
-      .join(" · ");
-    this.find("providers").hidden = named.length === 0;
-  }
-}
-
-// "deepgram/flux" → "Deepgram Flux"
-function nameOf(provider) {
-  const [vendor, ...model] = provider.split("/");
-  return [NAMES[vendor] ?? vendor, ...model.map((word) => word[0].toUpperCase() + word.slice(1))].join(" ");
 }

@@ -2,6 +2,8 @@
 
 import { WORDS } from "/page/faults.js";
 
+const LABELS = { start: "Try again", key: "Enter another key", microphone: "Try again", resume: "Play on" };
+
 export class NoticeView {
   constructor(find, actions) {
     this.notice = find("notice");
@@ -28,7 +30,7 @@ export class NoticeView {
 
   // With a wish of the server's, the call is placed anew when the time has come, unless it was dismissed.
   offer(action, retryAfterS) {
-    const label = action === "key" ? "Enter another key" : "Try again";
+    const label = LABELS[action];
     const run = () => {
       this.hide();
       this.actions[action]();

@@ -15,6 +15,7 @@ export class Speaker extends EventTarget {
     this.context = context;
     this.playing = false;
     this.level = 0;
+    this.lateMs = 0;
     this.waiting = [];
     this.stoppedItems = new Set();
     this.node = new AudioWorkletNode(context, "playback", {
@@ -31,6 +32,16 @@ export class Speaker extends EventTarget {
     if (this.stoppedItems.has(item)) return;
     this.playing = true;
     this.node.port.postMessage({ item, pcm }, [pcm]);
+  }
+
+  /** All of this item has arrived. */
+  finish(item) {
+    if (item) this.node.port.postMessage({ finished: item });
+  }
+
+  /** Plays on this device; a browser that cannot choose plays where it did. */
+  async useSink(deviceId) {
+    await this.context.setSinkId?.(deviceId);
   }
 
   /** Falls silent at once; resolves to {item, playedMs}, item null when nothing was being played. */
@@ -53,6 +64,7 @@ export class Speaker extends EventTarget {
       this.dispatchEvent(new CustomEvent("drained"));
     } else if ("level" in data) {
       this.level = data.level;
+      this.lateMs = data.lateMs;
     }
   }
 

@@ -1,6 +1,10 @@
 // One turn as a waterfall: every stage drawn where it happened, against the budget.
 
 import { BUDGET_MS, laidOut, verdictOn } from "/page/budget.js";
+import { make } from "/page/make.js";
+
+const STEPS_MS = [250, 500, 1000, 2000, 5000, 10_000, 20_000];
+const ROOM = 0.28;
 
 /** A <details> element: the whole turn in one bar, and inside it a row a stage. */
 export function waterfall({ number, stages, totalMs, latency }) {
@@ -59,12 +63,22 @@ function headed(title, hidden = false) {
 function axis(scaleMs) {
   const cell = make("th", "ticks");
   cell.scope = "col";
-  for (const ms of [0, BUDGET_MS / 2, BUDGET_MS]) {
+  for (const ms of ticks(scaleMs)) {
     const tick = make("span", "", String(ms));
     tick.style.left = percent(ms / scaleMs);
     cell.append(tick);
   }
   return cell;
+}
+
+// The budget, and round figures that leave it and one another room: on a phone, a label takes a fifth of the axis.
+function ticks(scaleMs) {
+  const step = STEPS_MS.find((each) => each >= ROOM * scaleMs) ?? STEPS_MS.at(-1);
+  const shown = [BUDGET_MS];
+  for (let ms = 0; ms <= scaleMs * (1 - ROOM / 2); ms += step) {
+    if (shown.every((other) => Math.abs(other - ms) >= ROOM * scaleMs)) shown.push(ms);
+  }
+  return shown.sort((one, other) => one - other);
 }
 
 function stageRow(stage, scaleMs) {
@@ -108,11 +122,4 @@ function figure(ms) {
 
 function percent(share) {
   return `${(100 * share).toFixed(2)}%`;
-}
-
-function make(tag, className, text = "") {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
 }
