@@ -1,7 +1,6 @@
 """Write what cannot read the table of vendors (regional/repartee/providers/vendors.py) itself.
 
-That is the schema of the regions file, the edge's and Terraform's check of it, the page's names, and the table in
-docs/operations.md.
+That is the schema of the regions file, the edge's and Terraform's check of it, and the table in docs/operations.md.
 
 Run after a vendor was added::
 
@@ -37,12 +36,6 @@ def schema_properties() -> str:
 def edge_tuple() -> str:
     """The same for the edge's own check."""
     return "PROVIDERS = (" + ", ".join(f'"{one.name}"' for one in ACCOUNTS) + ")"
-
-
-def page_names() -> str:
-    """How the browser page calls them."""
-    named = ", ".join(f'{one.name}: "{one.label}"' for one in ACCOUNTS)
-    return f"const NAMES = {{ {named} }};"
 
 
 def terraform_list() -> str:
@@ -81,7 +74,6 @@ PARTS: tuple[Part, ...] = (
         schema_properties,
     ),
     ("edge/repartee_edge/regions.py", r"(^)(PROVIDERS = \(.*?\))($)", edge_tuple),
-    ("regional/repartee/app/page/latency-view.js", r"(^)(const NAMES = \{.*?\};)($)", page_names),
     ("terraform/modules/fleet/variables.tf", r"(contains\()(\[[^\]]*\])(, vendor\))", terraform_list),
     ("terraform/modules/fleet/variables.tf", r'(= )("\\"providers\\" knows .*?;)( infra)', terraform_words),
     (

@@ -197,5 +197,4 @@ async def test_the_regions_file_may_name_it_once_what_cannot_read_the_table_is_w
         done = await run(path_of(copy), sys.executable, "-c", program, text)
         assert (done.returncode == 0) is good, done.stderr
     assert "REPARTEE_TTS=chirp" in (copy / "docs" / "operations.md").read_text()
-    assert 'chirp: "Chirp"' in (copy / "regional/repartee/app/page/latency-view.js").read_text()
     assert '"chirp"' in (copy / "terraform/modules/fleet/variables.tf").read_text()
