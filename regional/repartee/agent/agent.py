@@ -42,6 +42,8 @@ class Agent:
     they are there (None: for ever). ``voice_text`` is what the voice is given: numbers, amounts, addresses and
     Markdown as they are ``"spoken"``, or ``"raw"``, as the model has written them; transcripts have the latter in any
     case. ``filler_after_ms`` is how long a tool may run before its filler is said.
+    ``record`` has calls recorded, where the deployment keeps recordings: once the caller has heard so
+    (``"spoken"``), or the client was sent an event (``"signalled"``).
     ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
     ``name`` is what callers' pages call it (None: what records do), ``suggestions`` are what they offer to say.
     Nothing is raised here: :meth:`check` tells of all faults at once.
@@ -76,6 +78,7 @@ class Agent:
         tts: Callable[[], TTS] | None = None,
         name: str | None = None,
         suggestions: Sequence[str] = (),
+        record: Literal["spoken", "signalled"] | None = None,
     ) -> None:
         self.instructions = instructions
         self.voice = voice
@@ -101,6 +104,7 @@ class Agent:
         self.stt, self.llm, self.tts = stt, llm, tts
         self.name = name
         self.suggestions: Sequence[str] = suggestions
+        self.record: Literal["spoken", "signalled"] | None = record
         frame = inspect.currentframe()
         self._declaration = Declaration(self, place_of_call(frame.f_back if frame else None))
 

@@ -45,6 +45,7 @@ class Declared(Protocol):
     tts: Callable[[], TTS] | None
     name: str | None
     suggestions: Sequence[str]
+    record: Literal["spoken", "signalled"] | None
 
 
 def tool_faults(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
@@ -116,6 +117,10 @@ def agent_faults(agent: Declared) -> list[str]:
     faults += _own_faults(agent)
     faults += _manner_faults(agent.backchannels, agent.spoken_style, agent.idle_s)
     faults += _filler_faults(agent.filler_after_ms)
+    if agent.record not in (None, "spoken", "signalled"):
+        faults.append(f"record must be 'spoken', 'signalled' or None, not {agent.record!r}.")
+    if agent.record == "spoken" and agent.notices.recorded == "":
+        faults.append("record='spoken' needs notices.recorded: the caller must hear it.")
     if agent.voice_text not in ("spoken", "raw"):
         faults.append(f"voice_text must be 'spoken' or 'raw', not {agent.voice_text!r}.")
     return faults + _limit_faults(agent.limits) + _notice_faults(agent.notices)

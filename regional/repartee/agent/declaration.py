@@ -138,9 +138,15 @@ class Declaration:
         """What is said word for word, each once: worth synthesising before the first call."""
         spoken = [
             self._agent.greeting or "",
+            self._consent_notice,
             *(filler for tool in self._tools.values() for filler in tool.fillers),
         ]
         return tuple(dict.fromkeys(phrase for phrase in spoken if phrase))
+
+    @property
+    def _consent_notice(self) -> str:
+        spoken = self._agent.record == "spoken"
+        return self._agent.notices.in_language(self._agent.language).recorded or "" if spoken else ""
 
     def check(self) -> None:
         """Raises ConfigurationError that names every fault with its file and line."""

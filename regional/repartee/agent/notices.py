@@ -35,6 +35,9 @@ class Notices:
     """A telephone call was cut off and goes on here: said in place of the greeting, unless ``on_call_start`` sets
     another. Empty: the greeting is said."""
 
+    recorded: str | None = None
+    """The call is recorded from here on (an agent with ``record="spoken"``)."""
+
     def in_language(self, tag: str) -> "Notices":
         """Complete, with the language's own words where none are given."""
         row = language_of(tag)
@@ -42,7 +45,7 @@ class Notices:
             self,
             **{
                 name: getattr(row, name)
-                for name in ("apology", "more", "company", "still_there", "resumed")
+                for name in ("apology", "more", "company", "still_there", "resumed", "recorded")
                 if getattr(self, name) is None
             },
         )

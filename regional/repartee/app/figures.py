@@ -57,8 +57,8 @@ def _worker(request: Request) -> Worker:
     return worker
 
 
-def _refused(request: Request) -> Response | None:
-    """The answer to whoever is no operator."""
+def refused_operator(request: Request) -> Response | None:
+    """The answer to whoever is no operator; None to an operator."""
     worker = _worker(request)
     token = ticket_in(request.headers, []) or ""
     key = worker.settings.dashboard_key.get_secret_value()
@@ -92,7 +92,7 @@ async def _parts(request: Request, since: float) -> list[bytes]:
 
 async def figures(request: Request) -> Response:
     """Percentiles and counts of the region's last minute, hour and day."""
-    if refused := _refused(request):
+    if refused := refused_operator(request):
         return refused
     try:
         since = _since(request)
@@ -112,7 +112,7 @@ async def figures(request: Request) -> Response:
 
 async def figures_stream(request: Request) -> Response:
     """The region's parts, all at first and then what changes."""
-    if refused := _refused(request):
+    if refused := refused_operator(request):
         return refused
     if _watchers.count >= MOST_WATCHERS:
         return error(503, "server_busy", "Too many watch these figures: try again.", {"Retry-After": "5"})
@@ -143,7 +143,7 @@ async def _events(request: Request, since: float) -> AsyncIterator[bytes]:
 
 async def kept_calls(request: Request) -> Response:
     """The latest calls of the store, the newest first; ``before`` a time, for those before."""
-    if refused := _refused(request):
+    if refused := refused_operator(request):
         return refused
     store = _worker(request).services.store
     if store is None:
@@ -162,7 +162,7 @@ async def kept_calls(request: Request) -> Response:
 
 async def kept_call(request: Request) -> Response:
     """One call, with all that happened in it."""
-    if refused := _refused(request):
+    if refused := refused_operator(request):
         return refused
     store = _worker(request).services.store
     call_id: Any = request.path_params["call_id"]

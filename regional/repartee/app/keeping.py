@@ -11,7 +11,7 @@ from repartee.errors import ConfigurationError, StoreError
 from repartee.store.interfaces import Store
 from repartee.store.opening import StorePlace, open_store
 from repartee.store.retention import Retention, keep_expiring, retention_of
-from repartee.store.tables import TABLES
+from repartee.store.tables import EXPIRING
 from repartee.store.threaded import StoreLimits
 from repartee.store.transitions import keep_counts, load_counts
 
@@ -57,9 +57,9 @@ async def keeping(settings: Settings, agent: str, *, expires: bool) -> AsyncIter
         except StoreError as error:
             raise ConfigurationError(f"What past calls taught cannot be read: {error}") from None
         if expires:
-            days = retention_of(settings.store_keep_days, TABLES)
+            days = retention_of(settings.store_keep_days, EXPIRING)
             retention = Retention(days, settings.store_expire_rows_per_s)
-            expiring = asyncio.create_task(keep_expiring(store, TABLES, retention))
+            expiring = asyncio.create_task(keep_expiring(store, EXPIRING, retention))
         yield Lessons(experience, agent, store)
     finally:
         if expiring:

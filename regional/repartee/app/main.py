@@ -22,6 +22,9 @@ from repartee.app import figures, telephone_out, webrtc_routes
 from repartee.app.admission import Slots
 from repartee.app.answers import error
 from repartee.app.background import one_worker, reporting, watching
+from repartee.app.call_audio import route
+from repartee.app.call_audio.recorder import Recorder
+from repartee.app.call_audio.service import recordings
 from repartee.app.exporting import exporting
 from repartee.app.keeping import Lessons, keeping
 from repartee.app.live_figures import LiveFigures
@@ -86,16 +89,20 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
             kept as lessons,
             exporting(parts.settings, parts.settings.region) as stream,
             recording(parts.settings, lessons.store, stream, delivers=first),
-            serving(app, lessons, stream) as state,
+            recordings(parts.settings, lessons.store, expires=first) as recorder,
+            serving(app, lessons, stream, recorder) as state,
         ):
             yield state
 
     @asynccontextmanager
-    async def serving(app: Starlette, lessons: Lessons, stream: Stream) -> AsyncIterator[Lasting]:
+    async def serving(
+        app: Starlette, lessons: Lessons, stream: Stream, recorder: Recorder | None
+    ) -> AsyncIterator[Lasting]:
         services = Services(parts.settings, parts.agent, lessons)
         metrics = Metrics(services.names)
         stream.count(metrics)
         worker = Worker(parts, services, metrics, stream)
+        worker.recorder = recorder
         live = LiveFigures(metrics.loop_lag.observe, parts.settings.price_table())
         live.watch(stream)
         if membership:
@@ -130,6 +137,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
         Route("/v1/realtime", upgrade_required),
         Route("/v1/realtime/client_secrets", client_secret, methods=["POST"]),
         *figures.ROUTES,
+        *route.ROUTES,
         *telephone_out.ROUTES,
         *webrtc_routes.ROUTES,
     ]

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 from repartee.app.answer_settings import AnswerSettings
 from repartee.app.client_settings import ClientSettings
 from repartee.app.egress_settings import EgressSettings
+from repartee.app.recording_settings import RecordingSettings
 from repartee.app.store_settings import StoreSettings
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.telephone_out_settings import TelephoneOutSettings
@@ -40,6 +41,7 @@ class Settings(
     AnswerSettings,
     ClientSettings,
     EgressSettings,
+    RecordingSettings,
     StoreSettings,
     TelemetrySettings,
     TelephoneOutSettings,

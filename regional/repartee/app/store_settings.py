@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings
 from repartee.errors import ConfigurationError
 from repartee.store.opening import POSTGRESQL
 from repartee.store.retention import retention_of
-from repartee.store.tables import TABLES
+from repartee.store.tables import EXPIRING
 
 
 class StoreSettings(BaseSettings):
@@ -72,7 +72,7 @@ class StoreSettings(BaseSettings):
     @classmethod
     def _names_tables(cls, text: str) -> str:
         try:
-            retention_of(text, TABLES)
+            retention_of(text, EXPIRING)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
         return text

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from starlette.websockets import WebSocket
 from repartee.agent.agent import Agent
 from repartee.agent.version import version_of
 from repartee.app.admission import Slots, TicketGate
+from repartee.app.call_audio.recorder import Recorder
+from repartee.app.call_audio.tap import CallTap
 from repartee.app.client_socket import shortcuts_of
 from repartee.app.services import Services
 from repartee.app.settings import Settings
@@ -33,6 +35,7 @@ from repartee.telemetry.stream import Stream
 from repartee.telemetry.tally import TurnTally
 from repartee.transport.interfaces import CallControl, CallEnd, RealtimeTransport, Transport
 from repartee.transport.realtime import WebSocketTransport
+from repartee.transport.recorded import RecordedTransport
 from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
@@ -99,6 +102,7 @@ class Worker:
         self._agent = parts.agent
         self._agents = parts.agents
         self._agent_name = parts.agent_name or PLAIN
+        self.recorder: Recorder | None = None
         self.telephone_lines: dict[str, TelephoneTransport] = {}
         """The telephone calls under way, by their carrier's id."""
         self._calls: set[Call] = set()
@@ -271,8 +275,10 @@ class Worker:
         """On a cascade, or with a speech-to-speech model."""
         relay = self.services.relay_for(settings.model)
         agent = self._agent_for(settings)
+        tap = self._tap(settings, agent) if self.recorder else None
+        settings = replace(settings, recorded=tap) if tap else settings
         if relay is not None:
-            transport = connect(relay.names)
+            transport = tapped(connect(relay.names), tap)
             parts = CallParts(settings, agent, relay, self.stream.emit, transport, control())
             return Call(parts, lambda call: Relay(call, relay, transport)), transport
         assert self.services.resources is not None
@@ -284,9 +290,20 @@ class Worker:
             self.stream.emit,
         )
         cascade = self.services.resources.for_call(notes)
-        transport = connect(cascade.names)
+        transport = tapped(connect(cascade.names), tap)
         parts = CallParts(settings, agent, cascade, self.stream.emit, transport, control())
         return Call(parts, lambda call: Cascade(call, cascade)), transport
+
+    def _tap(self, settings: CallSettings, agent: Agent) -> CallTap | None:
+        """Records the call, if its agent wants that and its caller can come to know."""
+        if self.recorder is None or agent.record is None:
+            return None
+        if agent.record == "signalled" and settings.origin.transport != "websocket":
+            log.warning(
+                "call %s: its client cannot be sent that it is recorded; not recording it", settings.call_id
+            )
+            return None
+        return self.recorder.tap(settings.call_id, settings.origin.caller, spoken=agent.record == "spoken")
 
     @contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
@@ -321,6 +338,11 @@ class Worker:
                 call.end(CallEnd.DRAINED)
             await self._idle.wait()
         log.info("drained in %.1f s; stopping", time.monotonic() - started)
+
+
+def tapped(transport: RealtimeTransport, tap: CallTap | None) -> RealtimeTransport:
+    """The connection, with its audio copied to the tap, if there is one."""
+    return RecordedTransport(transport, tap) if tap else transport
 
 
 def caller_of(ticket: Ticket | None) -> str:

@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from repartee.app.recording_settings import RecordingSettings
 from repartee.errors import ConfigurationError
 from repartee.launch.call_table import print_call, print_calls
+from repartee.launch.erasing import Erasing, erase_caller
 from repartee.launch.kept_calls import kept_here
 from repartee.store.call_records import call_with, calls_between
 from repartee.store.call_views import record_of, summary_of
@@ -146,9 +148,10 @@ async def _exported(since: float | None, where: Row) -> list[dict[str, Any]]:
 
 async def _erased(caller: str) -> dict[str, int]:
     gone: dict[str, int] = {}
+    erasing = Erasing(RecordingSettings())
     async with _stores() as stores:
         for store in stores:
-            for table, count in (await store.erase(caller)).items():
+            for table, count in (await erase_caller(store, caller, erasing)).items():
                 gone[table] = gone.get(table, 0) + count
     return gone
 

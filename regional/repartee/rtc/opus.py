@@ -75,13 +75,16 @@ class OpusSettings:
 
 
 class OpusEncoder:
-    """One stream, mono PCM16 at 24 kHz in."""
+    """One stream, PCM16 at 24 kHz in; mono, unless there are two ``channels``, interleaved."""
 
-    def __init__(self, library: OpusLibrary, settings: OpusSettings) -> None:
+    def __init__(self, library: OpusLibrary, settings: OpusSettings, channels: int = 1) -> None:
         self._library = library
+        self._frame_bytes = SAMPLE_BYTES * channels
         error = ctypes.c_int()
         application = LOW_DELAY if settings.low_delay else VOICE
-        self._state = ctypes.c_void_p(library.create_encoder(RATE_HZ, 1, application, ctypes.byref(error)))
+        self._state = ctypes.c_void_p(
+            library.create_encoder(RATE_HZ, channels, application, ctypes.byref(error))
+        )
         if error.value or not self._state:
             raise OpusFault(f"libopus makes no encoder ({error.value})")
         self._out = ctypes.create_string_buffer(MAX_PACKET_BYTES)
@@ -95,7 +98,9 @@ class OpusEncoder:
 
     def encode(self, pcm: bytes) -> bytes:
         """A frame of 10, 20, 40 or 60 ms. Raises OpusFault for another length."""
-        size = self._library.encode(self._state, pcm, len(pcm) // SAMPLE_BYTES, self._out, MAX_PACKET_BYTES)
+        size = self._library.encode(
+            self._state, pcm, len(pcm) // self._frame_bytes, self._out, MAX_PACKET_BYTES
+        )
         if size < 0:
             raise OpusFault(f"libopus does not encode {len(pcm)} bytes ({size})")
         return ctypes.string_at(self._out, size)

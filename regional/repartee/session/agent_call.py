@@ -21,6 +21,7 @@ from repartee.agent.toolbox import Run, Toolbox
 from repartee.agent.transcript import CallTranscript
 from repartee.providers.interfaces import LLM
 from repartee.session.call_summary import CallSummary
+from repartee.session.consent import RecordedCall
 from repartee.turn.commands import LookupUsed, PrepareTool, RunTool, SayDropped
 from repartee.turn.events import Event, SayRequested, ToolFinished
 from repartee.turn.foresight import Foreseen
@@ -116,10 +117,13 @@ class AgentCall:
         """The caller is spoken to in this language from now on."""
         self.fillers.company = self._agent.notices.in_language(language).company or ""
 
-    def speak_up(self) -> None:
-        """The client knows of its session: say what waited for that, and the greeting."""
+    def speak_up(self, recorded: RecordedCall | None = None) -> None:
+        """The client knows of its session: say what waited for that, and the greeting; but first that the call is
+        recorded."""
         early, self._early = self._early or [], None
-        for text in (*early, self.context.greeting or ""):
+        notice = self._agent.notices.in_language(self.context.language).recorded or ""
+        first = recorded.announce(notice) if recorded else ""
+        for text in (first, *early, self.context.greeting or ""):
             self._say(text)
 
     def foreseen(self, turn_id: int, words: str) -> Sequence[Foreseen]:

@@ -17,6 +17,7 @@ from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
 from repartee.session.agent_call import AgentCall
 from repartee.session.call_notes import OUTCOMES, CallNotes
 from repartee.session.checkpointing import Checkpointing
+from repartee.session.consent import RecordedCall
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
 from repartee.session.too_much import check_audio_length
@@ -85,6 +86,7 @@ class CallSettings:
     origin: CallOrigin = field(default_factory=CallOrigin)
     agent: str = ""
     checkpointing: Checkpointing = field(default_factory=Checkpointing)
+    recorded: RecordedCall | None = None
 
 
 class Shared(Protocol):
@@ -186,6 +188,8 @@ class Call:
             note_fault=self.report.author_failed,
             secrets=notes.secrets,
         )
+        if settings.recorded:
+            settings.recorded.serve(self._say, notes.secrets)
         self._requests = Allowance(settings.limits.requests_per_s, settings.limits.burst_s)
         self._learn = parts.shared.learn
         self._ended: asyncio.Future[CallEnd] | None = None
@@ -277,7 +281,7 @@ class Call:
             self.transport.refuse(self.settings.session_fault)
         self._begun.set()
         self._parting.begin()
-        self.agent.speak_up()
+        self.agent.speak_up(self.settings.recorded)
         await self.transport.receive()
 
     async def _finish(self, lines: Sequence[asyncio.Task[None]]) -> None:

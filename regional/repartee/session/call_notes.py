@@ -10,6 +10,7 @@ from repartee.agent.secret_values import Secrets
 from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
 from repartee.session.checkpointing import Checkpointing
+from repartee.session.consent import RecordedCall
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallLabels, CallOrigin, CallReport, Emit
 from repartee.transport.interfaces import CallEnd
@@ -44,6 +45,9 @@ class Labelled(Protocol):
     @property
     def origin(self) -> CallOrigin: ...
 
+    @property
+    def recorded(self) -> RecordedCall | None: ...
+
 
 class CallNotes:
     """Notes on one call. ``names`` are the providers' by stage; ``emit`` takes the events, ``checkpointing`` what
@@ -60,11 +64,14 @@ class CallNotes:
         self.secrets = Secrets(self._hide_again)
         self.report = CallReport(labels, emit, hide=self.secrets.hide)
         self._checkpointing = checkpointing
+        self._recorded = call.recorded
         self.transcript = CallTranscript(self._said, time.time)
 
     def _said(self, said: Said) -> None:
         self.report.said(said)
         self._checkpointing.said(replace(said, text=self.secrets.hide(said.text)))
+        if self._recorded:
+            self._recorded.said(said)
 
     def tool_ran(self, run: Run) -> None:
         """A tool of the agent's has answered."""

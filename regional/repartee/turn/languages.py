@@ -26,6 +26,8 @@ class Language:
     """Said when the caller has been silent for long."""
     resumed: str
     """Said when a call that was cut off goes on."""
+    recorded: str
+    """Said before a call is recorded."""
     openers: tuple[str, ...]
     """What models like to begin with: recorded at the start, so that the voice need not be asked for it."""
     style: str
@@ -47,6 +49,7 @@ ENGLISH = Language(
     company="One moment, please.",
     still_there="Are you still there?",
     resumed="Sorry, we were cut off. Where were we?",
+    recorded="This call is being recorded.",
     openers=(
         "Sure.",
         "Sure!",
@@ -79,6 +82,7 @@ _ROWS = (
         company="Einen Moment, bitte.",
         still_there="Sind Sie noch da?",
         resumed="Entschuldigung, wir wurden unterbrochen. Wo waren wir stehen geblieben?",
+        recorded="Dieses Gespräch wird aufgezeichnet.",
         openers=(
             "Gerne.",
             "Gerne!",
@@ -107,6 +111,7 @@ _ROWS = (
         company="Un instant, s'il vous plaît.",
         still_there="Vous êtes toujours là ?",
         resumed="Excusez-moi, nous avons été coupés. Où en étions-nous ?",
+        recorded="Cet appel est enregistré.",
         openers=(
             "Bien sûr.",
             "Bien sûr !",
@@ -133,6 +138,7 @@ _ROWS = (
         company="Un momento, por favor.",
         still_there="¿Sigue ahí?",
         resumed="Perdone, se ha cortado la llamada. ¿Por dónde íbamos?",
+        recorded="Esta llamada se está grabando.",
         openers=(
             "Claro.",
             "¡Claro!",
@@ -158,6 +164,7 @@ _ROWS = (
         company="Un momento, per favore.",
         still_there="È ancora lì?",
         resumed="Mi scusi, è caduta la linea. Dove eravamo rimasti?",
+        recorded="Questa chiamata viene registrata.",
         openers=(
             "Certo.",
             "Certo!",
@@ -184,6 +191,7 @@ _ROWS = (
         company="Um momento, por favor.",
         still_there="Ainda está aí?",
         resumed="Desculpe, a ligação caiu. Onde estávamos?",
+        recorded="Esta chamada está a ser gravada.",
         openers=(
             "Claro.",
             "Claro!",
@@ -209,6 +217,7 @@ _ROWS = (
         company="Een ogenblik, alstublieft.",
         still_there="Bent u er nog?",
         resumed="Sorry, de verbinding viel weg. Waar waren we gebleven?",
+        recorded="Dit gesprek wordt opgenomen.",
         openers=(
             "Natuurlijk.",
             "Natuurlijk!",
@@ -235,6 +244,7 @@ _ROWS = (
         company="少々お待ちください。",
         still_there="まだそちらにいらっしゃいますか。",
         resumed="申し訳ありません。通話が切れてしまいました。どこまでお話ししましたか。",
+        recorded="この通話は録音されます。",
         openers=(
             "はい。",
             "もちろんです。",
@@ -258,6 +268,7 @@ _ROWS = (
         company="एक क्षण रुकिए।",
         still_there="क्या आप अभी भी वहाँ हैं?",
         resumed="माफ़ कीजिए, कॉल कट गई थी। हम कहाँ थे?",
+        recorded="यह कॉल रिकॉर्ड की जा रही है।",
         openers=(
             "ज़रूर।",
             "ज़रूर!",
@@ -283,6 +294,7 @@ _ROWS = (
         company="Chwileczkę, proszę.",
         still_there="Czy jest pan lub pani jeszcze na linii?",
         resumed="Przepraszam, rozłączyło nas. Na czym skończyliśmy?",
+        recorded="Ta rozmowa jest nagrywana.",
         openers=(
             "Oczywiście.",
             "Oczywiście!",

@@ -90,6 +90,10 @@ class Announcer:
             created.append(self.event(type_, **fields))
         return created
 
+    def recording_started(self) -> ServerEvent | None:
+        """The call is recorded from now on; None for a client that does not ask for events of our own."""
+        return self.event("repartee.recording.started", call_id=self.call_id) if self._own else None
+
     def error(self, error: ClientProtocolError) -> ServerEvent:
         """The client's mistake, in OpenAI's shape."""
         return self._error("invalid_request_error", str(error), error.code, error.param, error.event_id)

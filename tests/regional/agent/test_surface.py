@@ -56,6 +56,7 @@ def test_an_agent_has_its_authors_side_only() -> None:
         "name",
         "notices",
         "predictions",
+        "record",
         "reasoning_effort",
         "service_tier",
         "spoken_style",
