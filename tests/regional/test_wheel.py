@@ -31,10 +31,12 @@ def test_its_top_level_is_the_projects_own_names(names: list[str]) -> None:
 
 
 def test_it_runs_a_whole_system(names: list[str]) -> None:
-    """Stand-ins with their data, and the browser page."""
+    """Stand-ins with their data, the browser page and the dashboard."""
     needed = ("server.py", "profiles/budget.json", "scripts/front-desk.json")
     assert {f"repartee/standins/{name}" for name in needed} <= set(names)
     assert any(name.startswith("repartee/app/page/") for name in names)
+    shown = ("index.html", "main.js", "uplot.js", "uplot.css", "uplot-license.txt")
+    assert {f"repartee/app/dashboard/{name}" for name in shown} <= set(names)
     assert "repartee/py.typed" in names
 
 

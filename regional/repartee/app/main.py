@@ -49,6 +49,7 @@ from repartee_edge.tickets import TICKET_TTL_S, TicketError, sign
 log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "page"
+DASHBOARD = Path(__file__).parent / "dashboard"
 SUBPROTOCOLS = ("realtime", own_events.SUBPROTOCOL)
 """What is accepted, the first of them that is offered: OpenAI's clients offer ``realtime`` beside their token."""
 
@@ -126,6 +127,8 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
         Route("/", page),
         Route("/page/agent.json", agent_offered),
         Mount("/page", _PageFiles(directory=PAGE)),
+        Route("/dashboard", dashboard),
+        Mount("/dashboard", _PageFiles(directory=DASHBOARD)),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
@@ -190,6 +193,11 @@ async def agent_offered(request: Request) -> Response:
     answering = _worker(request).answering()
     offered = {"name": answering.agent, "suggestions": list(answering.suggestions)}
     return JSONResponse(offered, headers=PAGE_HEADERS)
+
+
+async def dashboard(request: Request) -> Response:
+    """The dashboard's page; what it shows is asked for with a key."""
+    return FileResponse(DASHBOARD / "index.html", headers=PAGE_HEADERS)
 
 
 async def healthz(request: Request) -> Response:

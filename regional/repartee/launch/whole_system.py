@@ -54,6 +54,7 @@ def announce(system: LocalSystem, console: Console) -> None:
     providers = ", ".join(system.real_providers) or "none: stand-ins speak for all of them"
     console.print(f"[bold]Repartee is up[/]: edge, {' and '.join(system.region_names)}.")
     console.print(f"  Talk to it   [bold cyan]{system.url}/[/]")
+    console.print(f"  Dashboard    [bold cyan]{system.url}/dashboard[/]")
     console.print(
         f"  Sessions     {system.url.replace('http', 'ws', 1)}/v1/voice/session   (API key {system.api_key})"
     )

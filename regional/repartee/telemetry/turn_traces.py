@@ -5,20 +5,29 @@ where records are kept.
 """
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from repartee.latency.budgets import STAGE_BUDGETS_MS
 from repartee.telemetry import events as t
 from repartee.telemetry.labels import SERVED_BY, vendor_of
 from repartee.telemetry.turn_log import turn_line
 
 Cause = Literal[
-    "tool", "event_loop", "hedged", "speculation_missed", "vendor_tail", "provider_failed", "none"
+    "tool",
+    "event_loop",
+    "hedged",
+    "speculation_missed",
+    "vendor_tail",
+    "vendor_slow",
+    "provider_failed",
+    "none",
 ]
-"""Why a turn was slow. ``vendor_tail``: a vendor took longer than its stage usually does; ``none``: all stages took
-what they usually take."""
+"""Why a turn was slow. ``vendor_tail``: a vendor took longer than its stage usually does; ``vendor_slow``: longer
+than its stage may, as it usually does; ``none``: all stages took what they may and usually take."""
 
 MOST_TRACES = 1_000
 MOST_SLOWEST = 100
@@ -166,6 +175,8 @@ class TurnTraces:
             return KeptTrace(turn, "vendor_tail", stage, vendor_of(turn, stage))
         if noted.missed and not trace.speculative:
             return KeptTrace(turn, "speculation_missed", "llm")
+        if stage := _over_budget(trace.stages_ms):
+            return KeptTrace(turn, "vendor_slow", stage, vendor_of(turn, stage))
         return KeptTrace(turn, "none")
 
     def _tail(self, turn: t.TurnOver) -> str:
@@ -178,6 +189,16 @@ class TurnTraces:
             if stage in SERVED_BY and usual_ms is not None and ms > max(usual_ms * TAIL, usual_ms + TAIL_MS):
                 over[stage] = ms - usual_ms
         return max(over, key=lambda stage: over[stage], default="")
+
+
+def _over_budget(stages_ms: Mapping[str, float]) -> str:
+    """The vendor's stage that is most over its budget, if one is."""
+    over = {
+        stage: ms - STAGE_BUDGETS_MS[stage]
+        for stage, ms in stages_ms.items()
+        if stage in SERVED_BY and ms > STAGE_BUDGETS_MS.get(stage, math.inf)
+    }
+    return max(over, key=lambda stage: over[stage], default="")
 
 
 def _began_at(turn: t.TurnOver) -> float:
