@@ -75,7 +75,8 @@ class Services:
                 self.names["llm"] = OWN_REPLY
         self._all: tuple[Provider, ...] = tuple(chain.from_iterable(providers.values()))
         self._readiness = Readiness(providers)
-        self.hedging = HedgePolicy(HedgeSettings(enabled=settings.hedge))
+        hedge = HedgeSettings(enabled=settings.hedge)
+        self.hedging = tuple(HedgePolicy(hedge) for _ in providers.get("llm", ()))
         self._first = tuple(ordered[0] for ordered in providers.values())
         self._agent = agent
         self._lessons = lessons or Lessons(Experience())
@@ -98,9 +99,8 @@ class Services:
         opened: Mapping[str, Sequence[OpenedVendor]],
         providers: Mapping[str, Sequence[Any]],
     ) -> CascadeResources:
-        policies = [self.hedging, *(HedgePolicy(self.hedging.settings) for _ in providers["llm"][1:])]
         models = [
-            HedgedLLM(one, policy=policy) for one, policy in zip(providers["llm"], policies, strict=True)
+            HedgedLLM(one, policy=each) for one, each in zip(providers["llm"], self.hedging, strict=True)
         ]
         policy = FallbackPolicy(first_token_s=settings.first_token_ms / 1000)
         several = {

@@ -4,7 +4,7 @@ What providers' pools report is read when metrics are (:class:`ServicesCollector
 here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, get_args
@@ -48,8 +48,8 @@ class ServiceFigures(Protocol):
     """What is counted elsewhere, and read when metrics are."""
 
     @property
-    def hedging(self) -> HedgePolicy:
-        """How often the language model was asked twice."""
+    def hedging(self) -> Sequence[HedgePolicy]:
+        """How often each language model was asked twice."""
 
     @property
     def admitting(self) -> bool:
@@ -286,10 +286,14 @@ class ServicesCollector(Collector):
         yield from self._hedging()
 
     def _hedging(self) -> Iterator[Metric]:
-        policy = self._source.hedging
-        counts = {"requests": policy.requests, "hedged": policy.hedged, "won": policy.won}
+        models = self._source.hedging
+        counts = {
+            "requests": sum(one.requests for one in models),
+            "hedged": sum(one.hedged for one in models),
+            "won": sum(one.won for one in models),
+        }
         told = {
-            "requests": "Replies asked of the language model.",
+            "requests": "Replies asked of the language models.",
             "hedged": "Replies that were late to begin and asked for a second time.",
             "won": "Second requests that were answered first.",
         }

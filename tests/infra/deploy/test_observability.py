@@ -100,7 +100,7 @@ def test_every_metric_is_exposed_by_a_worker() -> None:
 class NoServices:
     """A worker whose pools hold nothing."""
 
-    hedging = HedgePolicy()
+    hedging = (HedgePolicy(),)
     admitting = True
 
     def pools(self) -> Iterable[PoolFigures]:

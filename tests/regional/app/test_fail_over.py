@@ -342,6 +342,8 @@ async def test_what_is_seen_of_it(tmp_path: Path) -> None:
         there.wires["A"].cut("/")
         await there.calls(nothing_happens)
         metrics = await there.worker.metrics()
+    # All models' requests are counted, not the first one's alone.
+    assert metrics["repartee_llm_requests_total"] >= CALLS + 3
     assert metrics['repartee_turns_served_total{provider="b",stage="llm"}'] == CALLS
     assert metrics['repartee_turns_served_total{provider="deepgram/flux",stage="stt"}'] == CALLS
     assert metrics['repartee_vendor_changes_total{provider="a",stage="llm"}'] >= 3

@@ -1,6 +1,6 @@
 """The metric of a pool's age: it says the oldest, and is the oldest's."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prometheus_client import generate_latest
 from tests.regional.telemetry.samples import PROVIDERS
@@ -30,7 +30,7 @@ class OnePool:
 
     age_s: float
     admitting: bool = True
-    hedging: HedgePolicy = field(default_factory=HedgePolicy)
+    hedging: tuple[HedgePolicy, ...] = (HedgePolicy(),)
 
     def breakers(self) -> tuple[()]:
         return ()
