@@ -40,7 +40,7 @@ from repartee.transport.telephone.line import TelephoneTransport
 from repartee.transport.websocket import AsgiSocket, WebSocketLink
 from repartee.wire import outside_json, own_events
 from repartee.wire.audio_format import WireFormat
-from repartee.wire.own_events import Answering, OwnEvents
+from repartee.wire.own_events import AnsweringAgent, OwnEvents
 from repartee.wire.session_settings import SessionSettings
 from repartee.wire.settings_patch import Audio, AudioFormat, AudioInput, AudioOutput, SessionPatch
 from repartee_edge.tickets import SeenTickets, Ticket, TicketKeys
@@ -199,10 +199,10 @@ class Worker:
         answering = self.answering(self._agent_for(settings), settings.agent)
         return OwnEvents(settings.call_id, settings.region, providers, answering)
 
-    def answering(self, agent: Agent | None = None, name: str = "") -> Answering:
+    def answering(self, agent: Agent | None = None, name: str = "") -> AnsweringAgent:
         """Who answers a call for this agent (None: for the one that takes calls which name none)."""
         agent = agent or self._agent
-        return Answering(
+        return AnsweringAgent(
             agent.name or name or self._agent_name,
             version_of(agent),
             tuple(agent.suggestions),

@@ -37,7 +37,7 @@ class VendorLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class AnsweringAgent:
     """Who answers a call: the agent, and the vendors that may serve it, by what their names in traces begin with."""
 
     agent: str = ""
@@ -50,12 +50,12 @@ class OwnEvents:
     """The own events of one session. ``providers`` are the names of those who serve it now, by stage."""
 
     def __init__(
-        self, call_id: str, region: str, providers: Mapping[str, str], answering: Answering | None = None
+        self, call_id: str, region: str, providers: Mapping[str, str], answering: AnsweringAgent | None = None
     ) -> None:
         self._call_id = call_id
         self._region = region
         self._providers = providers
-        self._answering = answering or Answering()
+        self._answering = answering or AnsweringAgent()
 
     def created(self) -> OwnEvent:
         """Who answers, and where."""
