@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from repartee.app.telemetry_settings import TelemetrySettings
 from repartee.app.webhooks import CallWebhooks, WebhookTarget, delivering
 from repartee.store.interfaces import Store
+from repartee.telemetry.events import CallBegan, CallEnded
 from repartee.telemetry.records import CallRecords
 from repartee.telemetry.stream import Stream
 
@@ -26,7 +27,7 @@ async def recording(
     stream.count(records)
     target = webhook_target(settings)
     if target:
-        stream.count(CallWebhooks(store))
+        stream.count(CallWebhooks(store), CallBegan, CallEnded)
     task = asyncio.create_task(_keep_seeing(records))
     try:
         async with delivering(store, target) if target and delivers else nullcontext():

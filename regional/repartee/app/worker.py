@@ -28,6 +28,7 @@ from repartee.session.cascade import Cascade
 from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
+from repartee.telemetry.events import TurnOver
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.report import CallOrigin
 from repartee.telemetry.service_notes import CallServiceNotes
@@ -140,7 +141,7 @@ class Worker:
     def new_tally(self) -> TurnTally:
         """A count of the turns from now on."""
         tally = TurnTally()
-        self.stream.count(tally)
+        self.stream.count(tally, TurnOver)
         return tally
 
     def watch(self, call: Callable[[], None]) -> None:

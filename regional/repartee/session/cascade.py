@@ -209,7 +209,7 @@ class Cascade:
         """Where in the caller's audio it belongs, in ms; 0 if it is none of the caller's."""
         if isinstance(command, c.TurnStarted):
             return round(self._hearing.turn_began_ms)
-        return round(self._hearing.passed_ms) if isinstance(command, c.TurnEnded | c.CallerIdle) else 0
+        return round(self._hearing.passed_ms) if isinstance(command, (c.TurnEnded, c.CallerIdle)) else 0
 
     def _make_carriers(self) -> dict[type[c.Command], Callable[[Any], None]]:
         return {

@@ -280,13 +280,13 @@ class Hearing:
         transcriber, drained_at = self._transcriber, self._queue.drained_at
         if transcriber is None:
             return None
-        owed = [transcriber.owing_since, self._queue.stuck_since]
+        owed = [since for since in (transcriber.owing_since, self._queue.stuck_since) if since is not None]
         if drained_at is not None:  # until then, it has not heard all of it
             if self._talker.spoke_at is not None:
                 owed.append(max(self._talker.spoke_at, drained_at))
             if self._turn.unheard and self._turn.words:
                 owed.append(drained_at)
-        return min((since for since in owed if since is not None), default=None)
+        return min(owed, default=None)
 
     def _close_lost_turn(self) -> None:
         """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""

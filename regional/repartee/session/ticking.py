@@ -20,12 +20,14 @@ async def ticking(do: Callable[[], float]) -> None:
     Raises what it raises."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
+    moments = _waiting.setdefault(loop, {})
 
     def tick() -> None:
         if over.done():
             return
         try:
-            _call_after(loop, do(), tick)
+            seconds = do()
+            _call_at(moments, loop, loop.time() + seconds, tick)
         except Exception as error:
             over.set_exception(error)
 
@@ -33,9 +35,8 @@ async def ticking(do: Callable[[], float]) -> None:
     await over
 
 
-def _call_after(loop: asyncio.AbstractEventLoop, seconds: float, tick: Tick) -> None:
-    moments = _waiting.setdefault(loop, {})
-    number = math.ceil((loop.time() + seconds) / MOMENT_S)
+def _call_at(moments: dict[int, list[Tick]], loop: asyncio.AbstractEventLoop, at: float, tick: Tick) -> None:
+    number = math.ceil(at / MOMENT_S)
     ticks = moments.get(number)
     if ticks is None:
         moments[number] = [tick]

@@ -53,7 +53,8 @@ class Stream:
 
     def __init__(self, limits: StreamLimits | None = None) -> None:
         self._limits = limits or StreamLimits()
-        self._counts: list[_Guard] = []
+        self._counts: list[tuple[_Guard, tuple[type[CallEvent], ...]]] = []
+        self._wanting: dict[type[CallEvent], tuple[_Guard, ...]] = {}
         self._queued: list[_Queued] = []
 
     def __repr__(self) -> str:
@@ -63,13 +64,19 @@ class Stream:
         """Have this exporter take every event from now on, in a thread of its own."""
         self._queued.append(_Queued(exporter, self._limits))
 
-    def count(self, counts: Counts) -> None:
-        """Have this count every event from now on."""
-        self._counts.append(_Guard(counts))
+    def count(self, counts: Counts, *kinds: type[CallEvent]) -> None:
+        """Have this count events from now on: those of these kinds, or all if none is named."""
+        self._counts.append((_Guard(counts), kinds or (CallEvent,)))
+        self._wanting.clear()
 
     def emit(self, event: CallEvent) -> None:
         """Something has happened in a call. Raises nothing, and waits for nothing."""
-        for counts in self._counts:
+        kind = type(event)
+        wanting = self._wanting.get(kind)
+        if wanting is None:
+            wanting = tuple(counts for counts, kinds in self._counts if issubclass(kind, kinds))
+            self._wanting[kind] = wanting
+        for counts in wanting:
             counts.take(event)
         for queued in self._queued:
             queued.take(event)

@@ -169,7 +169,8 @@ class Answering:
 
     def take_text(self, event: e.ReplyText, now: float) -> list[c.Command]:
         """Tokens."""
-        return self._let(event.reply_id, lambda reply: reply.take_text(event.text, now))
+        reply = self.replies.find(event.reply_id)
+        return self._told(reply, reply.take_text(event.text, now)) if reply else []
 
     def hurry(self, now: float) -> list[c.Command]:
         """Text has waited long enough for the end of its clause."""
@@ -190,8 +191,10 @@ class Answering:
     def finish_text(self, event: e.ReplyDone, now: float) -> list[c.Command]:
         """The model is done with the reply."""
         self.replies.await_usage(event)
-        commands = self._let(event.reply_id, lambda reply: reply.finish_text(event.reason, now))
-        return commands + self._settle(event.reply_id, now)
+        reply = self.replies.find(event.reply_id)
+        if reply is None:
+            return []
+        return self._told(reply, reply.finish_text(event.reason, now)) + self._settle(event.reply_id, now)
 
     def count(self, event: e.ReplyUsed | e.VoiceUsed, now: float) -> list[c.Command]:
         """What a reply has used. One that has only waited for that is over."""
@@ -199,7 +202,8 @@ class Answering:
 
     def take_audio(self, event: e.SpeechAudio, now: float) -> list[c.Command]:
         """Speech."""
-        return self._let(event.reply_id, lambda reply: reply.take_audio(event.pcm, self.playout.speaker, now))
+        reply = self.replies.find(event.reply_id)
+        return self._told(reply, reply.take_audio(event.pcm, self.playout.speaker, now)) if reply else []
 
     def take_words(self, event: e.SpeechWords, now: float) -> list[c.Command]:
         """When words are spoken."""
@@ -308,11 +312,6 @@ class Answering:
         if finished:
             self._tools.forget_turn()
         return finished
-
-    def _let(self, reply_id: int, do: Callable[[Reply], list[c.Command]]) -> list[c.Command]:
-        """Have a reply do this, unless it is over."""
-        reply = self.replies.find(reply_id)
-        return self._told(reply, do(reply)) if reply else []
 
     def _told(self, reply: Reply, commands: list[c.Command]) -> list[c.Command]:
         """Enter the reply in the history with its first words, and note when it becomes audible."""

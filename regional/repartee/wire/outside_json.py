@@ -29,8 +29,11 @@ class Decoder(Generic[T]):
 
     def decode(self, data: str | bytes) -> T:
         """The value of a document. Raises msgspec.DecodeError; TooDeep, which is one, before parsing."""
-        # Checked here as well: nearly all that comes is a frame of audio, one object without a list.
-        if not isinstance(data, str) or data.find("{", 1) >= 0 or "[" in data:
+        # Checked here as well: nearly all that comes is a piece of audio, one object without a list.
+        if isinstance(data, str):
+            if data.find("{", 1) >= 0 or "[" in data:
+                check_levels(data)
+        elif data.find(b"{", 1) >= 0 or b"[" in data:
             check_levels(data)
         return self._decoder.decode(data)
 

@@ -77,6 +77,17 @@ async def test_each_exporter_has_a_thread_of_its_own_and_counts_have_none() -> N
     assert len(set[int]().union(*threads, counts.threads)) == 3
 
 
+def test_counts_get_events_of_the_kinds_that_they_want_and_of_those_alone() -> None:
+    stream, some, all_of_them = Stream(), Keeper(), Keeper()
+    stream.count(some, type(EVENTS[0]))
+    stream.emit(EVENTS[0])
+    stream.count(all_of_them)
+    for event in EVENTS:
+        stream.emit(event)
+    assert some.events == [event for event in [EVENTS[0], *EVENTS] if type(event) is type(EVENTS[0])]
+    assert all_of_them.events == EVENTS
+
+
 async def test_what_an_exporter_raises_is_logged_once_and_stays_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

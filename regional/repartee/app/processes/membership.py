@@ -120,7 +120,7 @@ class Membership:
     @asynccontextmanager
     async def publishing(self, worker: Worker) -> AsyncIterator[None]:
         """Keep this process's row as the worker is, for as long as the block lasts."""
-        worker.stream.count(self)
+        worker.stream.count(self, TurnOver)
         worker.watch(lambda: self._publish(worker))
         task = asyncio.create_task(self._keep_publishing(worker))
         try:
