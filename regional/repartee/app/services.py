@@ -123,6 +123,7 @@ class Services:
             HearingPolicy(watch=_watch_policy(settings, several="stt" in several)),
             context_tokens=settings.context_tokens,
             speculation_tokens=settings.speculation_tokens,
+            narrow_hearing=settings.telephone_narrow_hearing,
         )
 
     def breakers(self) -> Iterable[BreakerFigures]:

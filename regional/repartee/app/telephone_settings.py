@@ -63,6 +63,12 @@ class TelephoneSettings(BaseSettings):
         description="How long a carrier may take to begin a stream that it has opened, in seconds.",
     )
 
+    telephone_narrow_hearing: bool = Field(
+        default=True,
+        validation_alias=AliasChoices("REPARTEE_TELEPHONE_NARROW_HEARING"),
+        description="Whether a telephone's audio is sent to speech recognition as it came, such as mu-law at 8 kHz, "
+        "where the vendor takes that; false: as PCM16 at 24 kHz, which is six times as much.",
+    )
     telephone_checkpoint_bytes: int = Field(
         default=32_000,
         ge=0,

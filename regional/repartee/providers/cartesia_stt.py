@@ -10,7 +10,7 @@ one. It hears English. There is no message that ends a turn: silence does.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from cartesia import AsyncCartesia
@@ -23,6 +23,7 @@ from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.pool.settings import PoolSettings
 from repartee.providers.connecting import Endpoint, Entering, OwnSocket, SocketConnector, first_message
+from repartee.providers.heard_format import USUAL_FORMAT, HeardEncoder, InFormat
 from repartee.providers.interfaces import HEARING_HZ, Hearing
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.socket_transcriber import SocketTranscriber
@@ -30,6 +31,7 @@ from repartee.providers.sockets import SocketSettings, websocket_url
 from repartee.providers.vendor import Opening
 from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import EagerEndOfTurn, EndOfTurn, PartialTranscript, StartOfTurn, TurnResumed
+from repartee.wire.audio_format import Encoding, WireFormat
 from repartee.wire.tolerant_json import TolerantDecoder
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,11 @@ MOST_KEYTERMS = 100
 MOST_KEYTERM_CHARS = 1_200
 """Cartesia's limits."""
 
+ENCODINGS: Final[Mapping[Encoding, Literal["pcm_s16le", "pcm_mulaw", "pcm_alaw"]]] = {
+    "audio/pcm": "pcm_s16le",
+    "audio/pcmu": "pcm_mulaw",
+    "audio/pcma": "pcm_alaw",
+}
 KEEP_ALIVE = msgspec.json.encode({"type": "config"}).decode()
 """A command that changes nothing: any message resets the time after which an idle stream is closed."""
 
@@ -110,8 +117,11 @@ def _refused(said: _InkMessage) -> ProviderError:
 class _Connector(SocketConnector[OwnSocket]):
     """Dials, greets, keeps and closes ink-2's sockets for a pool."""
 
-    def __init__(self, settings: InkSettings, endpoint: Endpoint, client: AsyncCartesia) -> None:
+    def __init__(
+        self, settings: InkSettings, endpoint: Endpoint, client: AsyncCartesia, heard: WireFormat
+    ) -> None:
         super().__init__(endpoint)
+        self._heard = heard
         self._settings = settings
         self._client = client
 
@@ -122,8 +132,8 @@ class _Connector(SocketConnector[OwnSocket]):
         def manager(options: Mapping[str, Any]) -> Entering:
             return self._client.stt.auto_finalize.websocket(
                 model=settings.model,
-                encoding="pcm_s16le",
-                sample_rate=HEARING_HZ,
+                encoding=ENCODINGS[self._heard.encoding],
+                sample_rate=self._heard.hz,
                 turn_eager_end_threshold=settings.eager_end_threshold,
                 turn_end_threshold=settings.end_threshold,
                 turn_end_timeout_ms=settings.end_timeout_ms,
@@ -157,13 +167,16 @@ class _Connector(SocketConnector[OwnSocket]):
 class InkTranscriber(SocketTranscriber):
     """One call through ink-2."""
 
-    def __init__(self, lease: Lease[OwnSocket], settings: InkSettings) -> None:
+    def __init__(
+        self, lease: Lease[OwnSocket], settings: InkSettings, heard: WireFormat = USUAL_FORMAT
+    ) -> None:
         self._keepalive_s = settings.keepalive_s
         self._in_turn = False
         self._known = ""
         """The turn's words, as far as they were said."""
         self._vad = VoiceActivity(HEARING_HZ)
-        super().__init__(lease, settings.gather, ERRORS)
+        self._finish = HeardEncoder(heard).feed(silence(FINISH_MS, HEARING_HZ))
+        super().__init__(lease, settings.gather, ERRORS, heard)
         self.look_at_clock(self._on_clock)
 
     @property
@@ -175,7 +188,7 @@ class InkTranscriber(SocketTranscriber):
         return sum(self._vad.feed(pcm)) * FRAME_MS / 1000
 
     def finish_turn(self) -> None:
-        self.push_after_audio(silence(FINISH_MS, HEARING_HZ))
+        self.push_after_audio(self._finish)
 
     def on_text(self, message: bytes) -> None:
         said = _MESSAGE.decode(message)
@@ -224,12 +237,22 @@ class InkSTT(Pooled[OwnSocket]):
         )
         super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
-    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> InkTranscriber:
+    async def listen(
+        self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT
+    ) -> InkTranscriber:
         """Raises ProviderError or PoolTimeout. Of ``keyterms`` it knows those that it was opened with."""
-        return InkTranscriber(await self.acquire(), self._settings)
+        lease = await self.acquire(Use(heard=None if heard == USUAL_FORMAT else heard))
+        return InkTranscriber(lease, self._settings, heard)
+
+    def in_format(self, heard: WireFormat) -> InFormat:
+        """Sent this."""
+        return InFormat(self, heard)
+
+    def kind_of(self, use: Use) -> Use:
+        return Use(heard=use.heard)
 
     def connector(self, use: Use) -> _Connector:
-        return _Connector(self._settings, self._endpoint, self._client)
+        return _Connector(self._settings, self._endpoint, self._client, use.heard or USUAL_FORMAT)
 
     async def close_client(self) -> None:
         await self._client.close()

@@ -16,11 +16,11 @@ a state.
 """
 
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -39,12 +39,14 @@ from repartee.providers.deepgram_streams import (
     NovaTranscriber,
     configure_keyterms,
 )
+from repartee.providers.heard_format import USUAL_FORMAT, HeardEncoder, InFormat
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.providers.pooled import Pooled, Use
 from repartee.providers.sockets import SocketSettings, websocket_url
 from repartee.providers.vendor import Opening
 from repartee.providers.vendors import FLUX_IDLE
 from repartee.turn.endpointing import EndpointingSettings
+from repartee.wire.audio_format import Encoding, WireFormat
 
 with warnings.catch_warnings():
     # The SDK's own sockets are `websockets`' deprecated ones; they are not used here. What it would import on first
@@ -56,6 +58,12 @@ with warnings.catch_warnings():
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
     from deepgram.transport import install_transport, restore_transport
+
+ENCODINGS: Final[Mapping[Encoding, Literal["linear16", "mulaw", "alaw"]]] = {
+    "audio/pcm": "linear16",
+    "audio/pcmu": "mulaw",
+    "audio/pcma": "alaw",
+}
 
 Request: TypeAlias = tuple[str, dict[str, str]]
 
@@ -158,12 +166,14 @@ class _Connector(SocketConnector[OwnSocket]):
         *,
         greeted: bool = False,
         keepalive: str | None = None,
+        heard: WireFormat = USUAL_FORMAT,
     ) -> None:
         super().__init__(endpoint)
         self._request = request
         self._noted: Request | None = None
         self._greeted = greeted
         self._keepalive = keepalive
+        self._priming = HeardEncoder(heard).feed(silence(PRIMING_MS, HEARING_HZ))
 
     async def connect(self) -> OwnSocket:
         if self._noted is None:  # it is the same for all, and takes the SDK longer than the dialling
@@ -174,7 +184,7 @@ class _Connector(SocketConnector[OwnSocket]):
     async def prime(self, connection: OwnSocket, *, urgent: bool) -> None:
         if self._greeted:
             await self._greeting(connection)
-        connection.socket.push(silence(PRIMING_MS, HEARING_HZ))
+        connection.socket.push(self._priming)
 
     async def _greeting(self, connection: OwnSocket) -> None:
         """Flux's ``Connected``, or what it dislikes about the stream."""
@@ -209,10 +219,10 @@ class _DeepgramPools(Pooled[OwnSocket]):
         super().__init__(settings.pool_name, settings.pool, self._endpoint.sockets, uses)
 
     def kind_of(self, use: Use) -> Use:
-        return Use("en") if use.spoken == "en" else Use(use.language)
+        return Use("en" if use.spoken == "en" else use.language, heard=use.heard)
 
-    async def _lease(self, language: str, keyterms: Sequence[str]) -> Lease[OwnSocket]:
-        lease = await self.acquire(Use(language))
+    async def _lease(self, language: str, keyterms: Sequence[str], heard: WireFormat) -> Lease[OwnSocket]:
+        lease = await self.acquire(Use(language, heard=None if heard == USUAL_FORMAT else heard))
         if keyterms:
             lease.connection.socket.push(configure_keyterms(keyterms))
         return lease
@@ -225,10 +235,19 @@ class FluxSTT(_DeepgramPools):
         self._settings = settings
         super().__init__(settings, uses)
 
-    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> FluxTranscriber:
-        return FluxTranscriber(await self._lease(language, keyterms), gather=self._settings.gather)
+    async def listen(
+        self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT
+    ) -> FluxTranscriber:
+        lease = await self._lease(language, keyterms, heard)
+        return FluxTranscriber(lease, gather=self._settings.gather, heard=heard)
+
+    def in_format(self, heard: WireFormat) -> InFormat:
+        """Sent this."""
+        return InFormat(self, heard)
 
     def connector(self, use: Use) -> _Connector:
+        heard = use.heard or USUAL_FORMAT
+
         async def request() -> Request:
             settings = self._settings
             english = use.spoken == "en"
@@ -238,8 +257,8 @@ class FluxSTT(_DeepgramPools):
             return await sdk_request(
                 self._client.listen.v2.connect(
                     model=settings.model if english else settings.multilingual_model,
-                    encoding="linear16",
-                    sample_rate=HEARING_HZ,
+                    encoding=ENCODINGS[heard.encoding],
+                    sample_rate=heard.hz,
                     eot_threshold=settings.eot_threshold,
                     eot_timeout_ms=settings.eot_timeout_ms,
                     **optional,
@@ -247,7 +266,7 @@ class FluxSTT(_DeepgramPools):
             )
 
         # A KeepAlive kills a Flux stream; protocol pings, which the socket sends anyway, are what it counts.
-        return _Connector(self._endpoint, request, greeted=True)
+        return _Connector(self._endpoint, request, greeted=True, heard=heard)
 
 
 class NovaSTT(_DeepgramPools):
@@ -257,10 +276,17 @@ class NovaSTT(_DeepgramPools):
         self._settings = settings
         super().__init__(settings, uses)
 
-    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> NovaTranscriber:
+    def in_format(self, heard: WireFormat) -> InFormat:
+        """Sent this."""
+        return InFormat(self, heard)
+
+    async def listen(
+        self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT
+    ) -> NovaTranscriber:
         settings = self._settings
         return NovaTranscriber(
-            await self._lease(language, keyterms),
+            await self._lease(language, keyterms, heard),
+            heard=heard,
             gather=settings.gather,
             keepalive_s=settings.keepalive_s,
             utterance_end_ms=settings.utterance_end_ms,
@@ -268,14 +294,16 @@ class NovaSTT(_DeepgramPools):
         )
 
     def connector(self, use: Use) -> _Connector:
+        heard = use.heard or USUAL_FORMAT
+
         async def request() -> Request:
             settings = self._settings
             return await sdk_request(
                 self._client.listen.v1.connect(
                     model=settings.model,
                     language=use.language,
-                    encoding="linear16",
-                    sample_rate=HEARING_HZ,
+                    encoding=ENCODINGS[heard.encoding],
+                    sample_rate=heard.hz,
                     channels=1,
                     interim_results="true",
                     smart_format="true",
@@ -285,7 +313,7 @@ class NovaSTT(_DeepgramPools):
                 )
             )
 
-        return _Connector(self._endpoint, request, keepalive=KEEP_ALIVE)
+        return _Connector(self._endpoint, request, keepalive=KEEP_ALIVE, heard=heard)
 
 
 def open_flux(opening: Opening) -> FluxSTT:

@@ -18,6 +18,7 @@ from repartee.audio.gathering import GatherSettings
 from repartee.audio.vad import FRAME_MS, VoiceActivity
 from repartee.pool.lease import Lease
 from repartee.providers.connecting import OwnSocket
+from repartee.providers.heard_format import USUAL_FORMAT
 from repartee.providers.interfaces import HEARING_HZ, Hearing
 from repartee.providers.socket_transcriber import SocketTranscriber
 from repartee.providers.vendor_errors import MOST_WORDS, VendorErrors
@@ -29,6 +30,7 @@ from repartee.turn.events import (
     StartOfTurn,
     TurnResumed,
 )
+from repartee.wire.audio_format import WireFormat
 from repartee.wire.tolerant_json import TolerantDecoder
 
 log = logging.getLogger(__name__)
@@ -66,11 +68,13 @@ FLUX_MESSAGES = TolerantDecoder[_FluxMessage](_FluxMessage)
 class FluxTranscriber(SocketTranscriber):
     """One call through Flux."""
 
-    def __init__(self, lease: Lease[OwnSocket], *, gather: GatherSettings) -> None:
+    def __init__(
+        self, lease: Lease[OwnSocket], *, gather: GatherSettings, heard: WireFormat = USUAL_FORMAT
+    ) -> None:
         self._in_turn = False
         self._known = ""
         """The turn's words, as far as they were said."""
-        super().__init__(lease, gather, ERRORS)
+        super().__init__(lease, gather, ERRORS, heard)
 
     @property
     def in_turn(self) -> bool:
@@ -157,13 +161,14 @@ class NovaTranscriber(SocketTranscriber):
         keepalive_s: float,
         utterance_end_ms: float,
         endpointing: EndpointingSettings,
+        heard: WireFormat = USUAL_FORMAT,
     ) -> None:
         self._utterance_end_s = utterance_end_ms / 1000
         self._keepalive_s = keepalive_s
         self._vad = VoiceActivity(HEARING_HZ)
         self._endpointer = Endpointer(endpointing, frame_ms=FRAME_MS, heard_s=PRIMING_MS / 1000)
         self._last_sent_at = asyncio.get_running_loop().time()
-        super().__init__(lease, gather, ERRORS)
+        super().__init__(lease, gather, ERRORS, heard)
         self.look_at_clock(self._on_clock)
 
     def feed(self, pcm: bytes) -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 
 from repartee.errors import PoolTimeout, ProviderError
+from repartee.providers.heard_format import USUAL_FORMAT, heard_as_it_came
 from repartee.providers.interfaces import STT, Hearing, Transcriber
 from repartee.providers.lineup import (
     FallbackPolicy,
@@ -19,6 +20,7 @@ from repartee.providers.lineup import (
 )
 from repartee.providers.opening import opened
 from repartee.turn.events import EndOfTurn
+from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +30,13 @@ class FallbackSTT:
     are asked last."""
 
     def __init__(
-        self, lineup: Lineup[STT], policy: FallbackPolicy | None = None, notes: ServiceNotes | None = None
+        self,
+        lineup: Lineup[STT],
+        policy: FallbackPolicy | None = None,
+        notes: ServiceNotes | None = None,
+        heard: WireFormat = USUAL_FORMAT,
     ) -> None:
+        self._heard = heard
         self._lineup = lineup
         self._policy = policy or FallbackPolicy()
         self._notes = notes or Unnoted()
@@ -41,7 +48,11 @@ class FallbackSTT:
 
     def for_call(self, notes: ServiceNotes) -> "FallbackSTT":
         """The same for one call; ``notes`` learns who serves it."""
-        return FallbackSTT(self._lineup, self._policy, notes)
+        return FallbackSTT(self._lineup, self._policy, notes, self._heard)
+
+    def in_format(self, heard: WireFormat) -> "FallbackSTT":
+        """The same for a call whose vendors are sent this, as far as each can be."""
+        return FallbackSTT(self._lineup, self._policy, self._notes, heard)
 
     async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
         """Raises ProviderError or PoolTimeout when none answers."""
@@ -50,7 +61,8 @@ class FallbackSTT:
         order = self._lineup.ranked(language=language, avoided=self._avoided)
 
         async def listen(standing: Standing[STT]) -> Transcriber:
-            return await standing.service.listen(language=language, keyterms=keyterms)
+            stt = heard_as_it_came(standing.service, self._heard)
+            return await stt.listen(language=language, keyterms=keyterms)
 
         standing, transcriber = await opened(order, listen, self._policy.open_s, self.failed)
         self._notes.served("stt", standing.vendor)

@@ -20,6 +20,7 @@ from repartee.pool.lease import Lease
 from repartee.pool.pool import Pool
 from repartee.pool.settings import PoolSettings
 from repartee.providers.open_connections import OpenConnections
+from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,12 @@ MOST_LEARNT = 3
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a connection is used for: a language (a BCP 47 tag), a voice's id (None: the vendor's default)."""
+    """What a connection is used for: a language (a BCP 47 tag), a voice's id (None: the vendor's default), the format
+    of a caller's audio (None: the usual one)."""
 
     language: str = "en"
     voice: str | None = None
+    heard: WireFormat | None = None
 
     @property
     def spoken(self) -> str:

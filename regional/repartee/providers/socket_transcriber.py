@@ -16,10 +16,12 @@ from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.lease import Lease
 from repartee.providers.connecting import OwnSocket
+from repartee.providers.heard_format import USUAL_FORMAT, HeardEncoder
 from repartee.providers.inbox import Inbox
 from repartee.providers.interfaces import HEARING_HZ, Hearing
 from repartee.providers.vendor_errors import VendorErrors
 from repartee.turn.events import PartialTranscript
+from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,14 @@ TICK_S = 0.1
 class SocketTranscriber(ABC):
     """One call's: audio in, events out, and a clock for vendors with what must not wait for either."""
 
-    def __init__(self, lease: Lease[OwnSocket], gather: GatherSettings, errors: VendorErrors) -> None:
+    def __init__(
+        self,
+        lease: Lease[OwnSocket],
+        gather: GatherSettings,
+        errors: VendorErrors,
+        heard: WireFormat = USUAL_FORMAT,
+    ) -> None:
+        self._encoder = HeardEncoder(heard)
         self._lease = lease
         self._errors = errors
         self.socket = lease.connection.socket
@@ -51,8 +60,8 @@ class SocketTranscriber(ABC):
         self.last_fed_at = self.loop.time()
         in_turn = self.in_turn
         piece = self._gatherer.feed(pcm, in_turn=in_turn)
-        if piece:  # an empty message would end the stream
-            self.socket.push(piece)
+        if piece:
+            self._push(piece)
         if in_turn:
             self._owes_an_answer(self.answerable_s(pcm))
 
@@ -74,8 +83,12 @@ class SocketTranscriber(ABC):
     def push_after_audio(self, message: str | bytes) -> None:
         """Send a message that is about all the audio so far."""
         if held := self._gatherer.flush():
-            self.socket.push(held)
+            self._push(held)
         self.socket.push(message)
+
+    def _push(self, pcm: bytes) -> None:
+        if wire := self._encoder.feed(pcm):  # an empty message would end the stream
+            self.socket.push(wire)
 
     @property
     @abstractmethod

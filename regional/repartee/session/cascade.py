@@ -54,7 +54,7 @@ class Cascade:
         for item in items_of(call.settings.checkpointing.earlier):
             self._machine.history.append(item)
         self._hearing = Hearing(
-            resources.stt,
+            resources.heard_from(fixed.source if (fixed := self._transport.formats) else None),
             HearingUser(
                 SecretHearing(self._agent.secrets, lambda: self._settings.language, self._shell.deliver).take,
                 self._shell,

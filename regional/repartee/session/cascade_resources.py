@@ -7,6 +7,7 @@ from repartee.agent.experience import Experience, Transition
 from repartee.providers.fallback_llm import FallbackLLM
 from repartee.providers.fallback_stt import FallbackSTT
 from repartee.providers.fallback_tts import FallbackTTS
+from repartee.providers.heard_format import heard_as_it_came
 from repartee.providers.interfaces import LLM, STT, TTS
 from repartee.providers.lineup import NamingNotes
 from repartee.session.hearing_policy import HearingPolicy
@@ -14,6 +15,7 @@ from repartee.session.phrases import Phrases
 from repartee.turn.context_window import CONTEXT_TOKENS
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speculation_budget import SPECULATION_TOKENS
+from repartee.wire.audio_format import WireFormat
 
 
 async def forget(taught: Iterable[Transition]) -> None:
@@ -40,6 +42,13 @@ class CascadeResources:
     """How much of a conversation the model is shown (estimated)."""
     speculation_tokens: int = SPECULATION_TOKENS
     """How much a call may spend on replies begun too early (estimated)."""
+
+    narrow_hearing: bool = True
+    """A telephone's audio is sent to speech recognition as narrow as it came."""
+
+    def heard_from(self, source: WireFormat | None) -> STT:
+        """Speech recognition for a caller whose audio comes so for the whole call; None: it may change."""
+        return heard_as_it_came(self.stt, source) if source and self.narrow_hearing else self.stt
 
     def for_call(self, notes: NamingNotes) -> "CascadeResources":
         """The same for one call: of several vendors, its own view, which tells ``notes`` who serves it."""

@@ -12,6 +12,7 @@ from repartee.standins.deepgram import Query
 from repartee.standins.faults import Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import HeardFormat, IdleWatch, Listening, Wording
+from repartee.standins.pcm import SAMPLE_BYTES
 from repartee.standins.recogniser import Word, text_of
 from repartee.standins.state import StandInState, key_is_good
 from repartee.standins.turn_telling import heard_step, tell_turn
@@ -166,12 +167,14 @@ class InkSession:
             self._listening.close()
 
     def _on_message(self, message: str | bytes) -> None:
-        self._state.stats.of("cartesia-stt").messages_in += 1
+        counts = self._state.stats.of("cartesia-stt")
+        counts.messages_in += 1
+        counts.audio_bytes_in += len(message) if isinstance(message, bytes) else 0
         if self._idle is not None:
             self._idle.active()
         if isinstance(message, str):
             self._on_command(message)
-        elif len(message) % 2:
+        elif len(message) % SAMPLE_BYTES[self._listening.audio.encoding]:
             self._fail("Audio must be whole samples")
         else:
             self._listening.take_audio(message, lambda: heard_step(self._listening, self._turns, self._tell))

@@ -75,7 +75,9 @@ class NovaSession:
             self._listening.close()
 
     def _on_message(self, message: str | bytes) -> None:
-        self._state.stats.of("deepgram").messages_in += 1
+        counts = self._state.stats.of("deepgram")
+        counts.messages_in += 1
+        counts.audio_bytes_in += len(message) if isinstance(message, bytes) else 0
         if isinstance(message, str):
             self._on_control(message)
             return

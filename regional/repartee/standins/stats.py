@@ -21,6 +21,7 @@ class ProviderStats:
     finished: int = 0
     cancelled: int = 0
     messages_in: int = 0
+    audio_bytes_in: int = 0
     messages_out: int = 0
 
 

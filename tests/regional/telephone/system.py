@@ -21,6 +21,7 @@ from repartee.standins.carrier.account import TELNYX_NUMBER, TWILIO_NUMBER
 from repartee.standins.carrier.calls import CarriedCall
 from repartee.standins.carrier.network import TelephoneNetwork
 from repartee.standins.server import StandInSettings, serve
+from repartee.standins.stats import Stats
 from repartee_edge.selfhosted.server import server_config
 from repartee_edge.settings import read_settings
 
@@ -45,6 +46,8 @@ class TelephoneSystem:
     regions: Sequence[Region]
     processes: Sequence[RegionProcess]
     network_url: str
+    stats: Stats
+    """What the providers' stand-ins have counted."""
 
     @asynccontextmanager
     async def handset(self, number: str = "+15550100") -> AsyncIterator[HandsetLine]:
@@ -174,7 +177,8 @@ async def telephone_system(
         try:
             await until(lambda: server.started)
             network.announce_to(url)
-            yield TelephoneSystem(network, url, running, processes, f"{providers.base_url}/telephone/")
+            network_url = f"{providers.base_url}/telephone/"
+            yield TelephoneSystem(network, url, running, processes, network_url, providers.state.stats)
         finally:
             server.should_exit = True
             await serving

@@ -1,0 +1,81 @@
+"""In which format a recogniser is sent a call's audio: a telephone's is sent as narrow as it came, which is a sixth.
+
+Inside, audio is PCM16 at HEARING_HZ whatever came. A vendor that takes others is opened with the caller's, and its
+transcribers write it back; its connections are kept apart by it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+import numpy as np
+
+from repartee.audio.pcm import pcm_to_alaw, pcm_to_ulaw, resampler
+from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
+from repartee.wire.audio_format import WireFormat
+
+USUAL_FORMAT: Final = WireFormat("audio/pcm", HEARING_HZ)
+"""What audio is inside, and what a recogniser is sent unless something else is asked for."""
+
+
+@runtime_checkable
+class HearsFormats(Protocol):
+    """A recogniser that can be sent other formats than the usual one."""
+
+    def in_format(self, heard: WireFormat) -> STT:
+        """The same, sent this."""
+
+
+def heard_as_it_came(stt: STT, source: WireFormat) -> STT:
+    """The recogniser for a caller whose audio comes so: sent no more than that, if it can be."""
+    narrower = source.bytes_per_ms < USUAL_FORMAT.bytes_per_ms
+    return stt.in_format(source) if narrower and isinstance(stt, HearsFormats) else stt
+
+
+class ListensInFormats(Protocol):
+    """One vendor's recogniser that is told the format with each call."""
+
+    async def listen(
+        self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT
+    ) -> Transcriber:
+        """As :meth:`~repartee.providers.interfaces.STT.listen`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFormat:
+    """A vendor's recogniser, for calls in one format. Implements :class:`~repartee.providers.interfaces.STT`."""
+
+    stt: ListensInFormats
+    heard: WireFormat
+
+    async def listen(self, *, language: str = "en", keyterms: Sequence[str] = ()) -> Transcriber:
+        """Raises ProviderError or PoolTimeout."""
+        return await self.stt.listen(language=language, keyterms=keyterms, heard=self.heard)
+
+
+class HeardEncoder:
+    """From PCM16 at HEARING_HZ, in whole samples, to a format.
+
+    Audio that came at 8 kHz has nothing above 4: each third sample is what came, so no filter holds any of it back.
+    """
+
+    __slots__ = ("_encoding", "_resampler", "_skip", "_thin")
+
+    def __init__(self, heard: WireFormat) -> None:
+        self._encoding = heard.encoding
+        whole = HEARING_HZ % heard.hz == 0
+        self._thin = HEARING_HZ // heard.hz if whole else 1
+        self._skip = 0
+        self._resampler = None if whole else resampler(HEARING_HZ, heard.hz)
+
+    def feed(self, pcm: bytes) -> bytes:
+        """The wire's bytes for this audio."""
+        if self._resampler is not None:
+            pcm = self._resampler.feed(pcm)
+        elif self._thin > 1:
+            samples = np.frombuffer(pcm, "<i2")
+            pcm = samples[self._skip :: self._thin].tobytes()
+            self._skip = (self._skip - samples.size) % self._thin
+        if self._encoding == "audio/pcm":
+            return pcm
+        return pcm_to_ulaw(pcm) if self._encoding == "audio/pcmu" else pcm_to_alaw(pcm)
