@@ -38,6 +38,13 @@ from repartee_edge.tickets import TicketKeys, sign
 REGION = "bench"
 ROOM = 10
 
+MOST_ABOVE_WEBSOCKET_MS = 10.0
+MOST_CPU_BY_G711 = 1.15
+MANY_CALLS = 100
+MOST_P90_MS = 500.0
+"""What is promised of telephone calls: a turn's P50 above a WebSocket's, CPU by that of G.711 in base64 on a
+WebSocket, and a turn's P90 with so many calls on a core."""
+
 
 class MeasuredTransport(StrEnum):
     """How calls come."""
@@ -46,6 +53,13 @@ class MeasuredTransport(StrEnum):
     binary = "websocket-binary"
     g711 = "websocket-g711"
     telephone = "telephone"
+    telephone_wide = "telephone-wide"
+    """The same, with speech recognition sent PCM16 at 24 kHz instead of what came."""
+
+    @property
+    def by_telephone(self) -> bool:
+        """On a carrier's stream."""
+        return self in (MeasuredTransport.telephone, MeasuredTransport.telephone_wide)
 
 
 def transport(
@@ -70,8 +84,12 @@ def transport(
         p50 = row["v2v_ms"]["p50"]
         row["added_ms"] = None if base is None or p50 is None else round(p50 - base, 2)
     late = next((why for row in rows if (why := lateness(row))), None)
-    write_report({"rows": rows, "profile": profile, "rejected": late}, json_path)
-    Console(highlight=False).print(_view(rows))
+    bounds = telephone_bounds(rows)
+    write_report({"rows": rows, "bounds": bounds, "profile": profile, "rejected": late}, json_path)
+    console = Console(highlight=False)
+    console.print(_view(rows))
+    for name, bound in bounds.items():
+        console.print(f"{name}: {bound['got']:g}, {'within' if bound['kept'] else 'over'} {bound['limit']:g}")
     if late:
         raise LateGenerator(late)
 
@@ -83,6 +101,7 @@ async def _row(kind: MeasuredTransport, load: Load, profile: str, port: int) -> 
         "REPARTEE_REGION": REGION,
         "REPARTEE_TICKET_KEY": ticket_key,
         "REPARTEE_PUBLIC_URL": load.url,
+        "REPARTEE_TELEPHONE_NARROW_HEARING": str(kind is not MeasuredTransport.telephone_wide),
         # A carrier that signs no handshakes: its tickets let it in.
         "TELNYX_PUBLIC_KEY": base64.b64encode(bytes(32)).decode(),
     }
@@ -97,7 +116,7 @@ async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key:
     script = scripted(frames, binary_audio=binary)
     calls = [
         CarrierCall(frames, load.turns, measured)
-        if kind is MeasuredTransport.telephone
+        if kind.by_telephone
         else G711Call(frames, load.turns, measured)
         if kind is MeasuredTransport.g711
         else LoadCall(script, load.turns, measured)
@@ -106,7 +125,7 @@ async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key:
 
     async def place(call: LoadCall) -> None:
         url = session_url(load.url, binary_audio=binary)
-        if kind is MeasuredTransport.telephone:
+        if kind.by_telephone:
             given = sign(
                 TicketKeys(ticket_key),
                 region=REGION,
@@ -139,6 +158,25 @@ async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key:
         "generator_lateness_ms": {"p99": rounded(percentile(measured.lateness_ms, 99)) or 0.0},
         "faults": sorted(set(measured.faults)),
     }
+
+
+def telephone_bounds(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a telephone call may cost beside WebSockets in the same run, and what it does; of what was measured."""
+    by_name = {row["transport"]: row for row in rows}
+    telephone = by_name.get("telephone")
+    if telephone is None or telephone["v2v_ms"]["p50"] is None:
+        return {}
+    found: dict[str, tuple[float, float]] = {}
+    websocket, g711 = by_name.get("websocket"), by_name.get("websocket-g711")
+    if websocket and websocket["v2v_ms"]["p50"] is not None:
+        above_ms = round(telephone["v2v_ms"]["p50"] - websocket["v2v_ms"]["p50"], 2)
+        found["telephone_above_websocket_ms"] = (above_ms, MOST_ABOVE_WEBSOCKET_MS)
+    if g711 and g711["cpu_s_per_call_minute"]:
+        ratio = round(telephone["cpu_s_per_call_minute"] / g711["cpu_s_per_call_minute"], 3)
+        found["telephone_cpu_by_g711_websocket"] = (ratio, MOST_CPU_BY_G711)
+    if telephone["calls"] >= MANY_CALLS:
+        found["telephone_p90_ms"] = (telephone["v2v_ms"]["p90"], MOST_P90_MS)
+    return {name: {"got": got, "limit": limit, "kept": got <= limit} for name, (got, limit) in found.items()}
 
 
 def _view(rows: Sequence[dict[str, Any]]) -> Table:

@@ -1,7 +1,8 @@
 """In which format a recogniser is sent a call's audio: a telephone's is sent as narrow as it came, which is a sixth.
 
-Inside, audio is PCM16 at HEARING_HZ whatever came. A vendor that takes others is opened with the caller's, and its
-transcribers write it back; its connections are kept apart by it.
+Inside, audio is PCM16 at HEARING_HZ whatever came. A vendor that takes others is opened with the caller's format, and
+its transcribers write it back; its connections are kept apart by it. Of audio at 8 kHz each sample goes on as it
+came: :class:`TelephoneDecoder` puts two between it and the one before, :class:`HeardEncoder` leaves them out again.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import numpy as np
 
 from repartee.audio.pcm import pcm_to_alaw, pcm_to_ulaw, resampler
 from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
-from repartee.wire.audio_format import WireFormat
+from repartee.wire.audio_format import AudioDecoder, WireFormat
 
+TELEPHONE_HZ: Final = 8_000
 USUAL_FORMAT: Final = WireFormat("audio/pcm", HEARING_HZ)
 """What audio is inside, and what a recogniser is sent unless something else is asked for."""
 
@@ -53,11 +55,51 @@ class InFormat:
         return await self.stt.listen(language=language, keyterms=keyterms, heard=self.heard)
 
 
-class HeardEncoder:
-    """From PCM16 at HEARING_HZ, in whole samples, to a format.
+class Decodes(Protocol):
+    """The caller's audio, from the wire to PCM16 at HEARING_HZ."""
 
-    Audio that came at 8 kHz has nothing above 4: each third sample is what came, so no filter holds any of it back.
+    def feed(self, data: bytes) -> bytes:
+        """PCM16 of what has arrived."""
+
+
+def decoder_for(stt: STT, source: WireFormat) -> Decodes:
+    """What the recogniser of :func:`heard_as_it_came` is fed through."""
+    as_it_came = isinstance(stt, HearsFormats) and source.hz == TELEPHONE_HZ
+    return TelephoneDecoder(source) if as_it_came else usual_decoder(source)
+
+
+def usual_decoder(source: WireFormat) -> Decodes:
+    """What every recogniser may be fed through."""
+    return AudioDecoder(source, HEARING_HZ)
+
+
+class TelephoneDecoder:
+    """Audio at 8 kHz as PCM16 at HEARING_HZ, of which nothing is held back: lines between its samples.
+
+    A resampler must wait for a millisecond and a half of what comes next, and so for the next frame: 20 ms.
+    What lines leave above 4 kHz is for nobody's ear; speech is looked for below.
     """
+
+    __slots__ = ("_decoder", "_last")
+
+    def __init__(self, source: WireFormat) -> None:
+        self._decoder = AudioDecoder(source, source.hz)
+        self._last = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Three samples for one."""
+        came = np.frombuffer(self._decoder.feed(data), "<i2").astype(np.int32)
+        if not came.size:
+            return b""
+        before = np.concatenate((np.array([self._last], np.int32), came[:-1]))
+        self._last = int(came[-1])
+        out = np.empty(came.size * 3, "<i2")
+        out[0::3], out[1::3], out[2::3] = (2 * before + came) // 3, (before + 2 * came) // 3, came
+        return out.tobytes()
+
+
+class HeardEncoder:
+    """From PCM16 at HEARING_HZ, in whole samples, to a format. To 8 kHz it takes each third sample as it is."""
 
     __slots__ = ("_encoding", "_resampler", "_skip", "_thin")
 
@@ -65,7 +107,7 @@ class HeardEncoder:
         self._encoding = heard.encoding
         whole = HEARING_HZ % heard.hz == 0
         self._thin = HEARING_HZ // heard.hz if whole else 1
-        self._skip = 0
+        self._skip = self._thin - 1
         self._resampler = None if whole else resampler(HEARING_HZ, heard.hz)
 
     def feed(self, pcm: bytes) -> bytes:

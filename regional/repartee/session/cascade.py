@@ -53,8 +53,10 @@ class Cascade:
         self._machine = TurnMachine(call.settings.call_id, self._policy(), self._agent.fillers)
         for item in items_of(call.settings.checkpointing.earlier):
             self._machine.history.append(item)
+        fixed = self._transport.formats
+        stt, decoder_for = resources.heard_from(fixed.source if fixed else None)
         self._hearing = Hearing(
-            resources.heard_from(fixed.source if (fixed := self._transport.formats) else None),
+            stt,
             HearingUser(
                 SecretHearing(self._agent.secrets, lambda: self._settings.language, self._shell.deliver).take,
                 self._shell,
@@ -63,6 +65,7 @@ class Cascade:
             source=self._formats[0],
             keyterms=tuple(call.declared.keyterms),
             policy=resources.hearing,
+            decoder_for=decoder_for,
         )
         self._notices = NoticePlayer(
             call.settings.call_id, self._transport, resources.phrases, self._machine.history

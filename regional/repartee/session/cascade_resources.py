@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from repartee.agent.experience import Experience, Transition
 from repartee.providers.fallback_llm import FallbackLLM
 from repartee.providers.fallback_stt import FallbackSTT
 from repartee.providers.fallback_tts import FallbackTTS
-from repartee.providers.heard_format import heard_as_it_came
+from repartee.providers.heard_format import Decodes, decoder_for, heard_as_it_came, usual_decoder
 from repartee.providers.interfaces import LLM, STT, TTS
 from repartee.providers.lineup import NamingNotes
 from repartee.session.hearing_policy import HearingPolicy
@@ -46,9 +47,12 @@ class CascadeResources:
     narrow_hearing: bool = True
     """A telephone's audio is sent to speech recognition as narrow as it came."""
 
-    def heard_from(self, source: WireFormat | None) -> STT:
-        """Speech recognition for a caller whose audio comes so for the whole call; None: it may change."""
-        return heard_as_it_came(self.stt, source) if source and self.narrow_hearing else self.stt
+    def heard_from(self, source: WireFormat | None) -> tuple[STT, Callable[[WireFormat], Decodes]]:
+        """Speech recognition, and what brings audio into it, for a caller whose audio comes so for the whole call;
+        None: it may change."""
+        if source is None or not self.narrow_hearing:
+            return self.stt, usual_decoder
+        return heard_as_it_came(self.stt, source), partial(decoder_for, self.stt)
 
     def for_call(self, notes: NamingNotes) -> "CascadeResources":
         """The same for one call: of several vendors, its own view, which tells ``notes`` who serves it."""

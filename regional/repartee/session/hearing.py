@@ -16,6 +16,7 @@ from repartee.audio.gap import ClientGap
 from repartee.audio.pcm import bytes_for_ms, duration_ms, silence
 from repartee.audio.talker import Talker
 from repartee.errors import PoolTimeout, ProviderError
+from repartee.providers.heard_format import Decodes, usual_decoder
 from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
 from repartee.session.end_timing import EndTiming
 from repartee.session.hearing_policy import HearingPolicy
@@ -31,7 +32,7 @@ from repartee.turn.events import (
     HearingResumes,
 )
 from repartee.turn.session_watch import SessionWatch, Verdict
-from repartee.wire.audio_format import AudioDecoder, WireFormat
+from repartee.wire.audio_format import WireFormat
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Hearing:
         language: str = "en",
         keyterms: tuple[str, ...] = (),
         policy: HearingPolicy | None = None,
+        decoder_for: Callable[[WireFormat], Decodes] = usual_decoder,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
@@ -78,7 +80,8 @@ class Hearing:
         self._keyterms = keyterms
         self._policy = policy = policy or HearingPolicy()
         self._source = source
-        self._decode = AudioDecoder(source, HEARING_HZ).feed
+        self._decoder_for = decoder_for
+        self._decode = decoder_for(source).feed
         self._ends = EndTiming(HEARING_HZ, self._loop.call_later, policy.end_looks)
         self._note_audio = self._ends.feed
         self._transcriber: Transcriber | None = None
@@ -121,7 +124,7 @@ class Hearing:
         """From now on the client's audio has this format."""
         if source != self._source:
             self._source = source
-            self._decode = AudioDecoder(source, HEARING_HZ).feed
+            self._decode = self._decoder_for(source).feed
 
     def feed(self, data: bytes) -> None:
         """Audio from the client, in its format. Raises ClientProtocolError if too much waits to be passed on."""

@@ -17,7 +17,13 @@ from repartee.audio.pcm import ulaw_to_pcm
 from repartee.pool.settings import PoolSettings
 from repartee.providers.cartesia_stt import InkSettings, InkSTT
 from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
-from repartee.providers.heard_format import USUAL_FORMAT, HeardEncoder, heard_as_it_came
+from repartee.providers.heard_format import (
+    USUAL_FORMAT,
+    HeardEncoder,
+    TelephoneDecoder,
+    decoder_for,
+    heard_as_it_came,
+)
 from repartee.providers.interfaces import HEARING_HZ
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder, WireFormat
 
@@ -101,7 +107,7 @@ async def test_each_recogniser_is_sent_a_telephones_audio_as_it_came(vendor: str
         await stt.start()
         try:
             transcriber = await heard_as_it_came(stt, heard).listen()
-            decoder, frame = AudioDecoder(heard, HEARING_HZ), int(heard.bytes_per_ms * 20)
+            decoder, frame = decoder_for(stt, heard), int(heard.bytes_per_ms * 20)
             for at in range(0, len(sent), frame):
                 transcriber.feed(decoder.feed(sent[at : at + frame]))
             transcriber.finish_turn()
@@ -116,6 +122,8 @@ async def test_each_recogniser_is_sent_a_telephones_audio_as_it_came(vendor: str
             was, came = levels(sent, heard), levels(got, heard)
             matched = np.correlate(came, was[4_000:12_000], "valid")
             place = int(matched.argmax())
+            if heard.hz == 8_000:
+                assert bytes(sent) in got, "each sample as it came: nothing is resampled"
             likeness = np.corrcoef(came[place : place + 8_000], was[4_000:12_000])[0, 1]
             assert likeness > 0.98, f"{likeness:.4f}: another sound than was sent"
         finally:
@@ -174,3 +182,18 @@ def test_pieces_of_any_length_become_the_same_bytes(piece: int) -> None:
     encoder = HeardEncoder(WireFormat("audio/pcmu", 8_000))
     assert b"".join(encoder.feed(pcm[at : at + piece]) for at in range(0, len(pcm), piece)) == whole
     assert len(whole) == len(pcm) // 6 and np.frombuffer(ulaw_to_pcm(whole), "<i2").std() > 1_000
+
+
+@pytest.mark.parametrize("name", ["mu-law", "A-law", "PCM16 8 k"])
+@pytest.mark.parametrize("piece", [1, 7, 159, 160, 161])
+def test_nothing_of_a_telephones_audio_is_held_back(name: str, piece: int) -> None:
+    heard, _ = FORMATS[name]
+    sent, width = speech(heard), int(heard.bytes_per_ms // 8)
+    decoder, encoder = TelephoneDecoder(heard), HeardEncoder(heard)
+    given = 0
+    for at in range(0, len(sent), piece):
+        pcm = decoder.feed(sent[at : at + piece])
+        given += len(pcm)
+        assert given == min(at + piece, len(sent)) // width * 6
+        assert encoder.feed(pcm) == sent[at // width * width : min(at + piece, len(sent)) // width * width]
+    assert np.abs(np.diff(np.frombuffer(pcm, "<i2").astype(int))).max(initial=0) < 20_000
