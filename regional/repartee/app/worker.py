@@ -23,11 +23,12 @@ from repartee.app.settings import Settings
 from repartee.app.subjects import Subjects
 from repartee.errors import ClientProtocolError
 from repartee.pool.faults import PoolFault
-from repartee.session.call import Call, CallParts, CallSettings, ClientLimits
+from repartee.session.call import Call, CallParts, CallSettings
 from repartee.session.cascade import Cascade
 from repartee.session.checkpointing import Checkpointing
 from repartee.session.parting import ClosingOnly
 from repartee.session.relay import Relay
+from repartee.session.too_much import ClientLimits
 from repartee.telemetry.events import TurnOver
 from repartee.telemetry.prometheus import Metrics
 from repartee.telemetry.report import CallOrigin

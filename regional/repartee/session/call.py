@@ -20,7 +20,7 @@ from repartee.session.checkpointing import Checkpointing
 from repartee.session.consent import RecordedCall
 from repartee.session.parting import ClosingOnly, Parting
 from repartee.session.shell import Core, Shell, TaskLost, name_of
-from repartee.session.too_much import check_audio_length
+from repartee.session.too_much import ClientLimits, check_audio_length
 from repartee.telemetry.events import CallOutcome
 from repartee.telemetry.report import CallOrigin, Emit
 from repartee.transport.interfaces import CallControl, CallEnd, Transport
@@ -29,7 +29,6 @@ from repartee.turn.commands import AnswerMissing, Command
 from repartee.wire.allowance import Allowance
 from repartee.wire.audio_format import LEAST_BYTES_PER_MS, WireFormat
 from repartee.wire.client_events import (
-    MAX_OTHER_BYTES,
     AppendAudio,
     ClearOutput,
     ClientEvent,
@@ -54,27 +53,10 @@ LEAVE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class ClientLimits:
-    """How much a client may send at once, and how often it may ask for what takes long."""
-
-    audio_event_s: float = 60.0
-    """Audio in one event or binary frame."""
-
-    other_bytes: int = MAX_OTHER_BYTES
-    """An event without audio."""
-
-    requests_per_s: float = 20.0
-    """``response.create`` and ``session.update`` together ..."""
-
-    burst_s: float = 10.0
-    """... and what was not used of that in the last so many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
 class CallSettings:
     """What is particular to one call. ``model`` is what the client asked for, ``session`` the settings its token
-    brought along (``session_fault``: why none), ``metadata`` what its ticket says of the caller, ``agent`` the
-    agent's name, for those who watch calls."""
+    brought along (``session_fault``: why none), ``metadata`` its ticket's words on the caller,
+    ``agent`` the agent's name."""
 
     call_id: str
     region: str

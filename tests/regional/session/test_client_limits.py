@@ -3,7 +3,7 @@
 import pytest
 from tests.regional.session.actors import Stage
 
-from repartee.session.call import ClientLimits
+from repartee.session.too_much import ClientLimits
 
 
 class TestLimits:

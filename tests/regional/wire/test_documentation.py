@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from repartee.app.client_socket import MAX_FRAGMENTS, Budget
 from repartee.app.server import MAX_FRAME_BYTES, PING_INTERVAL_S
 from repartee.latency.timeline import STAGES
-from repartee.session.call import ClientLimits
+from repartee.session.too_much import ClientLimits
 from repartee.transport import close_codes
 from repartee.transport.interfaces import CallEnd
 from repartee.transport.realtime import OUTBOX_BYTES
