@@ -103,3 +103,4 @@ def test_the_same_calls_over_websockets_and_on_a_telephone_stream(tmp_path: Path
         assert (row["calls"], row["unanswered"], row["faults"]) == (2, 0, [])
         assert row["v2v_ms"]["p50"] <= row["v2v_ms"]["p90"] and (row["loss_pct"], row["rtt_ms"]) == (0, 0)
     machine.promise(rows["telephone"]["added_ms"] <= 10, f"a telephone call's turn takes longer: {rows}")
+    assert set(told["bounds"]) == {"telephone_above_websocket_ms", "telephone_cpu_by_g711_websocket"}
