@@ -1,12 +1,19 @@
 """Keys on every transport: OpenAI's event for each, and the agent's hook."""
 
+import asyncio
+import struct
 from typing import Any
 
 import pytest
 from openai.types.realtime import InputAudioBufferDtmfEventReceivedEvent
 from tests.contract.kinds.call import KINDS, agent_for, on
+from tests.contract.webrtc_caller import calling_by_webrtc
+from tests.regional.app.running import Region
 
 from repartee.agent.context import CallContext
+from repartee.client.webrtc import MediaSocket
+from repartee.rtc import sdp
+from repartee.rtc.rtp import RtpPacket
 
 
 def pressed(digit: str) -> Any:
@@ -34,3 +41,43 @@ async def test_a_clients_keypad_reaches_the_agent_and_comes_back_as_openais_even
         await call.caller.connection.send(pressed("x"))
         refused = await call.caller.hears("error")
         assert refused.error.param == "digit"
+
+
+def offering_keys(parts: sdp.OfferParts) -> str:
+    """As browsers offer them."""
+    return (
+        own_offer(parts)
+        .replace("SAVPF 111 63", "SAVPF 111 63 110")
+        .replace("a=rtcp-mux", "a=rtcp-mux\r\na=rtpmap:110 telephone-event/48000")
+    )
+
+
+own_offer = sdp.offer
+
+
+async def press_by_rtp(socket: MediaSocket, key: int, *, at: int, sequence: int) -> None:
+    """A key held for 60 ms, as a browser's RTCDTMFSender sends it: its end three times."""
+    srtp = socket.peer._srtp
+    assert srtp is not None
+    for number, ended in enumerate((False, False, True, True, True)):
+        duration = min(number + 1, 3) * 960
+        payload = struct.pack("!BBH", key, 0x80 * ended | 10, duration)
+        packet = RtpPacket(110, sequence + number, at, socket.peer.outgoing.ssrc, payload, number == 0)
+        socket.peer._put([srtp.protect(packet.encode())])
+        socket._flush()
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_keys_that_come_by_rtp_are_heard_once_each(
+    worker: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdp, "offer", offering_keys)
+    async with calling_by_webrtc(worker.http) as caller:
+        for number, key in enumerate((4, 11, 4)):
+            await press_by_rtp(caller.socket, key, at=90_000 + 9_600 * number, sequence=5_000 + 5 * number)
+        await caller.says_something(ms=100, pause_ms=100)
+        heard = [(await caller.hears("input_audio_buffer.dtmf_event_received"))["event"] for _ in range(3)]
+        assert heard == ["4", "#", "4"]
+        await asyncio.sleep(0.1)
+        assert caller.types.count("input_audio_buffer.dtmf_event_received") == 3

@@ -13,6 +13,7 @@ from repartee.rtc.pacing import AudioFrame
 from repartee.rtc.reordering import Arrived, Gap, ReorderBuffer
 from repartee.rtc.rtcp import ReceptionStatistics
 from repartee.rtc.rtp import CLOCK_HZ, RtpPacket
+from repartee.rtc.telephone_event import KeyEvents
 
 RED_FROM_LOSS = 0.01
 """From this share of lost packets on, each frame is sent twice."""
@@ -22,10 +23,11 @@ MOST_FEC_PERCENT = 30
 
 @dataclass(frozen=True, slots=True)
 class AudioPayloads:
-    """The payload types that were agreed on. ``red`` None: the other side has none."""
+    """The payload types that were agreed on. ``red``, ``keys`` None: the other side has none."""
 
     opus: int
     red: int | None = None
+    keys: int | None = None
 
 
 class IncomingAudio:
@@ -40,6 +42,8 @@ class IncomingAudio:
         self._decoder = decoder
         self._payloads = payloads
         self._buffer = ReorderBuffer()
+        self._keys = KeyEvents()
+        self._pressed = ""
 
     @property
     def deadline(self) -> float | None:
@@ -57,6 +61,11 @@ class IncomingAudio:
         payload, earlier = self._frames_in(packet)
         return self._decoded(self._buffer.feed(packet.sequence, payload, now, earlier))
 
+    def take_keys(self) -> str:
+        """The keys that were pressed since this was asked last."""
+        pressed, self._pressed = self._pressed, ""
+        return pressed
+
     def flush(self, now: float) -> bytes:
         """The wait for a missing packet is over."""
         return self._decoded(self._buffer.flush(now))
@@ -65,6 +74,9 @@ class IncomingAudio:
         """The packet's own frame, and the one before it if it is in there. Other payloads have no audio."""
         if packet.payload_type == self._payloads.opus:
             return packet.payload, None
+        if packet.payload_type == self._payloads.keys:
+            self._pressed += self._keys.receive(packet)
+            return b"", None
         if packet.payload_type != self._payloads.red:
             return b"", None
         blocks = rtp.parse_red(packet.payload)

@@ -49,6 +49,13 @@ class AudioHeard:
     pcm: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class KeyHeard:
+    """The other side has pressed a key: 0 to 9, ``*``, ``#`` or A to D."""
+
+    key: str
+
+
 class Departure(Enum):
     """Why the other side is gone."""
 
@@ -65,7 +72,7 @@ class PeerLeft:
     why: str
 
 
-PeerEvent = PeerConnected | AudioHeard | ChannelOpened | ChannelText | PeerLeft
+PeerEvent = PeerConnected | AudioHeard | KeyHeard | ChannelOpened | ChannelText | PeerLeft
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,10 @@ class Peer:
             return self._take_reports(packet, now) if packet else []
         packet = self._srtp.unprotect(data)
         pcm = self.incoming.receive(packet, now) if packet else b""
-        return [AudioHeard(pcm)] if pcm else []
+        events: list[PeerEvent] = [AudioHeard(pcm)] if pcm else []
+        if pressed := self.incoming.take_keys():
+            events += [KeyHeard(key) for key in pressed]
+        return events
 
     def _take_reports(self, packet: bytes, now: float) -> list[PeerEvent]:
         for said in rtcp.parse(packet):

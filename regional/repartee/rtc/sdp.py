@@ -97,6 +97,8 @@ class Description:
     data: MediaSection | None
     session_id: str = ""
     candidates: tuple[IceCandidate, ...] = field(default_factory=tuple)
+    keys: tuple[int, int] | None = None
+    """Of ``telephone-event``: the payload type, and its clock in Hz."""
 
 
 def parse(text: str) -> Description:
@@ -128,7 +130,16 @@ def parse(text: str) -> Description:
         data,
         session.value("o=") or "",
         tuple(candidate for value in audio.values("candidate") if (candidate := _candidate(value))),
+        _keys(audio),
     )
+
+
+def _keys(audio: MediaSection) -> tuple[int, int] | None:
+    """Keys by RTP, at Opus's clock if that is offered."""
+    for hz in (48_000, 8_000):
+        if (payload_type := audio.payload_type(f"telephone-event/{hz}")) is not None:
+            return payload_type, hz
+    return None
 
 
 def _sections(text: str) -> list[MediaSection]:
@@ -234,9 +245,10 @@ def answer(offer: Description, parts: AnswerParts) -> str:
 
 
 def _audio_answer(offer: Description, parts: AnswerParts) -> list[str]:
-    opus, red = offer.opus, offer.red
+    opus, red, keys = offer.opus, offer.red, offer.keys
+    formats = [*([red] if red is not None else []), opus, *([keys[0]] if keys else [])]
     lines = [
-        f"m=audio 9 UDP/TLS/RTP/SAVPF {f'{red} ' if red is not None else ''}{opus}",
+        f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, formats))}",
         "c=IN IP4 0.0.0.0",
         f"a=mid:{offer.audio.mid}",
         f"a={_MIRRORED[offer.audio.direction]}",
@@ -244,6 +256,8 @@ def _audio_answer(offer: Description, parts: AnswerParts) -> list[str]:
     ]
     if red is not None:
         lines += [f"a=rtpmap:{red} red/48000/2", f"a=fmtp:{red} {opus}/{opus}"]
+    if keys is not None:
+        lines += [f"a=rtpmap:{keys[0]} telephone-event/{keys[1]}", f"a=fmtp:{keys[0]} 0-15"]
     return [
         *lines,
         f"a=rtpmap:{opus} opus/48000/2",

@@ -133,6 +133,34 @@ def test_red_of_something_else_is_not_taken() -> None:
     assert sdp.parse(chromium().replace("63 111/111", "63 110/110")).red is None
 
 
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        ({110: 48_000, 126: 8_000}, "110 telephone-event/48000"),
+        ({126: 8_000}, "126 telephone-event/8000"),
+        ({}, None),
+    ],
+)
+def test_keys_by_rtp_are_taken_where_they_are_offered(offered: dict[int, int], taken: str | None) -> None:
+    parts = sdp.OfferParts(IceCredentials("caller01", "q" * 24), FINGERPRINT, 5, 1)
+    answer = answered(with_keys(sdp.offer(parts), offered))
+    assert [line for line in answer.split("\r\n") if "telephone-event" in line] == (
+        [f"a=rtpmap:{taken}"] if taken else []
+    )
+    if taken:
+        number = taken.split()[0]
+        assert answer.split("\r\n")[7].endswith(f" {number}") and f"a=fmtp:{number} 0-15" in answer
+
+
+def with_keys(offer: str, kinds: dict[int, int]) -> str:
+    """An offer with telephone events in it, as browsers write them."""
+    for number, hz in kinds.items():
+        offer = offer.replace("SAVPF 111", f"SAVPF {number} 111").replace(
+            "a=rtcp-mux", f"a=rtcp-mux\r\na=rtpmap:{number} telephone-event/{hz}"
+        )
+    return offer
+
+
 def test_the_callers_own_offer_is_read_by_the_same_reader() -> None:
     parts = sdp.OfferParts(IceCredentials("caller01", "q" * 24), FINGERPRINT, 5, 1)
     read = sdp.parse(sdp.offer(parts))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from repartee.rtc.data_channel import ChannelOpened, ChannelText
 from repartee.rtc.pacing import AudioFrame
-from repartee.rtc.peer import AudioHeard, Peer, PeerConnected, PeerEvent, PeerLeft
+from repartee.rtc.peer import AudioHeard, KeyHeard, Peer, PeerConnected, PeerEvent, PeerLeft
 from repartee.rtc.sdp import MAX_MESSAGE_BYTES
 from repartee.transport.webrtc.peers import Connecting, PeerMaker
 from repartee.transport.webrtc.port import MediaPort
@@ -145,6 +145,8 @@ class MediaLine:
             elif isinstance(event, ChannelText):
                 if event.label == CHANNEL:
                     taker.take_text(event.text)
+            elif isinstance(event, KeyHeard):
+                taker.take_text(f'{{"type":"repartee.dtmf","digit":"{event.key}"}}')  # as the channel says it
             elif isinstance(event, ChannelOpened):
                 if event.label == CHANNEL:
                     taker.channel_opened()

@@ -76,7 +76,7 @@ class PeerMaker:
                 ice,
                 self._context,
                 offer.fingerprints,
-                AudioPayloads(offer.opus, offer.red),
+                AudioPayloads(offer.opus, offer.red, offer.keys[0] if offer.keys else None),
                 self._opus,
                 begins,
                 has_channel=offer.data is not None,
