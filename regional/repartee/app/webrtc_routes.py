@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.websockets import WebSocket
 
 from repartee.app.answers import error
+from repartee.app.telephone_controlling import hang_up_call, no_sip, refer_call, telephone_call
 from repartee.app.turn_servers import turn_servers
 from repartee.app.webrtc_body import BadOfferBody, read_offer
 from repartee.app.webrtc_forwarding import forward_request, forward_socket
@@ -138,6 +139,8 @@ def _created(path: str, name: str, answer: str) -> Response:
 async def hang_up(request: Request) -> Response:
     """POST …/calls/{call_id}/hangup, and WHIP's DELETE."""
     service, name = _service(request), request.path_params["name"]
+    if line := telephone_call(request):
+        return await hang_up_call(request, line)
     if isinstance(service, str):
         return unavailable(service)
     if passed := await _passed_on(request, name):
@@ -177,14 +180,6 @@ async def no_patch(request: Request) -> Response:
     """WHIP's PATCH: a lite side needs no candidates, and an ICE restart is a POST with the call's id."""
     message = f"There is no PATCH here: candidates are not needed, and a restart is POST {CALLS}?call_id=…"
     return error(501, "not_implemented", message)
-
-
-async def no_sip(request: Request) -> Response:
-    """POST …/calls/{call_id}/accept, reject and refer, which OpenAI has for calls by SIP."""
-    message = (
-        "No calls come by SIP here: a carrier streams them to /v1/telephone/ (docs/telephone.md says how)."
-    )
-    return error(501, "sip_unavailable", message)
 
 
 async def side_band(websocket: WebSocket) -> None:
@@ -269,7 +264,8 @@ def _no_call() -> Response:
 ROUTES = [
     Route(CALLS, begin, methods=["POST"]),
     Route(f"{CALLS}/{{name}}/hangup", hang_up, methods=["POST"]),
-    *(Route(f"{CALLS}/{{name}}/{wish}", no_sip, methods=["POST"]) for wish in ("accept", "reject", "refer")),
+    *(Route(f"{CALLS}/{{name}}/{wish}", no_sip, methods=["POST"]) for wish in ("accept", "reject")),
+    Route(f"{CALLS}/{{name}}/refer", refer_call, methods=["POST"]),
     Route(ICE_SERVERS, ice_servers, methods=["GET", "POST"]),
     Route(WHIP, begin_whip, methods=["POST"]),
     Route(f"{WHIP}/{{name}}", hang_up, methods=["DELETE"]),

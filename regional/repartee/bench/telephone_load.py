@@ -12,8 +12,7 @@ import numpy as np
 
 from repartee.bench.lean_socket import laid_out
 from repartee.bench.load import AUDIO_DELTA, RATE_HZ, TYPE_WITHIN, LoadCall, Measured, Script, scripted
-from repartee.providers.heard_format import HeardEncoder
-from repartee.wire.audio_format import AudioDecoder, WireFormat
+from repartee.wire.audio_format import AudioDecoder, AudioEncoder, WireFormat
 
 MU_LAW = WireFormat("audio/pcmu", 8_000)
 FRAME_BYTES = 160
@@ -32,7 +31,8 @@ def g711_frames(frames_per_turn: int) -> tuple[list[bytes], Script]:
     header = len(script.frames[0]) - RATE_HZ // 50 * 2
     pcm = b"".join(frame[header:] for frame in script.frames)
     # Sample by sample: a filter rings on for a millisecond after speech, and so into the next frame.
-    audio = HeardEncoder(MU_LAW).feed(pcm)
+    every_third = np.frombuffer(pcm, "<i2")[:: RATE_HZ // MU_LAW.hz].tobytes()
+    audio = AudioEncoder(MU_LAW, MU_LAW.hz).feed(every_third)
     return [
         audio[at : at + FRAME_BYTES] for at in range(0, len(script.frames) * FRAME_BYTES, FRAME_BYTES)
     ], script

@@ -330,8 +330,7 @@ class Call:
                 "call %s: a key was pressed, and the agent has no on_dtmf; ignoring it", self.settings.call_id
             )
             return
-        if self._kind.talking:
-            self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
+        self._stop_talking()
         self.agent.pressed(digit)
 
     def _say(self, text: str) -> None:
@@ -343,9 +342,17 @@ class Call:
 
     def part(self, say: str) -> None:
         """The call is to end, with these words."""
+        self._stop_talking()
+        self._parting.hang_up(say)
+
+    def _stop_talking(self) -> None:
         if self._kind.talking:
             self._kind.take_event(ClearOutput(), '{"type":"output_audio_buffer.clear"}')
-        self._parting.hang_up(say)
+
+    def refer(self, to: str) -> None:
+        """The caller is to be handed on."""
+        self._stop_talking()
+        self._parting.transfer(to, "")
 
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
         """The connection carries no audio one way."""

@@ -90,6 +90,9 @@ class CallSide(Protocol):
     def part(self, say: str) -> None:
         """Stop what is being said, have this heard, and end the call."""
 
+    def refer(self, to: str) -> None:
+        """Stop what is being said, and hand the caller on."""
+
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
         """The connection is there, but carries no audio one way; ``lost``: end the call, to be connected anew."""
 

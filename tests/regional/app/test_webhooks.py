@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import InvalidWebhookSignatureError, OpenAI
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import calling, region, spoken_turn
 
@@ -147,6 +149,23 @@ async def test_what_nobody_took_is_delivered_after_a_restart(tmp_path: Path) -> 
     async with receiving() as receiver, delivering(store, WebhookTarget(receiver.url, KEY.encode())):
         await until_taken(receiver, 3)
     await store.aclose()
+
+
+def test_openais_sdk_takes_the_signature_and_refuses_a_forged_one() -> None:
+    key, body, now = b"a key that is long enough for anybody", '{"type":"call.started"}', int(time.time())
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(now)}
+    headers["webhook-signature"] = signature(key, "msg_1", now, body)
+    client = OpenAI(api_key="x", webhook_secret=f"whsec_{base64.b64encode(key).decode()}")
+    client.webhooks.verify_signature(body, headers)
+    for forged in (
+        {"webhook-signature": signature(b"another key", "msg_1", now, body)},
+        {"webhook-id": "msg_2"},
+        {"webhook-timestamp": str(now - 301)},
+    ):
+        with pytest.raises(InvalidWebhookSignatureError):
+            client.webhooks.verify_signature(body, headers | forged)
+    with pytest.raises(InvalidWebhookSignatureError):
+        client.webhooks.verify_signature(body.replace("started", "ended"), headers)
 
 
 def test_a_byte_that_is_changed_changes_the_signature() -> None:

@@ -206,6 +206,10 @@ class TelephoneTransport:
         """Whoever placed the call wants it to end, with these words."""
         self._call.part(say)
 
+    def refer(self, to: str) -> None:
+        """Somebody else wants the caller handed on to this number."""
+        self._call.refer(to)
+
     def hold(self, music: bool) -> None:
         """The caller hears music or nothing, and is not listened to."""
         self._hold.begin(music)

@@ -39,6 +39,9 @@ class RecordedCall:
 
     def take_played(self, item_id: str, played_ms: float) -> None: ...
 
+    def refer(self, to: str) -> None:
+        raise AssertionError
+
     def part(self, say: str) -> None: ...
 
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
