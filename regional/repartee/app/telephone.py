@@ -95,11 +95,13 @@ async def _hold(
             return
 
         named = started.call_id or str(expected or "")
+        held: list[TelephoneTransport] = []
 
         def connect(call_id: str, providers: Mapping[str, str]) -> Connected:
             own_events = OwnEvents(call_id, worker.settings.region, providers)
             line = TelephoneTransport(link, framing, format_, Announcer(call_id, own_events))
             worker.telephone_lines[named] = line
+            held.append(line)
             return line, CarrierControl(
                 worker.settings, line, framing.carrier, named, str(ticket.metadata.get("called", ""))
             )
@@ -110,9 +112,12 @@ async def _hold(
         try:
             await worker.hold_telephone_call(ticket, slot.pop_all(), format_, connect, writing)
         finally:
-            line = worker.telephone_lines.pop(named, None)
-            if checkpoint and line and line.over:
-                checkpoint.forget()
+            for line in held:
+                # The call's next stream may be here before the one so far has ended.
+                if worker.telephone_lines.get(named) is line:
+                    del worker.telephone_lines[named]
+                if checkpoint and line.over:
+                    checkpoint.forget()
 
 
 def checkpoint_for(

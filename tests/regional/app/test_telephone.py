@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import websockets
-from tests.regional.app.running import TICKET_KEY, Region, region
+from tests.regional.app.running import TICKET_KEY, Region, region, until
 from websockets.asyncio.client import ClientConnection, connect
 
 from repartee.agent.agent import Agent
@@ -180,6 +180,53 @@ async def test_a_stream_that_is_no_use_is_closed_with_the_reason(
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
     assert why in closed.value.rcvd.reason
     await worker.until_idle()
+
+
+async def test_a_stream_that_does_not_begin_is_closed_in_time_whatever_else_it_says(
+    providers: dict[str, str],
+) -> None:
+    environment = {**providers, **KEYS, "REPARTEE_TELEPHONE_START_S": "1"}
+    async with region(environment, allow_anonymous=False) as worker:
+        for noise in ("", '{"event": "media", "media": {"payload": "//8="}}', "{", '{"event": "stop"}'):
+            async with streaming(worker) as socket:
+                if noise:
+                    await socket.send(noise)
+                with pytest.raises(websockets.ConnectionClosedError) as closed:
+                    await asyncio.wait_for(socket.recv(), 20)
+                assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
+                assert "did not begin" in closed.value.rcvd.reason
+        await worker.until_idle()
+
+
+async def test_a_second_start_and_single_bytes_of_audio_leave_the_call_as_it_was(worker: Region) -> None:
+    async with streaming(worker) as socket:
+        await begin(socket)
+        await begin(socket, call_id="CA2", encoding="audio/opus")
+        for byte in range(200):
+            payload = base64.b64encode(bytes([byte])).decode()
+            await socket.send(json.dumps({"event": "media", "media": {"payload": payload}}))
+        for digit in ("", "12", "x", None, 7):
+            await socket.send(json.dumps({"event": "dtmf", "dtmf": {"digit": digit}}))
+        media = 0
+        while media < 5:
+            said = json.loads(await asyncio.wait_for(socket.recv(), 20))
+            assert said["streamSid"] == "MZ1"
+            media += said["event"] == "media"
+    await worker.until_idle()
+
+
+async def test_a_calls_next_stream_is_known_while_the_one_before_it_still_ends(worker: Region) -> None:
+    async with streaming(worker) as first:
+        await begin(first)
+        await asyncio.wait_for(first.recv(), 20)
+        async with streaming(worker) as second:
+            await begin(second)
+            await asyncio.wait_for(second.recv(), 20)
+            line = worker.worker.telephone_lines["CA1"]
+            await first.close()
+            await until(lambda: worker.worker.slots.taken == 1)
+            assert worker.worker.telephone_lines["CA1"] is line
+        await until(lambda: not worker.worker.telephone_lines)
 
 
 async def test_a_full_region_says_so_before_it_accepts(providers: dict[str, str]) -> None:

@@ -10,6 +10,9 @@ MOST_FILL_MS = 2_000.0
 REORDER = 3
 """So many pieces wait for one that may still come, where a carrier promises no order."""
 
+LATE_IN_A_ROW = 50
+"""So many pieces that all come too late are not late: the carrier counts anew."""
+
 
 class CallerStream:
     """One stream, inwards. ``sorts``: pieces may come in another order than that of their numbers."""
@@ -20,6 +23,7 @@ class CallerStream:
         self._early: dict[int, AudioReceived] = {}
         self._next_chunk: int | None = None
         self._next_ms: float | None = None
+        self._late = 0
         self.filled_ms = 0.0
 
     def take(self, piece: AudioReceived) -> list[bytes]:
@@ -29,7 +33,12 @@ class CallerStream:
         if self._next_chunk is None:
             self._next_chunk = piece.chunk
         if piece.chunk < self._next_chunk:
-            return []  # silence has been heard in its place
+            self._late += 1
+            if self._late < LATE_IN_A_ROW:
+                return []  # silence has been heard in its place
+            self._next_chunk, self._next_ms = piece.chunk, None
+            self._early.clear()
+        self._late = 0
         self._early[piece.chunk] = piece
         out: list[bytes] = []
         while self._early:

@@ -28,7 +28,7 @@ class ExotelFraming:
         return f.usual_event(said)
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
-        self._stream_id = f.text(said, "stream_sid") or f.text(start, "stream_sid")
+        self._stream_id = self._stream_id or f.text(said, "stream_sid") or f.text(start, "stream_sid")
         media = f.part(start, "media_format")
         encoding = f.text(media, "encoding") or "raw/slin"
         numbers = f.texts({name: start.get(name) for name in ("from", "to")})

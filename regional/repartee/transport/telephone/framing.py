@@ -21,6 +21,10 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024
 """A carrier's message. None states a limit; a second of PCM16 at 24 kHz in base64 fills all of this."""
 
 
+MOST_WHOLE: Final = 2**53
+"""No number of a carrier's is greater; beyond this a float is not exact."""
+
+
 class BadFrame(VoiceError):
     """A carrier's message that cannot be read."""
 
@@ -184,9 +188,10 @@ def whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
-        return int(value)
+        found = int(value)
     except ValueError:
         return None
+    return found if abs(found) <= MOST_WHOLE else None
 
 
 def decoded(payload: object) -> bytes:

@@ -50,6 +50,7 @@ LEFT_BY_THE_AGENT = frozenset([CallEnd.AGENT_HUNG_UP, CallEnd.TRANSFERRED])
 PLAYED_LOOK_S = 0.02
 
 KEYS_ITEM = "keys"
+KEYS = frozenset("0123456789*#ABCD")
 
 
 async def nothing() -> None:
@@ -364,8 +365,8 @@ class TelephoneTransport:
                     self._watch.received(asyncio.get_running_loop().time())
                 for audio in self._caller.take(said):
                     self._call.take_audio(self._hold.heard(audio))
-            case f.DigitReceived():
-                self._call.take_digit(said.digit)
+            case f.DigitReceived(digit) if digit in KEYS:
+                self._call.take_digit(digit)
             case f.MarkPlayed():
                 self._played(said.name)
             case f.StreamEnded():

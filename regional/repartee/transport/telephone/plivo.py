@@ -32,11 +32,12 @@ class PlivoFraming:
         return f.usual_event(said, timed=False)
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
-        self._stream_id = f.text(start, "streamId") or f.text(said, "streamId")
+        first = not self._stream_id
+        self._stream_id = self._stream_id or f.text(start, "streamId") or f.text(said, "streamId")
         media = f.part(start, "mediaFormat")
         encoding = f.text(media, "encoding") or self._sends["contentType"]
         format_ = f.format_of(encoding, media.get("sampleRate"))
-        if format_:
+        if format_ and first:
             kind = encoding.partition(";")[0]
             self._sends = {"contentType": kind, "sampleRate": str(format_.hz)}
         return f.StreamStarted(self._stream_id, f.text(start, "callId"), format_, encoding)

@@ -28,7 +28,7 @@ class TwilioFraming:
         return f.usual_event(said)
 
     def _started(self, said: Mapping[str, Any], start: Mapping[str, Any]) -> f.StreamStarted:
-        self._stream_id = f.text(said, "streamSid") or f.text(start, "streamSid")
+        self._stream_id = self._stream_id or f.text(said, "streamSid") or f.text(start, "streamSid")
         media = f.part(start, "mediaFormat")
         encoding = f.text(media, "encoding") or "audio/x-mulaw"
         return f.StreamStarted(
