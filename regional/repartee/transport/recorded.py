@@ -42,7 +42,7 @@ class RecordedSide:
         self._call = call
         self._tap = tap
         self.take_digit, self.take_played, self.part = call.take_digit, call.take_played, call.part
-        self.line_troubled = call.line_troubled
+        self.line_troubled, self.refer = call.line_troubled, call.refer
         self.client_gone, self.client_slow, self.fail = call.client_gone, call.client_slow, call.fail
 
     def take_audio(self, audio: bytes) -> None:
