@@ -25,7 +25,7 @@ QUESTIONS = (
     "Is there parking?",
     "How do you work?",
 )
-CALLS = 10
+CALLS = 6
 REPARTEE = str(Path(sys.executable).parent / "repartee")
 
 

@@ -184,8 +184,8 @@ def test_only_commands_and_callers_know_the_stand_ins(name: str) -> None:
 
 
 REPORTS = {"aws", "fleet"}
-FOLDERS = {*REPORTS, "processes", "page"}
-"""Of ``app``; ``page`` has no Python in it."""
+FOLDERS = {*REPORTS, "call_audio", "dashboard", "processes", "page"}
+"""Of ``app``; ``dashboard`` and ``page`` have no Python in them."""
 
 
 def folder_of(name: str) -> str:

@@ -18,12 +18,14 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Generic
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
 from repartee.pool.ceiling import DialCeiling
+from repartee.pool.cold_waits import note_wait
 from repartee.pool.connector import ConnectionT, Connector
 from repartee.pool.fault_log import FaultLog
 from repartee.pool.faults import reason_of
@@ -141,6 +143,7 @@ class Pool(Generic[ConnectionT]):
         wait_ms = (self._now() - started) * 1000
         self._counters.wait_ms += wait_ms
         self._counters.wait_ms_max = max(self._counters.wait_ms_max, wait_ms)
+        note_wait(self._name, time.time(), wait_ms)
         return self._lease(key, hit=False, wait_ms=wait_ms)
 
     @contextlib.asynccontextmanager

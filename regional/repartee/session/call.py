@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from repartee.agent.agent import Agent
 from repartee.agent.experience import Experience, Transition
 from repartee.errors import ClientProtocolError, PoolTimeout, ProviderError
+from repartee.pool.cold_waits import follow_waits
 from repartee.session.agent_call import AgentCall
 from repartee.session.call_notes import OUTCOMES, CallNotes
 from repartee.session.checkpointing import Checkpointing
@@ -187,6 +188,7 @@ class Call:
         """Hold the conversation until it ends."""
         loop = asyncio.get_running_loop()
         self._ended, self._held_by = loop.create_future(), asyncio.current_task()
+        self.report.cold_waits = follow_waits()
         self.report.began()
         limit = loop.call_later(self.declared.limits.call_s, self.end, CallEnd.TOO_LONG)
         lines: list[asyncio.Task[None]] = []

@@ -58,7 +58,8 @@ class CallBegan(CallEvent, frozen=True):
 class TurnOver(CallEvent, frozen=True):
     """A turn that wanted an answer is over. ``trace`` is None if no answer to it was ever audible; ``kind`` if there
     was no apology either. ``first``: no turn of the call had an answer before. ``audible_at_s``: when the answer's
-    first audible sample went out, in seconds since 1970."""
+    first audible sample went out, in seconds since 1970; ``cold_ms``: how long the turn waited for connections that
+    were not warm, by pool."""
 
     turn_id: int
     outcome: TurnOutcome
@@ -67,6 +68,7 @@ class TurnOver(CallEvent, frozen=True):
     kind: TurnKind | None = None
     first: bool = False
     audible_at_s: float | None = None
+    cold_ms: Mapping[str, float] = {}
 
 
 class AnswerHeard(CallEvent, frozen=True):

@@ -14,7 +14,8 @@ from ddsketch.mapping import LogarithmicMapping
 from ddsketch.store import CollapsingLowestDenseStore
 
 from repartee.latency.kinds import added_ms, first_sound_ms
-from repartee.telemetry.events import CallEvent, TurnOver
+from repartee.telemetry.events import AnswerHeard, CallEvent, TurnOver
+from repartee.telemetry.heard_turns import HeardTurns, client_stages_ms
 from repartee.telemetry.labels import OTHER, capped, vendor_of
 from repartee.telemetry.windows import SlottedWindows
 
@@ -77,6 +78,7 @@ class LatencyWindows:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._windows = SlottedWindows[Series, LatencySketch]()
+        self._heard = HeardTurns()
         self._agents: set[str] = set()
         self._vendors: set[str] = set()
 
@@ -89,7 +91,9 @@ class LatencyWindows:
         return len(self._windows)
 
     def export(self, event: CallEvent) -> None:
-        """Count a turn's stages, if it is one whose answer was audible."""
+        """Count a turn's stages, if it is one whose answer was audible, and those that its client reports."""
+        if pair := self._heard.take(event):
+            self._heard_by_client(*pair)
         if not isinstance(event, TurnOver) or event.trace is None:
             return
         trace, now = event.trace, self._clock()
@@ -97,6 +101,12 @@ class LatencyWindows:
         for stage, ms in values_of(event):
             vendor = capped(vendor_of(event, stage), self._vendors)
             self._add(Series(stage, trace.kind, event.region, vendor, agent), ms, now)
+
+    def _heard_by_client(self, turn: TurnOver, heard: AnswerHeard) -> None:
+        assert turn.trace is not None
+        agent, now = capped(turn.agent, self._agents), self._clock()
+        for stage, ms in client_stages_ms(heard).items():
+            self._add(Series(stage, turn.trace.kind, turn.region, "", agent), ms, now)
 
     def quantiles(
         self, window: str, by: Iterable[str] = ("stage", "kind"), where: Mapping[str, str] | None = None

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
@@ -12,6 +13,7 @@ from repartee.agent.said import Said
 from repartee.agent.toolbox import Run
 from repartee.errors import ProviderError, VoiceError
 from repartee.latency.extra_requests import ExtraKind
+from repartee.pool.cold_waits import ColdWaits
 from repartee.telemetry import events as t
 from repartee.turn.commands import TurnFinished
 from repartee.turn.outcome import SpeculationOutcome
@@ -88,6 +90,8 @@ class CallReport:
         self._audible_at: tuple[int, float] | None = None
         self._last_audible = 0
         self._reported: set[int] = set()
+        self.cold_waits: ColdWaits = deque()
+        """What the call's pools note; the call puts its own in its place when it begins."""
 
     def began(self) -> None:
         """The call was taken."""
@@ -119,6 +123,7 @@ class CallReport:
             kind="apology" if finished.apology else trace.kind if trace else None,
             first=not self._turn_heard,
             audible_at_s=self._audible_at_s(finished.turn_id) if trace else None,
+            cold_ms=self._cold_ms(trace.voice_to_voice_ms if trace else 0.0, finished.turn_id),
         )
         self._turn_heard = self._turn_heard or trace is not None
         self._emit(over)
@@ -136,6 +141,13 @@ class CallReport:
             playback_ms=stages.playback,
         )
         self._emit(heard)
+
+    def _cold_ms(self, took_ms: float, turn_id: int) -> dict[str, float]:
+        """What was waited for connections since the caller had finished."""
+        since = (self._audible_at_s(turn_id) or self._wall_clock()) - took_ms / 1000
+        waits = {wait.pool: wait.ms for wait in self.cold_waits if wait.until_s >= since}
+        self.cold_waits.clear()
+        return waits
 
     def _audible_at_s(self, turn_id: int) -> float | None:
         return self._audible_at[1] if self._audible_at and self._audible_at[0] == turn_id else None

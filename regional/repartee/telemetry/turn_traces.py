@@ -12,22 +12,28 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from repartee.latency.budgets import STAGE_BUDGETS_MS
+from repartee.latency.kinds import BUDGET_MS
 from repartee.telemetry import events as t
+from repartee.telemetry.heard_turns import HeardTurns, client_stages_ms
 from repartee.telemetry.labels import SERVED_BY, vendor_of
 from repartee.telemetry.turn_log import turn_line
 
 Cause = Literal[
     "tool",
     "event_loop",
+    "cold_connection",
     "hedged",
     "speculation_missed",
     "vendor_tail",
     "vendor_slow",
     "provider_failed",
+    "network_jitter",
+    "client_buffer",
     "none",
 ]
 """Why a turn was slow. ``vendor_tail``: a vendor took longer than its stage usually does; ``vendor_slow``: longer
-than its stage may, as it usually does; ``none``: all stages took what they may and usually take."""
+than its stage may, as it usually does; ``cold_connection``: no connection was warm; ``network_jitter`` and
+``client_buffer``: as the caller's client reports; ``none``: all stages took what they may and usually take."""
 
 MOST_TRACES = 1_000
 MOST_SLOWEST = 100
@@ -39,6 +45,9 @@ TAIL_MS = 50.0
 
 LAG_MS = 20.0
 """An event loop that was so late has cost the turn something."""
+
+COLD_MS = 20.0
+"""Waiting so long for a connection has cost the turn something."""
 
 USUAL_OF = 50
 """Turns whose median is what a stage usually takes."""
@@ -52,11 +61,14 @@ class KeptTrace:
     cause: Cause
     blamed: str = ""
     vendor: str = ""
+    client_ms: Mapping[str, float] = field(default_factory=dict)
+    """The stages of the client's own side, where it reported them."""
 
     def as_json(self) -> Mapping[str, object]:
         """The turn's line, when and with which agent it was, and why it was slow."""
         turn = self.turn
-        why = {"cause": self.cause, "blamed": self.blamed, "vendor": self.vendor}
+        why: dict[str, object] = {"cause": self.cause, "blamed": self.blamed, "vendor": self.vendor}
+        why |= {"client_ms": self.client_ms}
         return {**turn_line(turn), "at": turn.at_s, "agent": turn.agent, **why}
 
 
@@ -67,6 +79,8 @@ class _Noted:
     hedged: bool = False
     missed: bool = False
     failed: tuple[str, str] | None = None
+    networks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL_OF))
+    """Of the call's turns before."""
 
 
 @dataclass(slots=True)
@@ -92,6 +106,7 @@ class TurnTraces:
         self._usual: dict[tuple[str, str], _Usual] = {}
         self._ring: deque[KeptTrace] = deque(maxlen=MOST_TRACES)
         self._slowest: list[tuple[float, int, KeptTrace]] = []
+        self._heard = HeardTurns()
         self._turns = 0
 
     def __repr__(self) -> str:
@@ -99,6 +114,11 @@ class TurnTraces:
 
     def export(self, event: t.CallEvent) -> None:
         """Note what may explain a turn, and keep it if it is to be explained."""
+        self._note(event)
+        if pair := self._heard.take(event):
+            self._heard_by_client(*pair)
+
+    def _note(self, event: t.CallEvent) -> None:
         if isinstance(event, t.CallEnded):
             self._calls.pop(event.call_id, None)
             return
@@ -112,7 +132,7 @@ class TurnTraces:
                 noted.failed = (event.stage, event.provider)
             case t.TurnOver():
                 self._turn_over(event, noted)
-                self._calls[event.call_id] = _Noted()
+                self._calls[event.call_id] = _Noted(networks_ms=noted.networks_ms)
 
     def slowest(self, count: int = MOST_SLOWEST) -> list[KeptTrace]:
         """The slowest turns since the start, the slowest first."""
@@ -157,6 +177,21 @@ class TurnTraces:
         for stage, ms in trace.stages_ms.items():
             self._usual.setdefault((stage, vendor_of(turn, stage)), _Usual()).recent.append(ms)
 
+    def _heard_by_client(self, turn: t.TurnOver, heard: t.AnswerHeard) -> None:
+        """Keep a turn that is slow only at the client, or that has no cause on the server's side."""
+        assert turn.trace is not None
+        known, client_ms = self._calls.setdefault(turn.call_id, _Noted()).networks_ms, client_stages_ms(heard)
+        cause, stage = _client_cause(client_ms, known)
+        known.append(heard.network_ms)
+        whole_ms = turn.trace.voice_to_voice_ms + sum(client_ms.values())
+        if cause == "none" or whole_ms <= BUDGET_MS:
+            return
+        kept = self.find(turn.call_id, turn.turn_id)
+        if kept is None or kept not in self._ring:
+            self._ring.append(KeptTrace(turn, cause, stage, client_ms=client_ms))
+        elif kept.cause == "none":
+            self._ring[self._ring.index(kept)] = KeptTrace(turn, cause, stage, client_ms=client_ms)
+
     def _explained(self, turn: t.TurnOver, noted: _Noted) -> KeptTrace:
         trace = turn.trace
         if trace is None:
@@ -169,6 +204,8 @@ class TurnTraces:
             return KeptTrace(turn, "event_loop")
         if noted.failed:
             return KeptTrace(turn, "provider_failed", *noted.failed)
+        if found := _cold(turn):
+            return KeptTrace(turn, "cold_connection", *found)
         if noted.hedged:
             return KeptTrace(turn, "hedged", "llm", vendor_of(turn, "llm"))
         if stage := self._tail(turn):
@@ -189,6 +226,29 @@ class TurnTraces:
             if stage in SERVED_BY and usual_ms is not None and ms > max(usual_ms * TAIL, usual_ms + TAIL_MS):
                 over[stage] = ms - usual_ms
         return max(over, key=lambda stage: over[stage], default="")
+
+
+def _cold(turn: t.TurnOver) -> tuple[str, str] | None:
+    """The stage and the vendor whose connection had to be waited for."""
+    pool = max(turn.cold_ms, key=lambda name: turn.cold_ms[name], default="")
+    if turn.cold_ms.get(pool, 0.0) < COLD_MS:
+        return None
+    stages = [stage for stage in SERVED_BY if vendor_of(turn, stage).partition("/")[0] == pool]
+    return (stages[0], vendor_of(turn, stages[0])) if stages else ("", pool)
+
+
+def _client_cause(client_ms: Mapping[str, float], networks_ms: Sequence[float]) -> tuple[Cause, str]:
+    """Which of the client's stages is to blame: the network where it is slow, or slower than before in the call."""
+    usual_ms = sorted(networks_ms)[len(networks_ms) // 2] if len(networks_ms) >= 3 else math.inf
+    network_ms = min(STAGE_BUDGETS_MS["network"], max(usual_ms * TAIL, usual_ms + TAIL_MS))
+    over = {
+        "network": client_ms["network"] - network_ms,
+        "playback": client_ms["playback"] - STAGE_BUDGETS_MS["playback"],
+    }
+    stage = max(over, key=lambda name: over[name])
+    if over[stage] <= 0:
+        return "none", ""
+    return ("network_jitter" if stage == "network" else "client_buffer"), stage
 
 
 def _over_budget(stages_ms: Mapping[str, float]) -> str:

@@ -9,7 +9,7 @@ from tests.regional.telemetry.samples import turn_over
 
 from repartee.latency.kinds import TurnKind
 from repartee.latency.timeline import TurnTrace
-from repartee.telemetry.events import TurnOver
+from repartee.telemetry.events import AnswerHeard, TurnOver
 from repartee.telemetry.labels import MOST_LABELS, OTHER
 from repartee.telemetry.latency_windows import (
     ADDED,
@@ -144,3 +144,23 @@ def test_a_day_of_turns_with_many_labels_takes_bounded_memory() -> None:
     agents = clocked.windows.quantiles("24h", ["agent"])
     assert len(agents) == MOST_LABELS + 1
     assert (OTHER,) in agents
+
+
+def test_the_clients_stages_are_counted_beside_the_servers() -> None:
+    clocked = Clocked()
+    clocked.windows.export(turn(400.0, kind="tool"))
+    clocked.windows.export(
+        AnswerHeard(
+            call_id="call",
+            at_s=1_000.0,
+            region="here",
+            agent="desk:agent",
+            turn_id=1,
+            capture_ms=20.0,
+            network_ms=45.0,
+            playback_ms=60.0,
+        )
+    )
+    found = clocked.windows.quantiles("1m")
+    for stage, ms in (("capture", 20.0), ("network", 45.0), ("playback", 60.0)):
+        assert found[(stage, "tool")].p50 == pytest.approx(ms, rel=0.01)

@@ -99,3 +99,41 @@ def test_what_was_noted_is_for_one_turn_only() -> None:
     first, second = found.find("call", 1), found.find("call", 2)
     assert first is not None and first.cause == "hedged"
     assert second is not None and second.cause == "none"
+
+
+def heard(turn_id: int = 1, *, network: float = 20.0, playback: float = 10.0) -> t.AnswerHeard:
+    """What a client reports of a turn."""
+    return t.AnswerHeard(**SHARED, turn_id=turn_id, capture_ms=20.0, network_ms=network, playback_ms=playback)
+
+
+def test_a_connection_that_was_not_warm_is_named() -> None:
+    cold = msgspec.structs.replace(turn(1, llm=400.0), cold_ms={"l": 250.0})
+    kept = traces(cold).find("call", 1)
+    assert kept is not None
+    assert (kept.cause, kept.blamed, kept.vendor) == ("cold_connection", "llm", "l")
+
+
+@pytest.mark.parametrize("order", ["heard first", "over first"])
+def test_a_network_that_is_uneven_is_named(order: str) -> None:
+    usual = [event for number in range(2, 6) for event in (heard(number), turn(number))]
+    late = [heard(9, network=140.0), turn(9)]
+    found = traces(*usual, *(late if order == "heard first" else reversed(late)))
+    kept = found.find("call", 9)
+    assert kept is not None and (kept.cause, kept.blamed) == ("network_jitter", "network")
+    assert kept.client_ms == {"capture": 20.0, "network": 140.0, "playback": 10.0}
+    assert kept.as_json()["client_ms"] == kept.client_ms
+    assert kept in found.latest(10)
+
+
+def test_a_clients_deep_buffer_is_named() -> None:
+    kept = traces(turn(1), heard(1, playback=300.0)).find("call", 1)
+    assert kept is not None and (kept.cause, kept.blamed) == ("client_buffer", "playback")
+
+
+def test_what_the_server_is_to_blame_for_stays_its_own() -> None:
+    kept = traces(turn(1, tts=500.0), heard(1, playback=300.0)).find("call", 1)
+    assert kept is not None and kept.cause == "vendor_tail"
+
+
+def test_a_client_that_heard_it_in_time_is_no_cause() -> None:
+    assert traces(turn(1), heard(1)).latest(10) == []

@@ -43,7 +43,9 @@ export class SlowView {
     panel.append(cause);
     if (turn.stages_ms) {
       const number = turn.turn_id;
-      const drawn = waterfall({ number, stages: turn.stages_ms, totalMs: turn.voice_to_voice_ms, latency: turn });
+      const stages = { ...turn.stages_ms, ...turn.client_ms };
+      const totalMs = Object.values(stages).reduce((sum, took) => sum + took, 0);
+      const drawn = waterfall({ number, stages, totalMs, latency: turn });
       drawn.open = true;
       panel.append(drawn);
     }
