@@ -1,0 +1,33 @@
+"""A bad line, the same for the same seed: which packets are lost, alone or in bursts. Pure."""
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class LineQuality:
+    """``loss`` is the share of packets that is lost, each way; ``burst`` how many are lost in a row on average (1:
+    each on its own). Half the round trip (ms) goes each way."""
+
+    loss: float = 0.0
+    rtt_ms: float = 0.0
+    burst: float = 1.0
+
+
+class LossDice:
+    """Says of each packet whether it is lost. Bursts are Gilbert's: within one, everything is."""
+
+    def __init__(self, quality: LineQuality, seed: int) -> None:
+        self._dice = Random(seed)
+        self._losing = False
+        loss, burst = quality.loss, quality.burst
+        if burst <= 1:
+            self._begins = self._goes_on = loss
+        else:
+            self._begins = loss / (burst * (1 - loss))
+            self._goes_on = 1 - 1 / burst
+
+    def lost(self) -> bool:
+        """The next packet's fate."""
+        self._losing = self._dice.random() < (self._goes_on if self._losing else self._begins)
+        return self._losing
