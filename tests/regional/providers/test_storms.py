@@ -22,7 +22,9 @@ from websockets.http11 import Request, Response
 
 from repartee.pool.figures import PoolFigures
 from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS
+from repartee.providers.cartesia_stt import InkSettings, InkSTT
 from repartee.providers.deepgram import FluxSettings, FluxSTT, NovaSettings, NovaSTT
+from repartee.providers.deepgram_tts import FluxTTS, FluxTTSSettings
 from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS
 from repartee.providers.openai_chat import ChatLLM, ChatSettings
 from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
@@ -30,6 +32,12 @@ from repartee.providers.openai_realtime import OpenAIRealtime, RealtimeSettings
 WATCHED_S = 3.0
 """How long a provider is watched; after its first second, two dials a second are the most."""
 
+TOLD_S = 2.0
+RECOVERED_S = 5.0
+RECOVERS = 1011
+"""After this one a provider is given its health back; the others would only take longer to say the same."""
+
+IDLE_CPU = 0.02
 ON_THE_WAY_S = 0.02
 """Dials a second apart may arrive so much closer to each other; pool/test_policy_storms holds when they start."""
 
@@ -133,14 +141,24 @@ async def until_fault(figures: Callable[[], PoolFigures]) -> PoolFigures:
     return figures()
 
 
+async def until_usable(figures: Callable[[], PoolFigures]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not figures().usable:  # noqa: ASYNC110 - the pool's state
+            await asyncio.sleep(0.01)
+
+
 SOCKETS: dict[str, Callable[[str], Any]] = {
-    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v")),
+    "cartesia": lambda url: CartesiaTTS(CartesiaSettings(url, "k", "v", prime_text="")),
+    "ink-2": lambda url: InkSTT(InkSettings(url, "k")),
+    "flux-tts": lambda url: FluxTTS(FluxTTSSettings(url, "k", "flux-alexis-en")),
     "elevenlabs": lambda url: ElevenLabsTTS(ElevenLabsSettings(url, "k", "v")),
     "flux": lambda url: FluxSTT(FluxSettings(url, "k")),
     "nova": lambda url: NovaSTT(NovaSettings(url, "k")),
     "realtime": lambda url: OpenAIRealtime(RealtimeSettings(url, "k")),
 }
 GREETINGS = {
+    "ink-2": {"type": "connected", "request_id": "a"},
+    "flux-tts": {"type": "Connected", "request_id": "a"},
     "flux": {"type": "Connected", "request_id": "a", "sequence_id": 0},
     "realtime": {"type": "session.created", "session": {}},
 }
@@ -151,19 +169,35 @@ GREETINGS = {
 async def test_a_socket_that_is_closed_after_the_upgrade(
     name: str, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    ill = True
+
     async def say(connection: ServerConnection) -> None:
         if name in GREETINGS:
             await connection.send(json.dumps(GREETINGS[name]))
-        await connection.close(code, "no more credit")
+        if ill:
+            await connection.close(code, "no more credit")
+        await connection.wait_closed()
 
+    began = time.time()
     async with sockets(say) as far, pooled(SOCKETS[name](far.url)) as figures:
-        await asyncio.sleep(WATCHED_S)
+        await asyncio.sleep(1)
+        used_s = time.process_time()
+        await asyncio.sleep(WATCHED_S - 1)
+        used_s = time.process_time() - used_s
         far.promises_two_a_second()
+        # Both ends of it, and what else this process does.
+        far.machine.promise(used_s <= IDLE_CPU * (WATCHED_S - 1), f"{used_s:.3f} s of CPU")
         now = figures()
         assert (now.warm, now.usable) == (False, False)
         assert f"{code} no more credit" in str(now.last_error)
         assert now.fault is not None and now.fault.do
-    assert caplog.text.count("cannot connect to") == 1
+        [line] = [record for record in caplog.records if "cannot connect to" in record.getMessage()]
+        far.machine.promise(line.created - began <= TOLD_S, f"told after {line.created - began:.1f} s")
+        if code == RECOVERS:
+            ill, healed = False, time.monotonic()
+            await until_usable(figures)
+            took_s = time.monotonic() - healed
+            far.machine.promise(took_s <= RECOVERED_S, f"back after {took_s:.1f} s")
 
 
 async def test_what_elevenlabs_says_before_it_closes_is_passed_on() -> None:
@@ -195,26 +229,34 @@ async def test_a_flux_stream_that_begins_with_an_error() -> None:
     [
         (402, {"dg-error": "Project is out of credits"}, "Project is out of credits", "balance"),
         (401, {"dg-error": "Invalid credentials."}, "Invalid credentials.", "DEEPGRAM_API_KEY"),
-        (429, {}, "status 429", "limits"),
-        (503, {}, "status 503", "status page"),
         (404, {}, "status 404", "DEEPGRAM_BASE_URL"),
     ],
 )
 async def test_an_upgrade_that_is_refused(
     status: int, headers: dict[str, str], why: str, do: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await refused_upgrades("flux", status, headers, (why, do))
+    assert caplog.text.count("cannot connect to deepgram") == 1
+
+
+@pytest.mark.parametrize(("status", "do"), [(402, "balance"), (429, "limits"), (503, "status page")])
+async def test_every_vendors_quota_limit_and_outage(status: int, do: str) -> None:
+    """All at once, as they have nothing to do with each other."""
+    await asyncio.gather(*(refused_upgrades(name, status, {}, (f"status {status}", do)) for name in SOCKETS))
+
+
+async def refused_upgrades(name: str, status: int, headers: dict[str, str], said: tuple[str, str]) -> None:
     async def say(connection: ServerConnection) -> None:
         raise AssertionError("it was refused")
 
-    async with sockets(say, (status, headers)) as far, pooled(SOCKETS["flux"](far.url)) as figures:
+    async with sockets(say, (status, headers)) as far, pooled(SOCKETS[name](far.url)) as figures:
         started = time.monotonic()
         found = await until_fault(figures)
         assert found.fault is not None
-        assert why in found.fault.why
-        assert do in found.fault.do
+        assert said[0] in found.fault.why
+        assert said[1] in found.fault.do
         await asyncio.sleep(started + WATCHED_S - time.monotonic())
         far.promises_two_a_second()
-    assert caplog.text.count("cannot connect to deepgram") == 1
 
 
 def brain(url: str) -> ChatLLM:
