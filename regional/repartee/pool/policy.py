@@ -135,7 +135,7 @@ class PoolPolicy:
     @property
     def busy(self) -> bool:
         """A call is in progress, as far as the pool knows."""
-        return max(self.calls, self.demand, self.leased) > 0
+        return self.calls > 0 or self.demand > 0 or self.leased > 0
 
     def has(self, key: int) -> bool:
         """Whether the connection is in the pool."""
@@ -278,13 +278,18 @@ class PoolPolicy:
         ``waiting`` callers need a slot each before any is spare.
         """
         self._settle(now)
-        urgent = min(self._urgent_wanted(waiting), self._dials_allowed(now)) if now >= self._not_before else 0
+        urgent = self._urgent_wanted(waiting)
+        if urgent:
+            urgent = min(urgent, self._dials_allowed(now)) if now >= self._not_before else 0
         self._start(urgent, now)
-        dial = min(self._dials_due(now, waiting), self._dials_allowed(now))
+        wanted = self._dials_wanted(now, waiting)
+        dial = min(wanted, self._dials_allowed(now)) if wanted and now >= self._retry_at else 0
         self._start(dial, now)
         close = self._closes_due(now)
         keepalive = self._keepalives_due(now)
-        return Plan(dial, urgent, close, keepalive, self._wake_at(now, waiting))
+        if dial or close:
+            wanted = self._dials_wanted(now, waiting)
+        return Plan(dial, urgent, close, keepalive, self._wake_at(now, waiting, wanted))
 
     def _back_off(self, now: float, jitter: float, *, hopeless: bool = False) -> None:
         self.troubled = True
@@ -312,8 +317,9 @@ class PoolPolicy:
             self.filled = settled >= settings.spare
 
     def _start(self, dials: int, now: float) -> None:
-        self.dialling += dials
-        self._ceiling.count(now, dials)
+        if dials:
+            self.dialling += dials
+            self._ceiling.count(now, dials)
 
     def _dials_allowed(self, now: float) -> int:
         if not self.filled and not self.failures:
@@ -325,8 +331,12 @@ class PoolPolicy:
         return max(0, min(wanted, self.settings.max_open - self.open - self.dialling))
 
     def _fresh_slots(self, now: float) -> int:
-        slots = self.settings.slots
-        return sum(slots - entry.leases for entry in self._entries.values() if now < entry.ageing_at)
+        # A loop: a pool is tended at each lease, and a generator is a function call an entry.
+        slots, free = self.settings.slots, 0
+        for entry in self._entries.values():
+            if now < entry.ageing_at:
+                free += slots - entry.leases
+        return free
 
     def _dials_wanted(self, now: float, waiting: int) -> int:
         settings = self.settings
@@ -340,9 +350,6 @@ class PoolPolicy:
             wanted = max(wanted, int(self.troubled))
             room = min(room, 1 - self.dialling - unsettled)
         return max(0, min(wanted, room))
-
-    def _dials_due(self, now: float, waiting: int) -> int:
-        return self._dials_wanted(now, waiting) if now >= self._retry_at else 0
 
     def _closes_due(self, now: float) -> tuple[int, ...]:
         """Free connections that have aged, once their replacements are there or their life is over."""
@@ -365,7 +372,7 @@ class PoolPolicy:
             entry.keepalive_at = now + interval
         return tuple(entry.key for entry in due)
 
-    def _wake_at(self, now: float, waiting: int) -> float | None:
+    def _wake_at(self, now: float, waiting: int, dials_wanted: int) -> float | None:
         times = []
         for entry in self._entries.values():
             if not entry.leases:
@@ -374,10 +381,12 @@ class PoolPolicy:
                 times.append(entry.ageing_at)
             if not entry.settled:
                 times.append(entry.born + self.trusted_s)
-        allowed_at = self._ceiling.free_at(now, busy=self.busy)
-        if self._urgent_wanted(waiting):
-            times.append(max(allowed_at, self._not_before))
-        if self._dials_wanted(now, waiting) and max(self._retry_at, allowed_at) > now:
-            times.append(max(self._retry_at, allowed_at))
+        urgent = self._urgent_wanted(waiting)
+        if urgent or dials_wanted:
+            allowed_at = self._ceiling.free_at(now, busy=self.busy)
+            if urgent:
+                times.append(max(allowed_at, self._not_before))
+            if dials_wanted and max(self._retry_at, allowed_at) > now:
+                times.append(max(self._retry_at, allowed_at))
         soonest = min(times, default=math.inf)
         return None if math.isinf(soonest) else max(soonest, now)

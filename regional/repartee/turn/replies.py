@@ -54,7 +54,10 @@ class Replies:
 
     def find(self, reply_id: int) -> Reply | None:
         """The one of this number, unless it is over."""
-        return next((reply for reply in self._making if reply.reply_id == reply_id), None)
+        for reply in self._making:  # one or two; asked at each token
+            if reply.reply_id == reply_id:
+                return reply
+        return None
 
     def new(
         self,
