@@ -25,6 +25,7 @@ from repartee.app.background import one_worker, reporting, watching
 from repartee.app.call_audio import route
 from repartee.app.call_audio.recorder import Recorder
 from repartee.app.call_audio.service import recordings
+from repartee.app.call_summaries import summing_up
 from repartee.app.exporting import exporting
 from repartee.app.keeping import Lessons, keeping
 from repartee.app.live_figures import LiveFigures
@@ -117,6 +118,7 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
                 webrtc_serving(worker, parts, membership) as webrtc,
                 _beside(worker, parts, membership),
                 live.measuring(),
+                summing_up(services, lessons.store, parts.settings, stream),
                 _telling(live, worker, membership),
             ):
                 yield {"worker": worker, "membership": membership, "webrtc": webrtc, "live": live}

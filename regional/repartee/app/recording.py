@@ -11,6 +11,9 @@ from repartee.telemetry.events import CallBegan, CallEnded
 from repartee.telemetry.records import CallRecords
 from repartee.telemetry.stream import Stream
 
+SUMMARY_S = 60.0
+"""`call.ended` waits no longer than this for the call's summary."""
+
 SEEN_EVERY_S = 30.0
 """A third of the time after which a call that is not written of counts as lost."""
 
@@ -27,7 +30,7 @@ async def recording(
     stream.count(records)
     target = webhook_target(settings)
     if target:
-        stream.count(CallWebhooks(store), CallBegan, CallEnded)
+        stream.count(CallWebhooks(store, SUMMARY_S if settings.summary else 0.0), CallBegan, CallEnded)
     task = asyncio.create_task(_keep_seeing(records))
     try:
         async with delivering(store, target) if target and delivers else nullcontext():

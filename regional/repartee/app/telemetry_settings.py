@@ -44,6 +44,12 @@ class TelemetrySettings(BaseSettings):
         description="File of vendors' prices, from which the records of calls have what each cost "
         "([form](#what-calls-cost)).",
     )
+    summary: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("REPARTEE_SUMMARY"),
+        description="Have the language model sum up each call when it is over, for its record and `call.ended`. "
+        "Needs REPARTEE_RECORDS=words.",
+    )
     webhook_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=AliasChoices("REPARTEE_WEBHOOK_KEY"),
@@ -92,6 +98,13 @@ class TelemetrySettings(BaseSettings):
         validation_alias=AliasChoices("REPARTEE_EXPORT_CLOSE_S"),
         description="How long exporters may take for the events that wait when the worker ends, in seconds.",
     )
+
+    @field_validator("summary")
+    @classmethod
+    def _has_words(cls, summary: bool, info: ValidationInfo) -> bool:
+        if summary and info.data.get("call_records") != "words":
+            raise ValueError("needs REPARTEE_RECORDS=words: a summary holds words")
+        return summary
 
     @field_validator("webhook_key")
     @classmethod

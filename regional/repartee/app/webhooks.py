@@ -42,17 +42,19 @@ class WebhookTarget:
 
 
 class CallWebhooks:
-    """Implements :class:`~repartee.telemetry.stream.Counts`. Count it after the records, which it reads."""
+    """Implements :class:`~repartee.telemetry.stream.Counts`. Count it after the records, which it reads.
+    ``call.ended`` waits ``summary_s`` for a summary."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, summary_s: float = 0.0) -> None:
         self._store = store
+        self._summary_s = summary_s
 
     def export(self, event: CallEvent) -> None:
         """Leave a webhook in the store."""
         if isinstance(event, CallBegan):
             keep_started(self._store, event.call_id, event.at_s)
         elif isinstance(event, CallEnded):
-            keep_ended(self._store, event.call_id, event.at_s)
+            keep_ended(self._store, event.call_id, event.at_s, self._summary_s)
 
 
 def signature(key: bytes, webhook_id: str, timestamp: int, body: str) -> str:

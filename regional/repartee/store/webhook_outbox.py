@@ -1,6 +1,5 @@
 """Webhooks that wait to be delivered: a row each, until whoever they are for has taken them."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import msgspec
 
 from repartee.store.call_records import CALL_ENTRIES, CALLS
 from repartee.store.interfaces import MOST_ROWS, Store, Writing
-from repartee.store.schema import Column, Table
+from repartee.store.schema import Column, Row, Table
 
 WEBHOOKS = Table(
     "webhooks",
@@ -27,6 +26,7 @@ WEBHOOKS = Table(
     indexes=(("due_at",),),
 )
 
+STARTED, ENDED = "call.started", "call.ended"
 LEASE_S = 30.0
 """Whoever takes a webhook to deliver it has so long; then another may."""
 
@@ -42,12 +42,29 @@ class WaitingWebhook:
 
 def keep_started(store: Store, call_id: str, at: float) -> None:
     """Have `call.started` delivered for a call whose record has been given to the store."""
-    store.later(lambda writing: _keep(writing, "call.started", call_id, at, ended=False))
+    store.later(lambda writing: _keep(writing, STARTED, call_id, at, at))
 
 
-def keep_ended(store: Store, call_id: str, at: float) -> None:
-    """Have `call.ended` delivered, with all that the record has."""
-    store.later(lambda writing: _keep(writing, "call.ended", call_id, at, ended=True))
+def keep_ended(store: Store, call_id: str, at: float, wait_s: float = 0.0) -> None:
+    """Have `call.ended` delivered, with all that the record has; after ``wait_s``, or once it is renewed."""
+    store.later(lambda writing: _keep(writing, ENDED, call_id, at, at + wait_s))
+
+
+def renew_ended(writing: Writing, call_id: str, now: float) -> None:
+    """The record has become more than it was when `call.ended` was kept: deliver it as it is now, unless it has been
+    taken to be delivered already."""
+    waiting = writing.get(WEBHOOKS, webhook_id(ENDED, call_id))
+    due_at = waiting["due_at"] if waiting else None
+    if waiting and not waiting["attempts"] and isinstance(due_at, float) and due_at > now:
+        body = msgspec.json.decode(str(waiting["body"]))
+        told = _told(writing, ENDED, call_id)
+        renewed = msgspec.json.encode({**body, "data": told}).decode()
+        writing.upsert(WEBHOOKS, {**waiting, "due_at": now, "body": renewed})
+
+
+def webhook_id(kind: str, call_id: str) -> str:
+    """The same however often it is delivered, and whoever asks."""
+    return f"msg_{kind.replace('.', '_')}_{call_id}"
 
 
 async def claim(store: Store, now: float, limit: int) -> Sequence[WaitingWebhook]:
@@ -77,12 +94,12 @@ async def settle(
     await store.write(write)
 
 
-def _keep(writing: Writing, kind: str, call_id: str, at: float, *, ended: bool) -> None:
+def _told(writing: Writing, kind: str, call_id: str) -> dict[str, object] | None:
     call = writing.get(CALLS, call_id)
     if call is None:
-        return
+        return None
     told: dict[str, object] = {name: call[name] for name in call if name != "details"}
-    if ended:
+    if kind == ENDED:
         entries = writing.rows(CALL_ENTRIES, {"call_id": call_id}, limit=MOST_ROWS)
         told |= msgspec.json.decode(str(call["details"]))
         told["transcript"] = [
@@ -90,15 +107,19 @@ def _keep(writing: Writing, kind: str, call_id: str, at: float, *, ended: bool) 
             for entry in entries
             if entry["kind"] == "said"
         ]
-    body = {"type": kind, "timestamp": at, "data": told}
-    writing.insert(
-        WEBHOOKS,
-        {
-            "id": f"msg_{secrets.token_hex(12)}",
-            "at": at,
-            "due_at": at,
-            "caller": call["caller"],
-            "attempts": 0,
-            "body": msgspec.json.encode(body).decode(),
-        },
-    )
+    return told
+
+
+def _keep(writing: Writing, kind: str, call_id: str, at: float, due_at: float) -> None:
+    told = _told(writing, kind, call_id)
+    if told is None:
+        return
+    row: Row = {
+        "id": webhook_id(kind, call_id),
+        "at": at,
+        "due_at": due_at,
+        "caller": str(told["caller"]) if told["caller"] else None,
+        "attempts": 0,
+        "body": msgspec.json.encode({"type": kind, "timestamp": at, "data": told}).decode(),
+    }
+    writing.insert(WEBHOOKS, row)

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,27 +16,29 @@ from typing import Any
 import pytest
 from openai import InvalidWebhookSignatureError, OpenAI
 from tests.promptness import DEADLINE_S
-from tests.regional.app.running import calling, region, spoken_turn
+from tests.regional.app.running import calling, region, region_process, spoken_turn
 
 from repartee.app.settings import read_settings
-from repartee.app.webhooks import WebhookTarget, delivering, signature
+from repartee.app.webhooks import WebhookSender, WebhookTarget, delivering, signature
 from repartee.errors import ConfigurationError
 from repartee.store.call_records import CALL_ENTRIES, CALLS
 from repartee.store.interfaces import Store, Writing
 from repartee.store.opening import StorePlace, open_store
 from repartee.store.schema import Row
 from repartee.store.threaded import StoreLimits
-from repartee.store.webhook_outbox import WEBHOOKS
+from repartee.store.webhook_outbox import LEASE_S, WEBHOOKS
 
 KEY = "a key for webhooks that is long enough"
 TABLES = (CALLS, CALL_ENTRIES, WEBHOOKS)
 
 
 class Receiver:
-    """Whom webhooks are for: refuses each for the first time, if ``refuses``; checks signatures by hand."""
+    """Whom webhooks are for: refuses each for the first time, if ``refuses``; checks signatures by hand; does not
+    answer while it ``hangs``."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses
+        self.hangs = False
         self.seen: Counter[str] = Counter()
         self.taken: dict[str, dict[str, Any]] = {}
         self.forged = 0
@@ -48,6 +51,8 @@ class Receiver:
                 headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 raw = await reader.readexactly(int(headers["content-length"]))
                 status = self._take(head, headers, raw)
+                while self.hangs:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
                 writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
@@ -197,3 +202,76 @@ def test_settings_that_cannot_work_stop_the_start(settings: dict[str, str], said
         read_settings(settings)
     assert said in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+async def test_a_worker_that_is_killed_before_it_has_noted_a_delivery_has_it_made_again(
+    providers: dict[str, str], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "store.sqlite3")
+    async with receiving() as receiver:
+        receiver.hangs = True
+        settings = {
+            "REPARTEE_WEBHOOK_URL": receiver.url,
+            "REPARTEE_WEBHOOK_KEY": KEY,
+            "REPARTEE_STORE_FILE": file,
+        }
+        with region_process({**providers, **settings}, "--allow-anonymous") as worker:
+            async with calling(f"{worker.url}?audio=binary"):
+                await until_taken(receiver, 1)  # and has not been answered
+                worker.signal(signal.SIGKILL)
+                await worker.exit_status()
+        receiver.hangs = False
+        [first] = receiver.seen
+        store = await open_store(StorePlace(file=file))
+        later = WebhookSender(store, WebhookTarget(receiver.url, KEY.encode()), lambda: time.time() + LEASE_S)
+        sending = asyncio.create_task(later.run())
+        async with asyncio.timeout(DEADLINE_S):
+            while receiver.seen[first] < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        sending.cancel()
+        await asyncio.wait([sending])
+        await store.aclose()
+    assert receiver.taken[first]["type"] == "call.started"
+    assert receiver.forged == 0
+
+
+async def test_a_calls_end_is_told_with_a_summary_whose_tokens_are_paid_for(
+    providers: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "prices.json").write_text('{"llm": {"*": {"million_input_tokens": 1e6}}}')
+    ended: dict[str, dict[str, Any]] = {}
+    for summary in ("off", "on"):
+        async with receiving() as receiver:
+            settings = {
+                "REPARTEE_WEBHOOK_URL": receiver.url,
+                "REPARTEE_WEBHOOK_KEY": KEY,
+                "REPARTEE_RECORDS": "words",
+                "REPARTEE_SUMMARY": summary,
+                "REPARTEE_PRICES": str(tmp_path / "prices.json"),
+                "REPARTEE_SPECULATE": "off",
+                "REPARTEE_STORE_FILE": str(tmp_path / f"{summary}.sqlite3"),
+            }
+            async with region({**providers, **settings}) as worker:
+                async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
+                    await spoken_turn(websocket)
+                await until_taken(receiver, 2)
+            [ended[summary]] = [
+                body["data"] for body in receiver.taken.values() if body["type"] == "call.ended"
+            ]
+        place = StorePlace(file=str(tmp_path / f"{summary}.sqlite3"))
+        store = await open_store(place)
+        [call] = await store.read(lambda reading: reading.rows(CALLS))
+        await store.aclose()
+        assert json.loads(str(call["details"])).get("summary") == ended[summary].get("summary")
+        assert call["cost"] == ended[summary]["cost"]
+    assert "summary" not in ended["off"]
+    assert ended["on"]["summary"]
+    assert ended["on"]["transcript"]
+    [model] = [use for use in ended["on"]["usage"] if use["stage"] == "llm"]
+    assert ended["on"]["cost"] == pytest.approx(model["input_tokens"])
+    assert ended["on"]["cost"] > ended["off"]["cost"]
+
+
+def test_a_summary_needs_words() -> None:
+    with pytest.raises(ConfigurationError, match="REPARTEE_SUMMARY: needs REPARTEE_RECORDS=words"):
+        read_settings({"REPARTEE_SUMMARY": "on"})
