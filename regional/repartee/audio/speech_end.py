@@ -169,23 +169,26 @@ class CallerAudio:
         self._pieces.clear()
         self._bytes = 0
 
-    def speech_ended_at(self) -> float | None:
-        """When the last sample of speech arrived, on the clock given to :meth:`append`; None if there was none."""
-        end = self.speech_end()
+    def speech_ended_at(self, *, silent_ms: float = 0.0) -> float | None:
+        """When the last sample of speech arrived, on the clock given to :meth:`append`; None if there was none.
+
+        ``silent_ms``: so much silence is known to follow; without any, speech to the very end shows no floor.
+        """
+        end = self.speech_end(silent_ms=silent_ms)
         return None if end is None else end.at
 
-    def speech_end(self, *, word_ended_ms: float | None = None) -> SpeechEnd | None:
+    def speech_end(self, *, word_ended_ms: float | None = None, silent_ms: float = 0.0) -> SpeechEnd | None:
         """The same, and whether it is sure. ``word_ended_ms``: so much audio ago the last word ended, as far as a
         recogniser can say.
 
         A piece arrives as a whole, but the figure is that of the sample: the piece's time less what follows in it.
         """
         word_ends_ms = None if word_ended_ms is None else self.kept_ms - word_ended_ms
-        pcm = b"".join([piece for piece, _ in self._pieces])
+        pcm = b"".join([*(piece for piece, _ in self._pieces), bytes(bytes_for_ms(silent_ms, self._hz))])
         end = find_end(pcm, self._hz, word_ends_ms=word_ends_ms)
         if end is None:
             return None
-        after = self._bytes // SAMPLE_BYTES - round(end.ms * self._hz / 1000)
+        after = max(self._bytes // SAMPLE_BYTES - round(end.ms * self._hz / 1000), 0)
         for piece, arrived in reversed(self._pieces):
             held = len(piece) // SAMPLE_BYTES
             if after < held:

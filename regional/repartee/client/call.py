@@ -30,6 +30,9 @@ from repartee.client.telephone import TelephoneWishes, connect_telephone
 
 SESSION_PATH = "/v1/voice/session"
 FRAME_MS = 20
+KNOWN_SILENCE_MS = 300.0
+"""What follows a question is the caller's own silence, whether or not it has gone out already."""
+
 OPENING_EVENT = "session.created"
 
 
@@ -125,7 +128,7 @@ class PlacedCall:
         self._frames.extend(pcm[at : at + size] for at in range(0, len(pcm), size))
         await self._until(lambda: not self._frames, timeout_s=len(pcm) / size * FRAME_MS / 1000 + 5)
         if turn.speech_ended_s is None:
-            turn.speech_ended_s = self._caller_audio.speech_ended_at()
+            turn.speech_ended_s = self._caller_audio.speech_ended_at(silent_ms=KNOWN_SILENCE_MS)
         return turn
 
     def utter(self, pcm: bytes) -> None:
@@ -141,7 +144,7 @@ class PlacedCall:
         ):
             turn.failed = "the answer did not end"
         if turn.speech_ended_s is None:
-            turn.speech_ended_s = self._caller_audio.speech_ended_at()
+            turn.speech_ended_s = self._caller_audio.speech_ended_at(silent_ms=KNOWN_SILENCE_MS)
         if turn.answered_at_s is None and turn.failed is None:
             turn.failed = f"no answer within {self.options.answer_timeout_s:g} s"
         return turn
@@ -249,13 +252,16 @@ class PlacedCall:
                 for reply in self.dialogue.receive(event, now):
                     await self._socket.send(json.dumps(reply))
             self.dialogue.settle()
+            if self.options.telephone is None:
+                for report in self.dialogue.heard_reports():
+                    await self._socket.send(json.dumps(report))
             await self._wake()
         raise CallFailed("The server ended the call.")
 
     def _hear(self, pcm: bytes, now: float) -> None:
         turn = self.dialogue.turns[-1] if self.dialogue.turns else None
         if turn is not None and turn.speech_ended_s is None and not self._frames:
-            turn.speech_ended_s = self._caller_audio.speech_ended_at()
+            turn.speech_ended_s = self._caller_audio.speech_ended_at(silent_ms=KNOWN_SILENCE_MS)
         self.dialogue.receive_audio(pcm, now)
 
 

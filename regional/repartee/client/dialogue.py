@@ -55,6 +55,8 @@ class Turn:
     """What was said was an apology: that is no answer."""
 
     interrupted: bool = False
+    reported: bool = False
+    """The server knows when the answer was heard."""
 
     @property
     def heard_as(self) -> str:
@@ -153,6 +155,19 @@ class Dialogue:
             item = (turn.latency or {}).get("item_id") or turn.answer_item
             if item is not None:
                 turn.answered_at_s = self.playback.audible_at_s(str(item))
+
+    def heard_reports(self) -> list[dict[str, Any]]:
+        """What to tell the server of answers that have become audible: what this side has added to its figures. A
+        recording goes out as it is and is heard as it comes, so that is the network alone."""
+        reports = []
+        for turn in self.turns[-2:]:
+            turn_id = (turn.latency or {}).get("turn_id")
+            if turn.reported or turn_id is None or turn.voice_to_voice_ms is None:
+                continue
+            turn.reported = True
+            stages = {"capture": 0.0, "network": round(turn.stages_ms()["network"], 3), "playback": 0.0}
+            reports.append({"type": "repartee.turn.heard", "turn_id": turn_id, "stages_ms": stages})
+        return reports
 
     def finished(self, turn: Turn, now: float) -> bool:
         """Whether the turn's answer has been given and heard to its end (or was interrupted)."""

@@ -26,6 +26,8 @@ def turn_report(turn: Turn, number: int, call_id: str | None) -> dict[str, Any]:
     """One turn; ``number`` counts from 1 and stands in where the server gave no turn id."""
     latency = turn.latency or {}
     stages = {name: round(ms, 1) for name, ms in turn.stages_ms().items()}
+    if stages:
+        stages = {"capture": 0.0, **stages, "playback": 0.0}  # a recording goes out and is heard as it comes
     return {
         "call_id": latency.get("call_id") or call_id,
         "turn_id": latency.get("turn_id", number),

@@ -38,6 +38,10 @@ STAGES: Mapping[str, StageLook] = {
 }
 
 
+NOTHING_HERE = ("capture", "playback")
+"""What a call from the terminal adds nothing to is not drawn."""
+
+
 def waterfall(stages_ms: Mapping[str, float], *, plain: bool = False) -> Table:
     """One row a stage, in the order of time."""
     total = sum(stages_ms.values())
@@ -48,6 +52,8 @@ def waterfall(stages_ms: Mapping[str, float], *, plain: bool = False) -> Table:
     table.add_column(width=7, justify="right")
     start = 0.0
     for name, ms in stages_ms.items():
+        if name in NOTHING_HERE and not ms:
+            continue
         look = STAGES.get(name) or StageLook(name.replace("_", " "), "white", None)
         over = look.at_most_ms is not None and ms > look.at_most_ms
         bar = _bar(start * scale, max(ms, 0) * scale, look.colour, BUDGET_MS * scale, plain=plain)

@@ -56,6 +56,8 @@ class Script:
     suggestions: list[str] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=lambda: dict(STAGES_MS))
     received: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    """Reports of when answers were heard."""
 
 
 class ScriptedCall:
@@ -91,6 +93,9 @@ class ScriptedCall:
     async def event(self, event: dict[str, Any]) -> None:
         if event["type"] == "input_audio_buffer.append":
             await self.hear(base64.b64decode(event["audio"]))
+            return
+        if event["type"] == "repartee.turn.heard":
+            self.script.heard.append(event)
             return
         self.script.received.append(event)
         if event["type"] == "conversation.item.create":

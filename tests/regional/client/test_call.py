@@ -26,11 +26,10 @@ QUESTION = Question("What are your opening hours?", tone(300) + bytes(4800))
 @pytest.mark.parametrize("binary", [True, False])
 async def test_a_question_is_answered_and_every_millisecond_has_a_stage(binary: bool) -> None:
     machine = measured()
-    async with (
-        running(Script(quiet_ms=420, answer_ms=[200])) as url,
-        place_call(options(url, binary_audio=binary)) as call,
-    ):
+    script = Script(quiet_ms=420, answer_ms=[200])
+    async with running(script) as url, place_call(options(url, binary_audio=binary)) as call:
         turn = await call.ask(QUESTION)
+    [heard] = script.heard
     report = call_report([turn], call.dialogue.call_id)
     told = report["turns"][0]
     assert told["answer"].strip() == "Certainly, I can help with that."
@@ -38,6 +37,9 @@ async def test_a_question_is_answered_and_every_millisecond_has_a_stage(binary: 
     assert told["voice_to_voice_ms"] > 400
     assert sum(told["stages_ms"].values()) == pytest.approx(told["voice_to_voice_ms"], abs=1)
     assert told["stages_ms"]["llm"] == 140.4
+    assert {"capture", "network", "playback"} <= told["stages_ms"].keys()
+    assert heard["turn_id"] == told["turn_id"]
+    assert heard["stages_ms"]["network"] == pytest.approx(told["stages_ms"]["network"], abs=0.1)
     assert told["call_id"] == "call_1"
     assert report["p50_ms"] == report["p90_ms"] == told["voice_to_voice_ms"]
     json.dumps(report)

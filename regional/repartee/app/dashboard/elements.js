@@ -21,7 +21,7 @@ export function segments(group, chosen) {
 
 export function ms(value) {
   if (value == null) return "–";
-  return value >= 9.95 || value === 0 ? String(Math.round(value)) : value.toFixed(1);
+  return value >= 9.95 || value < 0.05 ? String(Math.round(value)) : value.toFixed(1);
 }
 
 export function percent(part, whole) {
