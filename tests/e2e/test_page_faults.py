@@ -2,12 +2,14 @@
 
 import json
 import re
+import signal
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 from tests.e2e.conftest import launch
+from tests.regional.app.running import region_process, stand_ins
 from tests.regional.client.scripted_region import Script, running_in_thread, tone
 
 from repartee.audio.speech_end import speech_span
@@ -237,6 +239,42 @@ def test_a_browser_that_pauses_the_sound_is_asked_to_play_on(hearing: Page) -> N
         hearing.get_by_role("button", name="Play on").click()
         hearing.wait_for_function("() => context.state === 'running'")
         expect(hearing.get_by_role("alert")).not_to_be_visible()
+
+
+def test_a_page_over_plain_http_says_why_there_is_no_sound(playwright: Playwright) -> None:
+    started = launch(playwright, None, ["--host-resolver-rules=MAP insecure.test 127.0.0.1"])
+    page = started.new_page()
+    with running_in_thread(Script()) as url:
+        page.goto(url.replace("127.0.0.1", "insecure.test"))
+        # This machine's own key is for this machine.
+        page.evaluate("() => sessionStorage.setItem('repartee.key', 'dev')")
+        ask(page, "Hello?")
+        expect(page.get_by_role("alert")).to_contain_text("only in pages served over https")
+    started.close()
+
+
+def test_a_region_that_stands_still_is_found_again_and_one_that_is_gone_missed(
+    playwright: Playwright,
+) -> None:
+    started = launch(playwright, None, MICROPHONES)
+    page = started.new_page()
+    with stand_ins() as providers, region_process(providers, "--allow-anonymous") as region:
+        page.goto(f"http://127.0.0.1:{region.port}/")
+        page.get_by_role("button", name="Start talking").click()
+        expect(page.locator("#line-kind")).to_have_text("WebRTC")
+        page.get_by_role("button", name="Mute").click()
+        expect(page.locator("#line-trip")).to_have_text(re.compile(r"\d+ ms"))
+        region.process.send_signal(signal.SIGSTOP)
+        expect(page.locator("#status")).to_have_text("Reconnecting …")
+        region.process.send_signal(signal.SIGCONT)
+        expect(page.locator("#status")).to_have_text(re.compile("Muted|Listening"))
+        ask(page, "What are your opening hours?")
+        expect(page.locator(".line.agent .words").first).not_to_be_empty()
+        region.process.kill()
+        expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        expect(page.get_by_role("button", name="Call again")).to_be_visible()
+    started.close()
 
 
 def test_two_calls_in_one_browser_know_of_one_another(hearing: Page) -> None:

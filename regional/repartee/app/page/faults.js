@@ -29,6 +29,10 @@ export const WORDS = {
   insecure: {
     text: "Browsers give the microphone only to pages served over https, or from this machine (http://127.0.0.1). You can type meanwhile.",
   },
+  "insecure-sound": {
+    text: "Browsers play the agent’s voice only in pages served over https, or from this machine (http://127.0.0.1), unless there is WebRTC.",
+    action: "start",
+  },
   audio: { text: "This browser could not start audio. Try a current Chrome, Edge, Firefox or Safari.", action: "start" },
   key: { text: "The API key was refused.", action: "key" },
   ticket: { text: "The server did not accept the session’s ticket. It may have aged: start again.", action: "start" },

@@ -10,6 +10,9 @@ const ICE_SERVERS = "/v1/realtime/ice_servers";
 const CONNECT_MS = 4000;
 const ASK_MS = 1500;
 const PATIENCE_MS = 1500;
+const SILENT_MS = 4000;
+/** So long the worker holds a call whose caller is away. */
+const HELD_MS = 30_000;
 const REFUSALS = [401, 403, 429];
 
 /** There is no way to this server by WebRTC; `message` says why, and a WebSocket may do. */
@@ -122,8 +125,11 @@ export class PeerLine extends Line {
     return this.meter.stages(item, latency.stages_ms ?? {});
   }
 
-  quality() {
-    return this.meter.quality();
+  async quality() {
+    const quality = await this.meter.quality();
+    // The worker reports each second: one that has stopped is looked for before the browser's own checks give up.
+    if (quality.reportedMsAgo > SILENT_MS) this.recover();
+    return quality;
   }
 
   close() {
@@ -199,15 +205,19 @@ export class PeerLine extends Line {
     this.recovering = true;
     this.tell("away");
     try {
-      const token = await this.permit();
-      this.peer.restartIce();
-      await this.offer(token, `${CALLS}?events=repartee&call_id=${encodeURIComponent(this.name)}`);
-      await this.connected();
+      await Promise.race([this.restart(), late(HELD_MS)]);
       this.tell("back");
     } catch {
       this.gone();
     }
     this.recovering = false;
+  }
+
+  async restart() {
+    const token = await this.permit();
+    this.peer.restartIce();
+    await this.offer(token, `${CALLS}?events=repartee&call_id=${encodeURIComponent(this.name)}`);
+    await this.connected();
   }
 
   connected() {
@@ -229,6 +239,10 @@ export class PeerLine extends Line {
     this.closing = true;
     this.tell("end", await whyGone());
   }
+}
+
+function late(ms) {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error("too late")), ms));
 }
 
 // The TURN servers that this caller may use; most need none, so that nothing waits long for them.

@@ -86,6 +86,7 @@ export class PeerMeter {
       lossUp: up,
       jitterMs: 1000 * Math.max(...jitters),
       protocol: now.protocol,
+      reportedMsAgo: now.remote ? performance.timeOrigin + performance.now() - now.remote.timestamp : 0,
     };
   }
 

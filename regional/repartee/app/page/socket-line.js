@@ -1,7 +1,7 @@
 // A call over one WebSocket: JSON events both ways, audio as binary frames, played and timed here.
 
 import { whyRefused } from "/page/access.js";
-import { faultOfClose } from "/page/faults.js";
+import { Fault, faultOfClose } from "/page/faults.js";
 import { Line } from "/page/line.js";
 import { RATE_HZ } from "/page/microphone.js";
 import { Speaker } from "/page/speaker.js";
@@ -13,6 +13,7 @@ const MOST_UNSENT_BYTES = 200_000;
 export class SocketLine extends Line {
   /** Opens a session; throws a Fault. `why`: the reason for which it is no WebRTC. */
   static async open(token, context, why) {
+    if (!context.audioWorklet) throw new Fault("insecure-sound");
     const speaker = await Speaker.open(context);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const protocols = token ? ["realtime", `openai-insecure-api-key.${token}`] : ["realtime"];
