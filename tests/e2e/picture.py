@@ -14,7 +14,11 @@ from tests.e2e.speaking import write_questions
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE = {"width": 1280, "height": 840}
-QUESTIONS = [(2.0, "What is the balance of my account?"), (9.0, "How do you work?"), (5.0, "Is there parking?")]
+QUESTIONS = [
+    (2.0, "What is the balance of my account?"),
+    (9.0, "How do you work?"),
+    (5.0, "Is there parking?"),
+]
 
 
 def main() -> None:
