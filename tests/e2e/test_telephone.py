@@ -39,10 +39,13 @@ def test_the_demo_by_telephone_has_a_key_a_transfer_and_a_hang_up_in_it(tmp_path
     assert processes_on(port) == []
 
 
-@pytest.fixture
+PORT = free_port()
+
+
+@pytest.fixture(scope="module")
 def telephone_page() -> Iterator[str]:
     """`repartee up --telephone`; gives its telephone's address."""
-    command = [str(REPARTEE), "up", "--telephone", "--regions", "1", "--port", str(free_port())]
+    command = [str(REPARTEE), "up", "--telephone", "--regions", "1", "--port", str(PORT)]
     with subprocess.Popen(command, env=own_environment(), stdout=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
         said = []
@@ -78,3 +81,26 @@ def test_a_newcomer_dials_a_number_on_the_pages_keypad_and_hears_who_answers(
     expect(page.get_by_role("status")).to_have_text("The call is over.")
     assert faults == []
     browser.close()
+
+
+def test_a_number_is_called_from_the_terminal(telephone_page: str, tmp_path: Path) -> None:
+    assert telephone_page
+    report = tmp_path / "call.json"
+    command = [
+        str(REPARTEE),
+        "call",
+        "--telephone",
+        "+15550188",
+        "--url",
+        f"ws://127.0.0.1:{PORT}",
+        "--json",
+        str(report),
+    ]
+    ended = subprocess.run(
+        command, env=own_environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = json.loads(report.read_text())
+    assert told["transport"] == "telephone"
+    [turn] = told["turns"]
+    assert turn["call_id"] and turn["answer"] and turn["voice_to_voice_ms"] > 0

@@ -15,6 +15,7 @@ import httpx
 
 from repartee.app.settings import Settings
 from repartee.app.telephone_joining import Joining, joining_for
+from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.line import TelephoneTransport
 from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
 from repartee_edge.tickets import TicketKeys
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 WITHIN_S: Final = 3.0
 """How long a carrier or the edge may take to do it; a call must not be held up by them."""
+
+PLACING: Final = ("twilio", "telnyx")
+"""Carriers that calls are placed with."""
 
 OVER: Final = (404, 409, 410)
 TWILIO_OVER: Final = "21220"
@@ -73,6 +77,25 @@ def carrier_request(
     return None
 
 
+def what_calls_lack(settings: Settings) -> list[str]:
+    """What calls of each carrier that can call here will not be able to do, in words; nothing of those that lack
+    nothing."""
+    keys = settings.carrier_keys()
+    by_edge = bool(settings.edge_url and settings.ticket_key.get_secret_value())
+    lacking = []
+    for carrier in keys.carriers:
+        by_api = carrier_request(settings, carrier, "", None) is not None
+        followed = by_edge and FRAMINGS[carrier]().resumes
+        lacks = [
+            *([] if by_api or followed else ["be handed on, or hung up but by closing their streams"]),
+            *([] if joining_for(settings, carrier, "any") else ["be handed on with a briefing"]),
+            *([] if carrier in PLACING and by_api else ["be placed"]),
+        ]
+        if lacks:
+            lacking.append(f"calls at {carrier} cannot {', '.join(lacks)}")
+    return lacking
+
+
 class CarrierControl:
     """Controls one telephone call. Implements :class:`~repartee.transport.interfaces.CallControl`."""
 
@@ -90,7 +113,8 @@ class CarrierControl:
     def can(self) -> frozenset[str]:
         """A transfer needs the carrier's API, or an edge that follows up."""
         by_api = carrier_request(self._settings, self._carrier, self._call_id, None) is not None
-        transfer = {"transfer"} if by_api or self._by_edge else set()
+        # A carrier that does not ask what follows a stream does not hear of it from the edge.
+        transfer = {"transfer"} if by_api or (self._by_edge and FRAMINGS[self._carrier]().resumes) else set()
         warm = {"warm_transfer"} if self._joining() else set()
         return frozenset({"hang_up", "hold", "dtmf", "on_dtmf", *transfer, *warm})
 

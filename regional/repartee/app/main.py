@@ -26,6 +26,7 @@ from repartee.app.call_audio import route
 from repartee.app.call_audio.recorder import Recorder
 from repartee.app.call_audio.service import recordings
 from repartee.app.call_summaries import summing_up
+from repartee.app.carrier_control import what_calls_lack
 from repartee.app.exporting import exporting
 from repartee.app.keeping import Lessons, keeping
 from repartee.app.live_figures import LiveFigures
@@ -112,6 +113,8 @@ def create_app(parts: WorkerParts, membership: Membership | None = None) -> Star
             worker.subjects = Subjects(membership)
             worker.gate = replace(worker.gate, seen=membership)
         app.state.worker, app.state.live = worker, live
+        for lack in what_calls_lack(parts.settings):
+            log.info("not all can be done that agents may ask for: %s; taking the calls all the same", lack)
         await services.start()
         try:
             async with (

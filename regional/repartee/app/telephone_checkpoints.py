@@ -23,7 +23,8 @@ RECALL_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TelephoneCheckpoint:
-    """One call's. ``call`` is the carrier and its id of the call, ``caller`` the number by which it is erased."""
+    """The place of one call's conversation. ``call`` is the carrier and its id of the call, ``caller`` the number by
+    which it is erased."""
 
     store: Store
     call: str

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -12,8 +13,11 @@ from repartee.client.calling import AskedLine, converse
 from repartee.client.dialogue import Turn
 from repartee.client.report import call_report, require_answers, turn_report, write_report
 from repartee.client.speech import Question, recorded, spoken
+from repartee.client.telephone import TelephoneWishes
+from repartee.client.telephone_ticket import EdgeTickets
 from repartee.client.waterfall import summary_view, turn_view
 from repartee.launch.exposure import KNOWN_KEY
+from repartee.launch.local_system import STANDINS_PORT_OFFSET
 
 DEFAULT_URL = "ws://127.0.0.1:8787/v1/voice/session"
 DEFAULT_QUESTION = "What are your opening hours?"
@@ -34,6 +38,10 @@ def call(
     base64_audio: Annotated[bool, typer.Option("--base64", help="Send audio in JSON, not binary.")] = False,
     webrtc: Annotated[bool, typer.Option("--webrtc", help="Call by WebRTC.")] = False,
     tcp: Annotated[bool, typer.Option("--tcp", help="By WebRTC over TCP, as where UDP is blocked.")] = False,
+    telephone: Annotated[
+        str | None,
+        typer.Option(help="Dial this number at `repartee up --telephone --regions 1`.", metavar="NUMBER"),
+    ] = None,
     media_via: Annotated[
         str | None,
         typer.Option(help="With --webrtc: send media to this relay.", metavar="HOST:PORT"),
@@ -50,6 +58,7 @@ def call(
         webrtc=webrtc or tcp or media_via is not None,
         tcp=tcp,
         media_via=None if media_via is None else _relay(media_via),
+        telephone=None if telephone is None else _telephone(url, key, telephone),
     )
     questions = _questions(say or [], wav or [], options.rate_hz)
     console = Console(highlight=False)
@@ -65,6 +74,13 @@ def call(
     console.print(summary_view(report))
     write_report(report, json_path)
     require_answers(report)
+
+
+def _telephone(url: str, key: str, dialled: str) -> TelephoneWishes:
+    """On the network that stands beside the edge at ``url``."""
+    edge, tickets = urlsplit(url), EdgeTickets(url, key)
+    network = f"http://{edge.hostname}:{(edge.port or 80) + STANDINS_PORT_OFFSET}/telephone/"
+    return TelephoneWishes(network, [tickets.region()], tickets.ticket, dialled)
 
 
 def _relay(said: str) -> tuple[str, int]:

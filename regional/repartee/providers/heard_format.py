@@ -35,7 +35,7 @@ def heard_as_it_came(stt: STT, source: WireFormat) -> STT:
 
 
 class ListensInFormats(Protocol):
-    """One vendor's recogniser that is told the format with each call."""
+    """A vendor's recogniser that takes the format with each call."""
 
     async def listen(
         self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT

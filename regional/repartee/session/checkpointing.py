@@ -10,9 +10,9 @@ MOST_PIECES = 400
 
 
 class Checkpointing:
-    """One call's. ``keep`` takes all of it anew, as text of so many bytes at most, whenever it has changed, and waits
-    for nothing; None: nobody would go on with the call. ``earlier`` is what was said and done before this worker had
-    it."""
+    """The writing down of one call. ``keep`` takes all of it anew, as text of so many bytes at most, whenever it has
+    changed, and waits for nothing; None: nobody would go on with the call. ``earlier`` is what was said and done
+    before this worker had it."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from tests.regional.app.running import TICKET_KEY
 
-from repartee.app.carrier_control import CarrierControl
+from repartee.app.carrier_control import CarrierControl, what_calls_lack
 from repartee.app.settings import read_settings
 from repartee_edge.telephone.outcomes import LineOutcome, verify_outcome
 from repartee_edge.tickets import TicketKeys
@@ -133,3 +133,33 @@ async def test_an_api_that_fails_is_no_end_of_it() -> None:
 
 def test_without_any_key_a_call_can_be_hung_up_and_no_more() -> None:
     assert control("exotel", "http://127.0.0.1:1").can == {"hang_up", "hold", "dtmf", "on_dtmf"}
+
+
+@pytest.mark.parametrize("carrier", ["vonage", "exotel"])
+def test_a_carrier_that_asks_nothing_after_a_stream_hands_nobody_on(carrier: str) -> None:
+    one = control(
+        carrier,
+        "http://127.0.0.1:1",
+        REPARTEE_EDGE_URL="http://127.0.0.1:2",
+        REPARTEE_TICKET_KEY=TICKET_KEY,
+    )
+    assert "transfer" not in one.can
+    followed = {"REPARTEE_EDGE_URL": "http://127.0.0.1:2", "REPARTEE_TICKET_KEY": TICKET_KEY}
+    assert "transfer" in control("plivo", "http://127.0.0.1:1", **followed).can
+
+
+def test_what_a_carriers_calls_lack_is_said_at_the_start() -> None:
+    twilio = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "token"}
+    assert what_calls_lack(read_settings(twilio)) == []
+    assert what_calls_lack(read_settings({})) == []
+    others = {"VONAGE_SIGNATURE_SECRET": "secret", "SIGNALWIRE_SIGNING_KEY": "key"}
+    edge = {"REPARTEE_EDGE_URL": "http://127.0.0.1:2", "REPARTEE_TICKET_KEY": TICKET_KEY}
+    assert what_calls_lack(read_settings({**twilio, **others, **edge})) == [
+        "calls at signalwire cannot be handed on with a briefing, be placed",
+        "calls at vonage cannot be handed on, or hung up but by closing their streams, be handed on with a briefing, "
+        "be placed",
+    ]
+    assert what_calls_lack(read_settings({"TWILIO_AUTH_TOKEN": "token"})) == [
+        "calls at twilio cannot be handed on, or hung up but by closing their streams, be handed on with a briefing, "
+        "be placed"
+    ]
