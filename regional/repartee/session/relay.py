@@ -244,6 +244,8 @@ class Relay:
             return re.ProviderSound(delta, message, self._audio.length_ms(delta), silent_ms)
         said = wire.read(message)
         self._write_down(said)
+        if said.type == "response.done" and said.response and (used := said.response.usage):
+            self._call.report.model_used(used)
         if said.type.startswith(SERVICE):
             self._audio.answered()
         ends = said.type in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed")

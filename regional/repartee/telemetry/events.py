@@ -122,7 +122,8 @@ class ToolRan(CallEvent, frozen=True):
 
 class VendorUsed(CallEvent, frozen=True):
     """What was used of a vendor: tokens of a model (``estimated``: no server has counted them), or characters that a
-    voice was given. Replies that are thrown away and requests made twice are among it."""
+    voice was given. Replies that are thrown away and requests made twice are among it. ``audio_…`` are those of a
+    speech-to-speech model's tokens that are sound, and not cached."""
 
     stage: str
     provider: str
@@ -130,6 +131,8 @@ class VendorUsed(CallEvent, frozen=True):
     cached_tokens: int = 0
     output_tokens: int = 0
     characters: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
     estimated: bool = False
 
 

@@ -14,7 +14,8 @@ MILLION = 1_000_000.0
 
 
 class VendorUse(msgspec.Struct):
-    """What was used of one vendor in a call. ``estimated``: of the tokens, as many as no server has counted."""
+    """What was used of one vendor in a call. ``estimated``: of the tokens, as many as no server has counted;
+    ``audio_…``: as many are sound, and not text."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -22,6 +23,8 @@ class VendorUse(msgspec.Struct):
     estimated_tokens: int = 0
     characters: int = 0
     seconds: float = 0.0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,10 +34,12 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     million_input_tokens: float = 0.0
     million_cached_tokens: float | None = None
     million_output_tokens: float = 0.0
+    million_input_audio_tokens: float | None = None
+    million_output_audio_tokens: float | None = None
     million_characters: float = 0.0
 
     def of(self, use: VendorUse) -> float:
-        """What this costs. Cached tokens cost what others do, unless they have a price."""
+        """What this costs. Cached tokens, and those of sound, cost what others do, unless they have a price."""
         cached = (
             self.million_input_tokens if self.million_cached_tokens is None else self.million_cached_tokens
         )
@@ -42,8 +47,15 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (use.input_tokens - use.cached_tokens) * self.million_input_tokens
             + use.cached_tokens * cached
             + use.output_tokens * self.million_output_tokens
+            + _more(use.audio_input_tokens, self.million_input_audio_tokens, self.million_input_tokens)
+            + _more(use.audio_output_tokens, self.million_output_audio_tokens, self.million_output_tokens)
         )
         return use.seconds / 60 * self.minute + (tokens + use.characters * self.million_characters) / MILLION
+
+
+def _more(tokens: int, price: float | None, of_text: float) -> float:
+    """What tokens of sound cost beyond what they would cost as text."""
+    return 0.0 if price is None else tokens * (price - of_text)
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

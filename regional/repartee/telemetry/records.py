@@ -43,6 +43,8 @@ class _Record:
         use.cached_tokens += used.cached_tokens
         use.output_tokens += used.output_tokens
         use.characters += used.characters
+        use.audio_input_tokens += used.audio_input_tokens
+        use.audio_output_tokens += used.audio_output_tokens
         use.estimated_tokens += (used.input_tokens + used.output_tokens) if used.estimated else 0
 
     def row(self, prices: PriceTable) -> Row:

@@ -18,6 +18,7 @@ from repartee.telemetry import events as t
 from repartee.turn.commands import TurnFinished
 from repartee.turn.outcome import SpeculationOutcome
 from repartee.turn.usage import TokenUsage
+from repartee.wire.relay_events import UsageSeen
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,22 @@ class CallReport:
             cached_tokens=used.cached_tokens,
             output_tokens=used.output_tokens,
             estimated=estimated,
+        )
+        self._emit(event)
+
+    def model_used(self, used: UsageSeen) -> None:
+        """The speech-to-speech model has used this for a response."""
+        read, written = used.input_token_details, used.output_token_details
+        cached_sound = read.cached_tokens_details.audio_tokens if read.cached_tokens_details else 0
+        event = t.VendorUsed(
+            **self._shared(),
+            stage="model",
+            provider=self._labels.providers.get("model", "unknown"),
+            input_tokens=used.input_tokens,
+            cached_tokens=read.cached_tokens,
+            output_tokens=used.output_tokens,
+            audio_input_tokens=max(read.audio_tokens - cached_sound, 0),
+            audio_output_tokens=written.audio_tokens,
         )
         self._emit(event)
 

@@ -52,7 +52,12 @@ class RunningCounts:
                 self._go_on(event)
             case t.VendorUsed():
                 use = VendorUse(
-                    event.input_tokens, event.cached_tokens, event.output_tokens, 0, event.characters
+                    event.input_tokens,
+                    event.cached_tokens,
+                    event.output_tokens,
+                    characters=event.characters,
+                    audio_input_tokens=event.audio_input_tokens,
+                    audio_output_tokens=event.audio_output_tokens,
                 )
                 self._pay(event.stage, event.provider, use)
             case t.SpeculationSettled():

@@ -78,6 +78,23 @@ class StatusDetails(msgspec.Struct, frozen=True, kw_only=True):
     error: "ErrorSeen | None" = None
 
 
+class TokenDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What kinds of tokens those of one direction are."""
+
+    audio_tokens: int = 0
+    cached_tokens: int = 0
+    cached_tokens_details: "TokenDetails | None" = None
+
+
+class UsageSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a response has used, as the provider counts it."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_token_details: TokenDetails = TokenDetails()
+    output_token_details: TokenDetails = TokenDetails()
+
+
 class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A response as its first and its last event tell it; ``conversation_id`` None: it is out of band."""
 
@@ -87,6 +104,7 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     output: list[ItemSeen] = []
     metadata: dict[str, Any] | None = None
     status_details: StatusDetails | None = None
+    usage: UsageSeen | None = None
 
     @property
     def reason(self) -> str | None:

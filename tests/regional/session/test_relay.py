@@ -15,6 +15,7 @@ from repartee.agent.context import CallContext
 from repartee.agent.notices import Notices
 from repartee.pool.settings import PoolSettings
 from repartee.standins.faults import Fault
+from repartee.telemetry import events as t
 from repartee.transport.interfaces import CallEnd
 from repartee.turn.session_watch import WatchPolicy
 
@@ -284,3 +285,15 @@ async def test_what_the_model_cannot_take_is_refused_and_not_dropped() -> None:
         for _ in range(4):
             stage.sends("input_audio_buffer.append", audio=audio)
         assert (await stage.hears("error"))["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_what_the_model_has_used_is_reported_as_the_provider_counts_it() -> None:
+    async with on_stage(Agent("Be kind.", model="gpt-realtime")) as stage:
+        stage.asks("Where are you?")
+        done = await stage.hears("response.done")
+    [used] = stage.notes.all(t.VendorUsed)
+    told = done["response"]["usage"]
+    assert used.stage == "model"
+    assert used.provider.startswith("openai/gpt-realtime")
+    assert (used.input_tokens, used.output_tokens) == (told["input_tokens"], told["output_tokens"])
+    assert used.audio_output_tokens == told["output_token_details"]["audio_tokens"] > 0

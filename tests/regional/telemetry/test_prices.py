@@ -28,6 +28,17 @@ def test_a_cost_is_what_a_hand_would_reckon() -> None:
     assert unpriced == []
 
 
+def test_tokens_of_sound_have_a_price_of_their_own_or_that_of_text() -> None:
+    use = VendorUse(1_000, 200, 500, audio_input_tokens=600, audio_output_tokens=400)
+    text = '"million_input_tokens": 4, "million_cached_tokens": 1, "million_output_tokens": 16'
+    sound = '"million_input_audio_tokens": 32, "million_output_audio_tokens": 64'
+    plain = read_prices(f'{{"model": {{"*": {{{text}}}}}}}').cost({("model", "m"): use})[0]
+    assert plain == pytest.approx((800 * 4 + 200 * 1 + 500 * 16) / 1e6)
+    priced = read_prices(f'{{"model": {{"*": {{{text}, {sound}}}}}}}').cost({("model", "m"): use})[0]
+    by_hand = (200 * 4 + 600 * 32 + 200 * 1 + 100 * 16 + 400 * 64) / 1e6
+    assert priced == pytest.approx(by_hand)
+
+
 def test_a_price_that_changes_changes_the_cost() -> None:
     uses = {("tts", "sonic"): VendorUse(characters=1_000_000)}
     assert read_prices(TABLE).cost(uses)[0] == 30.0
