@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,6 +275,41 @@ def test_a_region_that_stands_still_is_found_again_and_one_that_is_gone_missed(
         expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
         expect(page.get_by_role("button", name="Call again")).to_be_visible()
+    started.close()
+
+
+HANGS_UP = """
+from repartee import Agent
+
+agent = Agent("Be brief.", greeting="Hello.", name="Curt")
+
+
+@agent.on_call_start
+async def leave(ctx):
+    ctx.hang_up("Goodbye.")
+"""
+
+
+def test_an_agent_that_hangs_up_and_a_region_that_stops_end_the_call_in_words(
+    playwright: Playwright, tmp_path: Path
+) -> None:
+    (tmp_path / "curt.py").write_text(HANGS_UP)
+    started = launch(playwright, None, MICROPHONES)
+    page = started.new_page()
+    settings = {"REPARTEE_DRAIN_S": "0"}
+    with stand_ins() as providers:
+        for agent in (["--agent", str(tmp_path / "curt.py")], []):
+            with region_process({**providers, **settings}, "--allow-anonymous", *agent) as region:
+                page.goto(f"http://127.0.0.1:{region.port}/")
+                page.get_by_role("button", name="Start talking").click()
+                expect(page.locator("#line-kind")).to_have_text("WebRTC")
+                if agent:
+                    expect(page.get_by_role("button", name="Call again")).to_be_visible()
+                    expect(page.get_by_role("alert")).not_to_be_visible()
+                    continue
+                region.process.terminate()
+                expect(page.get_by_role("alert")).to_contain_text("going down for maintenance")
+                expect(page.get_by_role("button", name="Try again")).to_be_visible()
     started.close()
 
 

@@ -94,6 +94,13 @@ class Announcer:
         """The call is recorded from now on; None for a client that does not ask for events of our own."""
         return self.event("repartee.recording.started", call_id=self.call_id) if self._own else None
 
+    def ended(self, why: str, message: str) -> list[ServerEvent]:
+        """The call is over, for a client that asks and that no close frame tells why."""
+        if self._own is None:
+            return []
+        type_, fields = self._own.ended(why, message)
+        return [self.event(type_, **fields)]
+
     def error(self, error: ClientProtocolError) -> ServerEvent:
         """The client's mistake, in OpenAI's shape."""
         return self._error("invalid_request_error", str(error), error.code, error.param, error.event_id)

@@ -72,6 +72,10 @@ class OwnEvents:
             },
         }
 
+    def ended(self, why: str, message: str) -> OwnEvent:
+        """Why the call is over."""
+        return "repartee.session.ended", {"why": why, "message": message}
+
     def of(self, command: c.Command, message_id: Callable[[int], str | None]) -> list[OwnEvent]:
         """What a client gets for a command beside OpenAI's. ``message_id`` gives the item of a reply under way."""
         match command:

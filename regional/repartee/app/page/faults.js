@@ -57,6 +57,13 @@ export function faultOfClose(code, reason) {
   return new Fault("ended", reason || `code ${code}`);
 }
 
+/** The fault that a call's end means, by the worker's own words; null for a good end. */
+export function faultOfEnd(why, message) {
+  if (why === "agent_hung_up" || why === "transferred" || why === "client_gone") return null;
+  if (why === "drained" || why === "line_lost") return new Fault("moved");
+  return new Fault("ended", message);
+}
+
 /** The fault that an HTTP response means. */
 export async function faultOfResponse(response) {
   const retryAfterS = Number.parseInt(response.headers.get("retry-after"), 10) || null;

@@ -1,6 +1,6 @@
 // A call over WebRTC: Opus on an audio track each way, events on the data channel `oai-events`.
 
-import { faultOfResponse, Fault } from "/page/faults.js";
+import { Fault, faultOfEnd, faultOfResponse } from "/page/faults.js";
 import { whyGone } from "/page/access.js";
 import { Line } from "/page/line.js";
 import { PeerMeter } from "/page/peer-meter.js";
@@ -74,6 +74,9 @@ export class PeerLine extends Line {
     };
     on("output_audio_buffer.stopped", silent);
     on("output_audio_buffer.cleared", silent);
+    on("repartee.session.ended", ({ why, message }) => {
+      this.ending = faultOfEnd(why, message);
+    });
     // The history keeps what was heard of it.
     on("conversation.item.truncated", ({ item_id }) =>
       this.send({ type: "conversation.item.retrieve", item_id }));
@@ -237,7 +240,7 @@ export class PeerLine extends Line {
   async gone() {
     if (this.closing) return;
     this.closing = true;
-    this.tell("end", await whyGone());
+    this.tell("end", this.ending === undefined ? await whyGone() : this.ending);
   }
 }
 

@@ -140,6 +140,7 @@ class WebRtcTransport:
         """Say goodbye."""
         self._playout.stop()
         if end is not CallEnd.CLIENT_GONE:
+            self._put(*self._announcer.ended(end.name.lower(), end.value))
             await self.flush()
         self._line.hang_up()
         listeners, self._listeners = self._listeners, {}
@@ -155,8 +156,7 @@ class WebRtcTransport:
     def opened(self, settings: SessionSettings) -> None:
         """session.created"""
         self._session = settings
-        for event in self._announcer.created(settings):
-            self._put(event)
+        self._put(*self._announcer.created(settings))
 
     def configured(self, settings: SessionSettings) -> None:
         """session.updated"""
@@ -165,8 +165,7 @@ class WebRtcTransport:
 
     def tell(self, command: Command, audio_ms: int) -> None:
         """The command's events, in OpenAI's order."""
-        for event in self._announcer.tell(command, audio_ms):
-            self._put(event)
+        self._put(*self._announcer.tell(command, audio_ms))
         if isinstance(command, c.ReplyEnded) and (spoken := self._spoken.get(command.reply_id)):
             self._playout.end(spoken)
 
@@ -376,8 +375,9 @@ class WebRtcTransport:
         for spoken in set(unfinished) & set(self._playout.unfinished):
             self._silence(spoken)
 
-    def _put(self, event: ServerEvent) -> None:
-        self._put_text(_encoder.encode(event).decode())
+    def _put(self, *events: ServerEvent) -> None:
+        for event in events:
+            self._put_text(_encoder.encode(event).decode())
 
     def _put_text(self, text: str) -> None:
         for listener in list(self._listeners):
