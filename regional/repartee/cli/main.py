@@ -60,6 +60,7 @@ BENCH: Mapping[str, Subcommand] = {
     "turns": Subcommand(
         "repartee.bench.turns", "turns", "Recorded people through the turn-taking, in noise."
     ),
+    "recording": Subcommand("repartee.bench.recording", "recording", "What recording a call costs."),
     "routing": Subcommand(
         "repartee.bench.routing", "routing", "The world's callers against sets of regions."
     ),

@@ -14,10 +14,12 @@ FRAME_BYTES = RATE_HZ // 50 * CHANNELS * 2
 """20 ms."""
 
 PAGE_FRAMES = 50
-PRE_SKIP = 312
-"""libopus's look-ahead for voice, 6.5 ms."""
+PRE_SKIP = 120
+"""libopus's look-ahead where it is to be short, 2.5 ms."""
 
-BITRATE = 32_000
+ENCODING = OpusSettings(32_000, complexity=3, low_delay=True)
+"""Without low delay, libopus models the voice, and takes four times the CPU for it."""
+
 WAV_HEAD = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
@@ -36,7 +38,7 @@ class OpusFile:
 
     def __init__(self, file: BinaryIO, library: OpusLibrary, name: str) -> None:
         self._file = file
-        self._encoder = OpusEncoder(library, OpusSettings(BITRATE), CHANNELS)
+        self._encoder = OpusEncoder(library, ENCODING, CHANNELS)
         self._stream = OggOpus(
             zlib.crc32(name.encode()), channels=CHANNELS, input_hz=RATE_HZ, pre_skip=PRE_SKIP
         )
