@@ -9,6 +9,7 @@ from tests.promptness import DEADLINE_S
 from tests.regional.pool.scripted_provider import REFUSED, Connection, ScriptedProvider, running, until
 
 from repartee.errors import PoolTimeout, ProviderError, VoiceError
+from repartee.pool.cold_waits import follow_waits
 from repartee.pool.faults import reason_of
 
 
@@ -29,8 +30,8 @@ async def test_a_warm_pool_gives_at_once_and_refills() -> None:
         assert (figures.hits, figures.misses, figures.dials, figures.idle) == (1, 0, 3, 2)
 
 
-async def test_an_empty_pool_dials_for_the_caller() -> None:
-    provider = ScriptedProvider()
+async def test_an_empty_pool_dials_for_the_caller_and_says_that_it_waited() -> None:
+    provider, waits = ScriptedProvider(), follow_waits()
     async with running(provider, spare=0) as pool:
         async with pool.lease() as connection:
             assert connection.open
@@ -38,6 +39,8 @@ async def test_an_empty_pool_dials_for_the_caller() -> None:
         figures = pool.figures()
         assert (figures.hits, figures.misses) == (0, 1)
         assert figures.wait_ms > 0
+        [wait] = waits
+        assert (wait.pool, wait.ms) == ("deepgram", figures.wait_ms)
         assert repr(pool) == "<Pool deepgram: 1 idle, 0 leased, 0 dialling>"
 
 
