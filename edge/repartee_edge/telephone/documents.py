@@ -93,16 +93,20 @@ def say_and_hang_up(carrier: str, words: str) -> EdgeReply:
 
 
 def dial(carrier: str, number: str) -> EdgeReply:
-    """Connect the caller to this number; the agent is out of it."""
+    """Connect the caller to this number, or SIP address; the agent is out of it."""
+    by_sip = number.lower().startswith(("sip:", "sips:"))
     match carrier:
         case "vonage":
-            endpoint = {"type": "phone", "number": number.lstrip("+")}
+            phone = {"type": "phone", "number": number.lstrip("+")}
+            endpoint = {"type": "sip", "uri": number} if by_sip else phone
             return _json([{"action": "connect", "endpoint": [endpoint]}])
         case "exotel":
             return hang_up(carrier)
         case "plivo":
-            return _xml(f"<Dial><Number>{escape(number)}</Number></Dial>")
-    return _xml(f"<Dial>{escape(number)}</Dial>")
+            noun = "User" if by_sip else "Number"
+            return _xml(f"<Dial><{noun}>{escape(number)}</{noun}></Dial>")
+    dialled = f"<Sip>{escape(number)}</Sip>" if by_sip else escape(number)
+    return _xml(f"<Dial>{dialled}</Dial>")
 
 
 def escape(text: str) -> str:

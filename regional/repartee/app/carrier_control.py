@@ -17,6 +17,7 @@ from repartee.app.settings import Settings
 from repartee.app.telephone_joining import Joining, joining_for
 from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.line import TelephoneTransport
+from repartee_edge.telephone.documents import dial
 from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
 from repartee_edge.tickets import TicketKeys
 
@@ -62,8 +63,11 @@ def carrier_request(
     token, key = settings.twilio_auth_token.get_secret_value(), settings.telnyx_api_key.get_secret_value()
     if carrier == "twilio" and settings.twilio_account_sid and token:
         account = f"{settings.twilio_base_url}/2010-04-01/Accounts/{settings.twilio_account_sid}"
-        document = f"<Response><Dial>{escape(transfer_to or '')}</Dial></Response>"
-        form = {"Status": "completed"} if transfer_to is None else {"Twiml": document}
+        form = (
+            {"Status": "completed"}
+            if transfer_to is None
+            else {"Twiml": dial(carrier, transfer_to).text or ""}
+        )
         address = f"{account}/Calls/{quote(call_id, safe='')}.json"
         return CarrierRequest(address, auth=(settings.twilio_account_sid, token), form=form)
     if carrier == "telnyx" and key:

@@ -18,6 +18,7 @@ from repartee_edge.replies import EdgeReply
 from repartee_edge.request import EdgeRequest
 from repartee_edge.router import Router
 from repartee_edge.settings import EdgeSettings, read_settings
+from repartee_edge.telephone import documents
 from repartee_edge.telephone.names import KEY_NAMES
 from repartee_edge.telephone.outcomes import (
     AskOutcome,
@@ -347,3 +348,18 @@ def test_of_10_000_forged_replayed_expired_or_wrongly_addressed_none_has_an_effe
 
 def test_every_carriers_key_is_a_setting() -> None:
     assert set(KEY_NAMES.values()) == set(KEYS.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "said"),
+    [
+        ("twilio", "<Dial><Sip>sip:desk@pbx.example;a=1&amp;2</Sip></Dial>"),
+        ("telnyx", "<Dial><Sip>sip:desk@pbx.example;a=1&amp;2</Sip></Dial>"),
+        ("signalwire", "<Dial><Sip>sip:desk@pbx.example;a=1&amp;2</Sip></Dial>"),
+        ("plivo", "<Dial><User>sip:desk@pbx.example;a=1&amp;2</User></Dial>"),
+        ("vonage", '"endpoint":[{"type":"sip","uri":"sip:desk@pbx.example;a=1&2"}]'),
+    ],
+)
+def test_a_caller_is_handed_on_to_a_sip_address_as_the_carrier_has_it(carrier: str, said: str) -> None:
+    assert said in (documents.dial(carrier, "sip:desk@pbx.example;a=1&2").text or "")
+    assert "+15550111" in (documents.dial(carrier, "+15550111").text or "") or carrier == "vonage"

@@ -17,6 +17,7 @@ from repartee.app.settings import read_settings
 from repartee_edge.telephone.outcomes import LineOutcome, verify_outcome
 from repartee_edge.tickets import TicketKeys
 
+XML = '<?xml version="1.0" encoding="UTF-8"?>'
 Answer = tuple[int, str]
 
 
@@ -72,7 +73,13 @@ def control(carrier: str, base_url: str, **more: str) -> CarrierControl:
             "twilio",
             "+15550122",
             "/2010-04-01/Accounts/AC1/Calls/C%3A1.json",
-            {"Twiml": ["<Response><Dial>+15550122</Dial></Response>"]},
+            {"Twiml": [f"{XML}<Response><Dial>+15550122</Dial></Response>"]},
+        ),
+        (
+            "twilio",
+            "sip:desk@pbx.example",
+            "/2010-04-01/Accounts/AC1/Calls/C%3A1.json",
+            {"Twiml": [f"{XML}<Response><Dial><Sip>sip:desk@pbx.example</Sip></Dial></Response>"]},
         ),
         ("telnyx", None, "/v2/calls/C%3A1/actions/hangup", {}),
         ("telnyx", "+15550122", "/v2/calls/C%3A1/actions/transfer", {"to": "+15550122"}),

@@ -154,6 +154,8 @@ def _dial(element: ElementTree.Element, carrier: str) -> Verb:
     children = list(element)
     if not children:
         number = (element.text or "").strip()
+        if number.lower().startswith("sip"):
+            raise DocumentRefused(13223, "<Dial> takes a SIP address in a <Sip>")
     elif len(children) == 1 and children[0].tag in ("Number", "Sip"):
         number = (children[0].text or "").strip()
     elif len(children) == 1 and children[0].tag == "Conference":

@@ -38,6 +38,7 @@ def test_a_document_is_its_verbs() -> None:
         d.RedirectVerb("https://a.example/next"),
     ]
     assert read("<Dial>+15550122</Dial><Hangup/>") == [d.DialVerb("+15550122"), d.HangupVerb()]
+    assert read("<Dial><Sip>sip:desk@pbx.example</Sip></Dial>") == [d.DialVerb("sip:desk@pbx.example")]
     room = '<Dial><Conference waitUrl="" endConferenceOnExit="true">r</Conference></Dial>'
     assert read(room) == [d.DialVerb(conference="r", wait_url="", ends_on_exit=True)]
 
@@ -60,6 +61,7 @@ def test_without_its_mode_telnyx_streams_one_way() -> None:
         ('<Response><Connect><Stream url="wss://a.example/x?ticket=1"/></Connect></Response>', d.BAD_STREAM),
         ("<Response><Redirect>next</Redirect></Response>", d.INVALID),
         ("<Response><Dial></Dial></Response>", 13214),
+        ("<Response><Dial>sip:desk@pbx.example</Dial></Response>", 13223),
         ("<Response><Say></Say></Response>", d.INVALID),
     ],
 )
