@@ -137,6 +137,21 @@ def test_without_a_microphone_one_can_type(system: str, playwright: Playwright) 
     browser.close()
 
 
+def test_a_turn_that_waited_for_a_tool_is_held_to_its_first_sound(
+    system: str, playwright: Playwright
+) -> None:
+    browser = launch(playwright, None)
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.goto(system)
+    page.get_by_role("button", name="What were my last transactions?").click()
+    expect(page.locator("#turns .turn")).to_have_count(1, timeout=SPOKEN_MS)
+    expect(page.locator("#verdict")).to_contain_text("It waited for a tool; the first sound came after ")
+    expect(page.locator("#p90")).to_have_text("–")
+    expect(page.locator(".stages").get_by_role("row", name="Capture")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    browser.close()
+
+
 def without_a_path(route: Any) -> None:
     """The answer to an offer, with addresses at which nobody is."""
     answer = route.fetch()

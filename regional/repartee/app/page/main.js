@@ -3,7 +3,6 @@
 import { token } from "/page/access.js";
 import { AnsweringView } from "/page/answering-view.js";
 import { offered, shortName } from "/page/answering.js";
-import { verdictOn } from "/page/budget.js";
 import { Call } from "/page/call.js";
 import { ControlsView } from "/page/controls-view.js";
 import { EventsView } from "/page/events-view.js";
@@ -119,8 +118,8 @@ function follow(placed) {
     if (Object.keys(setup.metadata).length) placed.inform(setup.metadata);
   });
   on("turn", (turn) => {
-    const totalMs = latency.add(turn);
-    transcript.badge(turn.item, totalMs, verdictOn(totalMs), () => {
+    const { totalMs, verdict } = latency.add(turn);
+    transcript.badge(turn.item, totalMs, verdict, () => {
       find("latency-tab").click();
       latency.open(turn.item);
     });

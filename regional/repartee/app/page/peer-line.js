@@ -60,6 +60,7 @@ export class PeerLine extends Line {
 
   follow() {
     const on = (type, react) => this.addEventListener(type, ({ detail }) => react(detail));
+    on("input_audio_buffer.speech_started", () => this.meter.asked(true));
     on("response.output_item.added", ({ response_id, item }) => {
       if (item.type === "message") this.itemsOf.set(response_id, item.id);
     });
@@ -116,7 +117,7 @@ export class PeerLine extends Line {
   }
 
   typed() {
-    this.meter.typed();
+    this.meter.asked(false);
   }
 
   /** Stops what is being said; the server knows how much was heard. */

@@ -34,20 +34,18 @@ export class PeerMeter {
     this.source?.disconnect();
   }
 
-  /** The question was typed: nothing was captured. */
-  typed() {
-    this.spoken = false;
+  /** The question is spoken, or typed: then nothing is captured. */
+  asked(spoken) {
+    this.spoken = spoken;
   }
 
   /** The first of an answer's sound is being sent: its wait in the jitter buffer is measured from here. */
   answerStarts(item) {
-    const spoken = this.spoken;
-    this.spoken = true;
     const buffered = this.read().then(async (before) => {
       await new Promise((resolve) => setTimeout(resolve, FIRST_SOUND_MS));
       return bufferedMs(before, await this.read());
     });
-    this.answers.set(item, { spoken, buffered });
+    this.answers.set(item, { spoken: this.spoken, buffered });
   }
 
   /** All of a turn's stages in ms, the server's and these; null until its answer has been heard for a moment. */

@@ -7,11 +7,11 @@ const STEPS_MS = [250, 500, 1000, 2000, 5000, 10_000, 20_000];
 const ROOM = 0.28;
 
 /** A <details> element: the whole turn in one bar, and inside it a row a stage. */
-export function waterfall({ number, stages, totalMs, latency }) {
+export function waterfall({ number, stages, totalMs, heldMs, latency }) {
   const rows = laidOut(stages);
   const scaleMs = Math.max(BUDGET_MS, totalMs) * 1.04;
   const turn = make("details", "turn");
-  turn.dataset.verdict = verdictOn(totalMs);
+  turn.dataset.verdict = verdictOn(heldMs);
   const summary = make("summary", "");
   summary.append(
     make("span", "turn-number", String(number)),
