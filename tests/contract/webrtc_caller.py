@@ -73,10 +73,15 @@ class WebRtcCaller:
 
 @asynccontextmanager
 async def calling_by_webrtc(
-    http: str, path: str = "/v1/realtime/calls?events=repartee", *, tcp: bool = False, **headers: str
+    http: str,
+    path: str = "/v1/realtime/calls?events=repartee",
+    *,
+    tcp: bool = False,
+    via: tuple[str, int] | None = None,
+    **headers: str,
 ) -> AsyncIterator[WebRtcCaller]:
-    """A call to the server at ``http``; with ``tcp``, by ICE-TCP only."""
-    wishes = MediaWishes(tcp=tcp, connect_timeout_s=DEADLINE_S)
+    """A call to the server at ``http``; with ``tcp``, by ICE-TCP only; ``via`` a relay."""
+    wishes = MediaWishes(tcp=tcp, via=via, connect_timeout_s=DEADLINE_S)
     socket = await connect_media(f"{http}{path}", headers, wishes)
     caller = WebRtcCaller(socket)
     listening = asyncio.create_task(caller.listen())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,15 +12,23 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from repartee.bench.latency import ROOM, AudioForm
+from repartee.bench.latency import ROOM
 from repartee.bench.load import Load
 from repartee.bench.plot import COLOURS, Chart, PlotLine, write_plot
-from repartee.bench.rig import REPARTEE, Contender, LateGenerator, Setup, step_that_counts
+from repartee.bench.rig import REPARTEE, Contender, LateGenerator, Setup, media_env, step_that_counts
 from repartee.bench.search import LIMIT_MS, Search, held
 from repartee.client.report import write_report
 
 LEAST_TURNS = 24
 """Of fewer turns P90 says nothing: a few calls ask more often than ``turns``."""
+
+
+class CallForm(StrEnum):
+    """How calls come: by WebSocket with their audio in base64 or binary, or by WebRTC."""
+
+    base64 = "base64"
+    binary = "binary"
+    webrtc = "webrtc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +40,18 @@ class DensityPlan:
     turns_per_minute: float
     binary_audio: bool
     port: int
+    webrtc: bool = False
 
     def setup(self, calls: int) -> Setup:
         """For so many calls."""
-        return Setup(self.port, self.profile, env={"REPARTEE_MAX_CALLS": str(max(50, calls + ROOM))})
+        env = {"REPARTEE_MAX_CALLS": str(max(50, calls + ROOM)), "REPARTEE_WEBRTC_PORT": "0", **media_env()}
+        return Setup(self.port, self.profile, env=env)
 
     def load(self, calls: int) -> Load:
         """So many calls."""
         url = f"http://127.0.0.1:{self.port}"
         turns = max(self.turns, math.ceil(LEAST_TURNS / calls))
-        return Load(url, calls, turns, self.turns_per_minute, self.binary_audio)
+        return Load(url, calls, turns, self.turns_per_minute, self.binary_audio, webrtc=self.webrtc)
 
 
 def density(
@@ -51,7 +62,7 @@ def density(
     stride: Annotated[int, typer.Option(min=1, help="How many more each further step has.")] = 20,
     resolution: Annotated[int, typer.Option(min=1, help="How exactly the limit is wanted, in calls.")] = 5,
     most: Annotated[int, typer.Option(min=1, help="No more calls than these are tried.")] = 400,
-    audio: Annotated[AudioForm, typer.Option(help="How audio travels to the worker.")] = AudioForm.base64,
+    audio: Annotated[CallForm, typer.Option(help="How calls come.")] = CallForm.base64,
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8870,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
     plot_path: Annotated[Path | None, typer.Option("--plot", help="Draw the steps here as SVG.")] = None,
@@ -62,7 +73,9 @@ def density(
     is repeated once; if it is late again, nothing beyond the step before is known.
     """
     search = Search(start, stride, resolution, max(most, start))
-    plan = DensityPlan(profile, turns, turns_per_minute, audio is AudioForm.binary, port)
+    plan = DensityPlan(
+        profile, turns, turns_per_minute, audio is CallForm.binary, port, audio is CallForm.webrtc
+    )
     console = Console(highlight=False)
     report: dict[str, Any] = {"profile": profile, "audio": audio.value, "limit_ms": LIMIT_MS, "steps": []}
     climb(search, plan, report["steps"], console)

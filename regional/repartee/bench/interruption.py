@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from repartee.audio.pcm import duration_ms
 from repartee.audio.speech_end import leading_silence_ms
-from repartee.bench.lean_socket import LeanSocket
-from repartee.bench.load import AUDIO_DELTA, FRAME_MS, RATE_HZ, TYPE_WITHIN, Script
+from repartee.bench.load import AUDIO_DELTA, FRAME_MS, RATE_HZ, TYPE_WITHIN, LoadSocket, Script
 
 SPEECH_STARTED = b'"input_audio_buffer.speech_started"'
 
@@ -42,7 +41,7 @@ class InterruptingCall:
         listen_s: float = 0.6,
         patience_s: float = 5.0,
     ) -> None:
-        self.socket: LeanSocket | None = None
+        self.socket: LoadSocket | None = None
         self._script = script
         self._left = times
         self._measured = measured

@@ -18,7 +18,7 @@ import numpy as np
 
 from repartee.audio.pcm import SAMPLE_BYTES, bytes_for_ms, duration_ms, silence
 from repartee.audio.speech_end import leading_silence_ms, speech_end_ms
-from repartee.bench.lean_socket import LeanSocket, laid_out, open_socket
+from repartee.bench.lean_socket import laid_out, open_socket
 from repartee.client.call import session_url
 
 FRAME_MS = 20
@@ -43,7 +43,7 @@ TYPE_WITHIN = 120
 @dataclass(frozen=True, slots=True)
 class Load:
     """What is asked for. ``turns`` is for each call; ``turns_per_minute`` sets how often each asks. ``gated``: the
-    callers' microphones send nothing while they are silent."""
+    callers' microphones send nothing while they are silent. ``webrtc``: they come by WebRTC."""
 
     url: str
     calls: int
@@ -52,6 +52,7 @@ class Load:
     binary_audio: bool = False
     api_key: str = ""
     gated: bool = False
+    webrtc: bool = False
 
     @property
     def frames_per_turn(self) -> int:
@@ -115,10 +116,22 @@ def _message(piece: bytes, *, binary_audio: bool) -> bytes:
     return laid_out(json.dumps(event).encode(), text=True)
 
 
+class LoadSocket(Protocol):
+    """What a call writes to; ``closed`` says why it cannot any more."""
+
+    closed: str | None
+
+    def write(self, frame: bytes) -> None:
+        """A frame of the script's."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
 class LoadCaller(Protocol):
     """A call as :func:`run_load` sees it; ``over`` is looked at after each frame."""
 
-    socket: LeanSocket | None
+    socket: LoadSocket | None
 
     @property
     def over(self) -> bool: ...
@@ -137,7 +150,7 @@ class LoadCall:
     """One call's turns. Times are seconds of one clock."""
 
     def __init__(self, script: Script, turns: int, measured: Measured) -> None:
-        self.socket: LeanSocket | None = None
+        self.socket: LoadSocket | None = None
         self._script = script
         self._turns_left = turns
         self._is_first = True

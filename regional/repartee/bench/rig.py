@@ -18,7 +18,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from repartee.bench.distance import distant
-from repartee.bench.load import FRAME_MS, Load, Measured, open_calls, run_load
+from repartee.bench.load import FRAME_MS, Load, LoadCall, Measured, open_calls, run_load
 from repartee.client.faults import CallFailed
 from repartee.client.report import percentile
 from repartee.errors import VoiceError
@@ -181,7 +181,7 @@ async def step(bench: Rig, load: Load) -> Step:
     before = after = idle
     with no_pauses():
         try:
-            async with open_calls(load, measured) as calls:
+            async with _opened(load, measured) as calls:
                 before = usage(bench.pid)
                 await run_load(load, measured, calls)
                 after = usage(bench.pid)
@@ -190,6 +190,20 @@ async def step(bench: Rig, load: Load) -> Step:
             measured.unanswered += load.calls * load.turns - len(measured.latencies_ms)
     floors_told, late_ms = await _told_by_standins(bench.standins_url)
     return Step(load, measured, Used(after.cpu_s - before.cpu_s, after.mb - idle.mb), floors_told, late_ms)
+
+
+def media_env() -> dict[str, str]:
+    """This shell's settings of WebRTC's encoder, for the worker that is measured."""
+    ours = ("REPARTEE_OPUS_", "REPARTEE_WEBRTC_")
+    return {name: value for name, value in os.environ.items() if name.startswith(ours)}
+
+
+def _opened(load: Load, measured: Measured) -> AbstractAsyncContextManager[list[LoadCall]]:
+    if not load.webrtc:
+        return open_calls(load, measured)
+    from repartee.bench.webrtc_load import open_webrtc_calls  # needs the extra
+
+    return open_webrtc_calls(load, measured)
 
 
 @contextmanager
@@ -276,7 +290,7 @@ def figures(done: Step, stt: str = "flux") -> dict[str, Any]:
     return {
         "calls": load.calls,
         "turns": load.calls * load.turns,
-        "audio": "binary" if load.binary_audio else "base64",
+        "audio": "webrtc" if load.webrtc else "binary" if load.binary_audio else "base64",
         "v2v_ms": percentiles(latencies),
         "floor_ms": round(floor_ms, 1),
         "sequential_floor_ms": round(done.floors[stt].sequential_ms, 1),

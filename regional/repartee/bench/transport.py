@@ -1,6 +1,8 @@
-"""`repartee bench transport`: the same calls over each transport, one after the other, on one core.
+"""`repartee bench transport`: the same calls over each transport, one after the other, on one core, over good lines
+and bad ones.
 
-WebRTC, loss and distance are not measured here yet.
+A bad line is a relay in this process: it loses datagrams; of a TCP connection it cannot, so what a loss costs
+there is modelled (``stream_relay``).
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import base64
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,26 +20,40 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from repartee.bench.datagram_relay import relaying
 from repartee.bench.lean_socket import open_socket
+from repartee.bench.line_quality import LineQuality
 from repartee.bench.load import MOST_OPENING, Load, LoadCall, Measured, run_load, scripted
+from repartee.bench.plot import write_plot
 from repartee.bench.rig import (
     LateGenerator,
     Rig,
     Setup,
     lateness,
+    media_env,
     no_pauses,
     percentiles,
     rig,
     rounded,
     usage,
 )
+from repartee.bench.stream_relay import delaying
 from repartee.bench.telephone_load import CarrierCall, G711Call
+from repartee.bench.transport_plot import transport_chart
+from repartee.bench.webrtc_load import media_script, place_by_webrtc
 from repartee.client.call import session_url
+from repartee.client.recorded_opus import RecordedOpus
 from repartee.client.report import percentile, write_report
 from repartee_edge.tickets import TicketKeys, sign
 
 REGION = "bench"
 ROOM = 10
+
+LOSSES_PCT = (0.0, 1.0, 2.0, 5.0)
+RTTS_MS = (0.0, 50.0, 150.0)
+CLOSING_S = 0.3
+MEDIA_PORT_ABOVE = 3
+"""WebRTC's port, counted from the worker's."""
 
 MOST_ABOVE_WEBSOCKET_MS = 10.0
 MOST_CPU_BY_G711 = 1.15
@@ -52,6 +69,7 @@ class MeasuredTransport(StrEnum):
     websocket = "websocket"
     binary = "websocket-binary"
     g711 = "websocket-g711"
+    webrtc = "webrtc"
     telephone = "telephone"
     telephone_wide = "telephone-wide"
     """The same, with speech recognition sent PCM16 at 24 kHz instead of what came."""
@@ -70,22 +88,39 @@ def transport(
     ] = None,
     profile: Annotated[str, typer.Option(help="The stand-ins' latency profile.")] = "budget",
     port: Annotated[int, typer.Option(help="The worker's port; the stand-ins take the next.")] = 8872,
+    losses: Annotated[
+        list[float] | None,
+        typer.Option("--loss", help="Percent of packets lost; may be repeated. 0, 1, 2, 5."),
+    ] = None,
+    rtts: Annotated[
+        list[float] | None, typer.Option("--rtt", help="Round trip, ms; may be repeated. 0, 50, 150.")
+    ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
+    plot_path: Annotated[
+        Path | None, typer.Option("--plot", help="Draw P90 against loss here, as SVG.")
+    ] = None,
 ) -> None:
-    """Measure latency and CPU of calls over WebSockets (base64, binary, G.711) and on telephone streams.
+    """Measure latency and CPU of calls over WebSockets (base64, binary, G.711), WebRTC and telephone streams.
 
-    Rejects a run in which the load generator itself was late.
+    Each on good lines and bad ones, the telephone on a good one: half an hour in all. Rejects a run in which the load
+    generator itself was late.
     """
     load = Load(f"http://127.0.0.1:{port}", calls, turns)
-    chosen = transports or list(MeasuredTransport)
-    rows = [uvloop.run(_row(each, load, profile, port)) for each in chosen]
+    lines = [LineQuality(pct / 100, rtt) for rtt in rtts or RTTS_MS for pct in losses or LOSSES_PCT]
+    rows: list[dict[str, Any]] = []
+    for each in transports or list(MeasuredTransport):
+        rows += uvloop.run(_rows(each, load, profile, port, [LineQuality()] if each.by_telephone else lines))
     base = next((row["v2v_ms"]["p50"] for row in rows if row["transport"] == "websocket"), None)
     for row in rows:
         p50 = row["v2v_ms"]["p50"]
         row["added_ms"] = None if base is None or p50 is None else round(p50 - base, 2)
+    if plot_path is not None:
+        write_plot(transport_chart(rows), plot_path)
     late = next((why for row in rows if (why := lateness(row))), None)
-    bounds = telephone_bounds(rows)
-    write_report({"rows": rows, "bounds": bounds, "profile": profile, "rejected": late}, json_path)
+    bounds = telephone_bounds([row for row in rows if not row["loss_pct"] and not row["rtt_ms"]])
+    write_report(
+        {"rows": rows, "link": "relay", "bounds": bounds, "profile": profile, "rejected": late}, json_path
+    )
     console = Console(highlight=False)
     console.print(_view(rows))
     for name, bound in bounds.items():
@@ -94,26 +129,34 @@ def transport(
         raise LateGenerator(late)
 
 
-async def _row(kind: MeasuredTransport, load: Load, profile: str, port: int) -> dict[str, Any]:
+async def _rows(
+    kind: MeasuredTransport, load: Load, profile: str, port: int, lines: Sequence[LineQuality]
+) -> list[dict[str, Any]]:
     ticket_key = secrets.token_hex(32)
     env = {
         "REPARTEE_MAX_CALLS": str(max(50, load.calls + ROOM)),
         "REPARTEE_REGION": REGION,
         "REPARTEE_TICKET_KEY": ticket_key,
         "REPARTEE_PUBLIC_URL": load.url,
+        "REPARTEE_WEBRTC_PORT": str(port + MEDIA_PORT_ABOVE),
+        **media_env(),
         "REPARTEE_TELEPHONE_NARROW_HEARING": str(kind is not MeasuredTransport.telephone_wide),
         # A carrier that signs no handshakes: its tickets let it in.
         "TELNYX_PUBLIC_KEY": base64.b64encode(bytes(32)).decode(),
     }
     async with rig(Setup(port, profile, env=env)) as bench:
-        return await _measured(kind, load, bench, ticket_key)
+        return [await _measured(kind, load, bench, ticket_key, line) for line in lines]
 
 
-async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str) -> dict[str, Any]:
+async def _measured(
+    kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str, line: LineQuality
+) -> dict[str, Any]:
     measured, frames = Measured(), load.frames_per_turn
     opening = asyncio.Semaphore(MOST_OPENING)
     binary = kind is MeasuredTransport.binary
-    script = scripted(frames, binary_audio=binary)
+    by_webrtc = kind is MeasuredTransport.webrtc
+    script = media_script(frames) if by_webrtc else scripted(frames, binary_audio=binary)
+    opus = RecordedOpus()
     calls = [
         CarrierCall(frames, load.turns, measured)
         if kind.by_telephone
@@ -124,33 +167,37 @@ async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key:
     ]
 
     async def place(call: LoadCall) -> None:
-        url = session_url(load.url, binary_audio=binary)
+        if by_webrtc:
+            async with opening:
+                await place_by_webrtc(call, load.url, opus=opus, via=via)
+            return
+        url = session_url(near, binary_audio=binary)
         if kind.by_telephone:
-            given = sign(
-                TicketKeys(ticket_key),
-                region=REGION,
-                subject="telephone",
-                now=time.time(),
-                metadata={"carrier": "telnyx"},
-            )
-            url = f"{load.url.replace('http', 'ws', 1)}/v1/telephone/telnyx/stream/{given}"
+            url = f"{load.url.replace('http', 'ws', 1)}/v1/telephone/telnyx/stream/{_carriers_ticket(ticket_key)}"
         async with opening:
             call.socket = await open_socket(
                 url, "", lambda payload, text: call.receive(payload, text, time.monotonic())
             )
 
-    with no_pauses():
+    async with AsyncExitStack() as stack:
+        near, via, port = load.url, None, int(load.url.rpartition(":")[2])
+        if line != LineQuality():
+            relay = await stack.enter_async_context(relaying(("127.0.0.1", port + MEDIA_PORT_ABOVE), line))
+            via = relay.address
+            near = f"http://127.0.0.1:{await stack.enter_async_context(delaying(port, line))}"
+        stack.enter_context(no_pauses())
         await asyncio.gather(*(place(call) for call in calls))
         before = usage(bench.pid)
         await run_load(load, measured, calls)
         used_s = usage(bench.pid).cpu_s - before.cpu_s
-    for call in calls:
-        if call.socket is not None:
-            call.socket.close()
+        for call in calls:
+            if call.socket is not None:
+                call.socket.close()
+        await asyncio.sleep(CLOSING_S)
     return {
         "transport": kind.value,
-        "loss_pct": 0.0,
-        "rtt_ms": 0.0,
+        "loss_pct": line.loss * 100,
+        "rtt_ms": line.rtt_ms,
         "calls": load.calls,
         "v2v_ms": percentiles(measured.latencies_ms),
         "cpu_s_per_call_minute": round(used_s / (load.calls * max(measured.seconds, 1e-9) / 60), 3),
@@ -158,6 +205,12 @@ async def _measured(kind: MeasuredTransport, load: Load, bench: Rig, ticket_key:
         "generator_lateness_ms": {"p99": rounded(percentile(measured.lateness_ms, 99)) or 0.0},
         "faults": sorted(set(measured.faults)),
     }
+
+
+def _carriers_ticket(key: str) -> str:
+    return sign(
+        TicketKeys(key), region=REGION, subject="telephone", now=time.time(), metadata={"carrier": "telnyx"}
+    )
 
 
 def telephone_bounds(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -181,11 +234,23 @@ def telephone_bounds(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]
 
 def _view(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="The same calls over each transport")
-    for title in ("transport", "calls", "P50", "P90", "P99", "added", "CPU s a call-minute", "unanswered"):
+    for title in (
+        "transport",
+        "loss",
+        "round trip",
+        "calls",
+        "P50",
+        "P90",
+        "P99",
+        "added",
+        "CPU s a call-minute",
+        "unanswered",
+    ):
         table.add_column(title, justify="left" if title == "transport" else "right")
     for row in rows:
         values = [*row["v2v_ms"].values(), row["added_ms"]]
         shown = ["–" if ms is None else f"{ms:.1f}" for ms in values]
         cpu = f"{row['cpu_s_per_call_minute']:.2f}"
-        table.add_row(row["transport"], str(row["calls"]), *shown, cpu, str(row["unanswered"]))
+        line = (f"{row['loss_pct']:g} %", f"{row['rtt_ms']:g} ms")
+        table.add_row(row["transport"], *line, str(row["calls"]), *shown, cpu, str(row["unanswered"]))
     return table

@@ -40,11 +40,13 @@ MOST_WAITING = 4_096
 
 @dataclass(frozen=True, slots=True)
 class MediaWishes:
-    """How to connect. ``tcp``: by ICE-TCP only. ``via``: send media to this relay, not to the answer's address."""
+    """How to connect. ``tcp``: by ICE-TCP only. ``via``: send media to this relay, not to the answer's address.
+    ``opus``: a codec that many calls share."""
 
     tcp: bool = False
     via: Address | None = None
     connect_timeout_s: float = 10.0
+    opus: OpusLibrary | None = None
 
 
 class MediaSocket:
@@ -59,19 +61,26 @@ class MediaSocket:
         self._write: Callable[[bytes, Address], None] = lambda data, target: None
         self._close: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._sent_before = False
+        self.listener: Callable[[str | bytes], None] | None = None
+        """Who gets what comes at once, in place of :meth:`recv`."""
         self.ready = self._loop.create_future()
 
     # --- the face of a WebSocket ---------------------------------------------------------------------------------
 
     async def send(self, message: str | bytes) -> None:
         """An event, or 20 ms of audio (PCM16, 24 kHz)."""
-        now = time.monotonic()
         if isinstance(message, bytes):
-            self.peer.send_audio(AudioFrame(message, (), not self._sent_before), now)
-            self._sent_before = True
+            self.send_frame(message)
         else:
-            self._take(self.peer.send_text(CHANNEL, message, now))
+            self._take(self.peer.send_text(CHANNEL, message, time.monotonic()))
+            self._drive()
+
+    def send_frame(self, pcm: bytes) -> None:
+        """20 ms of audio."""
+        self.peer.send_audio(AudioFrame(pcm, (), not self._sent_before), time.monotonic())
+        self._sent_before = True
         self._drive()
 
     async def recv(self) -> str | bytes:
@@ -137,9 +146,10 @@ class MediaSocket:
     def _drive(self) -> None:
         self._flush()
         due = min(self._ice.due, self.peer.deadline)
-        if self._timer is None or self._timer.when() > due + (self._loop.time() - time.monotonic()):
+        if self._timer is None or due < self._due:
             if self._timer:
                 self._timer.cancel()
+            self._due = due
             self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._wake)
 
     def _flush(self) -> None:
@@ -161,6 +171,9 @@ class MediaSocket:
                 self._end(event.why)
 
     def _put(self, message: str | bytes | None) -> None:
+        if self.listener is not None and message is not None:
+            self.listener(message)
+            return
         if self._incoming.full():
             self._incoming.get_nowait()
         self._incoming.put_nowait(message)
@@ -224,7 +237,7 @@ async def connect_media(url: str, headers: dict[str, str], wishes: MediaWishes) 
             dtls_context(identity),
             answer.fingerprints,
             AudioPayloads(answer.opus, answer.red),
-            OpusLibrary(_load_opus()),
+            wishes.opus or OpusLibrary(load_opus()),
             begins,
             is_client=True,
         ),
@@ -268,7 +281,8 @@ def _new_identity() -> DtlsIdentity:
     return DtlsIdentity(builder.not_valid_after(now + timedelta(days=2)).sign(key, hashes.SHA256()), key)
 
 
-def _load_opus() -> ctypes.CDLL:
+def load_opus() -> ctypes.CDLL:
+    """libopus: the extra's, else the system's. Raises CallFailed."""
     try:
         from opuslib_next.api import libopus  # not on every platform
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from collections import Counter
 
 import pytest
 from tests.contract.test_webrtc import SDP, an_offer, asking, hang_up_all
@@ -13,6 +14,8 @@ from tests.regional.app.running import TICKET_KEY, region, region_process
 from websockets.asyncio.client import connect
 
 from repartee.agent.agent import Agent
+from repartee.bench.datagram_relay import relaying
+from repartee.bench.line_quality import LineQuality
 from repartee.client.webrtc import MediaWishes, connect_media
 from repartee_edge import tickets
 
@@ -118,3 +121,35 @@ async def test_a_worker_in_a_process_of_its_own_takes_calls_over_tcp(providers: 
             await caller.says_something()
             assert (await caller.hears("response.done"))["response"]["status"] == "completed"
             assert any(caller.heard)
+
+
+async def test_at_10_percent_loss_in_bursts_every_turn_is_answered(providers: dict[str, str]) -> None:
+    """The same packets are lost each time. Events are lost too, and sent again."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    line = LineQuality(loss=0.1, rtt_ms=50, burst=3)
+    async with (
+        region({**providers, "REPARTEE_WEBRTC_PORT": str(port)}) as worker,
+        relaying(("127.0.0.1", port), line, seed=7) as relay,
+        calling_by_webrtc(worker.http, via=relay.address) as caller,
+    ):
+        for _ in range(3):
+            await caller.says_something()
+            assert (await caller.hears("response.done"))["response"]["status"] == "completed"
+            await caller.hears("output_audio_buffer.stopped")
+        peer = caller.socket.peer
+        assert relay.lost > 30 and peer.incoming.recovered + peer.incoming.concealed > 0
+        assert peer.outgoing.redundant, "the worker's reports tell of the loss"
+
+
+async def test_offers_without_media_are_bounded_and_reaped(providers: dict[str, str]) -> None:
+    """A hundred at once of callers that never connect: as many as there are slots, and all are given back."""
+    settings = {**providers, "REPARTEE_WEBRTC_SETUP_S": "1", "REPARTEE_MAX_CALLS": "20"}
+    async with region(settings) as worker, asking(worker) as client:
+        posts = [client.post("/v1/realtime/calls", content=an_offer(), headers=SDP) for _ in range(100)]
+        begun = Counter(answer.status_code for answer in await asyncio.gather(*posts))
+        assert begun == {201: 20, 503: 80}
+        await worker.until_idle()
+        async with calling_by_webrtc(worker.http) as caller:
+            assert caller.types[0] == "session.created"

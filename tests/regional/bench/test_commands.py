@@ -96,7 +96,8 @@ def test_every_benchmark_has_help(words: list[str]) -> None:
 def test_the_same_calls_over_websockets_and_on_a_telephone_stream(tmp_path: Path) -> None:
     machine = measured()
     chosen = [part for name in ("websocket", "websocket-g711", "telephone") for part in ("--transport", name)]
-    told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 3, *chosen)
+    good = ("--loss", 0, "--rtt", 0)
+    told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 3, *chosen, *good)
     rows = {row["transport"]: row for row in told["rows"]}
     assert list(rows) == ["websocket", "websocket-g711", "telephone"]
     for row in rows.values():
@@ -104,3 +105,16 @@ def test_the_same_calls_over_websockets_and_on_a_telephone_stream(tmp_path: Path
         assert row["v2v_ms"]["p50"] <= row["v2v_ms"]["p90"] and (row["loss_pct"], row["rtt_ms"]) == (0, 0)
     machine.promise(rows["telephone"]["added_ms"] <= 10, f"a telephone call's turn takes longer: {rows}")
     assert set(told["bounds"]) == {"telephone_above_websocket_ms", "telephone_cpu_by_g711_websocket"}
+
+
+def test_the_same_calls_over_a_bad_line(tmp_path: Path) -> None:
+    machine = measured()
+    plot = tmp_path / "plot.svg"
+    chosen = ("--transport", "webrtc", "--rtt", 20, "--loss", 5, "--plot", plot)
+    told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 2, *chosen)
+    (row,) = told["rows"]
+    assert (row["transport"], row["calls"], row["faults"]) == ("webrtc", 2, [])
+    assert (row["loss_pct"], row["rtt_ms"], told["link"]) == (5, 20, "relay")
+    assert row["cpu_s_per_call_minute"] > 0
+    assert "webrtc" in plot.read_text() and "packets lost" in plot.read_text()
+    machine.promise(not row["unanswered"], f"turns went unanswered: {row['unanswered']}")

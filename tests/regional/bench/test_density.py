@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from repartee.bench import density as bench_density
-from repartee.bench.density import DensityPlan, chart, density
-from repartee.bench.latency import AudioForm
+from repartee.bench.density import CallForm, DensityPlan, chart, density
 from repartee.bench.load import Load
 from repartee.bench.plot import plot
 from repartee.bench.rig import Contender, LateGenerator, Setup
@@ -50,7 +49,7 @@ def run(report: Path, most: int = 400) -> None:
         stride=20,
         resolution=5,
         most=most,
-        audio=AudioForm.binary,
+        audio=CallForm.binary,
         port=1,
         json_path=report,
         plot_path=report.with_suffix(".svg"),

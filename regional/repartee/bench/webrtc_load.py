@@ -1,0 +1,87 @@
+"""Callers by WebRTC for the benchmarks: what they say is encoded once for all of them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from repartee.bench.load import (
+    ARRIVALS_PER_S,
+    MOST_OPENING,
+    RATE_HZ,
+    Load,
+    LoadCall,
+    Measured,
+    Script,
+    scripted,
+)
+from repartee.client.recorded_opus import RecordedOpus
+from repartee.client.webrtc import CALLS_PATH, MediaSocket, MediaWishes, connect_media
+
+FRAME_BYTES = RATE_HZ // 50 * 2
+
+
+class MediaLink:
+    """A call's connection, as a load call writes to it."""
+
+    def __init__(self, media: MediaSocket) -> None:
+        self.closed: str | None = None
+        self._media = media
+        self._closing: asyncio.Task[None] | None = None
+
+    def write(self, frame: bytes) -> None:
+        """20 ms of PCM16."""
+        self._media.send_frame(frame)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._closing = asyncio.ensure_future(self._media.close())
+
+
+def media_script(frames_per_turn: int) -> Script:
+    """One turn as PCM frames."""
+    script = scripted(frames_per_turn, binary_audio=True)
+    header = len(script.frames[0]) - FRAME_BYTES
+    return Script(
+        [frame[header:] for frame in script.frames], script.last_speech_frame, script.after_speech_s
+    )
+
+
+async def place_by_webrtc(
+    call: LoadCall,
+    url: str,
+    *,
+    key: str = "",
+    opus: RecordedOpus | None = None,
+    via: tuple[str, int] | None = None,
+) -> None:
+    """Connect a call to the worker at ``url``; its media goes by the relay at ``via``, if any. Raises CallFailed."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    wishes = MediaWishes(via=via, opus=opus)
+    media = await connect_media(f"{url}{CALLS_PATH}", headers, wishes)
+    media.listener = lambda message: call.receive(
+        message.encode() if isinstance(message, str) else message, isinstance(message, str), time.monotonic()
+    )
+    call.socket = MediaLink(media)
+
+
+@asynccontextmanager
+async def open_webrtc_calls(load: Load, measured: Measured) -> AsyncIterator[list[LoadCall]]:
+    """Place all calls by WebRTC; hangs up at the end of the block. Raises CallFailed."""
+    script, opus = media_script(load.frames_per_turn), RecordedOpus()
+    calls = [LoadCall(script, load.turns, measured) for _ in range(load.calls)]
+    opening = asyncio.Semaphore(MOST_OPENING)
+
+    async def place(call: LoadCall, number: int) -> None:
+        await asyncio.sleep(number / ARRIVALS_PER_S)
+        async with opening:
+            await place_by_webrtc(call, load.url, key=load.api_key, opus=opus)
+
+    try:
+        await asyncio.gather(*(place(call, number) for number, call in enumerate(calls)))
+        yield calls
+    finally:
+        for call in calls:
+            if call.socket is not None:
+                call.socket.close()
+        await asyncio.sleep(0.1)
