@@ -338,8 +338,9 @@ _TEXT, _BINARY = 0x81, 0x82
 
 _MASKED = 0x80
 _MASK_BYTES = 4
-_LAST_SHORT_HEAD = 4
-"""Frames with a longer head are left to the general parser, which knows how long a message may be."""
+_SHORT, _LONG = 126, 127
+"""A size that stands for one of 16 bits, and of 64: those are left to the general parser, which knows how long a
+message may be."""
 
 
 def frame_head(data: bytes, at: int) -> tuple[int, int] | None:
@@ -350,7 +351,7 @@ def frame_head(data: bytes, at: int) -> tuple[int, int] | None:
     if len(data) < at + 2:
         return None
     size = data[at + 1] & 0x7F
-    follow = {126: 2, 127: 8}.get(size, 0)
+    follow = {_SHORT: 2, _LONG: 8}.get(size, 0)
     if not follow:
         return at + 2, size
     if len(data) < at + 2 + follow:
@@ -360,16 +361,19 @@ def frame_head(data: bytes, at: int) -> tuple[int, int] | None:
 
 def whole_message(data: bytes) -> str | bytes | None:
     """The message, if these bytes are exactly one frame of under 64 KB, a text or binary message in itself."""
-    if data[0] not in (_TEXT, _BINARY) or (head := frame_head(data, 0)) is None:
+    if data[0] not in (_TEXT, _BINARY) or len(data) < 2 + 2 + _MASK_BYTES:
         return None
-    mask_at, size = head
-    start = mask_at + _MASK_BYTES
-    if mask_at > _LAST_SHORT_HEAD or len(data) != start + size or not data[1] & _MASKED:
+    size, start = data[1] - _MASKED, 2 + _MASK_BYTES
+    if size == _SHORT:
+        size, start = data[2] << 8 | data[3], start + 2
+    elif size == _LONG:
+        return None
+    if len(data) != start + size:  # so it is too if there is no mask
         return None
     take_off = unmask()
     if take_off is None:
         return None
-    payload = take_off(data[start:], data[mask_at:start])
+    payload = take_off(data[start:], data[start - _MASK_BYTES : start])
     if data[0] == _BINARY:
         return payload
     try:
