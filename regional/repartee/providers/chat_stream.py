@@ -130,6 +130,8 @@ class StreamedReply:
         self._begun = False
         self._reason = "stop"
         self.finished = False
+        self.progress = 0
+        """How many pieces have brought words, thoughts or a part of a call: what only says that it lives does not."""
 
     def take(self, data: bytes) -> list[ReplyPart]:
         """What an event's data brings; empty where an event ends. Past the end nothing comes but the usage, once.
@@ -199,6 +201,10 @@ class StreamedReply:
             return CHUNK.decode(data)
         except msgspec.ValidationError:
             document = _ANYTHING.decode(data)
+        except outside_json.TooDeep:
+            raise
+        except msgspec.DecodeError:  # JSON to others, perhaps: half an emoji, a NaN
+            document = _ANYTHING.decode(outside_json.mended(data))
         if not isinstance(document, dict):
             return _Chunk()
         choices = document.get("choices")
@@ -216,10 +222,12 @@ class StreamedReply:
         self._begun = True
         delta = choice.delta if isinstance(choice.delta, dict) else choice.message
         if isinstance(delta, dict):
+            self.progress += any(value for name, value in delta.items() if name != "role")
             if text := _text_of(delta):
                 parts.append(TextDelta(text))
             self._take_calls(delta)
         elif isinstance(choice.text, str) and choice.text:
+            self.progress += 1
             parts.append(TextDelta(choice.text))
         return parts + self._take_reason(choice.finish_reason, alone=not parts)
 

@@ -22,6 +22,9 @@ from repartee.providers.tunnel import dialled
 MAX_UNREAD_BYTES = 2**18
 """More than this waiting for the reader, and the peer is made to wait."""
 
+MAX_HEAD_BYTES = 2**16
+"""Of an answer's head, with all that may go before it. A server that sends more is broken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -160,6 +163,7 @@ class _Answer(httpx2.AsyncByteStream):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: deque[bytes] = deque()
         self._unread = 0
+        self._head_bytes = 0
         self._has_head = False
         self._complete = False
         self._until_eof = True
@@ -212,6 +216,10 @@ class _Answer(httpx2.AsyncByteStream):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(httpx2.RemoteProtocolError(f"not HTTP: {error}"))
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._fail(httpx2.RemoteProtocolError("the answer's head is endless"))
         self._wake()
 
     def lost(self, exc: Exception | None) -> None:

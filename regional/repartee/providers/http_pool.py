@@ -18,6 +18,7 @@ import msgspec
 from repartee.errors import ProviderError
 from repartee.pool.faults import MOST_WORDS
 from repartee.pool.lease import Lease
+from repartee.providers.chat_transfer import is_page
 from repartee.providers.http_line import HttpLine, Origin
 from repartee.providers.open_connections import OpenConnections
 from repartee.providers.redirects import Moved, is_redirect, same_origin
@@ -78,6 +79,9 @@ class LineConnector:
     async def _tried(self, line: HttpLine) -> HttpLine:
         """The line, or another one, once the server has answered as it would a call. Raises ProviderError."""
         answer = await self._get(line)
+        if answer.is_page:
+            line.close()
+            raise self._errors.error(f"answered with a web page at {self._warm_up.url}: {answer.said}")
         if answer.is_passing_fault:
             line.close()
             raise self._refused(answer, f"answers with status {answer.status} ({answer.said})")
@@ -99,6 +103,9 @@ class LineConnector:
         except BaseException:
             line.close()
             raise
+        if answer.is_page:
+            line.close()
+            raise self._errors.error(f"answered with a web page at {self._warm_up.probe_url}: {answer.said}")
         if answer.status >= 300:
             line.close()
             if is_redirect(answer.status):
@@ -183,7 +190,8 @@ class LineConnector:
             await response.aclose()
         said, param = _words(body)
         where = response.headers.get("location")
-        return _Answered(response.status_code, said, param, retry_after_s(response.headers), where)
+        page = response.status_code < 300 and is_page(response.headers)
+        return _Answered(response.status_code, said, param, retry_after_s(response.headers), where, page)
 
     def _refused(self, answer: "_Answered", what: str) -> ProviderError:
         return self._errors.error(what, status=answer.status, retry_after_s=answer.retry_after_s)
@@ -199,6 +207,8 @@ class _Answered:
     param: str | None
     retry_after_s: float | None
     location: str | None
+    is_page: bool = False
+    """It says that all is well, and is a page for people: an address that is not the API's, or a portal's."""
 
     @property
     def is_passing_fault(self) -> bool:

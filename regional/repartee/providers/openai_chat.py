@@ -28,6 +28,7 @@ from repartee.errors import ProviderError, VoiceError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.chat_body import MOST_REFUSALS, ChatBody
 from repartee.providers.chat_stream import DONE, BrokenAnswer, EventStream, StreamedReply
+from repartee.providers.chat_transfer import Lull, page_in, plain_body
 from repartee.providers.http_line import HttpLine
 from repartee.providers.http_pool import LineConnector, PooledTransport, WarmUp
 from repartee.providers.interfaces import ReplyPart, ReplyRequest
@@ -164,23 +165,27 @@ class ChatLLM(Pooled[HttpLine]):
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply; the last part is Finished, or TokenUsage. Raises ProviderError or PoolTimeout."""
         response = await self._send(request)
-        body = aiter(cast(httpx2.AsyncByteStream, response.stream))
+        body = plain_body(response)
         events, reply = EventStream(), StreamedReply(counted=self._body.counted)
         drained: asyncio.Future[None] | None = None
-        stall_s: float | None = None
+        lull = Lull(self._settings.read_timeout_s)
         try:
-            while (piece := await self._next_piece(body, stall_s)) is not None:
+            while (piece := await self._next_piece(body, lull)) is not None:
+                progress = reply.progress
                 for data in events.feed(piece):
                     for part in reply.take(data):
                         yield part
-                        stall_s = self._settings.stall_s
+                        lull.limit_s = self._settings.stall_s or lull.limit_s
                 if reply.finished:
                     break
+                if reply.progress > progress:
+                    lull.over()
             else:
                 for part in (*(part for data in events.finish() for part in reply.take(data)), *reply.end()):
                     yield part
         except BrokenAnswer as error:
-            raise self._errors.error(f"broke off its answer: {error}", error.word) from error
+            what = page_in(response) or f"broke off its answer: {error}"
+            raise self._errors.error(what, error.word) from error
         except (httpx2.HTTPError, OSError) as error:
             raise self._errors.error(f"was lost in mid-answer ({error!r})") from error
         finally:
@@ -194,15 +199,18 @@ class ChatLLM(Pooled[HttpLine]):
                 yield reply.usage
             self._body.note_answer(counted=bool(reply.usage))
 
-    async def _next_piece(self, body: AsyncIterator[bytes], stall_s: float | None) -> bytes | None:
-        """What the server sends next; None: no more. Raises ProviderError if it is silent for too long."""
-        if stall_s is None:
-            return await anext(body, None)
+    async def _next_piece(self, body: AsyncIterator[bytes], lull: Lull) -> bytes | None:
+        """What the server sends next; None: no more. Raises ProviderError if nothing of an answer comes for too
+        long."""
         try:
-            async with asyncio.timeout(stall_s):
+            # Silence alone is the connection's to notice, unless less of it is allowed than there.
+            if lull.limit_s >= self._settings.read_timeout_s:
+                lull.check()
+                return await anext(body, None)
+            async with asyncio.timeout(lull.left_s):
                 return await anext(body, None)
         except TimeoutError:
-            raise self._errors.error(f"sent nothing for {stall_s:g} s in mid-answer") from None
+            raise self._errors.error(f"sent nothing for {lull.limit_s:g} s in mid-answer") from None
 
     async def _rehearse(self) -> None:
         """Make one request that goes nowhere: the SDK's first takes 60 to 130 ms more than any other."""

@@ -4,6 +4,7 @@ A parser descends with the document, and on CPython a deep one is a RecursionErr
 another way: a region reads documents of megabytes, between two frames of other callers' audio. Pure.
 """
 
+import json
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -35,14 +36,34 @@ class Decoder(Generic[T]):
                 check_levels(data)
         elif data.find(b"{", 1) >= 0 or b"[" in data:
             check_levels(data)
-        return self._decoder.decode(data)
+        try:
+            return self._decoder.decode(data)
+        except UnicodeDecodeError as error:
+            raise msgspec.DecodeError(f"it is not UTF-8: {error.reason}") from error
 
 
 def decode(data: str | bytes | msgspec.Raw, type_: Any = Any) -> Any:
     """The value of a document that is read seldom. Raises as Decoder does."""
     document = data if isinstance(data, str) else bytes(data)
     check_levels(document)
-    return msgspec.json.decode(document, type=type_)
+    try:
+        return msgspec.json.decode(document, type=type_)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"it is not UTF-8: {error.reason}") from error
+
+
+def mended(data: bytes) -> bytes:
+    """A document that other readers of JSON understand, as one for this one: bytes that are no UTF-8 are replaced,
+    halves of a character (a surrogate without its other) left out, and NaN and Infinity are null.
+
+    For what has been refused: it takes a while. Raises msgspec.DecodeError for what is no JSON to anybody; TooDeep.
+    """
+    check_levels(data)
+    try:
+        read = json.loads(data.decode(errors="replace"), parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise msgspec.DecodeError(f"it is no JSON: {error}") from error
+    return json.dumps(read, ensure_ascii=False).encode(errors="ignore")
 
 
 def check_levels(data: str | bytes) -> None:

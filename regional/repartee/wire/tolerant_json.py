@@ -1,7 +1,8 @@
 """Messages of others' whose fields may be null, absent or of a type that is not known, read as far as they fit. Pure.
 
 A message that fits its type is read as fast as any. One that does not is read again, field by field: what does not
-fit has its default, as if it were absent. So a service that begins to send null, or something new, costs nobody a
+fit has its default, as if it were absent. So is one that is JSON to others and not to us (bytes that are no UTF-8,
+half an emoji, NaN). So a service that begins to send null, or something new, costs nobody a
 connection; what a program needs of a message it has to look for anyway.
 """
 
@@ -31,6 +32,11 @@ class TolerantDecoder(Generic[T]):
         except msgspec.ValidationError:
             value: T = _fitted(outside_json.decode(data), self._type)
             return value
+        except outside_json.TooDeep:
+            raise
+        except msgspec.DecodeError:
+            mended: T = _fitted(outside_json.decode(outside_json.mended(data)), self._type)
+            return mended
 
 
 def _fitted(value: Any, type_: Any) -> Any:
