@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import parse_uri
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 Unmask = Callable[[bytes, bytes], bytes]
 """A frame's payload and its mask of four bytes; gives the payload without the mask."""
+
+MOST_WORDS = 120
+"""Characters of the library's word for what is wrong that are passed on."""
 
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
@@ -57,6 +60,13 @@ class PushingConnection(ClientConnection):
             if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
                 said = Close.parse(bytes(event.data))
                 self._reader.on_goodbye(int(said.code), said.reason)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if (broken := self.protocol.parser_exc) is not None:
+            # The library says goodbye and waits for an answer, which who speaks no WebSocket does not give.
+            self._reader.on_goodbye(CloseCode.PROTOCOL_ERROR, str(broken)[:MOST_WORDS])
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -21,7 +21,7 @@ READER = "wire/outside_json.py"
 PARSERS = {"json.loads", "json.load", "msgspec.json.decode", "msgspec.json.Decoder", "jwt.decode"}
 PARSING_NAMES = {"loads", "JSONDecoder", "decode_complete", "raw_decode", "PyJWS", "PyJWT"}
 BOUNDED = {"outside_json.decode", "outside_json.Decoder"}
-PROVIDERS = ("deepgram_tts", "http_pool", "chat_stream")
+PROVIDERS = ("http_pool", "chat_stream")
 BEHIND_THE_BOUND = {
     ("app/aws/task_protection.py", "outside_json.decode"),
     ("app/telephone_joining.py", "outside_json.decode"),
