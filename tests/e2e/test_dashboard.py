@@ -68,8 +68,15 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionProcess]:
     profile = tmp_path_factory.mktemp("profiles") / "slow-voice.json"
     profile.write_text(json.dumps(slow))
     with stand_ins(str(profile)) as variables:
-        environment = {**variables, "REPARTEE_PRICES": prices(profile.parent)}
-        with region_process(environment, "--allow-anonymous") as running:
+        agent = profile.parent / "desk.py"
+        agent.write_text('from repartee import Agent\n\nagent = Agent("Be kind.", record="signalled")\n')
+        environment = {
+            **variables,
+            "REPARTEE_PRICES": prices(profile.parent),
+            "REPARTEE_RECORDINGS": str(profile.parent / "kept"),
+            "REPARTEE_RECORDING_FORMAT": "wav",
+        }
+        with region_process(environment, "--allow-anonymous", "--agent", f"{agent}:agent") as running:
             until_ready(running.http)
             in_thread(talk(running.url, 3))
             yield running
@@ -233,6 +240,22 @@ def test_a_new_turn_appears_without_a_reload(worker: RegionProcess, browser: Bro
     before = int(turns.inner_text())
     in_thread(talk(worker.url, 1))
     expect(turns).to_have_text(str(before + 1))
+    page.close()
+
+
+def test_a_call_that_was_recorded_plays(worker: RegionProcess, browser: Browser) -> None:
+    page, faults = opened(browser, worker.http)
+    row = page.locator("#calls > li").last  # the first of the calls: its recording is complete
+    row.get_by_role("button").click()
+    player = row.locator("audio")
+    expect(player).to_be_visible()
+    expect(row.locator('[data-event="said"]')).to_have_count(0)  # records hold figures, and no words
+    length_s = player.evaluate(
+        "(audio) => new Promise((played) => { audio.muted = true; audio.play();"
+        " audio.ontimeupdate = () => audio.currentTime > 0.1 && played(audio.duration); })"
+    )
+    assert length_s > 0.3
+    assert faults == []
     page.close()
 
 

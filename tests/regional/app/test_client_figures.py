@@ -59,3 +59,18 @@ async def test_a_callers_figure_is_the_servers_and_the_network_with_a_filler_bet
         for stage, ms in servers.items():
             machine.promise(abs(stages[stage] - ms) <= APART_MS, f"{stage}: {stages[stage]} and {ms} ms")
         assert heard[report["turn_id"]]["network_ms"] == pytest.approx(stages["network"], abs=0.1)
+
+
+async def test_a_question_with_a_pause_in_it_is_answered(providers: dict[str, str]) -> None:
+    parts = ("What are your opening hours", "on a Saturday?")
+    pause = bytes(2 * 24_000)  # a second, after which a turn is over
+    pcm = pause.join(synthesise(part, rate_hz=24_000).pcm for part in parts)
+    async with region(providers, agent=agent) as running:
+        async with place_call(CallOptions(running.url, "")) as call:
+            await call.greeting()
+            turn = await call.ask(Question(" ".join(parts), pcm))
+        await running.until_idle()
+    report = turn_report(turn, 1, None)
+    assert report["answered"] and report["fault"] is None
+    assert report["voice_to_voice_ms"] is not None
+    assert len(turn.heard) > 1, "the server took it for several turns"
