@@ -44,7 +44,8 @@ module "region" {
   task_role_arn      = aws_iam_role.task.arn
 
   task = {
-    image       = var.image
+    # A registry of one's own has the image in each region (bootstrap/): losing its first one stops no other's tasks.
+    image       = replace(var.image, "/[.]dkr[.]ecr[.][a-z0-9-]+[.]amazonaws[.]/", ".dkr.ecr.${each.value.aws_region}.amazonaws.")
     cpu         = var.task.cpu
     memory_mib  = var.task.memory_mib
     slots       = var.task.slots
@@ -65,6 +66,7 @@ module "region" {
 
   alarms              = var.alarms
   vpc_cidr            = var.vpc_cidr
+  scrape_from_vpc     = var.scrape_from_vpc
   log_retention_days  = var.log_retention_days
   deletion_protection = var.deletion_protection
 }

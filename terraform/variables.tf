@@ -202,6 +202,13 @@ variable "vpc_cidr" {
   }
 }
 
+variable "scrape_from_vpc" {
+  description = "Whether whatever runs inside a region's VPC reaches the workers' port, for a Prometheus that scrapes /metrics. The load balancer never lets it through."
+  type        = bool
+  nullable    = false
+  default     = false
+}
+
 variable "log_retention_days" {
   description = "How long CloudWatch keeps the workers' logs."
   type        = number

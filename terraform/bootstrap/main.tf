@@ -60,6 +60,35 @@ resource "aws_ecr_lifecycle_policy" "worker" {
   })
 }
 
+# Every region pulls the image from a registry of its own: losing this one keeps no other from starting tasks.
+locals {
+  regions = toset([for region in jsondecode(file("${path.module}/../../infra/regions.json")).regions : region.aws_region if region.enabled])
+  mirrors = setsubtract(local.regions, [var.aws_region])
+}
+
+resource "aws_ecr_replication_configuration" "mirrors" {
+  count  = length(local.mirrors) == 0 ? 0 : 1
+  region = var.aws_region
+
+  replication_configuration {
+    rule {
+      dynamic "destination" {
+        for_each = local.mirrors
+
+        content {
+          region      = destination.value
+          registry_id = data.aws_caller_identity.current.account_id
+        }
+      }
+
+      repository_filter {
+        filter      = var.project
+        filter_type = "PREFIX_MATCH"
+      }
+    }
+  }
+}
+
 resource "aws_s3_bucket" "state" {
   region = var.aws_region
   bucket = "${var.project}-state-${data.aws_caller_identity.current.account_id}"

@@ -5,8 +5,9 @@ Must not know who reads it or when.
 
 import math
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from repartee.latency.kinds import ANSWERED_AT_ONCE
 from repartee.telemetry.events import CallEvent, TurnOver
@@ -18,11 +19,12 @@ MOST_TURNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TurnFigures:
-    """The turns of a while: voice-to-voice latencies in ms of those that were answered and waited for no tool, and
-    how many were not answered."""
+    """The turns of a while: voice-to-voice latencies in ms of those that were answered and waited for no tool, how
+    long each stage of these turns took in ms, and how many turns were not answered."""
 
     latencies_ms: tuple[float, ...] = ()
     unanswered: int = 0
+    stages_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class TurnTally:
@@ -30,24 +32,36 @@ class TurnTally:
 
     def __init__(self) -> None:
         self._latencies_ms: deque[float] = deque(maxlen=MOST_TURNS)
+        self._stages_ms: dict[str, deque[float]] = {}
         self._unanswered = 0
 
     def export(self, event: CallEvent) -> None:
         """Count the turn, if it is one."""
         if isinstance(event, TurnOver):
-            at_once = event.trace is not None and event.trace.kind in ANSWERED_AT_ONCE
-            self.add(event.outcome, event.trace.voice_to_voice_ms if event.trace and at_once else None)
+            trace = event.trace if event.trace and event.trace.kind in ANSWERED_AT_ONCE else None
+            self.add(
+                event.outcome, trace.voice_to_voice_ms if trace else None, trace.stages_ms if trace else {}
+            )
 
-    def add(self, outcome: TurnOutcome, voice_to_voice_ms: float | None) -> None:
+    def add(
+        self,
+        outcome: TurnOutcome,
+        voice_to_voice_ms: float | None,
+        stages_ms: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """A turn has finished."""
         if voice_to_voice_ms is not None:
             self._latencies_ms.append(voice_to_voice_ms)
+        for stage, ms in stages_ms.items():
+            self._stages_ms.setdefault(stage, deque(maxlen=MOST_TURNS)).append(ms)
         self._unanswered += outcome == "unanswered"
 
     def take(self) -> TurnFigures:
         """The turns since the last time; begins anew."""
-        figures = TurnFigures(tuple(self._latencies_ms), self._unanswered)
+        stages_ms = {stage: tuple(times) for stage, times in self._stages_ms.items()}
+        figures = TurnFigures(tuple(self._latencies_ms), self._unanswered, stages_ms)
         self._latencies_ms.clear()
+        self._stages_ms.clear()
         self._unanswered = 0
         return figures
 

@@ -143,6 +143,18 @@ resource "aws_vpc_security_group_ingress_rule" "task_from_tasks" {
   to_port                      = local.port
 }
 
+resource "aws_vpc_security_group_ingress_rule" "task_metrics" {
+  count = var.scrape_from_vpc ? 1 : 0
+
+  region            = local.region
+  security_group_id = aws_security_group.task.id
+  description       = "/metrics for a Prometheus inside the VPC"
+  cidr_ipv4         = aws_vpc.this.cidr_block
+  from_port         = local.port
+  to_port           = local.port
+  ip_protocol       = "tcp"
+}
+
 resource "aws_vpc_security_group_egress_rule" "task_to_tasks" {
   region                       = local.region
   security_group_id            = aws_security_group.task.id

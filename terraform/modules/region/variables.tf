@@ -99,6 +99,12 @@ variable "vpc_cidr" {
   nullable    = false
 }
 
+variable "scrape_from_vpc" {
+  description = "Whether whatever runs inside the VPC reaches the workers' port, for a Prometheus that scrapes /metrics."
+  type        = bool
+  nullable    = false
+}
+
 variable "log_retention_days" {
   description = "How long CloudWatch keeps the workers' logs."
   type        = number

@@ -183,4 +183,4 @@ def test_a_load_that_the_floor_cannot_take_is_warned_of(deployment: Deployment) 
 def test_bootstrap_plans(deployment: Deployment) -> None:
     deployment.run("init", "-input=false", "-no-color", folder="terraform/bootstrap")
     plan = deployment.run("plan", "-input=false", "-no-color", folder="terraform/bootstrap")
-    assert counts(plan) == (5, 0, 0)
+    assert counts(plan) == (6, 0, 0)

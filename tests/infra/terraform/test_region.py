@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from repartee.app.aws.cloudwatch import metrics_document
+from repartee.app.aws.cloudwatch import latency_documents, metrics_document
 from repartee.app.settings import Settings
 from repartee.app.worker import WorkerState
+from repartee.latency.kinds import ANSWERED_AT_ONCE, kind_of
+from repartee.latency.timeline import STAGES
 from repartee.telemetry.tally import TurnFigures
 
 from .conftest import TERRAFORM, Resource
@@ -76,6 +78,35 @@ def test_workers_publish_what_alarms_and_the_autoscaler_read(region: dict[str, d
     assert f'Service = "{published["Service"]}"' in alarms
 
 
+def test_a_dashboard_has_the_percentiles_of_plain_turns_by_stage(region: dict[str, dict[str, Any]]) -> None:
+    assert "local.latency_widgets" in region["aws_cloudwatch_dashboard.latency"]["dashboard_body"]
+    words = (TERRAFORM / "modules/region/dashboard.tf").read_text()
+    assert re.findall(r'percentiles = \["(\w+)", "(\w+)", "(\w+)"\]', words) == [("p50", "p90", "p99")]
+    shown = set(re.findall(r'"(\w+Ms)"', words))
+    plain: dict[str, tuple[float, ...]] = {
+        stage: (1.0,) for stage in STAGES if stage not in ("tool", "filler")
+    }
+    [document] = latency_documents("us-east", TurnFigures((300.0,), stages_ms=plain), at_s=0)
+    assert shown == {metric["Name"] for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert kind_of({"tool": 900.0}, None) not in ANSWERED_AT_ONCE, (
+        "turns with tools stay out of it, and of the alarm"
+    )
+
+
+def test_each_regions_tasks_pull_from_its_own_registry(modules: dict[Path, list[Resource]]) -> None:
+    [mirrors] = [r for r in modules[TERRAFORM / "bootstrap"] if r.type == "aws_ecr_replication_configuration"]
+    assert "local.mirrors" in str(mirrors.body["replication_configuration"])
+    main = (TERRAFORM / "main.tf").read_text()
+    [(pattern, there)] = re.findall(r'image += replace\(var.image, "/(.+?)/", "(.+?)"\)', main)
+    account = "123456789012.dkr.ecr"
+    images = {
+        f"{account}.us-east-1.amazonaws.com/repartee:1": f"{account}.eu-west-1.amazonaws.com/repartee:1",
+        "ghcr.io/somebody/repartee:1": "ghcr.io/somebody/repartee:1",
+    }
+    for given, pulled in images.items():
+        assert re.sub(pattern, there.replace("${each.value.aws_region}", "eu-west-1"), given) == pulled
+
+
 def rules_of_tasks(region: dict[str, dict[str, Any]], direction: str) -> dict[str, dict[str, Any]]:
     prefix = f"aws_vpc_security_group_{direction}_rule."
     task = "${aws_security_group.task.id}"
@@ -89,6 +120,14 @@ def rules_of_tasks(region: dict[str, dict[str, Any]], direction: str) -> dict[st
 def test_only_the_balancer_and_other_workers_reach_a_workers_http(region: dict[str, dict[str, Any]]) -> None:
     rules = rules_of_tasks(region, "ingress")
     media = rules.pop("task_webrtc")
+    scraper = rules.pop("task_metrics")
+    assert (scraper["count"], scraper["cidr_ipv4"]) == (
+        "${var.scrape_from_vpc ? 1 : 0}",
+        "${aws_vpc.this.cidr_block}",
+    )
+    variables = (TERRAFORM / "variables.tf").read_text()
+    asked_for = variables.partition('variable "scrape_from_vpc"')[2].partition("}")[0]
+    assert re.search(r"default += false", asked_for), "nobody inside either, unless asked for"
     assert {name: rule["referenced_security_group_id"] for name, rule in rules.items()} == {
         "task_from_balancer": "${aws_security_group.balancer.id}",
         "task_from_tasks": "${aws_security_group.task.id}",

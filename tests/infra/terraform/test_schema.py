@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .conftest import Resource
+from .conftest import Resource, unquote
 
 # Terraform's own, on any resource.
 META = {"count", "for_each", "depends_on", "lifecycle", "provider", "timeouts"}
@@ -14,8 +14,9 @@ def faults(body: dict[str, Any], allowed: dict[str, Any], where: str) -> list[st
     """What `body` has that `allowed` hasn't, and what it lacks, one sentence each."""
     known = {name.removesuffix("!"): inner for name, inner in allowed.items()}
     found = []
+    body = {**body, **dynamic_blocks(body)}
     for name, value in body.items():
-        if name.startswith("__"):
+        if name.startswith("__") or name == "dynamic":
             continue
         if name not in known:
             found.append(f"{where} has no argument {name}")
@@ -26,6 +27,13 @@ def faults(body: dict[str, Any], allowed: dict[str, Any], where: str) -> list[st
                 found += [fault for inner in value for fault in faults(inner, known[name], f"{where}.{name}")]
     required = {name.removesuffix("!") for name in allowed if name.endswith("!")}
     return found + [f"{where} needs {name}" for name in sorted(required - body.keys())]
+
+
+def dynamic_blocks(body: dict[str, Any]) -> dict[str, Any]:
+    """The blocks that `dynamic` makes one of for each of something, as if each were there once."""
+    return {
+        unquote(name): block["content"] for each in body.get("dynamic", []) for name, block in each.items()
+    }
 
 
 def is_block(value: object) -> bool:

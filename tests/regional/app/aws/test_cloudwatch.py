@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.regional.app.running import calling, region, speech, until
 
-from repartee.app.aws.cloudwatch import CloudWatch, metrics_document
+from repartee.app.aws.cloudwatch import CloudWatch, latency_documents, metrics_document
 from repartee.app.worker import WorkerState
 from repartee.telemetry.tally import TurnFigures, TurnTally, p90_ms
 
@@ -61,9 +61,27 @@ def test_every_turn_is_published_once() -> None:
     tally.add("unanswered", None)
     cloudwatch.publish(NOW)
     cloudwatch.publish(NOW + 60)
-    first, second = lines(out)
+    first, latencies, second = lines(out)
+    assert latencies["VoiceToVoiceMs"] == [400.0]
     assert (first["VoiceToVoiceP90Ms"], first["UnansweredTurns"]) == (400.0, 1)
     assert ("VoiceToVoiceP90Ms" in second, second["UnansweredTurns"]) == (False, 0)
+
+
+def test_every_latency_and_stage_reaches_cloudwatch_a_hundred_to_a_document() -> None:
+    tally = TurnTally()
+    for ms in range(250):
+        tally.add("answered", 400.0 + ms, {"end_of_turn": 100.0 + ms, "llm": 140.0})
+    tally.add("answered", 500.0, {"model": 300.0})
+    documents = list(latency_documents("eu-west", tally.take(), NOW))
+    assert [len(document["VoiceToVoiceMs"]) for document in documents] == [100, 100, 51]
+    assert [len(document["LlmMs"]) for document in documents] == [100, 100, 50]
+    assert [ms for document in documents for ms in document["EndOfTurnMs"]] == [
+        100.0 + ms for ms in range(250)
+    ]
+    for document in documents:
+        named = {metric["Name"] for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        assert named == {key for key, value in document.items() if isinstance(value, list)}
+    assert list(latency_documents("eu-west", tally.take(), NOW)) == [], "every turn once"
 
 
 def test_a_worker_that_takes_no_calls_publishes_nothing() -> None:
@@ -95,7 +113,7 @@ async def test_a_worker_writes_lines_of_json_and_nothing_else(
                 await asyncio.sleep(0.01)
             await until(turns_published)
         assert {line["Region"] for line in published()} == {"eu-west"}
-        assert 25.0 in {line["CallSlotsUsedPct"] for line in published()}
+        assert 25.0 in {line.get("CallSlotsUsedPct") for line in published()}
         turns = [line for line in map(json.loads, said.splitlines()) if "_aws" not in line]
         assert {"call_id", "voice_to_voice_ms"} <= turns[0].keys()
         await worker.worker.drain()
