@@ -177,6 +177,7 @@ class InkTranscriber(SocketTranscriber):
         self._vad = VoiceActivity(HEARING_HZ)
         self._finish = HeardEncoder(heard).feed(silence(FINISH_MS, HEARING_HZ))
         super().__init__(lease, settings.gather, ERRORS, heard)
+        self.turn_ends_s = settings.end_timeout_ms / 1000
         self.look_at_clock(self._on_clock)
 
     @property

@@ -239,7 +239,9 @@ class FluxSTT(_DeepgramPools):
         self, *, language: str = "en", keyterms: Sequence[str] = (), heard: WireFormat = USUAL_FORMAT
     ) -> FluxTranscriber:
         lease = await self._lease(language, keyterms, heard)
-        return FluxTranscriber(lease, gather=self._settings.gather, heard=heard)
+        transcriber = FluxTranscriber(lease, gather=self._settings.gather, heard=heard)
+        transcriber.turn_ends_s = self._settings.eot_timeout_ms / 1000
+        return transcriber
 
     def in_format(self, heard: WireFormat) -> InFormat:
         """Sent this."""

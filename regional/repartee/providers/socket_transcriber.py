@@ -6,6 +6,7 @@ that falls silent is decided by the session. Knows no vendor's messages.
 
 import asyncio
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 
@@ -28,12 +29,21 @@ log = logging.getLogger(__name__)
 MAX_UNREAD_EVENTS = 256
 """A call that reads no events for so long (a minute of a turn's updates) has stopped."""
 
+GRACE_S = 3.0
+"""How much more audio a turn may take to end than its vendor says."""
+
 TICK_S = 0.1
 """How often a call looks at its deadlines; only audio that has stopped coming makes this matter."""
 
 
 class SocketTranscriber(ABC):
-    """One call's: audio in, events out, and a clock for vendors with what must not wait for either."""
+    """One call's: audio in, events out, and a clock for vendors with what must not wait for either.
+
+    ``turn_ends_s``: so much audio in which nothing new is heard ends a turn at this vendor. One that goes on without
+    an end long after that has lost its way, though it speaks.
+    """
+
+    turn_ends_s: float = math.inf
 
     def __init__(
         self,
@@ -50,6 +60,8 @@ class SocketTranscriber(ABC):
         self._inbox: Inbox[Hearing] = Inbox(MAX_UNREAD_EVENTS, lambda: errors.unread("what it says"))
         self.loop = asyncio.get_running_loop()
         self.last_fed_at = self.loop.time()
+        self._unchanged_s = 0.0
+        self._said = ""
         self._unanswered_s = 0.0
         self._unanswered_since = self.last_fed_at
         self._timer: asyncio.TimerHandle | None = None
@@ -63,6 +75,7 @@ class SocketTranscriber(ABC):
         if piece:
             self._push(piece)
         if in_turn:
+            self._unchanged_s += duration_ms(len(pcm), HEARING_HZ) / 1000
             self._owes_an_answer(self.answerable_s(pcm))
 
     def answerable_s(self, pcm: bytes) -> float:
@@ -76,6 +89,8 @@ class SocketTranscriber(ABC):
     @property
     def owing_since(self) -> float | None:
         """In mid-turn they speak every second of audio at least; a backlog fed at once takes its time."""
+        if self._unchanged_s >= self.turn_ends_s + GRACE_S and self.in_turn:
+            return self.loop.time() - self._unchanged_s
         if not self._unanswered_s:
             return None
         return max(self._unanswered_since, self.loop.time() - self._unanswered_s)
@@ -108,6 +123,9 @@ class SocketTranscriber(ABC):
 
     def emit(self, event: Hearing) -> None:
         """The call hears this."""
+        said = event.text if isinstance(event, PartialTranscript) else None
+        if said is None or said != self._said:
+            self._unchanged_s, self._said = 0.0, said or ""
         if isinstance(event, PartialTranscript):
             self._inbox.replace_last(event, PartialTranscript)
         else:
