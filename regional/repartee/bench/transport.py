@@ -24,6 +24,7 @@ from repartee.bench.datagram_relay import relaying
 from repartee.bench.lean_socket import open_socket
 from repartee.bench.line_quality import LineQuality
 from repartee.bench.load import MOST_OPENING, Load, LoadCall, Measured, run_load, scripted
+from repartee.bench.media_only import MOST_CPU_S, MOST_MB, media_row
 from repartee.bench.plot import write_plot
 from repartee.bench.rig import (
     LateGenerator,
@@ -40,7 +41,7 @@ from repartee.bench.rig import (
 from repartee.bench.stream_relay import delaying
 from repartee.bench.telephone_load import CarrierCall, G711Call
 from repartee.bench.transport_plot import transport_chart
-from repartee.bench.webrtc_load import media_script, place_by_webrtc
+from repartee.bench.webrtc_load import media_link, media_script
 from repartee.client.call import session_url
 from repartee.client.recorded_opus import RecordedOpus
 from repartee.client.report import percentile, write_report
@@ -52,6 +53,7 @@ ROOM = 10
 LOSSES_PCT = (0.0, 1.0, 2.0, 5.0)
 RTTS_MS = (0.0, 50.0, 150.0)
 CLOSING_S = 0.3
+MEDIA_S = 30.0
 MEDIA_PORT_ABOVE = 3
 """WebRTC's port, counted from the worker's."""
 
@@ -95,6 +97,9 @@ def transport(
     rtts: Annotated[
         list[float] | None, typer.Option("--rtt", help="Round trip, ms; may be repeated. 0, 50, 150.")
     ] = None,
+    media_only: Annotated[
+        bool, typer.Option("--media-only", help="WebRTC's media alone, for 30 s, without a conversation.")
+    ] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures.")] = None,
     plot_path: Annotated[
         Path | None, typer.Option("--plot", help="Draw P90 against loss here, as SVG.")
@@ -105,6 +110,9 @@ def transport(
     Each on good lines and bad ones, the telephone on a good one: half an hour in all. Rejects a run in which the load
     generator itself was late.
     """
+    if media_only:
+        _measure_media(calls, port, json_path)
+        return
     load = Load(f"http://127.0.0.1:{port}", calls, turns)
     lines = [LineQuality(pct / 100, rtt) for rtt in rtts or RTTS_MS for pct in losses or LOSSES_PCT]
     rows: list[dict[str, Any]] = []
@@ -125,6 +133,18 @@ def transport(
     console.print(_view(rows))
     for name, bound in bounds.items():
         console.print(f"{name}: {bound['got']:g}, {'within' if bound['kept'] else 'over'} {bound['limit']:g}")
+    if late:
+        raise LateGenerator(late)
+
+
+def _measure_media(calls: int, port: int, json_path: Path | None) -> None:
+    row = uvloop.run(media_row(calls, MEDIA_S, port))
+    late = lateness(row)
+    write_report({"rows": [row], "rejected": late}, json_path)
+    Console(highlight=False).print(
+        f"{calls} calls: {row['core_used']:.0%} of a core, {row['cpu_s_per_call_minute']:.2f} CPU s a call-minute "
+        f"(at most {MOST_CPU_S}), {row['mb_per_call']:.2f} MB a call (at most {MOST_MB})"
+    )
     if late:
         raise LateGenerator(late)
 
@@ -169,7 +189,7 @@ async def _measured(
     async def place(call: LoadCall) -> None:
         if by_webrtc:
             async with opening:
-                await place_by_webrtc(call, load.url, opus=opus, via=via)
+                call.socket = await media_link(call.receive, load.url, opus=opus, via=via)
             return
         url = session_url(near, binary_audio=binary)
         if kind.by_telephone:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from repartee.bench.load import (
@@ -47,22 +47,21 @@ def media_script(frames_per_turn: int) -> Script:
     )
 
 
-async def place_by_webrtc(
-    call: LoadCall,
+async def media_link(
+    receive: Callable[[bytes, bool, float], None],
     url: str,
     *,
     key: str = "",
     opus: RecordedOpus | None = None,
     via: tuple[str, int] | None = None,
-) -> None:
-    """Connect a call to the worker at ``url``; its media goes by the relay at ``via``, if any. Raises CallFailed."""
+) -> MediaLink:
+    """A call to the worker at ``url``; its media goes by the relay at ``via``, if any. Raises CallFailed."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    wishes = MediaWishes(via=via, opus=opus)
-    media = await connect_media(f"{url}{CALLS_PATH}", headers, wishes)
-    media.listener = lambda message: call.receive(
+    media = await connect_media(f"{url}{CALLS_PATH}", headers, MediaWishes(via=via, opus=opus))
+    media.listener = lambda message: receive(
         message.encode() if isinstance(message, str) else message, isinstance(message, str), time.monotonic()
     )
-    call.socket = MediaLink(media)
+    return MediaLink(media)
 
 
 @asynccontextmanager
@@ -75,7 +74,7 @@ async def open_webrtc_calls(load: Load, measured: Measured) -> AsyncIterator[lis
     async def place(call: LoadCall, number: int) -> None:
         await asyncio.sleep(number / ARRIVALS_PER_S)
         async with opening:
-            await place_by_webrtc(call, load.url, key=load.api_key, opus=opus)
+            call.socket = await media_link(call.receive, load.url, key=load.api_key, opus=opus)
 
     try:
         await asyncio.gather(*(place(call, number) for number, call in enumerate(calls)))
