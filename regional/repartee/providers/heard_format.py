@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
-from repartee.audio.pcm import pcm_to_alaw, pcm_to_ulaw, resampler
+from repartee.audio.pcm import LineUpsampler, pcm_to_alaw, pcm_to_ulaw, resampler
 from repartee.providers.interfaces import HEARING_HZ, STT, Transcriber
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
@@ -80,22 +80,15 @@ class TelephoneDecoder:
     What lines leave above 4 kHz is for nobody's ear; speech is looked for below.
     """
 
-    __slots__ = ("_decoder", "_last")
+    __slots__ = ("_decoder", "_upsampler")
 
     def __init__(self, source: WireFormat) -> None:
         self._decoder = AudioDecoder(source, source.hz)
-        self._last = 0
+        self._upsampler = LineUpsampler()
 
     def feed(self, data: bytes) -> bytes:
         """Three samples for one."""
-        came = np.frombuffer(self._decoder.feed(data), "<i2").astype(np.int32)
-        if not came.size:
-            return b""
-        before = np.concatenate((np.array([self._last], np.int32), came[:-1]))
-        self._last = int(came[-1])
-        out = np.empty(came.size * 3, "<i2")
-        out[0::3], out[1::3], out[2::3] = (2 * before + came) // 3, (before + 2 * came) // 3, came
-        return out.tobytes()
+        return self._upsampler.feed(self._decoder.feed(data))
 
 
 class HeardEncoder:

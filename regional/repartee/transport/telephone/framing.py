@@ -43,8 +43,7 @@ class StreamStarted:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AudioReceived:
+class AudioReceived(msgspec.Struct, frozen=True, gc=False):
     """The caller's audio. ``at_ms`` is its place in the stream, ``chunk`` its number, where there are any."""
 
     audio: bytes
@@ -197,7 +196,8 @@ def whole(value: object) -> int | None:
 def decoded(payload: object) -> bytes:
     """Audio in base64. Raises BadFrame."""
     try:
-        return base64.b64decode(payload if isinstance(payload, str) else "", validate=True)
+        # Fifty times a second; base64.b64decode looks through it with a regular expression first.
+        return binascii.a2b_base64(payload if isinstance(payload, str) else "", strict_mode=True)
     except (binascii.Error, ValueError):
         raise BadFrame("A message's audio is no base64.") from None
 
