@@ -1,6 +1,8 @@
-"""Offers as Chromium, Firefox, aiortc and Pion shape them, and the answers to them."""
+"""Offers as Chromium, Firefox, Safari, aiortc and Pion shape them, and the answers to them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from repartee.rtc import sdp
 from repartee.rtc.ice import IceCredentials
@@ -58,6 +60,24 @@ def pion() -> str:
     )
 
 
+def safari() -> str:
+    """Each section with its whole transport and candidates of which none can be resolved; RED after Opus; trickle."""
+    candidates = "".join(
+        f"a=candidate:{number} 1 {protocol} 2113937151 5e1c6f1a-9b1b-4a6e-8a6f-0b6f2f{number}.local {port} typ host\n"
+        for number, protocol, port in ((1, "udp", 55_001), (2, "tcp", 9))
+    )
+    transport = f"{TRANSPORT}a=ice-options:trickle\n{candidates}"
+    return (
+        f"{HEAD}a=group:BUNDLE 0 1\na=extmap-allow-mixed\na=msid-semantic: WMS\n"
+        f"m=audio 55001 UDP/TLS/RTP/SAVPF 111 63 103 9 102 0 8 105 13 110 113 126\nc=IN IP4 0.0.0.0\n{transport}"
+        "a=rtcp:9 IN IP4 0.0.0.0\na=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\na=mid:0\n"
+        "a=sendrecv\na=rtcp-rsize\na=rtpmap:111 opus/48000/2\na=fmtp:111 minptime=10;useinbandfec=1\n"
+        "a=rtpmap:63 red/48000/2\na=fmtp:63 111/111\n"
+        f"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\nc=IN IP4 0.0.0.0\n{transport}"
+        "a=mid:1\na=sctp-port:5000\na=max-message-size:262144\n"
+    )
+
+
 def answered(offer: str) -> str:
     here = (IceCandidate("203.0.113.1", 3478), IceCandidate("203.0.113.1", 3478, "tcp"))
     parts = AnswerParts(IceCredentials("worker01", "p" * 24), FINGERPRINT, here, 9, 1)
@@ -71,6 +91,7 @@ def answered(offer: str) -> str:
         (firefox(), 109, None, True, ["audio 9", "video 0", "application 9"]),
         (aiortc(), 96, None, True, ["application 9", "audio 9"]),
         (pion(), 111, None, False, ["audio 9"]),
+        (safari(), 111, 63, True, ["audio 9", "application 9"]),
         (chromium().replace("\n", "\r\n"), 111, 63, True, ["audio 9", "application 9"]),
     ],
 )
@@ -127,6 +148,40 @@ def test_a_passive_offer_makes_this_side_begin() -> None:
 def test_what_is_missing_is_said(change: tuple[str, str], words: str) -> None:
     with pytest.raises(OfferRefused, match=words):
         answered(chromium().replace(*change))
+
+
+OFFERS = (chromium(), firefox(), safari(), aiortc(), pion())
+
+
+@given(
+    st.sampled_from(OFFERS),
+    st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from(["drop", "twice", "cut", "swap", "text"]), st.text()),
+        max_size=8,
+    ),
+)
+def test_an_offer_that_was_tampered_with_is_answered_or_refused(
+    offer: str, changes: list[tuple[int, str, str]]
+) -> None:
+    lines = offer.split("\n")
+    for at, change, text in changes:
+        place = at % len(lines)
+        if change == "drop" and len(lines) > 1:
+            del lines[place]
+        elif change == "twice":
+            lines.insert(place, lines[place])
+        elif change == "cut":
+            lines[place] = lines[place][: len(lines[place]) // 2]
+        elif change == "swap":
+            lines[place], lines[0] = lines[0], lines[place]
+        else:
+            lines[place] += text
+    try:
+        answer = answered("\n".join(lines))
+    except OfferRefused:
+        return
+    assert answer.count("m=audio 9 UDP/TLS/RTP/SAVPF") == 1 and answer.endswith("\r\n")
+    assert "\n" not in answer.replace("\r\n", "") and "\r" not in answer.replace("\r\n", "")
 
 
 def test_red_of_something_else_is_not_taken() -> None:
