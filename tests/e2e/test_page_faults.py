@@ -89,7 +89,7 @@ def test_an_unreachable_server_is_told(page: Page) -> None:
 
 
 def test_typing_while_the_agent_speaks_interrupts_it(page: Page) -> None:
-    script = Script(answer_ms=[4000, 300])
+    script = Script(answer_ms=[15_000, 300])
     with running_in_thread(script) as url:
         page.goto(url)
         ask(page, "A long one?")
