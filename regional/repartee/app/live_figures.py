@@ -9,7 +9,7 @@ import msgspec
 
 from repartee.app.worker import Worker
 from repartee.latency.budgets import BUDGETS_MS
-from repartee.telemetry.events import CallBegan, CallEnded, TurnOver
+from repartee.telemetry.events import AnswerHeard, CallBegan, CallEnded, TurnOver
 from repartee.telemetry.latency_windows import ERROR, LatencyWindows
 from repartee.telemetry.loop_lag import LoopLag
 from repartee.telemetry.prices import PriceTable
@@ -33,7 +33,7 @@ class LiveFigures:
     def watch(self, stream: Stream) -> None:
         """Count events from now on."""
         stream.count(self.lag, CallBegan, CallEnded)
-        stream.count(self.windows, TurnOver)
+        stream.count(self.windows, TurnOver, AnswerHeard, CallEnded)
         stream.count(self.counts)
         stream.count(self.traces)
 

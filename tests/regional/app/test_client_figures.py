@@ -43,6 +43,10 @@ async def test_a_callers_figure_is_the_servers_and_the_network_with_a_filler_bet
         async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
             [kept] = (await client.get(f"{running.http}/v1/calls")).json()["calls"]
             record = (await client.get(f"{running.http}/v1/calls/{kept['call_id']}")).json()
+            hour = (await client.get(f"{running.http}/v1/figures")).json()["windows"]["1h"]
+    counted = {(one["stage"], one["kind"]) for one in hour["latencies"]}
+    clients = ("capture", "network", "playback")
+    assert {(stage, kind) for stage in clients for kind in ("plain", "tool")} <= counted
     reports = [turn_report(turn, number, None) for number, turn in enumerate(turns, 1)]
     assert [report["kind"] for report in reports] == ["plain", "tool"]
     assert reports[1]["filler_ms"] is not None
