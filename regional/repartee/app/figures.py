@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -27,6 +26,7 @@ from repartee.app.worker import Worker
 from repartee.errors import StoreError
 from repartee.store.call_records import call_with, calls_between
 from repartee.store.call_views import record_of, summary_of
+from repartee.wire import outside_json
 from repartee_edge.selfhosted.merged_figures import BY, LABELS, answer
 from repartee_edge.tickets import TicketError, for_operators
 
@@ -104,7 +104,7 @@ async def figures(request: Request) -> Response:
     by = [name for name in request.query_params.get("by", "").split(",") if name] or BY
     where = {name: value for name in LABELS if (value := request.query_params.get(name)) is not None}
     try:
-        body = await run_in_threadpool(lambda: answer([msgspec.json.decode(one) for one in parts], by, where))
+        body = await run_in_threadpool(lambda: answer([outside_json.decode(one) for one in parts], by, where))
     except KeyError as fault:
         return error(400, "invalid_value", str(fault.args[0]))
     return JSONResponse(body)

@@ -121,7 +121,7 @@ def test_a_tally_counts_turns_until_they_are_taken() -> None:
         turn_over("answered", 430.0, kind="hit"),
     ):
         tally.export(event)
-    assert tally.take() == TurnFigures((400.0, 430.0), 1), (
+    assert tally.take() == TurnFigures((400.0, 430.0), 1, {"llm": (400.0, 430.0)}), (
         "turns with tools leave the P90 and its alarm alone"
     )
     assert tally.take() == TurnFigures()

@@ -26,6 +26,7 @@ from repartee.rtc.opus import OpusLibrary
 from repartee.store.object_store import ObjectStorePlace
 from repartee.store.recording_places import CONTENT_TYPES, RecordingPlace, open_place
 from repartee.transport.webrtc.libraries import load_opus
+from repartee.wire import outside_json
 from repartee.wire.audio_format import AudioDecoder, WireFormat
 
 NICENESS = 5
@@ -145,7 +146,7 @@ def left_behind(spool: Path, keeper: Keeper) -> None:
 
 def run(source: BinaryIO, out: BinaryIO) -> None:
     """Until the input ends."""
-    options = msgspec.json.decode(source.readline(), type=EncoderOptions)
+    options = outside_json.decode(source.readline(), EncoderOptions)
     spool = Path(options.spool)
     spool.mkdir(parents=True, exist_ok=True, mode=0o700)
     library = OpusLibrary(load_opus()) if options.format == "opus" else None

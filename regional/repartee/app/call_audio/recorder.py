@@ -25,6 +25,7 @@ from repartee.store.interfaces import Store
 from repartee.store.recording_places import RecordingPlace, open_place
 from repartee.store.recordings import forget, keep_begun, keep_complete
 from repartee.store.schema import Row
+from repartee.wire import outside_json
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Recorder:
         assert process is not None
         assert process.stdout is not None
         async for line in process.stdout:
-            await self._heed(msgspec.json.decode(line))
+            await self._heed(outside_json.decode(line))
         await process.wait()
 
     async def _heed(self, told: Mapping[str, Any]) -> None:
