@@ -24,16 +24,18 @@ ELSEWHERE = {
     "transfer": "tests/regional/transport/telephone",
     "hold": "tests/regional/transport/telephone",
     "take_back": "tests/regional/transport/telephone",
+    "recorded": "tests/regional/app/call_audio",
+    "resumed": "tests/regional/session",
     "can": "tests/regional/agent",
     "extra_body": "tests/regional/app",
     "reasoning_effort": "tests/regional/app",
     "service_tier": "tests/regional/app",
     "voice_options": "tests/regional/app",
 }
-"""Providers of one's own: a speech-to-speech model has none of the three. And what only a telephone can
-do, whichever model talks."""
+"""Providers of one's own: a speech-to-speech model has none of the three. And what only a telephone or
+a recording can do, whichever model talks."""
 
-WORKERS = {"failed", "fork", "tell"}
+WORKERS = {"failed", "fork", "hidden", "tell"}
 """Of a context, for the worker's use."""
 
 

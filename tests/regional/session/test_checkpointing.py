@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.regional.session.relay_stage import Desk, on_stage
 
+from repartee import Agent, Notices
 from repartee.agent.said import Said
 from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
@@ -83,3 +84,11 @@ async def test_a_speech_to_speech_model_is_given_what_was_said_before(greeting: 
         assert said[0]["transcript"] == "Sorry, we were cut off. Where were we?"
         shown = [event["item"]["id"] for event in stage.events if event["type"] == "conversation.item.added"]
         assert not any(item_id.startswith("earlier_") for item_id in shown)
+
+
+async def test_an_author_says_how_a_call_is_taken_up_again() -> None:
+    agent = Agent("Be kind.", model="gpt-realtime", notices=Notices(resumed="There you are again."))
+    async with on_stage(agent, earlier=(BEFORE,)) as stage:
+        await stage.hears("response.done")
+        [said] = [event for event in stage.events if event["type"] == "response.output_audio_transcript.done"]
+        assert said["transcript"] == "There you are again."
