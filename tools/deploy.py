@@ -26,7 +26,7 @@ BACKEND, BOOTSTRAP = ROOT / "terraform" / "backend.tf", ROOT / "terraform" / "bo
 REGISTRY_REGION = "us-east-1"
 """Where the image and Terraform's state are kept: the default of terraform/bootstrap."""
 REPOSITORY = "repartee"
-REGION_USD_MONTH, EDGE_USD_MONTH = 90, 5
+REGION_USD_MONTH, EDGE_USD_MONTH = 93, 5
 POLL_S, ANSWER_S = 2.0, 5.0
 QUESTION = "What can you do for me?"
 AGAIN = "Mend that and run the same command again: it goes on from here."

@@ -39,13 +39,11 @@ def test_the_demo_by_telephone_has_a_key_a_transfer_and_a_hang_up_in_it(tmp_path
     assert processes_on(port) == []
 
 
-PORT = free_port()
-
-
 @pytest.fixture(scope="module")
-def telephone_page() -> Iterator[str]:
-    """`repartee up --telephone`; gives its telephone's address."""
-    command = [str(REPARTEE), "up", "--telephone", "--regions", "1", "--port", str(PORT)]
+def telephone_system() -> Iterator[tuple[str, int]]:
+    """`repartee up --telephone`; gives its telephone's address, and the port of its edge."""
+    port = free_port()
+    command = [str(REPARTEE), "up", "--telephone", "--regions", "1", "--port", str(port)]
     with subprocess.Popen(command, env=own_environment(), stdout=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
         said = []
@@ -53,19 +51,21 @@ def telephone_page() -> Iterator[str]:
             said.append(line)
             if "Ctrl-C" in line:
                 break
-        yield next(line.split()[1] for line in said if "Telephone" in line)
+        pages = [line.split()[1] for line in said if "Telephone" in line]
+        assert pages, "".join(said)
+        yield pages[0], port
         up.terminate()
         up.communicate(timeout=DEADLINE_S)
 
 
 def test_a_newcomer_dials_a_number_on_the_pages_keypad_and_hears_who_answers(
-    telephone_page: str, playwright: Playwright
+    telephone_system: tuple[str, int], playwright: Playwright
 ) -> None:
     browser = launch(playwright, None)
     page = browser.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(telephone_page)
+    page.goto(telephone_system[0])
     number = page.get_by_label("Number")
     expect(number).to_have_value("+15550199")
     number.fill("+1555")
@@ -83,8 +83,8 @@ def test_a_newcomer_dials_a_number_on_the_pages_keypad_and_hears_who_answers(
     browser.close()
 
 
-def test_a_number_is_called_from_the_terminal(telephone_page: str, tmp_path: Path) -> None:
-    assert telephone_page
+def test_a_number_is_called_from_the_terminal(telephone_system: tuple[str, int], tmp_path: Path) -> None:
+    assert telephone_system[0]
     report = tmp_path / "call.json"
     command = [
         str(REPARTEE),
@@ -92,7 +92,7 @@ def test_a_number_is_called_from_the_terminal(telephone_page: str, tmp_path: Pat
         "--telephone",
         "+15550188",
         "--url",
-        f"ws://127.0.0.1:{PORT}",
+        f"ws://127.0.0.1:{telephone_system[1]}",
         "--json",
         str(report),
     ]

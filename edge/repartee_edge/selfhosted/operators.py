@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from repartee_edge import tickets
+from repartee_edge import bounded_json, tickets
 from repartee_edge.credentials import Identity
 from repartee_edge.regions import Region
 from repartee_edge.replies import EdgeReply, error
@@ -35,6 +35,9 @@ MOST_WAITING = 32
 MOST_CALLS = 200
 PASSED_HEADERS = ("range", "accept")
 ANSWER_HEADERS = ("content-type", "content-range", "accept-ranges", "cache-control", "content-disposition")
+
+MOST_ANSWER_BYTES = 32 * 1024 * 1024
+"""Of one region: its histograms by every label, or 200 calls, are far below."""
 
 Ticket = Callable[[Region], str]
 """For an operator, to a region."""
@@ -71,7 +74,7 @@ class OperatorDesk:
         where = {name: value for name in LABELS if (value := request.query_params.get(name)) is not None}
 
         def merged() -> Any:
-            return answer([part for one in answers for part in json.loads(one.content)["parts"]], by, where)
+            return answer([part for one in answers for part in _read(one)["parts"]], by, where)
 
         try:
             return JSONResponse(await run_in_threadpool(merged))
@@ -81,7 +84,7 @@ class OperatorDesk:
     async def _calls(self, request: Request, ticket: Ticket) -> Response:
         answers = await self._ask_all(KEPT_CALLS_PATH, dict(request.query_params), ticket)
         # Regions with one database keep the same calls.
-        calls = {call["call_id"]: call for one in answers for call in one.json()["calls"]}
+        calls = {call["call_id"]: call for one in answers for call in _read(one)["calls"]}
         newest = sorted(calls.values(), key=lambda call: str(call["started_at"]), reverse=True)
         limit = request.query_params.get("limit", "50")
         return JSONResponse({"calls": newest[: int(limit) if limit.isdigit() else MOST_CALLS]})
@@ -186,3 +189,7 @@ async def _pass_on(answer: httpx.Response, waiting: "asyncio.Queue[bytes | None]
 def as_response(reply: EdgeReply) -> Response:
     """The edge's own answer."""
     return Response(reply.content(), reply.status, reply.all_headers())
+
+
+def _read(answered: httpx.Response) -> Any:
+    return bounded_json.read(answered.content, max_bytes=MOST_ANSWER_BYTES)

@@ -49,7 +49,7 @@ class World:
             "-c",
             script,
             cwd=self.clone.folder,
-            env={**self.env, **env},
+            env={**self.env, "MAKEFLAGS": "", **env},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -261,7 +261,7 @@ async def test_it_says_what_it_costs_and_spends_nothing_without_a_yes(world: Wor
     for answer in ("n\n", ""):
         status, output = await world.bash("make deploy", answer=answer)
         assert status != 0 and "Nothing was created" in output
-        assert AWS_ACCOUNT in output and "About 185 $ a month" in output
+        assert AWS_ACCOUNT in output and "About 191 $ a month" in output
         nothing_exists(world)
 
 

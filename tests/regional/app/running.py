@@ -131,16 +131,28 @@ async def region(
         finally:
             server.stop()
             await serving
-    await until(lambda: open_sockets() <= sockets)  # the providers' connections take a moment to say goodbye
+    try:  # the providers' connections take a moment to say goodbye
+        await until(lambda: len(open_sockets()) <= len(sockets))
+    except TimeoutError:
+        left = [ends_of(descriptor) for name, descriptor in open_sockets().items() if name not in sockets]
+        raise AssertionError(f"sockets are left open: {left}") from None
 
 
-def open_sockets() -> int:
-    """How many sockets this process has open (none, where the system does not tell)."""
-    count = 0
+def open_sockets() -> dict[str, int]:
+    """The sockets this process has open, with their descriptors (none, where the system does not tell)."""
+    found = {}
     for descriptor in Path("/proc/self/fd").glob("*"):
         with suppress(OSError):
-            count += str(descriptor.readlink()).startswith("socket:")
-    return count
+            if (place := str(descriptor.readlink())).startswith("socket:"):
+                found[place] = int(descriptor.name)
+    return found
+
+
+def ends_of(descriptor: int) -> str:
+    """Which addresses a socket connects, as far as it is one that says so."""
+    with socket.socket(fileno=os.dup(descriptor)) as one, suppress(OSError):
+        return f"{one.family.name} {one.type.name} {one.getsockname()} - {one.getpeername()}"
+    return "not connected"
 
 
 @dataclass(frozen=True, slots=True)

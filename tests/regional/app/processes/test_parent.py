@@ -200,8 +200,9 @@ async def test_metrics_and_the_latency_log_are_the_whole_regions(
         figures = await until_active(region, 0)
         assert figures['repartee_voice_to_voice_seconds_count{kind="plain"}'] == 4
         assert figures['repartee_calls_total{outcome="ended"}'] == 4
-        # A busy machine may have turns that were taken up again as well, which are no answers.
-        assert sum('"kind":"plain"' in line for line in log.read_text().splitlines()) == 4
+        # A busy machine may have turns that were taken up again as well, which are no answers, and write late.
+        await until(lambda: log.read_text().count('"kind":"plain"') >= 4)
+        assert log.read_text().count('"kind":"plain"') == 4
         await until_told(region, 'repartee_pool_hits_total{provider="deepgram"}', 4)
         # The four that are kept warm are two in each.
         await until_told(region, 'repartee_pool_connections{provider="deepgram",state="idle"}', 4)
