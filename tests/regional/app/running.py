@@ -1,6 +1,7 @@
 """Workers to test against: the stand-ins in a process of their own, and a worker in this process or in another."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -100,6 +101,11 @@ class Region:
         await until(lambda: not self.worker.slots.taken)
 
 
+begun = itertools.count()
+running: set[int] = set()
+"""The regions of this process, counted, and those of them that are up."""
+
+
 @asynccontextmanager
 async def region(
     environment: Mapping[str, str],
@@ -121,7 +127,9 @@ async def region(
     )
     served = agent or Agent(instructions="Be kind.")
     app = create_app(WorkerParts(settings, served, allow_anonymous, agents=agents or {}))
-    sockets = open_sockets()
+    sockets, number = open_sockets(), next(begun)
+    running.add(number)
+    alone = len(running) == 1
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
         server = make_server(app, host="127.0.0.1", port=0)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -131,6 +139,9 @@ async def region(
         finally:
             server.stop()
             await serving
+            running.discard(number)
+    if not alone or next(begun) != number + 1:
+        return  # another's connections come and go meanwhile
     try:  # the providers' connections take a moment to say goodbye
         await until(lambda: len(open_sockets()) <= len(sockets))
     except TimeoutError:

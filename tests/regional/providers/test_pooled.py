@@ -158,7 +158,7 @@ async def test_no_more_are_kept_than_the_limit_and_the_longest_unused_goes() -> 
         assert len({pool.name for pool in provider.pools()}) == 1 + MOST_LEARNT
         before = len(far.dials)
         await (await listen(provider, Use("x0")))()
-        assert far.asked("language_hint")[before:][:1] == ["x0"], "it had made room"
+        assert "x0" in far.asked("language_hint")[before:], "it had made room"
 
 
 async def test_an_agent_that_is_loaded_anew_is_as_warm() -> None:
