@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from tests.promptness import DEADLINE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -92,3 +92,24 @@ def launch(playwright: Playwright, microphone: Path | None, more: Sequence[str] 
     return playwright.chromium.launch(
         executable_path=executable(), headless=True, chromium_sandbox=False, args=args
     )
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """One that has no microphone and asks for none."""
+    started = launch(playwright, None)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+def ask(page: Page, text: str) -> None:
+    """Type it on the call page."""
+    page.get_by_label("Type a question").fill(text)
+    page.keyboard.press("Enter")

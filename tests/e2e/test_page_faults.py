@@ -8,31 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
-from tests.e2e.conftest import launch
+from playwright.sync_api import Page, Playwright, expect
+from tests.e2e.conftest import ask, launch
 from tests.regional.app.running import region_process, stand_ins
 from tests.regional.client.scripted_region import Script, running_in_thread, tone
 
 from repartee.audio.speech_end import speech_span
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, None)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page()
-    yield opened
-    opened.close()
-
-
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Type a question").fill(text)
-    page.keyboard.press("Enter")
 
 
 def test_a_refused_key_is_asked_for_and_the_call_goes_on(page: Page) -> None:

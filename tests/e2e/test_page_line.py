@@ -1,13 +1,12 @@
 """How the page plays and measures: catching up after a stall, a WebRTC line's figures, a waterfall's axis."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
-from tests.e2e.conftest import launch
+from playwright.sync_api import Browser, Page, expect
+from tests.e2e.conftest import ask
 from tests.regional.client.scripted_region import RATE_HZ, Script, running_in_thread, tone
 
 RECORDED = """(() => {
@@ -53,25 +52,6 @@ METER = """async ([before, after]) => {
   const stages = await meter.stages("item", { end_of_turn: 120, tts: 100 });
   return { stages, quality: await meter.quality() };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, None)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page()
-    yield opened
-    opened.close()
-
-
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Type a question").fill(text)
-    page.keyboard.press("Enter")
 
 
 def words_with_pauses(count: int, *, word_ms: float = 300, pause_ms: float = 250) -> bytes:
