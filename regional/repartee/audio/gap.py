@@ -10,7 +10,10 @@ PIECE_MS = 20.0
 """Silence is passed on in pieces of this length, ..."""
 
 CATCH_UP_PIECES = 2
-"""... at most so many at once, until it has come as far as a client that sends silence."""
+"""... at most so many at once, until it has come as far as a client that sends silence, ..."""
+
+EARLY_MS = 10.0
+"""... and so much before that client would have sent them: looks come up to so much late, and nobody waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,14 @@ class ClientGap:
         """When to ask :meth:`take` next: no gap begins before."""
         if self._at is None or self._is_over(now):
             return self._policy.after_ms / 1000
-        return max(self._begins_at - now, PIECE_MS / 1000)
+        due = self._at + (self._filled_ms + PIECE_MS - EARLY_MS) / 1000
+        return max(self._begins_at - now, due - now, 0.001)
 
     def take(self, now: float) -> float:
         """How much silence is to be passed on now; it is taken to be done."""
         if self._at is None or now < self._begins_at or self._is_over(now):
             return 0.0
-        behind_ms = (now - self._at) * 1000 - self._filled_ms
+        behind_ms = (now - self._at) * 1000 + EARLY_MS - self._filled_ms
         pieces = min(int(behind_ms / PIECE_MS + 1e-6), CATCH_UP_PIECES)
         self._filled_ms += pieces * PIECE_MS
         return pieces * PIECE_MS

@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from repartee.bench.lean_socket import laid_out
-from repartee.bench.load import AUDIO_DELTA, RATE_HZ, TYPE_WITHIN, LoadCall, Measured, Script, scripted
+from repartee.bench.load import AUDIO_DELTA, FRAME_MS, RATE_HZ, TYPE_WITHIN, LoadCall, Measured, Script, scripted
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder, WireFormat
 
 MU_LAW = WireFormat("audio/pcmu", 8_000)
@@ -73,23 +73,31 @@ class G711Call(LoadCall):
 
 
 class CarrierCall(LoadCall):
-    """On a carrier's stream."""
+    """On a carrier's stream, which carries audio from its start to its end, whether the caller's turn has come or not."""
 
     def __init__(self, frames_per_turn: int, turns: int, measured: Measured) -> None:
         frames, script = g711_frames(frames_per_turn)
         # Without numbers and times, which a region does without: each message is laid out once.
         laid = [said(event="media", media={"payload": base64.b64encode(frame).decode()}) for frame in frames]
         super().__init__(Script(laid, script.last_speech_frame, script.after_speech_s), turns, measured)
-        self._begun = False
+        self._silence = laid[-1]
+        self._asks = False
         self._plays_until = 0.0
         self._waiting: list[str] = []
 
+    async def hold_line(self) -> None:
+        """The stream's beginning, and silence while the caller asks nothing; until cancelled. There is a socket."""
+        assert self.socket is not None
+        media_format = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
+        self.socket.write(said(event="start", stream_id="1", start={"media_format": media_format}))
+        while True:
+            await asyncio.sleep(FRAME_MS / 1000)
+            if not self._asks or self.over:
+                self.socket.write(self._silence)
+
     def tick(self, now: float) -> None:
-        """The stream's beginning first."""
-        if not self._begun and self.socket is not None:
-            self._begun = True
-            media_format = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
-            self.socket.write(said(event="start", stream_id="1", start={"media_format": media_format}))
+        """Send the frame that is due."""
+        self._asks = True
         super().tick(now)
 
     def receive(self, payload: bytes, is_text: bool, now: float) -> None:

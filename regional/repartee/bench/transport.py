@@ -198,7 +198,10 @@ async def _measured(
             call.socket = await open_socket(
                 url, "", lambda payload, text: call.receive(payload, text, time.monotonic())
             )
+        if isinstance(call, CarrierCall):
+            lines.append(asyncio.create_task(call.hold_line()))
 
+    lines: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
         near, via, port = load.url, None, int(load.url.rpartition(":")[2])
         if line != LineQuality():
@@ -210,6 +213,8 @@ async def _measured(
         before = usage(bench.pid)
         await run_load(load, measured, calls)
         used_s = usage(bench.pid).cpu_s - before.cpu_s
+        for held in lines:
+            held.cancel()
         for call in calls:
             if call.socket is not None:
                 call.socket.close()
