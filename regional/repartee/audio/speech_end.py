@@ -78,13 +78,11 @@ def _span(
     if not levels.size:
         return None
     threshold = _threshold_dbfs(levels, audibility)
-    audible = _without_clicks(levels >= threshold, audibility)
-    found = np.flatnonzero(audible)
-    if not found.size:
+    found = _without_clicks(np.flatnonzero(levels >= threshold).tolist(), audibility)
+    if found is None:
         return None
     amplitude = FULL_SCALE * 10 ** (threshold / 20)
-    first = int(found[0]) * window
-    last = int(found[-1]) * window
+    first, last = found[0] * window, found[1] * window
     start = first + int(np.argmax(_reaching(samples[first : first + window], amplitude)))
     tail = _reaching(samples[last : last + window], amplitude)
     return start, last + len(tail) - int(np.argmax(tail[::-1]))
@@ -228,27 +226,40 @@ def _levels_dbfs(samples: npt.NDArray[np.int16], window: int) -> _Floats:
 
 
 def _threshold_dbfs(levels: _Floats, audibility: Audibility) -> float:
-    floor = _percentile(levels, audibility.floor_percentile)
-    loud = _percentile(levels, audibility.loud_percentile)
+    ranks = [_rank(levels, percent) for percent in (audibility.floor_percentile, audibility.loud_percentile)]
+    ordered = np.partition(levels, ranks)
+    floor, loud = (float(ordered[rank]) for rank in ranks)
     threshold = min(floor + audibility.above_floor_db, loud - audibility.at_most_below_loud_db)
     return max(threshold, loud - audibility.at_least_below_loud_db, audibility.least_dbfs)
 
 
 def _percentile(levels: _Floats, percent: float) -> float:
     """The nearest level; numpy's interpolating function takes ten times as long."""
-    rank = round((levels.size - 1) * percent / 100)
+    rank = _rank(levels, percent)
     return float(np.partition(levels, rank)[rank])
 
 
-def _without_clicks(audible: npt.NDArray[np.bool_], audibility: Audibility) -> npt.NDArray[np.bool_]:
-    """Windows that are audible and have company on one side, before or after."""
-    span = audibility.click_span_windows
-    total = np.concatenate(([0], np.cumsum(audible)))
-    index = np.arange(audible.size)
-    before = total[index + 1] - total[np.maximum(index + 1 - span, 0)]
-    after = total[np.minimum(index + span, audible.size)] - total[index]
-    kept: npt.NDArray[np.bool_] = audible & (np.maximum(before, after) >= audibility.click_windows)
-    return kept
+def _rank(levels: _Floats, percent: float) -> int:
+    return round((levels.size - 1) * percent / 100)
+
+
+def _without_clicks(audible: list[int], audibility: Audibility) -> tuple[int, int] | None:
+    """The first and the last of these windows (in order) that have company on one side, before or after."""
+
+    def has_company(place: int) -> bool:
+        before, after = place - others, place + others
+        alone_before = before < 0 or audible[place] - audible[before] >= audibility.click_span_windows
+        alone_after = (
+            after >= len(audible) or audible[after] - audible[place] >= audibility.click_span_windows
+        )
+        return not (alone_before and alone_after)
+
+    others = audibility.click_windows - 1
+    first = next(filter(has_company, range(len(audible))), None)
+    if first is None:
+        return None
+    last = next(filter(has_company, range(len(audible) - 1, -1, -1)))
+    return audible[first], audible[last]
 
 
 def _reaching(samples: npt.NDArray[np.int16], amplitude: float) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,16 @@ import json
 import numpy as np
 
 from repartee.bench.lean_socket import laid_out
-from repartee.bench.load import AUDIO_DELTA, FRAME_MS, RATE_HZ, TYPE_WITHIN, LoadCall, Measured, Script, scripted
+from repartee.bench.load import (
+    AUDIO_DELTA,
+    FRAME_MS,
+    RATE_HZ,
+    TYPE_WITHIN,
+    LoadCall,
+    Measured,
+    Script,
+    scripted,
+)
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder, WireFormat
 
 MU_LAW = WireFormat("audio/pcmu", 8_000)
