@@ -13,7 +13,7 @@ CATCH_UP_PIECES = 2
 """... at most so many at once, until it has come as far as a client that sends silence, ..."""
 
 EARLY_MS = 10.0
-"""... and so much before that client would have sent them: looks come up to so much late, and nobody waits for one."""
+"""... and so much before that client would have sent them: a look comes up to so much late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class G711Call(LoadCall):
 
 
 class CarrierCall(LoadCall):
-    """On a carrier's stream, which carries audio from its start to its end, whether the caller's turn has come or not."""
+    """On a carrier's stream, which carries audio from its start to its end, whoever's turn it is."""
 
     def __init__(self, frames_per_turn: int, turns: int, measured: Measured) -> None:
         frames, script = g711_frames(frames_per_turn)

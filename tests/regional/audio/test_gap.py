@@ -1,6 +1,7 @@
 """A client that sends nothing while its caller is silent is as far as one that sends silence, and no further."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -26,7 +27,7 @@ def filled(last_at: float, until: float) -> list[tuple[float, float]]:
 def test_no_piece_is_later_than_from_a_client_that_sends_silence(phase_ms: float) -> None:
     last_at = 1.0 + phase_ms / 1000
     passed = filled(last_at, 2.0)
-    for (now, before), (_, after) in zip(passed[3:], passed[4:], strict=False):
+    for (now, before), (_, after) in pairwise(passed[3:]):
         assert after - before == pytest.approx(PIECE_MS)
         sent_by_then = (now - last_at) * 1000
         assert -PIECE_MS < before - sent_by_then <= EARLY_MS + 1e-6

@@ -12,7 +12,7 @@ from tests.regional.session.actors import LooseTasks, caller_audio, heard_ms
 from tests.regional.session.bell import Bell
 from tests.regional.session.scripted_providers import ScriptedEars, ScriptedTranscriber, failure
 
-from repartee.audio.gap import GapPolicy
+from repartee.audio.gap import EARLY_MS, GapPolicy
 from repartee.errors import ClientProtocolError, PoolTimeout
 from repartee.session.hearing import Hearing, HearingUser
 from repartee.session.hearing_policy import HearingPolicy
@@ -261,9 +261,11 @@ class TestAClientThatSendsNothingWhileItsCallerIsSilent:
         assert times[0][0] == pytest.approx(60, abs=1)
         assert max(ms for _, ms in times) <= 40, "no lump"
         steps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(times)]
-        assert set(steps) == {20}
+        assert set(steps) <= {10, 20}
         for at, _ in times:
-            assert at - 60 <= sum(ms for when, ms in times if when <= at) <= at, "in real time"
+            passed = sum(ms for when, ms in times if when <= at)
+            assert at - 60 <= passed <= at + EARLY_MS, "in real time"
+            assert passed > at - 20 or at <= 100, "no later than a microphone"
         assert sum(ms for _, ms in times) == pytest.approx(1_000, abs=40)
 
     def test_a_gated_microphone_in_mid_turn(self) -> None:
