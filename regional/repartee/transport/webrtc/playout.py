@@ -53,6 +53,7 @@ class PacedPlayout:
         self._heard = HeardClock()
         self._sounding: dict[SpokenItem, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
         self._held = True
 
     def __repr__(self) -> str:
@@ -99,16 +100,19 @@ class PacedPlayout:
             self._timer = None
 
     def _set_timer(self) -> None:
-        if self._held or self._timer is not None:
+        """Wake for the next frame; else for what is being heard, which no new frame awaits."""
+        due = self._pacer.due
+        if self._held or (self._timer is not None and (due is None or due >= self._wakes_at)):
             return
         now = time.monotonic()
-        if self._pacer.due is not None:
-            delay_s = self._pacer.due - now
-        elif self._heard.pending:
-            delay_s = self._frame_s
-        else:
-            return
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, delay_s), self._tick)
+        if due is None:
+            if not self._heard.pending:
+                return
+            due = now + self._frame_s
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = due
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
