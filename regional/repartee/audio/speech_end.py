@@ -17,6 +17,7 @@ That is exact where silence follows, as it does on a quiet line. Where noise doe
 :mod:`repartee.audio.end_search` looks for the end (:func:`find_end`).
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -153,6 +154,14 @@ class CallerAudio:
     @property
     def kept_ms(self) -> float:
         return duration_ms(self._bytes, self._hz)
+
+    @property
+    def kept_since(self) -> float:
+        """When the first of it that is still kept arrived (s); infinity if nothing is."""
+        if not self._pieces:
+            return math.inf
+        first, arrived = self._pieces[0]
+        return arrived - duration_ms(len(first), self._hz) / 1000
 
     def append(self, pcm: bytes, now: float) -> None:
         """Remember a piece (whole samples) whose last one arrived at ``now`` (seconds on the caller's own clock)."""

@@ -3,6 +3,9 @@
 An end of turn must not wait for a figure. So the place is sought once the reply to an eager end is under way, and
 again a little later, when more of what follows the speech can be heard; the turn's end takes what is known by then.
 Where silence follows the speech, the first look is exact and is the only one.
+
+The audio is kept for a few seconds. Of a turn whose end is later than that, a look sees the last of the speech, or
+none, and takes noise for it: what an earlier look has found stands then.
 """
 
 from collections.abc import Callable
@@ -33,6 +36,11 @@ class EndLooks:
     second_ms: float = 130.0
 
 
+CONTEXT_S = 0.5
+"""A look that does not see so much of what precedes a known end of speech says nothing against it, unless it finds
+speech that silence follows."""
+
+
 class EndTiming:
     """One caller's audio, and the ends of speech in it. ``call_later`` takes seconds and a callback."""
 
@@ -48,6 +56,7 @@ class EndTiming:
         self._word_ends_at: int | None = None
         self._found: SpeechEnd | None = None
         self._late: SpeechEnd | None = None
+        self._outdated = False
         self._timers: list[Timer] = []
 
     def timed(self, event: Hearing, waiting_ms: float = 0.0) -> Hearing:
@@ -68,7 +77,7 @@ class EndTiming:
                 if self._found is None:
                     self._note_word(event.word_ended_ms, waiting_ms)
                     self._look()
-                found = self._found or self._late
+                found = self._known(self._found)
                 self.forget()
                 self.forget_late()
                 if found is not None:
@@ -87,12 +96,25 @@ class EndTiming:
     def note_late(self) -> None:
         """The turn's end is late in coming: remember when its speech ended, before the audio is let go."""
         found = self._audio.speech_end()
-        if found is not None and (found.certain or self._late is None):
-            self._late = found
+        self._late = self._known(found)
+        self._outdated = self._outdated and found is None
+
+    def goes_on(self) -> None:
+        """The caller is heard speaking on: what was noted is an end only if no later one can be found."""
+        self._outdated = True
 
     def forget_late(self) -> None:
         """No turn is open."""
         self._late = None
+        self._outdated = False
+
+    def _known(self, found: SpeechEnd | None) -> SpeechEnd | None:
+        """What is known with this, which a look has just found: that, or what was noted before."""
+        late = self._late
+        if found is None or late is None:
+            return found or late
+        seen = self._audio.kept_since <= late.at - CONTEXT_S and (found.certain or not late.certain)
+        return found if found.quiet or seen or self._outdated else late
 
     def _note_word(self, ended_ms: float | None, waiting_ms: float) -> None:
         if ended_ms is not None:

@@ -30,6 +30,8 @@ from repartee.turn.events import (
     Event,
     HearingLost,
     HearingResumes,
+    PartialTranscript,
+    StartOfTurn,
 )
 from repartee.turn.session_watch import SessionWatch, Verdict
 from repartee.wire.audio_format import WireFormat
@@ -250,6 +252,8 @@ class Hearing:
                     self._turn_began_ms = min(self._sent_ms - self._turn.spoken_ms(), self.received_ms)
                 if self._turn.take(event):
                     watch.progressed()
+                    if isinstance(event, StartOfTurn | PartialTranscript) and self._has_heard_all():
+                        self._ends.goes_on()  # it is no replay
                 if isinstance(event, EndOfTurn) and event.text:
                     watch.served(self._now())
                 self._user.deliver(self._ends.timed(event, self._queue.waiting_ms))
@@ -293,18 +297,23 @@ class Hearing:
 
     def _close_lost_turn(self) -> None:
         """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""
-        drained_at = self._queue.drained_at
-        if self._transcriber is None or drained_at is None or not self._turn.unheard or self._turn.words:
-            return
-        if self._now() - drained_at >= self._policy.regain_s:
+        if self._transcriber is not None and self._turn.unheard and not self._turn.words and self._has_heard_all():
             self._turn.close()
+            self._ends.forget_late()
             self._user.deliver(HearingLost())
 
     def _note_late_end(self, owed_since: float | None) -> None:
         """The audio is forgotten after a while, and with it when the caller fell silent; whoever waits knows it."""
         is_late = owed_since is not None and (self._now() - owed_since) * 1000 >= self._policy.late_ms
-        if (self._turn.is_open and is_late) or self._transcriber is None or self._turn.unheard:
+        if is_late or self._transcriber is None or self._turn.unheard:
             self._ends.note_late()
+        elif not self._turn.is_open and self._has_heard_all():
+            self._ends.forget_late()
+
+    def _has_heard_all(self) -> bool:
+        """The transcriber has been given all there is, so long ago that it would have said something to it."""
+        drained_at = self._queue.drained_at
+        return drained_at is not None and self._now() - drained_at >= self._policy.regain_s
 
     # --- audio ---------------------------------------------------------------------------------------------------
 

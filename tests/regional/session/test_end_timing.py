@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from tests.regional.audio.test_end_search import QUESTIONS, question, spoken
 
 from repartee.audio.pcm import bytes_for_ms, duration_ms
@@ -119,6 +120,58 @@ def test_word_times_are_counted_from_what_the_recogniser_has_been_sent() -> None
     assert isinstance(ended, EndOfTurn)
     assert ended.speech_ended_at is not None
     assert abs(later.now - 0.5 - ended.speech_ended_at) < 0.15
+
+
+def late_looks(timing: EndTiming, later: Later, after: bytes) -> None:
+    """Whoever waits for a late end looks every quarter of a second."""
+    size = bytes_for_ms(250, RATE_HZ)
+    for at in range(0, len(after), size):
+        feed(timing, later, after[at : at + size])
+        timing.note_late()
+
+
+@pytest.mark.parametrize("waits_ms", [2_900, 3_000, 3_250, 6_000])
+@pytest.mark.parametrize("noise", [0, 10, 100])
+def test_a_late_end_of_turn_has_the_time_of_the_callers_last_word(waits_ms: int, noise: int) -> None:
+    """Even when the audio that is kept holds only the last of it, or none. Patience counts from that word."""
+    later = Later()
+    timing = EndTiming(RATE_HZ, later.call_later)
+    feed(timing, later, quiet_question(0))
+    spoken_until = later.now
+    after = np.random.default_rng(1).normal(0, noise, RATE_HZ * waits_ms // 1000).astype("<i2").tobytes()
+    feed(timing, later, after[: bytes_for_ms(150, RATE_HZ)])
+    late_looks(timing, later, after[bytes_for_ms(150, RATE_HZ) :])
+    ended = timing.timed(EndOfTurn("hello"))
+    assert isinstance(ended, EndOfTurn)
+    assert ended.speech_ended_at is not None
+    assert abs(ended.speech_ended_at - spoken_until) < 0.1
+
+
+def test_what_is_said_after_a_late_look_moves_the_end() -> None:
+    later = Later()
+    timing = EndTiming(RATE_HZ, later.call_later)
+    for _ in range(2):
+        feed(timing, later, quiet_question(0))
+        spoken_until = later.now
+        late_looks(timing, later, bytes(bytes_for_ms(1_500, RATE_HZ)))
+    ended = timing.timed(EndOfTurn("hello hello"))
+    assert isinstance(ended, EndOfTurn)
+    assert ended.speech_ended_at is not None
+    assert abs(ended.speech_ended_at - spoken_until) < 0.1
+
+
+def test_in_noise_words_that_are_heard_live_show_that_an_end_noted_was_none() -> None:
+    later = Later()
+    timing = EndTiming(RATE_HZ, later.call_later)
+    feed(timing, later, quiet_question(0))
+    late_looks(timing, later, bytes(bytes_for_ms(1_000, RATE_HZ)))
+    feed(timing, later, np.random.default_rng(1).normal(0, 300, 4 * RATE_HZ).astype("<i2").tobytes())
+    timing.goes_on()
+    feed(timing, later, question(QUESTIONS[1], "office", 20, after_ms=400))
+    ended = timing.timed(EndOfTurn("hello hello"))
+    assert isinstance(ended, EndOfTurn)
+    assert ended.speech_ended_at is not None
+    assert abs(ended.speech_ended_at - (later.now - 0.4)) < 0.15
 
 
 def test_other_events_pass_unchanged_and_nothing_heard_is_no_time() -> None:
