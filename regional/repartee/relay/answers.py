@@ -90,7 +90,9 @@ class Answers:
             return max(self._asked_at, heard_until) + policy.apology_s
         if self._asked is not None and self._asked.recital is not None:
             return max(self._asked_at, heard_until) + policy.first_audio_s
-        return policy.overdue_at(self._responses.quiet_since, self._asked_at)
+        due = policy.overdue_at(self._responses.quiet_since, self._asked_at)
+        # A provider may begin by itself, whenever it likes.
+        return due if due > self._asked_at else self._asked_at + policy.reply_s
 
     def overdue(self, now: float) -> list[c.Command]:
         """It may be that nothing has been heard for too long."""

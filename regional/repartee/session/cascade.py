@@ -195,9 +195,15 @@ class Cascade:
         policy = turn_policy(self._resources.policy, self._call.declared, self._settings)
         return replace(
             policy,
+            company=policy.company if self._in_memory(policy.company) else "",
+            apology_at_hand=not policy.apology or self._in_memory(policy.apology),
             playout_reported=self._transport.reports_played,
             speculate=policy.speculate and not self._replying.guesses_spent,
         )
+
+    def _in_memory(self, text: str) -> bool:
+        """It can be said whatever becomes of the voice."""
+        return self._resources.phrases.get_any(text, language=self._settings.language) is not None
 
     # --- carrying out --------------------------------------------------------------------------------------------
 

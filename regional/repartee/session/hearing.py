@@ -297,7 +297,12 @@ class Hearing:
 
     def _close_lost_turn(self) -> None:
         """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""
-        if self._transcriber is not None and self._turn.unheard and not self._turn.words and self._has_heard_all():
+        if (
+            self._transcriber is not None
+            and self._turn.unheard
+            and not self._turn.words
+            and self._has_heard_all()
+        ):
             self._turn.close()
             self._ends.forget_late()
             self._user.deliver(HearingLost())

@@ -20,6 +20,7 @@ def turn_policy(deployed: TurnPolicy, agent: Agent, settings: SessionSettings) -
         client_tools=frozenset(tool.name for tool in settings.tools),
         tool_calls_per_turn=agent.limits.tool_calls_per_turn,
         apology=notices.apology or "",
+        company=notices.company or "",
         more=notices.more or "",
         still_there=notices.still_there or "",
         backchannels=row.backchannels if own_words is None else frozenset(own_words),

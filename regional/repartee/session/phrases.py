@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from repartee.audio.speech_end import has_sound
 from repartee.errors import PoolTimeout, ProviderError
 from repartee.providers.interfaces import TTS
 from repartee.turn.events import SpeechAudio, SpokenWord
@@ -79,4 +80,7 @@ class Phrases:
                         words.extend(sound.words)
         finally:
             await utterance.cancel()
-        return Recording(b"".join(audio), tuple(words))
+        pcm = b"".join(audio)
+        if not has_sound(pcm):
+            raise ProviderError("There is no sound in it.", provider="voice", stage="tts", retryable=True)
+        return Recording(pcm, tuple(words))

@@ -21,7 +21,6 @@ from repartee.turn.context_window import ContextWindow
 from repartee.turn.foresight import as_messages
 from repartee.turn.policy import TurnPolicy
 from repartee.turn.speculation_budget import SpeculationBudget
-from repartee.turn.spoken_form import spoken_form
 from repartee.wire.audio_format import AudioEncoder, WireFormat
 from repartee.wire.session_settings import SessionSettings
 
@@ -99,13 +98,9 @@ class Replying:
         """Have the voice say this, unless it is recorded."""
         pipeline = self._pipelines.get(command.reply_id)
         if pipeline is None:  # the agent's own words: no model was asked
-            phrases, language = self._resources.phrases, self._settings.language
             recording = self._recorded(command.text)
-            if recording is None and command.text in (
-                self._policy.apology,
-                spoken_form(self._policy.apology, language),
-            ):  # the voice may be away
-                recording = phrases.get_any(command.text, language=language)
+            if recording is None and command.urgent:  # the voice may be away
+                recording = self._resources.phrases.get_any(command.text, language=self._settings.language)
             if recording and command.last:
                 self._shell.deliver(e.SpeechWords(command.reply_id, recording.words))
                 self._shell.deliver(e.SpeechAudio(command.reply_id, recording.pcm))

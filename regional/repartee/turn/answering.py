@@ -82,19 +82,23 @@ class Answering:
         if reply.speculated:
             self.owed.note_extra(turn_id)
             return [self._ask(reply, tentative, words=words)]
-        taken = self._take_on(turn_id, timeline.starts_at if timeline else now)
-        return [*taken, self._ask(reply, words=words), *self._open(reply, now)]
+        by_client = request is not None and not self.policy.replies_by_itself
+        taken = self._take_on(turn_id, now if by_client or timeline is None else timeline.starts_at)
+        return [*taken, *self._start(reply, now, words=words)]
 
     def tell(self, turn_id: int, now: float) -> list[c.Command]:
         """Have the model speak about results that nobody has told the caller of."""
         reply = self.replies.new(turn_id, self.policy)
         reply.follows_tools = True
-        return [*self._take_on(turn_id, now), self._ask(reply), *self._open(reply, now)]
+        return [*self._take_on(turn_id, now), *self._start(reply, now)]
 
     def recite(self, turn_id: int, text: str, now: float, *, apologises: bool = False) -> list[c.Command]:
         """Say this text, without asking the model."""
         reply = self.replies.new(turn_id, self.policy)
-        reply.apologises = apologises
+        reply.apologises = reply.urgent = apologises
+        return self._recite(reply, text, now)
+
+    def _recite(self, reply: Reply, text: str, now: float) -> list[c.Command]:
         commands = self._open(reply, now)
         return commands + self._told(reply, reply.recite(text)) + self._settle(reply.reply_id, now)
 
@@ -138,6 +142,23 @@ class Answering:
             tools=reply.may_call,
             extra=self.owed.extra_left(reply.turn_id, self.policy),
         )
+
+    def _start(self, reply: Reply, now: float, *, words: str = "") -> list[c.Command]:
+        """Have the model asked for a reply that is heard next; behind a word of company if it comes too late."""
+        company = self._accompany(reply, now)
+        reply.confirmed = not company
+        return [self._ask(reply, words=words), *(company or self._open(reply, now))]
+
+    def _accompany(self, reply: Reply, now: float) -> list[c.Command]:
+        """A caller who has heard nothing for so long that this reply comes too late hears a word before it."""
+        turn_id, sound_until = reply.turn_id, self.playout.sound_ends_at
+        if not reply.message.spoken or reply.has_audio:
+            return []
+        if not self.owed.takes_company(turn_id, sound_until, self.policy, now):
+            return []
+        company = self.replies.new(turn_id, self.policy, None, reply.request, first=True)
+        company.message.filler = company.urgent = True
+        return self._recite(company, self.policy.company, now)
 
     def _open(self, reply: Reply, now: float) -> list[c.Command]:
         """The client may know of the reply from now on."""
@@ -245,7 +266,7 @@ class Answering:
             return [c.SetDeadline(FIRST_AUDIO, due)]
         if late.written and late.speech_done:  # nobody has counted it
             return self.count(e.ReplyUsed(late.reply_id, None), now)
-        why = f"Nothing came for {self.policy.first_audio_s:g} s."
+        why = f"Nothing came for {self.policy.patience_s:g} s."
         return self.fail(e.ReplyFailed(late.reply_id, "tts" if late.in_history else "llm", why), now)
 
     def finish_tool(self, event: e.ToolFinished, now: float) -> list[c.Command]:
@@ -264,8 +285,7 @@ class Answering:
             return self._plan_filler(now)
         reply = self.replies.new(calling.turn_id, self.policy, None, calling.request)
         reply.message.filler = True
-        commands = self._open(reply, now)
-        return commands + self._told(reply, reply.recite(phrase)) + self._settle(reply.reply_id, now)
+        return self._recite(reply, phrase, now)
 
     def _plan_filler(self, now: float) -> list[c.Command]:
         by = self.owed.company_by(self.playout.sound_ends_at, self.policy)
@@ -346,13 +366,14 @@ class Answering:
         if self.playout.audible:
             commands.append(c.SetDeadline(PLAYED_OUT, max(self.playout.ends_at, now)))
         if following := next(iter(self.replies), None):
-            return commands + self._release(following, now)
+            return commands + (self._accompany(following, now) or self._release(following, now))
         commands += self._go_on(now)
         if self.replies:
             return commands
         commands.append(c.ClearDeadline(FIRST_AUDIO))
         if self._tools:
-            return commands + self._plan_filler(now)
+            company = self._accompany(reply, now) if reply.failure else []
+            return commands + (company or self._plan_filler(now))
         return commands + self._conclude(reply, now)
 
     def _conclude(self, reply: Reply, now: float) -> list[c.Command]:
@@ -376,7 +397,7 @@ class Answering:
             self.owed.note_asked_again()
             another = self.replies.new(reply.turn_id, self.policy, reply.time_left(), reply.request)
             another.follows_tools = reply.follows_tools
-            return [missing, self._ask(another), *self._open(another, now)]
+            return [missing, *self._start(another, now)]
         apology = bool(self.policy.apology) and reply.message.spoken and not reply.recited
         commands = [missing, *self._finished(self.owed.close("unanswered", apology=apology))]
         if reply.apologises:
@@ -396,4 +417,4 @@ class Answering:
         held = bool(self.replies)
         reply = self.replies.new(calling.turn_id, self.policy, timeline, calling.request, held=held)
         reply.follows_tools = True
-        return [self._ask(reply), *([] if held else self._open(reply, now))]
+        return [self._ask(reply)] if held else self._start(reply, now)

@@ -48,11 +48,14 @@ class StartReply(Command, frozen=True):
 
 
 class Say(Command, frozen=True):
-    """Have the voice speak this piece of the reply; ``last`` ends the utterance (the text may then be empty)."""
+    """Have the voice speak this piece of the reply; ``last`` ends the utterance (the text may then be empty).
+
+    ``urgent``: it cannot wait for the voice; it is played from memory, in whichever voice it is there."""
 
     reply_id: int
     text: str
     last: bool = False
+    urgent: bool = False
 
 
 class StopReply(Command, frozen=True):

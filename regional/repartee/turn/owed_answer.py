@@ -96,12 +96,24 @@ class OwedAnswer:
 
     def company_by(self, sound_until: float, policy: TurnPolicy) -> float:
         """When somebody who waits for a tool must have heard something."""
-        return max(self._effort.quiet_since, sound_until) + policy.first_audio_s
+        return max(self._effort.quiet_since, sound_until) + policy.patience_s
+
+    def takes_company(self, turn_id: int, sound_until: float, policy: TurnPolicy, now: float) -> bool:
+        """Whether whoever waits for this turn's answer must hear a word at once: what begins now comes too late. True
+        once in a silence."""
+        effort = self._effort
+        since = max(effort.quiet_since, sound_until)
+        owed = self.due and effort.turn_id == turn_id
+        if not owed or not policy.company or now < since + policy.patience_s or effort.accompanied == since:
+            return False
+        effort.accompanied = since
+        return True
 
     def silent_until(self, reply: Reply, sound_until: float, policy: TurnPolicy) -> float:
         """When the caller has heard nothing for too long; they hear the last sound until ``sound_until``. All replies
-        to a turn share its time; one that begins late has a little more, and its own if there is none left."""
-        if reply.apologises:
+        to a turn share its time; one that begins late has a little more. What is said because none is left has its
+        own."""
+        if reply.urgent:
             return max(reply.news_at, sound_until) + policy.apology_s
         of_turn = self._effort.turn_id == reply.turn_id and (self.due or not reply.recited)
         own_time = not (reply.message.spoken and of_turn)

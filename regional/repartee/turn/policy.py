@@ -6,6 +6,9 @@ from repartee.turn.chunking import ChunkPolicy
 from repartee.turn.item_list import HistoryLimits
 from repartee.turn.languages import ENGLISH
 
+LONGEST_SILENCE_S = 8.0
+"""Nobody to whom something is owed hears nothing for longer."""
+
 EXTRA_BEYOND_TOOLS = 6
 """A turn has at most ``tool_calls_per_turn`` + 2 replies. With so many extra requests beyond as many again, it makes
 twice its limit + 8 requests in all."""
@@ -44,7 +47,7 @@ class TurnPolicy:
     """A reply has so long to be heard, however long the caller waited before it ..."""
 
     latest_apology_s: float = 7.8
-    """... but an answer has failed so long after that word or sound, if any of that is left when the reply begins."""
+    """... but an answer has failed so long after that word or sound."""
 
     apology_s: float = 2.0
     """The apology has failed when nothing of it has been heard for so long."""
@@ -60,6 +63,14 @@ class TurnPolicy:
 
     apology: str = ENGLISH.apology
     """Said when there is no reply, from the language model or the voice. Empty: nothing is said."""
+
+    company: str = ""
+    """Said from memory before an answer that begins when the caller has heard nothing for ``first_audio_s`` already.
+    Empty: it is not said, as when it is not in memory."""
+
+    apology_at_hand: bool = True
+    """The apology is in memory, so that it is heard at once. If not, an answer has failed earlier by as much as it
+    may take to say it: who cannot be told in time is not kept."""
 
     more: str = ENGLISH.more
     """Said when an answer has reached its greatest length. Empty: nothing is said."""
@@ -125,8 +136,20 @@ class TurnPolicy:
         """A turn that recognition has ended is answered without anyone's asking."""
         return self.automatic and self.reply_to_turns
 
+    @property
+    def patience_s(self) -> float:
+        """How long a caller may hear nothing before an answer has failed."""
+        return self._in_time(self.first_audio_s)
+
     def overdue_at(self, since: float, asked_at: float) -> float:
-        """When a caller who has heard nothing since then has waited too long for what was asked for at that time: one
-        that was asked for late has a little more, and its own if there is none left (s)."""
-        own, latest = asked_at + self.reply_s, since + self.latest_apology_s
-        return max(since + self.first_audio_s, own if asked_at >= latest else min(own, latest))
+        """When a caller who has heard nothing since then has waited too long for what was asked for at that time (s).
+
+        What was asked for late has a little more, as long as the apology is still heard in time. What nobody could
+        ask for in time has its own: the turn was recognised too late, or a tool kept a caller waiting without a word.
+        """
+        own, latest = asked_at + self.reply_s, since + self._in_time(self.latest_apology_s)
+        in_time = asked_at < since + LONGEST_SILENCE_S
+        return max(since + self.patience_s, min(own, latest) if in_time else own)
+
+    def _in_time(self, silence_s: float) -> float:
+        return silence_s if self.apology_at_hand else min(silence_s, LONGEST_SILENCE_S - self.apology_s)

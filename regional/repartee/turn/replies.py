@@ -68,11 +68,12 @@ class Replies:
         *,
         speculated: bool = False,
         held: bool = False,
+        first: bool = False,
     ) -> Reply:
-        """One more, behind those that there are."""
+        """One more, behind those that there are, or as the ``first``."""
         number, message = self._begin(policy, request)
         reply = Reply(number, turn_id, message, policy, timeline, request, speculated=speculated, held=held)
-        self._making.append(reply)
+        self._making.insert(0 if first else len(self._making), reply)
         return reply
 
     def aside(self, policy: TurnPolicy, request: ReplyRequested) -> Reply:

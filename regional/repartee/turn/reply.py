@@ -83,6 +83,7 @@ class Reply:
         self.follows_tools = False
         self.tells: frozenset[str] = frozenset()
         self.apologises = False
+        self.urgent = False
         self.foreseen: Sequence[Foreseen] = ()
         self.trace: TurnTrace | None = None
         self._chunker = PacedChunker(policy.chunks)
@@ -124,6 +125,11 @@ class Reply:
     def audible(self) -> bool:
         """The caller has been sent a sound of it."""
         return self.audible_at is not None
+
+    @property
+    def has_audio(self) -> bool:
+        """There is speech of it, heard or held."""
+        return self.message.audio_ms > 0
 
     @property
     def said(self) -> bool:
@@ -200,7 +206,7 @@ class Reply:
             return self._announce()
         self._said = 1
         self._ended = True
-        return [*self._announce(), Say(self.reply_id, self._form.say(text), last=True)]
+        return [*self._announce(), Say(self.reply_id, self._form.say(text), last=True, urgent=self.urgent)]
 
     def take_call(self, call: FunctionCall, now: float) -> list[Command]:
         """The model asks for a tool; the words before it are complete."""
