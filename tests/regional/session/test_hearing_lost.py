@@ -12,7 +12,11 @@ from tests.regional.session.virtual_time import now, run
 
 from repartee.errors import ProviderError
 from repartee.session.hearing_policy import HearingPolicy
+from repartee.standins.synthesiser import synthesise
 from repartee.turn.events import EndOfTurn, HearingLost, HearingResumes, PartialTranscript, StartOfTurn
+
+ASKED = synthesise("Are you open tomorrow?").pcm
+"""A second."""
 
 
 @pytest.mark.parametrize("seconds", [0.7, 4.0, 7.0, 8.5, 10.0])
@@ -278,6 +282,29 @@ def test_deaf_recognition_that_is_replaced_has_what_was_said_heard() -> None:
             await caller.is_quiet(3)
             assert len(caller.transcribers) == 2
             assert QUESTION[: len(QUESTION) // 960 * 960] in bytes(caller.transcribers[1].fed)
+
+    run(play())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_another_has_to_hear_again_was_said_when_it_was_said(begun: bool) -> None:
+    """Patience counts from the caller's last word, however long nobody heard it, whether its turn was begun or not."""
+
+    async def play() -> None:
+        async with calling() as caller:
+            await caller.is_quiet(1)
+            await caller.says(ASKED[: len(ASKED) // 2])
+            if begun:
+                caller.transcribers[0].hears(StartOfTurn("Are"))
+                caller.transcribers[0].owing_since = now()
+            await caller.says(ASKED[len(ASKED) // 2 :])
+            asked_until = now()
+            await caller.is_quiet(6.5)
+            caller.transcribers[1].hears(StartOfTurn("Are"), EndOfTurn("Are you open tomorrow?"))
+            await caller.is_quiet(0.1)
+            ended = caller.delivered[-1]
+            assert isinstance(ended, EndOfTurn)
+            assert ended.speech_ended_at == pytest.approx(asked_until, abs=0.3)
 
     run(play())
 
