@@ -70,14 +70,20 @@ def _was_deaf(played: Played, question: Sound) -> bool:
 
 
 def _answered_at(played: Played, question: Sound) -> float:
-    """When nothing was owed any more for this question: its turn, or one that took its place, was finished."""
+    """When nothing was owed any more for this question: its turn, or one that took its place, was finished.
+
+    A turn that the caller's own sounds have stopped before its answer was heard is still owed one: after a cough the
+    answer follows, after other words theirs.
+    """
     began = [
         command.turn_id
         for at, command in played.line.log
         if isinstance(command, c.TurnEnded) and command.item is not None and at >= question.ended
     ]
     for at, event in played.events:
-        if isinstance(event, t.TurnOver) and began and event.turn_id >= began[0]:
+        if not isinstance(event, t.TurnOver) or event.outcome == "superseded":
+            continue
+        if began and event.turn_id >= began[0]:
             return at
     return played.ended_at
 

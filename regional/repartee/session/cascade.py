@@ -193,17 +193,18 @@ class Cascade:
     def _policy(self) -> TurnPolicy:
         """How turns are taken under the session's settings."""
         policy = turn_policy(self._resources.policy, self._call.declared, self._settings)
+        company = policy.company if self._in_memory(policy.company) else ""
         return replace(
             policy,
-            company=policy.company if self._in_memory(policy.company) else "",
-            apology_at_hand=not policy.apology or self._in_memory(policy.apology),
+            company=company,
+            apology_at_hand=company == policy.company and self._in_memory(policy.apology),
             playout_reported=self._transport.reports_played,
             speculate=policy.speculate and not self._replying.guesses_spent,
         )
 
     def _in_memory(self, text: str) -> bool:
-        """It can be said whatever becomes of the voice."""
-        return self._resources.phrases.get_any(text, language=self._settings.language) is not None
+        """It can be said whatever becomes of the voice, if there is anything to say."""
+        return not text or self._resources.phrases.get_any(text, language=self._settings.language) is not None
 
     # --- carrying out --------------------------------------------------------------------------------------------
 

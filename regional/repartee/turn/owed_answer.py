@@ -111,14 +111,15 @@ class OwedAnswer:
 
     def silent_until(self, reply: Reply, sound_until: float, policy: TurnPolicy) -> float:
         """When the caller has heard nothing for too long; they hear the last sound until ``sound_until``. All replies
-        to a turn share its time; one that begins late has a little more. What is said because none is left has its
-        own."""
+        to a turn share its time; one that begins late has a little more. What is recited when none is left has its
+        own: nothing else could be heard any sooner."""
         if reply.urgent:
             return max(reply.news_at, sound_until) + policy.apology_s
         of_turn = self._effort.turn_id == reply.turn_id and (self.due or not reply.recited)
         own_time = not (reply.message.spoken and of_turn)
         since = reply.news_at if own_time else self._effort.quiet_since
-        return policy.overdue_at(max(since, sound_until), reply.news_at)
+        due = policy.overdue_at(max(since, sound_until), reply.news_at)
+        return reply.news_at + policy.reply_s if reply.recited and due <= reply.news_at else due
 
     # --- how it ends ---------------------------------------------------------------------------------------------
 

@@ -69,8 +69,8 @@ class TurnPolicy:
     Empty: it is not said, as when it is not in memory."""
 
     apology_at_hand: bool = True
-    """The apology is in memory, so that it is heard at once. If not, an answer has failed earlier by as much as it
-    may take to say it: who cannot be told in time is not kept."""
+    """The apology and the company are in memory, so that they are heard at once. If not, an answer has failed earlier
+    by as much as it may take to say so: who cannot be told in time is not kept."""
 
     more: str = ENGLISH.more
     """Said when an answer has reached its greatest length. Empty: nothing is said."""

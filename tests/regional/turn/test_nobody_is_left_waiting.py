@@ -207,6 +207,17 @@ class TestNothingCanPushTheEightSeconds:
         talk.wait(6)
         assert talk.said() == [COMPANY], "it waits on, and is not alone"
 
+    def test_fillers_that_no_voice_can_speak_have_time_to_be_tried(self) -> None:
+        """Nothing is in memory, and the tool may yet answer: each is given two seconds, and no more than that."""
+        policy = replace(self.TOOLS, company="", apology_at_hand=False)
+        talk = Conversation(policy, Fillers({}, company=COMPANY))
+        talk.caller_says("What is my balance?")
+        last_word = talk.now - 0.25
+        talk.wait(5)
+        calls(talk)
+        talk.wait(last_word + 11.9 - talk.now)
+        assert [say.text for say in talk.all(c.Say)] == [COMPANY] * 3, "after 6, 8 and 10 s"
+
     @pytest.mark.parametrize("late_s", [7.0, 7.9, 12.0])
     def test_a_turn_that_is_recognised_too_late_hears_company_and_then_the_answer(
         self, late_s: float
