@@ -288,7 +288,7 @@ def test_deaf_recognition_that_is_replaced_has_what_was_said_heard() -> None:
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_what_another_has_to_hear_again_was_said_when_it_was_said(begun: bool) -> None:
-    """Patience counts from the caller's last word, however long nobody heard it, whether its turn was begun or not."""
+    """Patience counts from the caller's last word, however long nobody heard it, its turn begun or not."""
 
     async def play() -> None:
         async with calling() as caller:
