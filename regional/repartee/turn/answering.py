@@ -1,8 +1,9 @@
 """The agent's side of the conversation: the replies in the making, and the tools that they await.
 
 Carries :class:`~repartee.turn.reply.Reply` objects from their request to their end, as the machine decides when one
-begins, is confirmed or is cut. What is heard of them is kept by the :class:`~repartee.turn.playout.Playout`, what the
-caller is owed by the :class:`~repartee.turn.owed_answer.OwedAnswer`. What concerns a reply that is gone does nothing.
+begins, is confirmed or is cut. Their text and sound are taken by :class:`~repartee.turn.telling.Telling`; what is
+heard of them is kept by the :class:`~repartee.turn.playout.Playout`, what the caller is owed by the
+:class:`~repartee.turn.owed_answer.OwedAnswer`. What concerns a reply that is gone does nothing.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from repartee.turn.policy import TurnPolicy
 from repartee.turn.replies import Replies
 from repartee.turn.reply import Reply
 from repartee.turn.reply_end import end_of, lack_of, settled
+from repartee.turn.telling import Telling
 from repartee.turn.tool_calls import ToolCalls
 
 FIRST_AUDIO = "first audio"
@@ -43,6 +45,8 @@ class Answering:
         self.replies = Replies(new_item_id)
         self.calls = ToolCalls(history, new_item_id, fillers)
         self._tools = self.calls.wait
+        self.telling = Telling(history, self.replies, self.playout, self.owed, self.calls)
+        self._told = self.telling.told
         self._history = history
         self._client_calling: Reply | None = None
 
@@ -188,16 +192,6 @@ class Answering:
         reply.foreseen = event.results
         return self.calls.adopt(reply) if reply.confirmed else []
 
-    def take_text(self, event: e.ReplyText, now: float) -> list[c.Command]:
-        """Tokens."""
-        reply = self.replies.find(event.reply_id)
-        return self._told(reply, reply.take_text(event.text, now)) if reply else []
-
-    def hurry(self, now: float) -> list[c.Command]:
-        """Text has waited long enough for the end of its clause."""
-        reply = self.replies.newest
-        return self._told(reply, reply.hurry(now)) if reply else []
-
     def take_call(self, event: e.ReplyToolCall, now: float) -> list[c.Command]:
         """A tool is asked for. Asked for by a speculation, it waits for the turn to be confirmed."""
         reply = self.replies.find(event.reply_id)
@@ -220,16 +214,6 @@ class Answering:
     def count(self, event: e.ReplyUsed | e.VoiceUsed, now: float) -> list[c.Command]:
         """What a reply has used. One that has only waited for that is over."""
         return self._settle(event.reply_id, now) if self.replies.count(event) else []
-
-    def take_audio(self, event: e.SpeechAudio, now: float) -> list[c.Command]:
-        """Speech."""
-        reply = self.replies.find(event.reply_id)
-        return self._told(reply, reply.take_audio(event.pcm, self.playout.speaker, now)) if reply else []
-
-    def take_words(self, event: e.SpeechWords, now: float) -> list[c.Command]:
-        """When words are spoken."""
-        self.playout.take_words(event, tuple(self.replies))
-        return []
 
     def finish_speech(self, event: e.SpeechDone, now: float) -> list[c.Command]:
         """All speech of the reply is there."""
@@ -332,22 +316,6 @@ class Answering:
         if finished:
             self._tools.forget_turn()
         return finished
-
-    def _told(self, reply: Reply, commands: list[c.Command]) -> list[c.Command]:
-        """Enter the reply in the history with its first words, and note when it becomes audible."""
-        if not reply.in_history and any(isinstance(command, c.ReplyWords) for command in commands):
-            reply.in_history = True
-            previous = self._history.append(reply.message)
-            commands.insert(0, c.AnswerStarted(reply.reply_id, reply.message, previous))
-        if any(isinstance(command, c.Play) for command in commands):
-            self.playout.begin(reply)
-        if reply.message.filler and reply.audible_at is not None:
-            self._tools.note_filler(reply.audible_at)
-        if reply.audible:
-            self.calls.told(reply.tells)
-        return commands + self.owed.trace(
-            reply, filler_ms=self._tools.filler_ms, prefetch=self._tools.prefetch
-        )
 
     def _call(self, reply: Reply, call: FunctionCall, now: float) -> list[c.Command]:
         self.owed.note_call()

@@ -53,7 +53,7 @@ class TurnMachine:
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[type[e.Event], Callable[[Any, float], list[c.Command]]]:
-        answers = self._answers
+        answers, telling = self._answers, self._answers.telling
         return {
             e.StartOfTurn: self._on_start,
             e.PartialTranscript: self._on_partial,
@@ -64,14 +64,14 @@ class TurnMachine:
             e.HearingLost: self._on_hearing_lost,
             e.LookedUp: answers.take_lookups,
             e.ExtraRequest: self._on_extra,
-            e.ReplyText: answers.take_text,
+            e.ReplyText: telling.take_text,
             e.ReplyToolCall: answers.take_call,
             e.ReplyDone: lambda event, now: self._agent.follow(answers.finish_text(event, now), now),
             e.ReplyUsed: lambda event, now: self._agent.follow(answers.count(event, now), now),
             e.VoiceUsed: answers.count,
             e.ReplyFailed: lambda event, now: self._agent.follow(answers.fail(event, now), now),
-            e.SpeechAudio: lambda event, now: self._agent.follow(answers.take_audio(event, now), now),
-            e.SpeechWords: answers.take_words,
+            e.SpeechAudio: lambda event, now: self._agent.follow(telling.take_audio(event, now), now),
+            e.SpeechWords: telling.take_words,
             e.SpeechDone: lambda event, now: self._agent.follow(answers.finish_speech(event, now), now),
             e.ToolFinished: self._agent.finish_tool,
             e.Summarised: self._on_summarised,
@@ -330,7 +330,7 @@ class TurnMachine:
             return self._agent.played_out(now)
         if event.name == CHUNK:
             self._chunk_due = None
-            return self._answers.hurry(now)
+            return self._answers.telling.hurry(now)
         if event.name == FILLER:
             return self._agent.follow(self._answers.fill(now), now)
         if event.name == IDLE:
