@@ -1,5 +1,5 @@
-"""From the caller's last word or the agent's last sound it is never longer than eight seconds to the next, whatever is
-tried in between."""
+"""From the caller's last word, or the agent's last sound, to the next it is never longer than eight seconds, whatever
+is tried in between."""
 
 from dataclasses import replace
 
@@ -112,7 +112,7 @@ def test_fillers_that_no_voice_can_speak_have_time_to_be_tried() -> None:
 
 
 @pytest.mark.parametrize("late_s", [7.0, 7.9, 12.0])
-def test_a_turn_that_is_recognised_too_late_hears_company_and_then_the_answer(self, late_s: float) -> None:
+def test_a_turn_that_is_recognised_too_late_hears_company_and_then_the_answer(late_s: float) -> None:
     talk = Remembered(TOOLS).asked(late_s)
     assert talk.sounds_at == [(late_s, COMPANY)]
     answer = talk.last(c.StartReply).reply_id
