@@ -1,4 +1,4 @@
-"""What the caller is told of the replies in the making: their text and their sound, as they come.
+"""What the caller gets of the replies in the making: their text and their sound, as they come.
 
 Enters a reply in the history with its first words, and notes when it becomes audible. When a reply begins and ends is
 not its business.
@@ -15,7 +15,7 @@ from repartee.turn.tool_calls import ToolCalls
 
 
 class Telling:
-    """The replies of one conversation, as they are told. What concerns a reply that is gone does nothing."""
+    """Passes on the replies of one conversation as they come. Events of a reply that is gone do nothing."""
 
     def __init__(
         self, history: History, replies: Replies, playout: Playout, owed: OwedAnswer, calls: ToolCalls
