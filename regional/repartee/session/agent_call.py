@@ -38,7 +38,7 @@ KEYS_ROUNDING_S = 0.001
 
 class AgentCall:
     """One agent, one call. ``start`` starts a task of the call's, ``drop`` ends one; ``deliver`` takes events to the
-    core; ``tool_ran`` hears of every tool that has answered."""
+    core; ``tool_ran`` hears of every tool that has answered, ``keys_done`` of every hook for keys that is through."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class AgentCall:
         drop: Callable[[asyncio.Task[None]], None],
         deliver: Callable[[Event], None],
         tool_ran: Callable[[Run], None],
+        keys_done: Callable[[], None] = lambda: None,
         handle: CallHandle | None = None,
         transcript: CallTranscript | None = None,
         note_fault: Callable[[AuthorTrouble], None] | None = None,
@@ -59,7 +60,7 @@ class AgentCall:
         self._agent = agent
         self._start, self._drop = start, drop
         self._deliver = deliver
-        self._tool_ran = tool_ran
+        self._tool_ran, self._keys_done = tool_ran, keys_done
         self.context: CallContext = worker_side(agent).new_call(
             call_id,
             metadata,
@@ -189,7 +190,11 @@ class AgentCall:
     def _keyed(self, digits: str) -> None:
         if self.secrets.hides_digits:
             self.secrets.keep(digits)
-        self._start(worker_side(self._agent).keys_pressed(self.context, digits))
+        self._start(self._take_keys(digits))
+
+    async def _take_keys(self, digits: str) -> None:
+        await worker_side(self._agent).keys_pressed(self.context, digits)
+        self._keys_done()
 
     async def end(self) -> Sequence[Transition]:
         """After the call: let finish what must not be cut off, then the agent's own end. Returns what it taught."""

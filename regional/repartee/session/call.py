@@ -166,10 +166,14 @@ class Call:
             drop=self.shell.drop,
             deliver=self.shell.deliver,
             tool_ran=notes.tool_ran,
+            keys_done=settings.checkpointing.write,
             handle=self._parting,
             transcript=self.transcript,
             note_fault=self.report.author_failed,
             secrets=notes.secrets,
+        )
+        settings.checkpointing.serve(
+            self.agent.context.state, lambda: self.agent.context.state, notes.secrets.hide
         )
         if settings.recorded:
             settings.recorded.serve(self._say, notes.secrets)

@@ -83,6 +83,7 @@ class CallNotes:
         for said in self.transcript.said:
             if self.secrets.hide(said.text) != said.text:
                 self._said(said)
+        self._checkpointing.write()
 
     def around(self, carry_out: Callable[[Command], None]) -> Callable[[Command], None]:
         """Carries out commands, and writes down when answers became audible and what was said."""

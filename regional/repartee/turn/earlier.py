@@ -4,8 +4,8 @@ It is written down while a call goes on, the newest first where there is too muc
 call that goes on from there.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,7 +32,13 @@ class ToolRanEarlier(msgspec.Struct, frozen=True, tag="tool"):
     output: str
 
 
-Earlier = SaidEarlier | ToolRanEarlier
+class StateEarlier(msgspec.Struct, frozen=True, tag="state"):
+    """What the agent's author had noted of the call, by name."""
+
+    noted: dict[str, Any]
+
+
+Earlier = SaidEarlier | ToolRanEarlier | StateEarlier
 
 _decoder = msgspec.json.Decoder(list[Earlier])
 
@@ -55,6 +61,36 @@ def unpacked(text: str) -> tuple[Earlier, ...]:
     return tuple(_decoder.decode(text))
 
 
+def noted_in(earlier: Sequence[Earlier]) -> dict[str, Any]:
+    """What the agent's author had noted."""
+    return {
+        name: value
+        for piece in earlier
+        if isinstance(piece, StateEarlier)
+        for name, value in piece.noted.items()
+    }
+
+
+def keepable(noted: Mapping[str, Any], most_bytes: int) -> dict[str, msgspec.Raw]:
+    """What of an author's notes can be written down and read again as it was, as JSON: nothing of another kind, and
+    no more than fits into so many bytes."""
+    kept: dict[str, msgspec.Raw] = {}
+    for name, value in list(noted.items()):
+        if (written := _as_json({name: value})) is not None and len(written) <= most_bytes:
+            most_bytes -= len(written)
+            kept[name] = msgspec.Raw(msgspec.json.encode(value))
+    return kept
+
+
+def _as_json(value: Any) -> bytes | None:
+    """The value as JSON; None for what would be something else when it is read again."""
+    try:
+        written = msgspec.json.encode(value)
+        return written if bool(msgspec.json.decode(written) == value) else None
+    except Exception:  # it is an author's object, which may do anything
+        return None
+
+
 def items_of(earlier: Sequence[Earlier]) -> list[Item]:
     """As a history has it."""
     items: list[Item] = []
@@ -63,8 +99,8 @@ def items_of(earlier: Sequence[Earlier]) -> list[Item]:
         if isinstance(piece, SaidEarlier):
             role: Literal["user", "assistant"] = "user" if piece.who == "caller" else "assistant"
             items.append(Message(item_id, role, piece.text))
-            continue
-        call_id = f"call_{item_id}"
-        items.append(FunctionCall(item_id, call_id, piece.tool, piece.arguments, own=True))
-        items.append(FunctionOutput(f"{item_id}_output", call_id, piece.output, own=True))
+        elif isinstance(piece, ToolRanEarlier):
+            call_id = f"call_{item_id}"
+            items.append(FunctionCall(item_id, call_id, piece.tool, piece.arguments, own=True))
+            items.append(FunctionOutput(f"{item_id}_output", call_id, piece.output, own=True))
     return items

@@ -45,6 +45,7 @@ class Stage:
         phrases: Phrases,
         line: LinePolicy = QUICK,
         earlier: Sequence[Earlier] = (),
+        keep: Callable[[str], None] | None = None,
     ) -> None:
         self.providers, self.notes = providers, Notes()
         self.events: list[dict[str, Any]] = []
@@ -57,7 +58,7 @@ class Stage:
             "here",
             agent="bank:agent",
             metadata={"account": "savings"},
-            checkpointing=Checkpointing(earlier=earlier),
+            checkpointing=Checkpointing(keep, 32_000, earlier),
         )
         transport = WebSocketTransport(
             WebSocketLink(AsgiSocket(self._sent.get, self._receive)),
@@ -150,6 +151,7 @@ async def on_stage(
     silent: Fault | None = None,
     line: LinePolicy = QUICK,
     earlier: Sequence[Earlier] = (),
+    keep: Callable[[str], None] | None = None,
     **config: Any,
 ) -> AsyncIterator[Stage]:
     """A call with this agent, and nothing left of it afterwards. ``silent`` strikes the call's first session."""
@@ -171,7 +173,7 @@ async def on_stage(
                     session.expire()
                 await until(lambda: not any(pool.idle for pool in speech.pools()))
         speech.expect(1)  # as a worker says before the call begins: its dials are under the higher ceiling
-        stage = Stage(providers, speech, agent, phrases, line, earlier)
+        stage = Stage(providers, speech, agent, phrases, line, earlier, keep)
         try:
             yield stage
         finally:

@@ -3,14 +3,23 @@
 from typing import Any
 
 import pytest
+from tests.regional.app.running import until
 from tests.regional.session.relay_stage import Desk, on_stage
 
-from repartee import Agent, Notices
+from repartee import Agent, CallContext, Notices
 from repartee.agent.said import Said
 from repartee.agent.toolbox import Run
 from repartee.agent.transcript import CallTranscript
 from repartee.session.checkpointing import MOST_PIECES, Checkpointing
-from repartee.turn.earlier import MOST_OUTPUT_CHARS, Earlier, SaidEarlier, ToolRanEarlier, unpacked
+from repartee.turn.earlier import (
+    MOST_OUTPUT_CHARS,
+    Earlier,
+    SaidEarlier,
+    StateEarlier,
+    ToolRanEarlier,
+    noted_in,
+    unpacked,
+)
 
 BEFORE = SaidEarlier("caller", "My name is Anna.", 1.0)
 
@@ -41,6 +50,46 @@ def test_words_and_tools_are_there_in_order_after_those_of_before() -> None:
     ]
     kept.checkpointing.said(Said("a", 1, "agent", "", 3.0, True))
     assert kept.last[-1] == ToolRanEarlier("book", "{}", "x" * MOST_OUTPUT_CHARS), "nothing of it was heard"
+
+
+def test_an_authors_state_begins_as_it_was_and_is_kept_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept(BEFORE, StateEarlier({"order": 7, "tries": 1}))
+    state: dict[str, Any] = {}
+    kept.checkpointing.serve(state, lambda: state, lambda text: text.replace("4711", "[secret 1]"))
+    assert state == {"order": 7, "tries": 1}
+    state |= {"tries": 2, "pin": {"digits": "4711"}, "socket": object()}
+    kept.checkpointing.said(Said("q", 1, "caller", "Again.", 2.0))
+    kept.checkpointing.write()
+    assert kept.last == [BEFORE, SaidEarlier("caller", "Again.", 2.0), StateEarlier({"order": 7, "tries": 2})]
+    assert caplog.text.count("1 values in ctx.state") == 1, "said once, and not again with every word"
+    state["book"] = "x" * 20_000
+    kept.checkpointing.write()
+    assert kept.last[:2] == [BEFORE, SaidEarlier("caller", "Again.", 2.0)], "its words are not crowded out"
+
+
+async def test_what_an_author_notes_with_a_key_is_kept_at_once_and_there_when_the_call_begins_elsewhere() -> (
+    None
+):
+    agent = Agent("Be kind.", model="gpt-realtime")
+    began: list[dict[str, Any]] = []
+
+    @agent.on_call_start
+    async def start(ctx: CallContext) -> None:
+        began.append(dict(ctx.state))
+
+    @agent.on_dtmf()
+    async def keys(ctx: CallContext, digits: str) -> None:
+        ctx.state["account"] = digits
+
+    kept: list[str] = []
+    earlier = (BEFORE, StateEarlier({"tries": 1}))
+    async with on_stage(agent, earlier=earlier, keep=kept.append) as stage:
+        await stage.hears("response.done")
+        for digit in "42#":
+            stage.sends("repartee.dtmf", digit=digit)
+        await until(lambda: bool(kept) and "account" in kept[-1])
+    assert began == [{"tries": 1}]
+    assert noted_in(unpacked(kept[-1])) == {"tries": 1, "account": "42"}
 
 
 def test_it_is_bounded_and_free_where_nobody_would_go_on() -> None:

@@ -33,8 +33,8 @@ def answered(store: Path, ending: str) -> set[object]:
 
 
 def remembered(store: Path) -> set[object]:
-    """The calls in which an answer was made from what had been said in another region."""
-    return answered(store, "of it before.") - answered(store, " 0 of it before.")
+    """The calls in which an answer was made from what had been said and noted in another region."""
+    return answered(store, "with another's notes, 1 of it before.")
 
 
 @EACH

@@ -1,9 +1,22 @@
 """What was said and done before a call came here, written down and read again."""
 
+import datetime
+from typing import Any
+
 import msgspec
 import pytest
 
-from repartee.turn.earlier import Earlier, SaidEarlier, ToolRanEarlier, items_of, packed, unpacked
+from repartee.turn.earlier import (
+    Earlier,
+    SaidEarlier,
+    StateEarlier,
+    ToolRanEarlier,
+    items_of,
+    keepable,
+    noted_in,
+    packed,
+    unpacked,
+)
 from repartee.turn.history import History
 
 SAID: list[Earlier] = [
@@ -46,6 +59,42 @@ def test_the_newest_are_kept_where_there_is_too_much(most_bytes: int) -> None:
     kept = list(unpacked(text))
     assert kept == many[len(many) - len(kept) :]
     assert bool(kept) == (most_bytes > 100)
+
+
+class Odd:  # noqa: PLW1641
+    """An author's object that compares as it likes."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not with me")
+
+
+ROUND: list[Any] = ["a"]
+ROUND.append(ROUND)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1, 2),
+        {1: "a"},
+        {"a": {1}},
+        datetime.date(2026, 1, 1),
+        float("nan"),
+        b"x",
+        Odd(),
+        object(),
+        ROUND,
+        "x" * 500,
+    ],
+)
+def test_of_an_authors_notes_only_that_is_kept_which_is_read_again_as_it_was(value: Any) -> None:
+    noted = {"before": [1, 2.5, None, True, "ä"], "it": value, "after": {"a": {"b": []}}}
+    kept = keepable(noted, 400)
+    assert list(kept) == ["before", "after"]
+    read = unpacked(packed([*SAID, StateEarlier(kept)], 10_000))
+    assert noted_in(read) == {"before": noted["before"], "after": noted["after"]}
+    assert items_of(read) == items_of(SAID)
+    assert list(keepable({7: "a", "b": "c"}, 400)) == ["b"]  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"type":"said","who":"nobody","text":""}]'])
