@@ -1,5 +1,6 @@
 """What can go wrong with a call, each in a sentence that says what to do about it."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from repartee.errors import VoiceError
@@ -32,6 +33,14 @@ def unreachable(url: str, error: Exception) -> CallFailed:
     if isinstance(error, TimeoutError):
         return CallFailed(f"{url} did not answer in time.")
     return CallFailed(f"{url} cannot be reached: {str(error) or type(error).__name__}.")
+
+
+def call_elsewhere(regions: Sequence[str]) -> CallFailed:
+    """A carrier has connected a call by telephone, and none of these regions has it."""
+    return CallFailed(
+        f"The carrier has connected the call, but {' and '.join(regions)} does not have it, and the edge lets nobody "
+        "into another region's calls. Let there be one region: `repartee up --telephone --regions 1`."
+    )
 
 
 def broken_off(code: int | None, reason: str) -> CallFailed:

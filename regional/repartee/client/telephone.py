@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from repartee.client.faults import CallFailed, unreachable
+from repartee.client.faults import CallFailed, call_elsewhere, unreachable
 from repartee.wire.audio_format import AudioDecoder, AudioEncoder, WireFormat
 
 MU_LAW: Final = WireFormat("audio/pcmu", 8_000)
@@ -221,4 +221,4 @@ async def _side_band(wishes: TelephoneWishes, call_id: str) -> ClientConnection:
             with suppress(InvalidStatus):
                 return await connect(url, additional_headers=headers, compression=None, proxy=None)
         await asyncio.sleep(0.05)
-    raise CallFailed("No region has the call that the carrier has connected.")
+    raise call_elsewhere(wishes.regions)
