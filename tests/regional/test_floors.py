@@ -184,7 +184,7 @@ def test_only_commands_and_callers_know_the_stand_ins(name: str) -> None:
 
 
 REPORTS = {"aws", "fleet"}
-FOLDERS = {*REPORTS, "call_audio", "dashboard", "processes", "page"}
+FOLDERS = {*REPORTS, "call_audio", "carriers", "dashboard", "processes", "page"}
 """Of ``app``; ``dashboard`` and ``page`` have no Python in them."""
 
 

@@ -109,6 +109,22 @@ def dial(carrier: str, number: str) -> EdgeReply:
     return _xml(f"<Dial>{dialled}</Dial>")
 
 
+def conference(carrier: str, room: str, say: str = "") -> EdgeReply:
+    """Say this, and put the call into a conference, which ends when either of its two leaves."""
+    match carrier:
+        case "vonage":
+            talk = [{"action": "talk", "text": say}] if say else []
+            return _json([*talk, {"action": "conversation", "name": room, "endOnExit": True}])
+        case "exotel":
+            return hang_up(carrier)
+        case "plivo":
+            spoken = f"<Speak>{escape(say)}</Speak>" if say else ""
+            return _xml(f'{spoken}<Conference endConferenceOnExit="true">{escape(room)}</Conference>')
+    spoken = f"<Say>{escape(say)}</Say>" if say else ""
+    rooms = f'<Conference beep="false" endConferenceOnExit="true">{escape(room)}</Conference>'
+    return _xml(f"{spoken}<Dial>{rooms}</Dial>")
+
+
 def escape(text: str) -> str:
     """Text as XML has it, also in an attribute. (The library for it takes long to import, at each cold start.)"""
     for character, written in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):

@@ -35,17 +35,25 @@ class CallTerms:
     metadata: Mapping[str, str]
 
 
-def sign_terms(keys: TicketKeys, *, region: str, agent: str, metadata: Mapping[str, str], now: float) -> str:
+def sign_terms(
+    keys: TicketKeys,
+    *,
+    region: str,
+    agent: str,
+    metadata: Mapping[str, str],
+    now: float,
+    audience: str = AUDIENCE,
+) -> str:
     """What a call's webhook carries."""
-    claims: dict[str, Any] = {"aud": AUDIENCE, "region": region, "agent": agent, "exp": int(now) + LIFETIME_S}
+    claims: dict[str, Any] = {"aud": audience, "region": region, "agent": agent, "exp": int(now) + LIFETIME_S}
     claims["metadata"] = dict(metadata)
     return jwt.encode(claims, keys.current, algorithm=ALGORITHM, headers={"kid": key_id(keys.current)})
 
 
-def verify_terms(keys: TicketKeys, token: str, now: float) -> CallTerms:
+def verify_terms(keys: TicketKeys, token: str, now: float, audience: str = AUDIENCE) -> CallTerms:
     """What a webhook carries. Raises TicketMalformed and TicketForged."""
     claims: Mapping[str, Any] = verified_claims(keys, token, max_chars=MAX_CHARS, noun="call's terms")
-    if claims.get("aud") != AUDIENCE:
+    if claims.get("aud") != audience:
         raise TicketForged("these are no call's terms")
     region, agent, expires, metadata = (claims.get(name) for name in ("region", "agent", "exp", "metadata"))
     if not (isinstance(region, str) and isinstance(agent, str) and isinstance(expires, int)):

@@ -5,19 +5,18 @@ A call that is over already is no error: the caller may have hung up first.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
-from urllib.parse import quote
-from xml.sax.saxutils import escape
+from collections.abc import Callable
+from typing import Final
 
 import httpx
 
+from repartee.app.carriers.accounts import carrier_api
+from repartee.app.carriers.api import CallDocument, CarrierRequest, can_join
+from repartee.app.carriers.asking import send
 from repartee.app.settings import Settings
-from repartee.app.telephone_joining import Joining, joining_for
+from repartee.app.telephone_joining import Joining
 from repartee.transport.telephone.carriers import FRAMINGS
 from repartee.transport.telephone.line import TelephoneTransport
-from repartee_edge.telephone.documents import dial
 from repartee_edge.telephone.outcomes import LineOutcome, sign_outcome
 from repartee_edge.tickets import TicketKeys
 
@@ -26,74 +25,35 @@ log = logging.getLogger(__name__)
 WITHIN_S: Final = 3.0
 """How long a carrier or the edge may take to do it; a call must not be held up by them."""
 
-PLACING: Final = ("twilio", "telnyx")
-"""Carriers that calls are placed with."""
-
 OVER: Final = (404, 409, 410)
 TWILIO_OVER: Final = "21220"
 TELNYX_OVER: Final = "90018"
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierRequest:
-    """A request to a carrier's API."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    auth: tuple[str, str] | None = None
-    form: Mapping[str, str] | None = None
-    json: Mapping[str, Any] | None = None
-
-
 async def end_call(settings: Settings, carrier: str, call_id: str, say: str = "") -> None:
-    """End a call that another process holds; with a text, the carrier's own voice says it first (Twilio's)."""
-    request = carrier_request(settings, carrier, call_id, None)
-    if request is None:
+    """End a call that another process holds; with a text, the carrier's own voice says it first, if it can."""
+    api = carrier_api(settings, carrier)
+    if api is None:
         return
-    if say and carrier == "twilio":
-        request = replace(request, form={"Twiml": f"<Response><Say>{escape(say)}</Say><Hangup/></Response>"})
+    goodbye = api.steer(call_id, CallDocument("end", say=say)) if say else None
     async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
-        await _ask(client, carrier, request)
-
-
-def carrier_request(
-    settings: Settings, carrier: str, call_id: str, transfer_to: str | None
-) -> CarrierRequest | None:
-    """What ends a call, or hands it on; None: there is no key for that."""
-    token, key = settings.twilio_auth_token.get_secret_value(), settings.telnyx_api_key.get_secret_value()
-    if carrier == "twilio" and settings.twilio_account_sid and token:
-        account = f"{settings.twilio_base_url}/2010-04-01/Accounts/{settings.twilio_account_sid}"
-        form = (
-            {"Status": "completed"}
-            if transfer_to is None
-            else {"Twiml": dial(carrier, transfer_to).text or ""}
-        )
-        address = f"{account}/Calls/{quote(call_id, safe='')}.json"
-        return CarrierRequest(address, auth=(settings.twilio_account_sid, token), form=form)
-    if carrier == "telnyx" and key:
-        action = "hangup" if transfer_to is None else "transfer"
-        address = f"{settings.telnyx_base_url}/v2/calls/{quote(call_id, safe='')}/actions/{action}"
-        return CarrierRequest(
-            address,
-            headers={"authorization": f"Bearer {key}"},
-            json={} if transfer_to is None else {"to": transfer_to},
-        )
-    return None
+        await _ask(client, carrier, goodbye or api.hang_up(call_id))
 
 
 def what_calls_lack(settings: Settings) -> list[str]:
     """What calls of each carrier that can call here will not be able to do, in words; nothing of those that lack
     nothing."""
-    keys = settings.carrier_keys()
     by_edge = bool(settings.edge_url and settings.ticket_key.get_secret_value())
     lacking = []
-    for carrier in keys.carriers:
-        by_api = carrier_request(settings, carrier, "", None) is not None
+    for carrier in settings.carrier_keys().carriers:
+        api = carrier_api(settings, carrier)
         followed = by_edge and FRAMINGS[carrier]().resumes
+        transfers = followed or (api is not None and api.steer("", CallDocument("dial")) is not None)
         lacks = [
-            *([] if by_api or followed else ["be handed on, or hung up but by closing their streams"]),
-            *([] if joining_for(settings, carrier, "any") else ["be handed on with a briefing"]),
-            *([] if carrier in PLACING and by_api else ["be placed"]),
+            *([] if transfers else ["be handed on"]),
+            *([] if api or followed else ["be hung up but by closing their streams"]),
+            *([] if api and can_join(api) else ["be handed on with a briefing"]),
+            *([] if api and api.places else ["be placed"]),
         ]
         if lacks:
             lacking.append(f"calls at {carrier} cannot {', '.join(lacks)}")
@@ -116,7 +76,7 @@ class CarrierControl:
     @property
     def can(self) -> frozenset[str]:
         """A transfer needs the carrier's API, or an edge that follows up."""
-        by_api = carrier_request(self._settings, self._carrier, self._call_id, None) is not None
+        by_api = self._request("") is not None
         # A carrier that does not ask what follows a stream does not hear of it from the edge.
         transfer = {"transfer"} if by_api or (self._by_edge and FRAMINGS[self._carrier]().resumes) else set()
         warm = {"warm_transfer"} if self._joining() else set()
@@ -144,7 +104,15 @@ class CarrierControl:
         self._line.take_back()
 
     def _joining(self) -> Joining | None:
-        return joining_for(self._settings, self._carrier, self._own_number)
+        api = carrier_api(self._settings, self._carrier)
+        return Joining(api, self._own_number) if api and self._own_number and can_join(api) else None
+
+    def _request(self, transfer_to: str | None) -> CarrierRequest | None:
+        """What ends the call, or hands it on; None: the carrier's API cannot be asked for that."""
+        api = carrier_api(self._settings, self._carrier)
+        if api is None or transfer_to is None:
+            return api.hang_up(self._call_id) if api else None
+        return api.steer(self._call_id, CallDocument("dial", transfer_to))
 
     def dtmf(self, digits: str) -> None:
         """As tones."""
@@ -159,7 +127,7 @@ class CarrierControl:
         return bool(self._settings.edge_url and self._settings.ticket_key.get_secret_value())
 
     async def _do(self, transfer_to: str | None) -> None:
-        request = carrier_request(self._settings, self._carrier, self._call_id, transfer_to)
+        request = self._request(transfer_to)
         what = "ended" if transfer_to is None else "handed on"
         try:
             async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
@@ -198,13 +166,7 @@ class CarrierControl:
 async def _ask(client: httpx.AsyncClient, carrier: str, request: CarrierRequest) -> bool:
     """Whether the carrier has done it, or the call was over already."""
     try:
-        answer = await client.post(
-            request.url,
-            headers=dict(request.headers),
-            auth=httpx.BasicAuth(*request.auth) if request.auth else httpx.USE_CLIENT_DEFAULT,
-            data=dict(request.form) if request.form is not None else None,
-            json=request.json,
-        )
+        answer = await send(client, request)
     except httpx.HTTPError as error:
         log.warning(
             "%s could not be reached: %s; leaving it to the edge if there is one",

@@ -6,6 +6,7 @@ They are placed by whoever has an API key; a carrier's word is checked as any we
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from repartee.app.answers import error
 from repartee.app.carrier_control import end_call
+from repartee.app.carriers.document_links import linked_document
 from repartee.app.telephone_placing import CallPlacer, CallWish, NotPlaced
 from repartee.app.worker import Worker
 from repartee.errors import StoreError
@@ -23,6 +25,7 @@ from repartee.store.interfaces import Store
 from repartee.store.opt_outs import opt_in, opt_out
 from repartee.store.placed_calls import placed_call_ended
 from repartee.wire import outside_json
+from repartee_edge.telephone.documents import XML
 from repartee_edge.telephone.signatures import BadSignature, Webhook, webhook_fields
 from repartee_edge.telephone.terms import FIELD, verify_terms
 from repartee_edge.tickets import Ticket, TicketError, TicketKeys
@@ -124,7 +127,7 @@ async def call_ended(request: Request) -> Response:
     store = _store(_worker(request))
     if store is not None:
         try:
-            await placed_call_ended(store, told.get("CallSid", ""), time.time())
+            await placed_call_ended(store, _placed_id(told), time.time())
         except StoreError as fault:
             log.warning("the end of a call was not kept: %s; asking the carrier to tell it again", fault)
             return error(503, "store_failed", "Tell it again.", {"Retry-After": "5"})
@@ -141,7 +144,9 @@ async def machine_answered(request: Request) -> Response:
         wish = verify_terms(keys, told.get(FIELD, ""), time.time()).metadata
     except TicketError as refusal:
         return error(403, "bad_signature", f"This webhook is refused: {refusal}.")
-    answered_by, call_id = told.get("AnsweredBy", ""), told.get("CallSid", "")
+    answered_by, call_id = told.get("AnsweredBy", ""), told.get("CallSid") or told.get("CallUUID", "")
+    if told.get("Machine", "").lower() == "true":  # as Plivo says it
+        answered_by = "machine_start"
     if answered_by.startswith(("machine", "fax")):
         say = wish.get("message", "") if wish.get("on_machine") == "message" else ""
         line = worker.telephone_lines.get(call_id)
@@ -150,6 +155,24 @@ async def machine_answered(request: Request) -> Response:
         else:  # it is over, or another process of this region has it
             await end_call(worker.settings, str(request.path_params["carrier"]), call_id, say)
     return Response(status_code=204)
+
+
+def _placed_id(told: Mapping[str, str]) -> str:
+    """The id that the carrier gave the call when it was placed: Plivo's is the request's."""
+    return told.get("CallSid") or told.get("RequestUUID") or told.get("ALegRequestUUID", "")
+
+
+async def call_document(request: Request) -> Response:
+    """POST /v1/telephone/<carrier>/document: what is to become of a call, as its address says."""
+    told, worker = await _told(request), _worker(request)
+    if isinstance(told, Response):
+        return told
+    keys = TicketKeys(worker.settings.ticket_key.get_secret_value())
+    try:
+        document = linked_document(keys, told.get(FIELD, ""), time.time())
+    except TicketError as refusal:
+        return error(403, "bad_signature", f"This webhook is refused: {refusal}.")
+    return Response(document.text(str(request.path_params["carrier"])), media_type=XML)
 
 
 async def _told(request: Request) -> dict[str, str] | Response:
@@ -168,4 +191,5 @@ ROUTES = [
     Route("/v1/telephone/opt-outs", opt_outs, methods=["POST"]),
     Route("/v1/telephone/{carrier}/placed", call_ended, methods=["POST"]),
     Route("/v1/telephone/{carrier}/machine", machine_answered, methods=["POST"]),
+    Route("/v1/telephone/{carrier}/document", call_document, methods=["POST"]),
 ]

@@ -2,18 +2,20 @@
 
 import hashlib
 import logging
-import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 import httpx
 import msgspec
 from msgspec import Meta
 
+from repartee.app.carriers.accounts import APIS, carrier_api
+from repartee.app.carriers.api import CallToPlace
+from repartee.app.carriers.asking import send
 from repartee.app.settings import Settings
 from repartee.app.telephone_hours import hours_in, opens_in_s, refusal_by_hours
 from repartee.app.telephone_out_settings import zones_in
@@ -28,6 +30,7 @@ from repartee.store.placed_calls import (
     not_placed,
     placed,
 )
+from repartee.wire import outside_json
 from repartee_edge.request import MAX_METADATA_CHARS
 from repartee_edge.telephone.terms import FIELD, sign_terms
 from repartee_edge.tickets import TicketKeys
@@ -38,7 +41,7 @@ ASK_S: Final = 10.0
 """How long a carrier may take to accept a call."""
 
 OnMachine = Literal["hang_up", "message", "ignore"]
-Carrier = Literal["twilio", "telnyx"]
+Carrier = Literal["twilio", "telnyx", "signalwire", "plivo"]
 _AGENT = r"^[\w.:/-]{0,100}$"
 
 
@@ -81,16 +84,6 @@ class CallPlaced:
         return {"call_id": self.call_id, "carrier": self.carrier, "to": self.to, "from": self.number}
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierForm:
-    """What a carrier is asked with."""
-
-    url: str
-    fields: Mapping[str, str]
-    auth: tuple[str, str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 class CallPlacer:
     """Places the calls of one region."""
 
@@ -101,7 +94,7 @@ class CallPlacer:
     async def place(self, wish: CallWish, subject: str) -> "CallPlaced":
         """Have the carrier call. Raises NotPlaced, and StoreError."""
         settings, now = self._settings, time.time()
-        carrier = wish.carrier or ("twilio" if settings.twilio_account_sid else "telnyx")
+        carrier = wish.carrier or self._usual_carrier()
         number = wish.from_ or settings.dial_from
         self._check(wish, carrier, number, now)
         key = hashlib.sha256(f"{subject}\n{wish.key or secrets.token_hex(16)}".encode()).hexdigest()
@@ -113,7 +106,7 @@ class CallPlacer:
         if begun != PLACING:
             return CallPlaced(begun, carrier, wish.to, number)
         try:
-            call_id = await self._ask(self._form(wish, carrier, number, now))
+            call_id = await self._ask(carrier, self._call(wish, carrier, number, now))
         except NotPlaced as refusal:
             if refusal.code == "not_certain":  # nobody is called twice
                 await placed(self._store, key, wish.to, UNCERTAIN, now)
@@ -124,14 +117,8 @@ class CallPlacer:
         return CallPlaced(call_id, carrier, wish.to, number)
 
     def _check(self, wish: CallWish, carrier: str, number: str, now: float) -> None:
-        settings = self._settings
-        ready = {
-            "twilio": settings.twilio_account_sid and settings.twilio_auth_token.get_secret_value(),
-            "telnyx": settings.telnyx_api_key.get_secret_value()
-            and settings.telnyx_account_id
-            and settings.telnyx_application_id,
-        }[carrier]
-        if not ready or not settings.edge_url or not settings.public_url:
+        settings, api = self._settings, carrier_api(self._settings, carrier)
+        if not (api and api.places and settings.edge_url and settings.public_url):
             raise NotPlaced(
                 501,
                 "not_configured",
@@ -142,6 +129,9 @@ class CallPlacer:
             raise NotPlaced(400, "no_number", "Name the number to call from: `from`, or REPARTEE_DIAL_FROM.")
         if wish.on_machine == "message" and not wish.message.strip():
             raise NotPlaced(400, "no_message", "on_machine is message, and there is no `message`.")
+        if wish.on_machine == "message" and not api.hears_beeps:
+            words = f"Over {carrier} no message can be left: it does not say when a machine's beep has been."
+            raise NotPlaced(400, "no_beeps", words)
         if sum(len(name) + len(value) for name, value in wish.metadata.items()) > MAX_METADATA_CHARS:
             words = f"The metadata may have {MAX_METADATA_CHARS} characters in all."
             raise NotPlaced(400, "metadata_too_long", words)
@@ -151,55 +141,54 @@ class CallPlacer:
             wait_s = opens_in_s(wish.to, now, hours, zones)
             raise NotPlaced(403, "outside_hours", f"{wish.to} is not called now: {why}.", wait_s)
 
-    def _form(self, wish: CallWish, carrier: str, number: str, now: float) -> CarrierForm:
+    def _usual_carrier(self) -> str:
+        """The first that calls can be placed with."""
+        apis = ((carrier, carrier_api(self._settings, carrier)) for carrier in APIS)
+        return next((carrier for carrier, api in apis if api and api.places), APIS[0])
+
+    def _call(self, wish: CallWish, carrier: str, number: str, now: float) -> CallToPlace:
         settings = self._settings
         keys = TicketKeys(settings.ticket_key.get_secret_value())
         terms = sign_terms(keys, region=settings.region, agent=wish.agent, metadata=wish.metadata, now=now)
         own = {"on_machine": wish.on_machine, "message": wish.message}
         after = sign_terms(keys, region=settings.region, agent=wish.agent, metadata=own, now=now)
         back = f"{settings.public_url}/v1/telephone/{carrier}"
-        fields = {
-            "To": wish.to,
-            "From": number,
-            "Url": f"{settings.edge_url}/v1/telephone/{carrier}/incoming?{urlencode({FIELD: terms})}",
-            "StatusCallback": f"{back}/placed",
-            "StatusCallbackEvent": "completed",
-            "Timeout": str(wish.ring_s),
-        }
-        if wish.on_machine != "ignore":
-            fields |= {
-                "MachineDetection": "DetectMessageEnd" if wish.on_machine == "message" else "Enable",
-                "AsyncAmd": "true",
-                "AsyncAmdStatusCallback": f"{back}/machine?{urlencode({FIELD: after})}",
-            }
-        if carrier == "twilio":
-            account = settings.twilio_account_sid
-            url = f"{settings.twilio_base_url}/2010-04-01/Accounts/{account}/Calls.json"
-            return CarrierForm(url, fields, (account, settings.twilio_auth_token.get_secret_value()))
-        url = f"{settings.telnyx_base_url}/v2/texml/Accounts/{settings.telnyx_account_id}/Calls"
-        headers = {"authorization": f"Bearer {settings.telnyx_api_key.get_secret_value()}"}
-        return CarrierForm(url, {**fields, "ApplicationSid": settings.telnyx_application_id}, None, headers)
+        return CallToPlace(
+            wish.to,
+            number,
+            f"{settings.edge_url}/v1/telephone/{carrier}/incoming?{urlencode({FIELD: terms})}",
+            f"{back}/placed",
+            "" if wish.on_machine == "ignore" else f"{back}/machine?{urlencode({FIELD: after})}",
+            wish.on_machine == "message",
+            wish.ring_s,
+        )
 
-    async def _ask(self, form: CarrierForm) -> str:
+    async def _ask(self, carrier: str, call: CallToPlace) -> str:
+        """The carrier's id of the call. Raises NotPlaced."""
+        api = carrier_api(self._settings, carrier)
+        assert api is not None
         try:
             async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-                answer = await client.post(
-                    form.url,
-                    data=dict(form.fields),
-                    headers=dict(form.headers),
-                    auth=httpx.BasicAuth(*form.auth) if form.auth else httpx.USE_CLIENT_DEFAULT,
-                )
+                answer = await send(client, api.place(call))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             words = f"The carrier cannot be reached ({type(error).__name__})."
             raise NotPlaced(502, "carrier_unreachable", words, 5) from None
         except httpx.HTTPError as error:
             words = f"The carrier did not say whether it has placed the call ({type(error).__name__})."
             raise NotPlaced(409, "not_certain", words) from None
-        found = re.search(r'"(?:sid|call_sid)"\s*:\s*"([^"]{1,128})"', answer.text)
-        if not answer.is_success or found is None:
+        call_id = api.placed_id(_said(answer)) if answer.is_success else ""
+        if not call_id:
             log.warning(
                 "a call was not placed, as the carrier answered %d; telling whoever asked for it",
                 answer.status_code,
             )
             raise NotPlaced(422, "carrier_refused", f"The carrier refuses the call: {answer.text[:300]}")
-        return found[1]
+        return call_id
+
+
+def _said(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        said: Mapping[str, Any] = outside_json.decode(answer.content, dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}
+    return said

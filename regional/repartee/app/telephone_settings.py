@@ -48,7 +48,34 @@ class TelephoneSettings(BaseSettings):
     signalwire_signing_key: SecretStr = _key(
         "SIGNALWIRE_SIGNING_KEY", "SignalWire's key: signs its webhooks, and the token of its streams."
     )
-    plivo_auth_token: SecretStr = _key("PLIVO_AUTH_TOKEN", "Plivo's key; set: its streams are taken.")
+    signalwire_base_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("SIGNALWIRE_BASE_URL"),
+        description="Where your space's API is at SignalWire, such as https://example.signalwire.com.",
+    )
+    signalwire_project_id: str = Field(
+        default="",
+        pattern=r"^[\w-]*$",
+        validation_alias=AliasChoices("SIGNALWIRE_PROJECT_ID"),
+        description="SignalWire project that calls are placed, ended and transferred with.",
+    )
+    signalwire_api_token: SecretStr = _key(
+        "SIGNALWIRE_API_TOKEN", "SignalWire's token: places, ends and transfers calls."
+    )
+    plivo_auth_id: str = Field(
+        default="",
+        pattern=r"^[\w-]*$",
+        validation_alias=AliasChoices("PLIVO_AUTH_ID"),
+        description="Plivo account that calls are placed, ended and transferred with.",
+    )
+    plivo_auth_token: SecretStr = _key(
+        "PLIVO_AUTH_TOKEN", "Plivo's key; set: its streams are taken. Places, ends and transfers calls."
+    )
+    plivo_base_url: str = Field(
+        default="https://api.plivo.com",
+        validation_alias=AliasChoices("PLIVO_BASE_URL"),
+        description="Where Plivo's API is.",
+    )
     vonage_signature_secret: SecretStr = _key(
         "VONAGE_SIGNATURE_SECRET", "Vonage's key: signs its webhooks, and the token of its streams."
     )
@@ -78,7 +105,9 @@ class TelephoneSettings(BaseSettings):
         "for the region that goes on with it if this one is lost; 0: nothing.",
     )
 
-    @field_validator("public_url", "twilio_base_url", "telnyx_base_url")
+    @field_validator(
+        "public_url", "twilio_base_url", "telnyx_base_url", "signalwire_base_url", "plivo_base_url"
+    )
     @classmethod
     def _is_bare_address(cls, url: str) -> str:
         parts = urlsplit(url)

@@ -28,6 +28,7 @@ from repartee_edge.telephone.outcomes import (
     sign_outcome,
 )
 from repartee_edge.telephone.signatures import CARRIERS, Webhook
+from repartee_edge.telephone.terms import sign_terms
 
 TICKET_KEY = "k" * 40
 ENV = {
@@ -363,3 +364,31 @@ def test_every_carriers_key_is_a_setting() -> None:
 def test_a_caller_is_handed_on_to_a_sip_address_as_the_carrier_has_it(carrier: str, said: str) -> None:
     assert said in (documents.dial(carrier, "sip:desk@pbx.example;a=1&2").text or "")
     assert "+15550111" in (documents.dial(carrier, "+15550111").text or "") or carrier == "vonage"
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx", "signalwire", "plivo"])
+def test_a_call_that_a_region_has_placed_comes_to_that_region(router: Router, carrier: str) -> None:
+    terms = sign_terms(
+        tickets.TicketKeys(TICKET_KEY), region="eu-west", agent="survey", metadata={"account": "7"}, now=NOW
+    )
+    fields = {
+        **FORM,
+        "From": "+15550199",
+        "To": "+15550142",
+        "Direction": "outbound",
+        "CallStatus": "in-progress",
+    }
+    url = f"https://voice.example.com/v1/telephone/{carrier}/incoming?terms={terms}"
+    request = sent(signed(carrier, fields, url=url), "IAD")
+    path, _, query = request.path.partition("?")
+    reply = Kept(router).answer(replace(request, path=path, query=query))
+    place, follows = place_in(carrier, reply)
+    assert f"eu-west.voice.example.com/v1/telephone/{carrier}/stream/" in place and "?terms=" in follows
+    said = {
+        "phone": "+15550142",
+        "called": "+15550199",
+        "agent": "survey",
+        "account": "7",
+        "direction": "outbound",
+    }
+    assert said.items() <= ticket_in(place, "eu-west").metadata.items()

@@ -163,10 +163,10 @@ def test_what_a_carriers_calls_lack_is_said_at_the_start() -> None:
     edge = {"REPARTEE_EDGE_URL": "http://127.0.0.1:2", "REPARTEE_TICKET_KEY": TICKET_KEY}
     assert what_calls_lack(read_settings({**twilio, **others, **edge})) == [
         "calls at signalwire cannot be handed on with a briefing, be placed",
-        "calls at vonage cannot be handed on, or hung up but by closing their streams, be handed on with a briefing, "
+        "calls at vonage cannot be handed on, be hung up but by closing their streams, be handed on with a briefing, "
         "be placed",
     ]
     assert what_calls_lack(read_settings({"TWILIO_AUTH_TOKEN": "token"})) == [
-        "calls at twilio cannot be handed on, or hung up but by closing their streams, be handed on with a briefing, "
+        "calls at twilio cannot be handed on, be hung up but by closing their streams, be handed on with a briefing, "
         "be placed"
     ]

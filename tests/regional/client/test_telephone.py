@@ -5,7 +5,8 @@ import json
 from http import HTTPStatus
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from repartee.client import telephone
 from repartee.client.faults import CallFailed

@@ -29,6 +29,7 @@ BEHIND_THE_BOUND = {
     ("app/figures.py", "outside_json.decode"),
     ("app/telephone_controlling.py", "outside_json.Decoder"),
     ("app/telephone_joining.py", "outside_json.decode"),
+    ("app/telephone_placing.py", "outside_json.decode"),
     ("app/telephone_out.py", "outside_json.Decoder"),
     ("app/turn_servers.py", "outside_json.decode"),
     ("app/webrtc_address.py", "outside_json.decode"),
