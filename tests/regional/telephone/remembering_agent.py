@@ -17,4 +17,4 @@ async def reply(ctx: ReplyContext) -> AsyncIterator[str]:
     before = sum(piece.item_id.startswith("earlier_") for piece in here)
     noted = ctx.call.state.setdefault("process", os.getpid())
     notes = "my own" if noted == os.getpid() else "another's"
-    yield f"In all you have said {len(said)} things, with {notes} notes, {before} of it before."
+    yield f"In all you have said {len(said)} things, {before} of it before, as {notes} notes have it."
