@@ -61,6 +61,7 @@ class Cascade:
                 SecretHearing(self._agent.secrets, lambda: self._settings.language, self._shell.deliver).take,
                 self._shell,
                 tell=lambda: self._start_notice(call.declared.notices.unheard),
+                accompany=lambda: self._start_notice(self._machine.policy.company),
             ),
             source=self._formats[0],
             keyterms=tuple(call.declared.keyterms),

@@ -50,13 +50,14 @@ class HearingUser:
     """Whom the hearing serves.
 
     ``deliver`` takes each event at once. ``tasks`` starts the call's tasks. ``tell`` has the caller told that they
-    are not heard. ``another`` gives another vendor's STT, if there is any, when this one fails: the call
-    goes on with them.
+    are not heard, ``accompany`` has them hear a word while that lasts. ``another`` gives another vendor's STT, if
+    there is any, when this one fails: the call goes on with them.
     """
 
     deliver: Callable[[Event], None]
     tasks: Tasks
     tell: Callable[[], None] = lambda: None
+    accompany: Callable[[], None] = lambda: None
     another: Callable[[], STT | None] = lambda: None
 
 
@@ -218,6 +219,8 @@ class Hearing:
             log.warning("speech recognition has fallen silent; exchanging its session")
             self._error = _silent()
             self._let_go()
+        elif watch.takes_company(self._now(), owed_since):
+            self._user.accompany()
         self._close_lost_turn()
         return self._policy.look_s
 

@@ -55,6 +55,9 @@ class WatchPolicy:
     """So long without a session, or unheard by one after the other, and the agent says so; the phrase is heard by
     8 s."""
 
+    company_s: float = 8.0
+    """Who has been told, and is still not heard, hears a word so often: nobody waits in silence."""
+
     notices: int = 2
     """So often is the caller told. A session that is silent after that ends the call, in words, in place of a third
     notice; one that serves restores them."""
@@ -84,6 +87,8 @@ class SessionWatch:
         self._failures = 0
         self._failed_at = now
         self._told = False
+        self._spoken_to_at: float | None = None
+        """When the caller last heard that they are not heard, or a word since, while that goes on."""
         self._exchanges_left = policy.exchanges
         self._notices_left = policy.notices
         self._exchanged_at: float | None = None
@@ -119,7 +124,7 @@ class SessionWatch:
 
     def progressed(self) -> None:
         """The session has heard more of the caller than the one before it."""
-        self._unheard_since = None
+        self._unheard_since = self._spoken_to_at = None
 
     def lost(self, now: float) -> None:
         """The session's connection has ended, or was closed to be replaced."""
@@ -162,10 +167,10 @@ class SessionWatch:
         self._owed_since = owed_since
         if owed_since is None:
             if now - self._opened_at >= self._policy.silent_s:
-                self._unheard_since = None
+                self._unheard_since = self._spoken_to_at = None
             return Verdict.KEEP
         if now - max(owed_since, self._opened_at) < self._policy.silent_s:
-            return self._tell(instead=Verdict.KEEP) if self._unheard_for_long(now) else Verdict.KEEP
+            return self._tell(now, instead=Verdict.KEEP) if self._unheard_for_long(now) else Verdict.KEEP
         if not self._exchanges_left:
             return Verdict.END
         last = self._exchanged_at
@@ -175,7 +180,17 @@ class SessionWatch:
             # The next one begins with a clean record: what it is owed counts from its own start.
             self._trust()
             return Verdict.EXCHANGE
-        return self._tell(instead=Verdict.END)
+        return self._tell(now, instead=Verdict.END)
+
+    def takes_company(self, now: float, owed_since: float | None) -> bool:
+        """Whether a caller who was told, and has waited since, is to hear a word now; True once in ``company_s``."""
+        since = self._spoken_to_at
+        if since is None or (owed_since is None and not self.away):
+            return False
+        due = now - since >= self._policy.company_s
+        if due:
+            self._spoken_to_at = now
+        return due
 
     def _look_away(self, now: float) -> Verdict:
         if self._away_since is None:
@@ -186,12 +201,12 @@ class SessionWatch:
             return Verdict.END
         # Who has been told twice already waits for the last attempt, which is near.
         told = away_s >= self._policy.tell_after_s or self._unheard_for_long(now)
-        return self._tell(instead=Verdict.KEEP) if told else Verdict.KEEP
+        return self._tell(now, instead=Verdict.KEEP) if told else Verdict.KEEP
 
     def _unheard_for_long(self, now: float) -> bool:
         return self._unheard_since is not None and now - self._unheard_since >= self._policy.tell_after_s
 
-    def _tell(self, *, instead: Verdict) -> Verdict:
+    def _tell(self, now: float, *, instead: Verdict) -> Verdict:
         """Tell the caller of this trouble, once; ``instead``, if they have been told too often."""
         if self._told:
             return Verdict.KEEP
@@ -199,5 +214,6 @@ class SessionWatch:
             return instead
         self._notices_left -= 1
         self._told = self._told_of_trouble = True
+        self._spoken_to_at = now
         self._unheard_since = None
         return Verdict.TELL

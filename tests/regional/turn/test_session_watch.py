@@ -1,5 +1,6 @@
 """Whether a session is lost, may be replaced, and when the caller is told: decided on virtual time."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,35 @@ def test_a_silent_session_is_lost_after_5_s_and_replaced_at_most_every_30_s_and_
         *(135.0, Verdict.EXCHANGE, 140.0, Verdict.TELL),
         *(165.0, Verdict.EXCHANGE, 170.0, Verdict.END),
     ]
+
+
+def test_who_was_told_is_not_left_in_silence_until_they_are_heard_or_the_call_ends() -> None:
+    watch, owed_since = watching(), 100.0
+    spoken_to: list[float] = []
+    now = 100.0
+    while now < 1_000.0 and (verdict := watch.look(now, owed_since)) is not Verdict.END:
+        if verdict is Verdict.TELL or (verdict is Verdict.KEEP and watch.takes_company(now, owed_since)):
+            spoken_to.append(round(now, 1))
+        if verdict is Verdict.EXCHANGE:
+            watch.lost(now)
+            watch.opened(now)
+            owed_since = now
+        now = round(now + 0.1, 1)
+    assert spoken_to[:4] == [106.5, 114.5, 122.5, 130.5]
+    assert now == 170.0
+    assert max(later - earlier for earlier, later in itertools.pairwise([*spoken_to, now])) < 8.2
+
+
+def test_who_is_heard_again_or_to_whom_nothing_is_owed_needs_no_company() -> None:
+    watch = watching()
+    assert watch.look(105.0, 100.0) is Verdict.EXCHANGE
+    watch.lost(105.0)
+    watch.opened(105.0)
+    assert watch.look(110.0, 105.0) is Verdict.TELL
+    assert not watch.takes_company(120.0, None)
+    assert watch.takes_company(120.0, 105.0)
+    watch.progressed()
+    assert not watch.takes_company(140.0, 105.0)
 
 
 def test_a_session_that_owes_nothing_may_be_silent_for_ever() -> None:
