@@ -309,6 +309,24 @@ def test_what_another_has_to_hear_again_was_said_when_it_was_said(begun: bool) -
     run(play())
 
 
+def test_who_was_told_that_they_are_not_heard_is_kept_company_until_they_are() -> None:
+    async def play() -> None:
+        async with calling() as caller:
+            await caller.says(ASKED)
+            caller.transcribers[0].hears(StartOfTurn("Are"))
+            caller.transcribers[0].owing_since = now()
+            await caller.is_quiet(24)
+            assert len(caller.told_at) == 1
+            first, second = caller.accompanied_at
+            assert caller.told_at[0] + 8 <= first <= caller.told_at[0] + 8.3
+            assert first + 8 <= second <= first + 8.3
+            caller.transcribers[1].hears(StartOfTurn("Are"), EndOfTurn("Are you open tomorrow?"))
+            await caller.is_quiet(9)
+            assert caller.accompanied_at == [first, second]
+
+    run(play())
+
+
 def test_recognition_that_answers_is_not_replaced() -> None:
     async def play() -> None:
         async with calling() as caller:

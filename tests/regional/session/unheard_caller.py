@@ -32,6 +32,7 @@ class Caller:
         self.ears = ScriptedEars(Bell())
         self.delivered: list[Event] = []
         self.told_at: list[float] = []
+        self.accompanied_at: list[float] = []
         self.others: list[STT] = []
         self.began = now()
         self.hearing = Hearing(
@@ -40,6 +41,7 @@ class Caller:
                 self.delivered.append,
                 LooseTasks(),
                 tell=lambda: self.told_at.append(self.since),
+                accompany=lambda: self.accompanied_at.append(self.since),
                 another=lambda: self.others.pop() if self.others else None,
             ),
             source=WireFormat(),
