@@ -1,6 +1,8 @@
 """`repartee up --telephone` and `repartee demo --telephone`: calls by telephone on one machine, without keys."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from tests.e2e.test_demo import LIMIT_S, processes_on
 from tests.promptness import DEADLINE_S
 
 REPARTEE = Path(sys.executable).parent / "repartee"
+PAGE = Path(__file__).parents[2] / "docs" / "telephone.md"
 
 
 def test_the_demo_by_telephone_has_a_key_a_transfer_and_a_hang_up_in_it(tmp_path: Path) -> None:
@@ -83,24 +86,27 @@ def test_a_newcomer_dials_a_number_on_the_pages_keypad_and_hears_who_answers(
     browser.close()
 
 
-def test_a_number_is_called_from_the_terminal(telephone_system: tuple[str, int], tmp_path: Path) -> None:
-    assert telephone_system[0]
-    report = tmp_path / "call.json"
-    command = [
-        str(REPARTEE),
-        "call",
-        "--telephone",
-        "+15550188",
-        "--url",
-        f"ws://127.0.0.1:{telephone_system[1]}",
-        "--json",
-        str(report),
-    ]
-    ended = subprocess.run(
-        command, env=own_environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    told = json.loads(report.read_text())
-    assert told["transport"] == "telephone"
+def test_what_the_page_has_one_type_works_in_its_order(
+    telephone_system: tuple[str, int], tmp_path: Path
+) -> None:
+    written = re.findall(r"^    (repartee .+)$|`(repartee call [^`]+)`", PAGE.read_text(), re.M)
+    commands = [shlex.split(block or inline) for block, inline in written]
+    assert [words[1] for words in commands] == ["demo", "up", "call", "dial", "dial", "dial"]
+    (tmp_path / "people.csv").write_text("to,account\n+15550141,7\n+15550142,8\n")
+    said = []
+    for _, *words in commands[2:]:  # the demo is above, and `up` is what they go to
+        edge = f"127.0.0.1:{telephone_system[1]}"
+        more = ["ws://" + edge, "--json", "call.json"] if words[0] == "call" else ["http://" + edge]
+        ended = subprocess.run(
+            [str(REPARTEE), *words, "--url", *more],
+            cwd=tmp_path, env=own_environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, f"{words}: {ended.stdout}{ended.stderr}"
+        said.append(ended.stdout)
+    told = json.loads((tmp_path / "call.json").read_text())
     [turn] = told["turns"]
+    assert told["transport"] == "telephone" and turn["question"] == "What are your opening hours?"
     assert turn["call_id"] and turn["answer"] and turn["voice_to_voice_ms"] > 0
+    assert "Calling +15550123 from +15550199" in said[1]
+    assert "Placed: 2. Refused: none." in said[2]
+    assert "+15550123 is not called any more." in said[3]

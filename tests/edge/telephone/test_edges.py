@@ -87,6 +87,7 @@ async def test_a_call_comes_is_lost_and_ends(
         if "selfhosted" in str(start_edge):
             counted = (await http.get("/metrics")).text
             assert f'carrier="{carrier}",kind="incoming",status="403"' in counted
+            assert f'carrier="{carrier}",kind="status",status="204"' in counted
 
 
 def others_webhook(carrier: str) -> tuple[bytes, dict[str, str]]:
