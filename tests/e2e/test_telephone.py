@@ -89,7 +89,7 @@ def test_a_newcomer_dials_a_number_on_the_pages_keypad_and_hears_who_answers(
 def test_what_the_page_has_one_type_works_in_its_order(
     telephone_system: tuple[str, int], tmp_path: Path
 ) -> None:
-    written = re.findall(r"^    (repartee .+)$|`(repartee call [^`]+)`", PAGE.read_text(), re.M)
+    written = re.findall(r"^    (repartee .+)$|`(repartee\s+call\s[^`]+)`", PAGE.read_text(), re.M)
     commands = [shlex.split(block or inline) for block, inline in written]
     assert [words[1] for words in commands] == ["demo", "up", "call", "dial", "dial", "dial"]
     (tmp_path / "people.csv").write_text("to,account\n+15550141,7\n+15550142,8\n")

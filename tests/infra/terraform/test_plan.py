@@ -143,6 +143,15 @@ def test_secrets_reach_secrets_manager_and_nothing_else(deployment: Deployment) 
     assert "secret-" not in deployment.plan()
 
 
+def test_a_carriers_key_reaches_the_task_as_a_secret(deployment: Deployment) -> None:
+    secrets = SECRETS | {"SIGNALWIRE_API_TOKEN": "secret-signalwire"}
+    arguments = ["plan", "-input=false", "-no-color", "-var-file=example.tfvars"]
+    plan = deployment.run(*arguments, f"-var=secret_names={json.dumps(sorted(secrets))}", secrets=secrets)
+    [name] = set(re.findall(r'\+ name +(?:= )?"(SIGNALWIRE_\w+)"', plan)) or {plan[-3000:]}
+    assert name == "SIGNALWIRE_API_TOKEN" and ":SIGNALWIRE_API_TOKEN::" in plan
+    assert "secret-" not in plan
+
+
 def test_a_rotated_secret_rolls_the_tasks_over(deployment: Deployment) -> None:
     plan = deployment.plan("-var=secrets_version=2")
     touched = {address.rsplit(".", 2)[-2] for address in re.findall(r"# (\S+) will be", plan)}
