@@ -32,21 +32,20 @@ class Agent:
     """An agent that takes calls.
 
     ``voice`` and ``model`` are the providers' names (None: the deployment's). ``max_tokens`` bounds a reply; spoken
-    ones should be short. ``reasoning_effort``, ``service_tier`` and ``extra_body`` go to the language model with each
-    request, ``voice_options`` (``model``, ``speed``, ``volume``, ``emotion``, ``pronunciation``) to the voice, as far
-    as its vendor takes them. ``keyterms`` are words that speech recognition should expect. ``predictions`` map
-    ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
-    ``learn`` adds what past calls show. ``notices`` are said when there is no answer.
-    ``backchannels`` are words that do not interrupt, ``spoken_style`` is added to a spoken session's
-    instructions (None: the language's). ``idle_s`` is how long a caller may be silent before the agent asks whether
-    they are there (None: for ever). ``voice_text`` is what the voice is given: numbers, amounts, addresses and
-    Markdown as they are ``"spoken"``, or ``"raw"``, as the model has written them; transcripts have the latter in any
-    case. ``filler_after_ms`` is how long a tool may run before its filler is said.
-    ``record`` has calls recorded, where the deployment keeps recordings: once the caller has heard so
-    (``"spoken"``), or the client was sent an event (``"signalled"``).
-    ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of the deployment's.
-    ``name`` is what callers' pages call it (None: what records do), ``suggestions`` are what they offer to say.
-    Nothing is raised here: :meth:`check` tells of all faults at once.
+    ones should be short. ``reasoning_effort``, ``service_tier`` and ``extra_body`` go to the language model with
+    each request, ``voice_options`` (``model``, ``speed``, ``volume``, ``emotion``, ``pronunciation``) to the voice,
+    as far as its vendor takes them. ``keyterms`` are words that speech recognition should expect. ``predictions``
+    map ``"greeting"``, a tool's name or words of the caller to the read-only tools that are likely to follow;
+    ``learn`` adds what past calls show. The agent says ``notices`` when there is no answer. ``backchannels`` are
+    words that do not interrupt, ``spoken_style`` is added to a spoken session's instructions (None: the
+    language's). ``idle_s`` is how long a caller may be silent before the agent asks whether they are there (None:
+    for ever). ``voice_text`` says how the voice gets numbers, amounts, addresses and Markdown: as they are
+    ``"spoken"``, or ``"raw"``, as the model has written them. Transcripts always have the latter.
+    ``filler_after_ms`` is how long a tool may run before its filler is said. ``record`` has the deployment record
+    calls, if it keeps recordings: once the caller has heard so (``"spoken"``), or the client has got an event
+    (``"signalled"``). ``stt``, ``llm`` and ``tts`` make providers of the agent's own, once a worker, in place of
+    the deployment's. ``name`` is what callers' pages call it (None: what records do), ``suggestions`` are what they
+    offer to say. Raises nothing: :meth:`check` reports all faults at once.
     """
 
     def __init__(
@@ -172,9 +171,9 @@ class Agent:
     def summary(self, function: Summaries) -> Summaries:
         """Sum up what the model is no longer shown of a long call, with this async function.
 
-        It is called with the CallContext and the words (the summary before, if there is one, and what is left out
-        since, a line each), and returns the text that the model is shown in their place, beginning with the reply
-        after it. A call waits for nothing meanwhile. A cascade has this.
+        It gets the CallContext and the words (the last summary, if there is one, and what has been left out since,
+        a line each), and returns the text that the model sees in their place, from the next reply on. The call does
+        not wait for it. Only a cascade has this.
         """
         self._declaration.set_summary(function)
         return function
@@ -203,5 +202,5 @@ class Agent:
 
 
 def worker_side(agent: Agent) -> Declaration:
-    """What a worker reads of an agent; no part of what authors use."""
+    """What a worker reads of an agent; authors do not use it."""
     return agent._declaration

@@ -1,6 +1,6 @@
-"""What a function of the agent's author raised: told to the author, with its line and what to do, and to nobody else.
+"""Tells the agent's author, and nobody else, what their function raised: with its line and what to do.
 
-The caller and the model never see it. What the function was given is left out of the message: a log holds no words.
+The caller and the model never see it. The message leaves out the function's arguments: a log holds no words.
 """
 
 import logging

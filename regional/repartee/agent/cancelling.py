@@ -1,4 +1,4 @@
-"""Whose cancellation it is: the call's, which goes its way, or an author's own, which is their code's failure."""
+"""Tells a call's cancellation, which goes its way, from an author's own, which is a failure of their code."""
 
 import asyncio
 

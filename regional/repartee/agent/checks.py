@@ -23,7 +23,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi")
 
 
 class Declared(Protocol):
-    """What is checked of an agent."""
+    """The parts of an agent that are checked."""
 
     instructions: str
     voice: str | None
@@ -127,8 +127,8 @@ def agent_faults(agent: Declared) -> list[str]:
 
 
 def unused(agent: Declared, model: str, *, replies: bool, sums_up: bool) -> dict[str, str]:
-    """What of an agent a speech-to-speech model has no use for, by its name: why not. ``replies``: it has
-    ``@agent.reply``; ``sums_up``: it has ``@agent.summary``."""
+    """The parts of an agent that a speech-to-speech model does not use, by name, each with the reason. ``replies``:
+    it has ``@agent.reply``; ``sums_up``: it has ``@agent.summary``."""
     found = {"@agent.reply": f"{model} makes its own replies"} if replies else {}
     if sums_up:
         found["@agent.summary"] = f"{model} keeps its own conversation"
@@ -142,7 +142,7 @@ def unused(agent: Declared, model: str, *, replies: bool, sums_up: bool) -> dict
 
 
 def never_used(agent: Declared, *, replies: bool, sums_up: bool) -> list[str]:
-    """The same, where the agent's own model is such a one: then nobody would ever use it."""
+    """The same, if the agent's own model is one of those: then nothing would ever use them."""
     if not is_speech_to_speech(agent.model):
         return []
     found = unused(agent, str(agent.model), replies=replies, sums_up=sums_up)
@@ -150,7 +150,7 @@ def never_used(agent: Declared, *, replies: bool, sums_up: bool) -> list[str]:
 
 
 def used_in_part(agent: Declared, model: str) -> dict[str, str]:
-    """What of an agent such a model does less with, by its name: what it does."""
+    """The parts of an agent that such a model uses only in part, by name, each with what it does."""
     if agent.backchannels is None:
         return {}
     heard = "falls silent for whatever it hears, before any word is known"

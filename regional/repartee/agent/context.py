@@ -28,7 +28,7 @@ MOST_BRIEFING = 1_000
 
 
 class CallHandle(Protocol):
-    """What can be done with a call, beside talking. Nothing here waits."""
+    """What an agent can do with a call, beside talking. Nothing here waits."""
 
     @property
     def can(self) -> Collection[str]:
@@ -45,7 +45,7 @@ class CallHandle(Protocol):
         hears it first."""
 
     def hold(self, music: bool) -> None:
-        """The caller hears music or nothing, and is not listened to."""
+        """The caller hears music or nothing, and nobody listens to them."""
 
     def take_back(self) -> None:
         """The caller is talked to again."""
@@ -66,9 +66,9 @@ class CallContext:
     """One call, as the agent's functions see it.
 
     ``call_id`` is unique; ``state`` is a dict that is the agent's own for the length of the call. ``verified`` is
-    what the session's ticket says of the caller, ``metadata`` that and what the client has told. ``instructions``,
-    ``greeting``, ``voice`` and ``language`` begin as the agent's and may be changed for this call in
-    ``on_call_start``.
+    what the session's ticket says about the caller; ``metadata`` is that and what the client says.
+    ``instructions``, ``greeting``, ``voice`` and ``language`` begin as the agent's and may be changed for this call
+    in ``on_call_start``.
     """
 
     def __init__(
@@ -107,11 +107,12 @@ class CallContext:
 
     @property
     def known(self) -> Mapping[str, Fact]:
-        """Facts by name, from the metadata and from tools' results: predicted calls take arguments from here."""
+        """Facts by name, from the metadata and from tools' results. Predicted calls take their arguments from
+        here."""
         return MappingProxyType(self._known)
 
     def tell(self, metadata: Mapping[str, Any]) -> None:
-        """What the client says of the caller; it cannot replace what is verified."""
+        """Take what the client says about the caller; it cannot replace what is verified."""
         told = {name: value for name, value in metadata.items() if name not in self.verified}
         self.metadata = MappingProxyType({**told, **self.verified})
         self.learn(facts_in(told))
@@ -121,33 +122,33 @@ class CallContext:
         self._known.update(facts)
 
     def say(self, text: str) -> None:
-        """Have the caller hear this text as it is, as soon as nothing else is being said.
+        """Say this text to the caller, word for word, as soon as nothing else is being said.
 
-        Does nothing in a call that cannot speak, and in a tool that runs only because it was predicted.
+        Does nothing in a call that cannot speak, or in a tool that runs only on a prediction.
         """
         if self._say is not None and text.strip():
             self._say(text)
 
     @property
     def can(self) -> Collection[str]:
-        """What this call's connection can do: ``hang_up`` and ``on_dtmf`` always; ``dtmf`` on the telephone, and
-        ``transfer`` where the carrier's keys are set."""
+        """What this call's connection can do: always ``hang_up`` and ``on_dtmf``; on the telephone ``dtmf``, and
+        ``transfer`` if the carrier's keys are set."""
         return frozenset(self._handle.can) if self._handle else frozenset()
 
     def hang_up(self, say: str = "") -> None:
-        """End the call, once all that is being said has been heard, and then this text."""
+        """End the call once the caller has heard what is being said, and then this text."""
         if self._handle is not None:
             self._handle.hang_up(say)
 
     def transfer(
         self, to: str, say: str = "", *, briefing: str = "", unanswered: str = UNANSWERED, music: bool = True
     ) -> None:
-        """Hand the caller on to a number (+15550100) or a SIP address, once all has been heard, and then this text.
-        The agent is out of it then.
+        """Transfer the caller to a number (+15550100) or a SIP address, once they have heard everything, and then
+        this text. The agent then leaves the call.
 
-        With a ``briefing`` the person is called first, while the caller is on hold (``music``: or in silence), hears
-        the briefing, and is joined with the caller; if nobody answers, the caller hears ``unanswered`` and goes on
-        with the agent. Raises CannotControl where the connection cannot do that."""
+        With a ``briefing`` the agent first calls the person, while the caller is on hold (with ``music`` or in
+        silence). The person hears the briefing and then joins the caller. If nobody answers, the caller hears
+        ``unanswered`` and goes on with the agent. Raises CannotControl if the connection cannot do that."""
         if NUMBER.fullmatch(to) is None:
             raise CannotControl(f"{to!r} is no number such as +15550100, nor a SIP address.")
         if self._handle is not None:
@@ -155,7 +156,7 @@ class CallContext:
             self._handle.transfer(to, say, briefing.strip()[:MOST_BRIEFING], unanswered, music)
 
     def hold(self, *, music: bool = True) -> None:
-        """Put the caller on hold: they hear music, or nothing, and are not listened to. Raises CannotControl."""
+        """Put the caller on hold: they hear music, or nothing, and nobody listens to them. Raises CannotControl."""
         if self._handle is not None:
             self._require("hold")
             self._handle.hold(music)
@@ -182,12 +183,12 @@ class CallContext:
             )
 
     def secret(self, value: str) -> str:
-        """Keep this out of records, logs and models for the rest of the call. Returns the placeholder that stands for
-        it: what a tool may return, and a model pass on to a tool whose parameter is a ``Secret``."""
+        """Keep this out of records, logs and models for the rest of the call. Returns the placeholder that stands
+        for it. A tool may return it, and a model may pass it to a tool whose parameter is a ``Secret``."""
         return self._secrets.keep(value)
 
     def reveal(self, text: str) -> str:
-        """The text with what is secret in place of its placeholders: for the author's own use."""
+        """The text with secrets in place of their placeholders, for the author's own use."""
         return self._secrets.reveal(text)
 
     def hide_digits(self) -> None:
@@ -201,7 +202,7 @@ class CallContext:
 
     @property
     def hidden(self) -> Collection[str]:
-        """The values that are secret: no fault's message has them."""
+        """The secret values: no fault's message shows them."""
         return self._secrets.values
 
     def failed(self, trouble: AuthorTrouble) -> None:
@@ -210,7 +211,7 @@ class CallContext:
             self._note_fault(trouble)
 
     def fork(self) -> "CallContext":
-        """A context for a run that may never have happened: it says nothing, and its state is a copy."""
+        """A context for a run on a guess: it says nothing, and its state is a copy."""
         twin = CallContext(self.call_id, self.verified, note_fault=self._note_fault, secrets=self._secrets)
         twin.metadata = self.metadata
         twin.state = dict(self.state)
@@ -229,7 +230,7 @@ def secrets_of(context: CallContext) -> Secrets:
 class ToolCall:
     """A tool to call, by name: yielded by an agent's own ``reply``, or listed in its predictions.
 
-    In a prediction, arguments that are left out are filled in if they are known.
+    A prediction fills in the arguments that it leaves out, as far as they are known.
     """
 
     name: str

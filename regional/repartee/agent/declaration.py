@@ -1,4 +1,4 @@
-"""What an agent has declared, as the worker reads it: its tools, hooks, predictions and what is said word for word.
+"""What an agent has declared, as the worker reads it: its tools, hooks, predictions and fixed phrases.
 
 The worker's side of :class:`~repartee.agent.agent.Agent`, which is the author's. Holds nothing of any call.
 """
@@ -135,7 +135,7 @@ class Declaration:
 
     @property
     def phrases(self) -> tuple[str, ...]:
-        """What is said word for word, each once: worth synthesising before the first call."""
+        """The fixed phrases, each once: worth synthesising before the first call."""
         spoken = [
             self._agent.greeting or "",
             self._consent_notice,

@@ -1,7 +1,7 @@
 """What past calls have taught: which tool tends to follow which, and how long each takes.
 
-Pure, with wall-clock seconds as ``now``; ``store/transitions`` keeps the counts. Only tools' names are kept: no
-arguments, no words, nothing of a caller.
+Pure, with wall-clock seconds as ``now``; ``store/transitions`` keeps the counts. It keeps only tools' names: no
+arguments, no words, nothing about a caller.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,8 @@ _RECENT = 0.3
 
 
 class Experience:
-    """One agent's, shared by all calls of a process. ``counts`` are weights and when each was last brought up."""
+    """One agent's, shared by all calls of a process. ``counts`` are weights, each with the time of its last
+    change."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What is wrong with a user's agent, and where: collected, and told all at once."""
+"""Collects what is wrong with a user's agent, and where, and reports it all at once."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class AgentFault:
-    """One thing to mend: where it is, and a sentence that says what to do."""
+    """One thing to fix: where it is, and a sentence that says what to do."""
 
     place: Place
     reason: str

@@ -14,7 +14,8 @@ FILLER_AFTER_MS = 150.0
 
 @dataclass(frozen=True, slots=True)
 class FillerPolicy:
-    """When something is said. A phrase also costs: an answer that comes meanwhile waits until it has been said."""
+    """When something is said. A phrase also costs time: an answer that comes meanwhile waits until the phrase is
+    over."""
 
     after_ms: float = FILLER_AFTER_MS
     """The first filler, if there is no result by then."""
@@ -49,10 +50,10 @@ class _Running:
 class Fillers:
     """Chooses the fillers of one call.
 
-    ``phrases`` are those of each tool that has any; they are taken in turn, and never the last one again if there is
-    another. ``expected_ms`` has how long each tool tends to take, where that is known, and may change meanwhile;
-    ``company`` is what keeps a caller company where no tool has a phrase left ("": nothing). Holds data alone: a core
-    asks it, and a core calls nobody.
+    ``phrases`` are those of each tool that has any; it takes them in turn, and never repeats the last one if there
+    is another. ``expected_ms`` has how long each tool tends to take, where that is known, and may change meanwhile;
+    ``company`` is what keeps a caller company where no tool has a phrase left ("": nothing). Holds data alone: a
+    core asks it, and a core calls nobody.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Fillers:
     def due_at(self, audible_until: float = 0.0, by: float = math.inf) -> float | None:
         """When to ask :meth:`take` (None: there is nothing to say); ``by`` then at the latest.
 
-        ``audible_until`` is when the caller will have heard all that was sent so far, fillers too: what the agent
+        ``audible_until`` is when the caller will have heard everything sent so far, fillers too. What the agent
         says of its own accord is as good as a filler, so the wait begins when that is over.
         """
         dues = [self._own_due_at(audible_until), self._company_due_at(audible_until)]

@@ -5,7 +5,7 @@ functions. Runs no tool and keeps no result.
 
 A prediction is complete when each required argument is known: given in the prediction itself; or a word the caller
 has just said, for a parameter with a fixed set of words; or a fact of that name, from the caller's metadata or an
-earlier tool's result. What is not complete yet is tried again when more is known.
+earlier tool's result. It tries incomplete predictions again when it knows more.
 """
 
 import logging
@@ -47,7 +47,7 @@ def compile_predictions(
 ) -> tuple[tuple[Rule, ...], list[str]]:
     """The rules, and what is wrong with them, in sentences.
 
-    ``broken`` are tools whose own declaration is at fault, so that nothing can be said of their predictions.
+    ``broken`` are tools whose own declaration is at fault: their predictions cannot be judged.
     """
     faults: list[str] = []
     rules: list[Rule] = []
@@ -168,7 +168,7 @@ class Predictor:
         return self.reconsider()
 
     def reconsider(self) -> list[Prefetch]:
-        """What is complete with what is known now, and is not settled in this state or turn."""
+        """The predictions that are complete with what is known now, and not settled in this state or turn."""
         if not self._standing and not self._listens:
             return []
         words = words_of(self._text)
@@ -188,7 +188,7 @@ class Predictor:
         return list(dict.fromkeys(key for key in keys if key is not None))
 
     def settle(self, key: Key) -> None:
-        """This call is made, on a guess or in earnest: it need not be told again in this state and turn."""
+        """This call is made, on a guess or for real: do not return it again in this state and turn."""
         self._settled.add(key)
         self._settled_in_turn.add(key)
 

@@ -1,7 +1,8 @@
-"""Which predicted tool calls are run before they are asked for, what is kept of them, and what that was worth.
+"""Decides which predicted tool calls run before anyone asks for them, what to keep of them, and what that was
+worth.
 
-The bookkeeping of one call's prefetched results; never shared between callers. Pure: times are seconds on any
-monotonic clock and come in as ``now``. Runs nothing; only read-only tools may come here.
+Keeps one call's prefetched results; callers never share them. Pure: times are seconds on any monotonic clock and
+come in as ``now``. Runs nothing; only read-only tools may come here.
 """
 
 from collections import Counter
@@ -135,7 +136,7 @@ class PrefetchCache(Generic[R]):
             self.figures.failed += 1
 
     def abandon(self, key: Key) -> None:
-        """What was reserved is not run after all: the real call came first."""
+        """The reserved run does not happen after all: the real call came first."""
         entry = self._entries.get(key)
         if entry is not None and entry.stage is _Stage.RUNNING:
             del self._entries[key]
@@ -166,7 +167,7 @@ class PrefetchCache(Generic[R]):
         self.figures.misses += 1
 
     def invalidate(self) -> None:
-        """Something was changed: what was read before it must not be used."""
+        """Something has changed: results read before that must not be used."""
         for key in list(self._entries):
             self._drop(key)
 

@@ -1,4 +1,4 @@
-"""A piece of a conversation, as an agent's author is given it."""
+"""A piece of a conversation, as an agent's author gets it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,7 @@
 """What an agent's author has marked as secret in one call: it stays out of records, logs and models. Pure.
 
-A secret has a placeholder, ``[secret 1]``, which stands for it in what a model is shown and in
-what is kept. A tool whose parameter is a ``Secret`` is given the value.
+A secret has a placeholder, ``[secret 1]``, which stands for it in records and in what a model sees. A tool whose
+parameter is a ``Secret`` gets the value.
 """
 
 import json
@@ -100,7 +100,8 @@ class Secrets:
         return known or self._placeholders.get(_unescaped(text), FULL)
 
     def hide_arguments(self, tool: str, arguments: str) -> str:
-        """A tool's arguments, as JSON text: those of its secret parameters are kept, and hidden however short."""
+        """A tool's arguments, as JSON text: hides those of its secret parameters, however short, and keeps them as
+        secrets."""
         names = self.parameters.get(tool)
         return self.hide(_with_each(arguments, names, self._kept) if names else arguments)
 
@@ -138,7 +139,7 @@ class Secrets:
         return {**call, "function": {**function, "arguments": arguments}}
 
     def turn_began(self) -> None:
-        """The digits that are said from now on are others than those before."""
+        """From now on the digits are new ones."""
         self._spoken.clear()
 
     def hide_spoken(self, text: str, language: str) -> str:

@@ -1,7 +1,7 @@
 """A typed Python function as a language model sees it: a name, a description and a JSON schema of arguments.
 
-Owns how hints and docstrings are read and how arguments are validated (pydantic does both the schema and the
-validation). Knows nothing of calls, of time or of how a tool is run.
+Owns how to read hints and docstrings and how to validate arguments (pydantic makes the schema and validates). Knows
+nothing about calls, time or how a tool runs.
 """
 
 import inspect
@@ -43,10 +43,10 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model learns of a function, and how its arguments are read.
+    """What a model learns about a function, and how to read its arguments.
 
-    ``choices`` are the words that a parameter may be, for those with a fixed set (``Literal`` or an ``Enum``);
-    ``secret`` are the parameters whose arguments are kept out of records, logs and models.
+    ``choices`` are the words that a parameter may be, if it has a fixed set (``Literal`` or an ``Enum``); the
+    arguments of ``secret`` parameters stay out of records, logs and models.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One call's tools: which calls are run, which are answered with what is known already, and what is run on a guess.
+"""One call's tools: which calls to run, which to answer from what is known already, and what to run on a guess.
 
 Starts no task: the session runs :meth:`Toolbox.run` and :meth:`Toolbox.prefetch` as tasks of its own and cancels
 them when the call ends. A tool that is not read-only runs once for the same arguments in one conversation; a
@@ -32,7 +32,7 @@ _INTERRUPTED = refusal("The tool was interrupted. Whether it took effect is not 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a tool call was answered. ``prefetch`` is None for a tool that is never run on a guess.
+    """How a tool call was answered. ``prefetch`` is None for a tool that never runs on a guess.
 
     ``waited_ms`` is what the caller waited for it, ``saved_ms`` what prefetching took off that. ``arguments`` and
     ``output`` are JSON text.
@@ -67,7 +67,8 @@ class _Flight:
     )
 
     def join(self, timeout_s: float) -> bool:
-        """Someone really wants it: from now on the tool's own time-out counts. False: it is being given up."""
+        """Someone really wants it: from now on the tool's own time-out counts. False: the run is being
+        abandoned."""
         if self.predicted and not self.wanted:
             if self.deadline.expired():
                 return False
@@ -124,11 +125,11 @@ class Toolbox:
     # --- what happens in the call; each returns what to run on a guess now ----------------------------------------
 
     def call_started(self) -> Sequence[Prefetch]:
-        """The call has begun, and what is known of the caller is in the context."""
+        """The call has begun, and the context holds what is known about the caller."""
         return self._reserved(self._predictor.enter(GREETING))
 
     def told(self, metadata: Mapping[str, Any]) -> Sequence[Prefetch]:
-        """The client has told something of the caller (``session.update``)."""
+        """The client has said something about the caller (``session.update``)."""
         self._context.tell(metadata)
         return self._reserved(self._predictor.reconsider())
 
@@ -231,7 +232,7 @@ class Toolbox:
         return self._runs.get(call_id)
 
     def prefetched(self, turn_id: int) -> Foresight | None:
-        """Whether the turn's lookups were answered by what had been prefetched; ``miss`` if any was not."""
+        """Whether prefetched results answered the turn's lookups; ``miss`` if any lookup had to run."""
         found = {run.prefetch for run in self._runs.values() if run.turn_id == turn_id}
         return "miss" if "miss" in found else "hit" if "hit" in found else None
 

@@ -1,6 +1,7 @@
-"""A tool, and one run of it: what it may take, what becomes of its result, and what a model gets if there is none.
+"""A tool, and one run of it: how long it may take, what becomes of its result, and what a model gets if there is
+none.
 
-Knows nothing of other runs: whether a call is run at all is decided in toolbox.py.
+Knows nothing about other runs: toolbox.py decides whether a call runs at all.
 """
 
 import asyncio
@@ -40,8 +41,8 @@ class ToolError(Exception):
 class Tool:
     """A tool of an agent.
 
-    ``read_only``: it changes nothing, so it may run on a guess. ``repeatable``: the same call means the same thing
-    done again, so it is done again. ``fillers`` are said while it runs.
+    ``read_only``: it changes nothing, so it may run on a guess. ``repeatable``: the same call again means to do the
+    same thing again, so it runs again. The caller hears ``fillers`` while it runs.
     """
 
     signature: Signature

@@ -1,4 +1,4 @@
-"""What an agent is, in twelve letters: so that records tell one version of it from the next."""
+"""An agent's version, in twelve letters, so that records tell one from the next."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from repartee.agent.agent import Agent, worker_side
 
 
 def version_of(agent: Agent) -> str:
-    """A digest of the agent's instructions and of what it can do; not of its functions' insides."""
+    """A digest of the agent's instructions and of what it can do, but not of its functions' bodies."""
     stated = [
         agent.instructions,
         agent.greeting,

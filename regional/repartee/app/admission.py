@@ -84,8 +84,8 @@ class Slots:
 class TicketGate:
     """Lets in whoever has a ticket for this region; each ticket once.
 
-    ``keys`` None: only anonymous sessions are possible. ``allow_anonymous``: no ticket is needed (the server must
-    then listen on loopback only, which its start makes sure of).
+    ``keys`` None: only anonymous sessions are possible. ``allow_anonymous``: callers need no ticket (the server
+    must then listen on loopback only; its start checks that).
     """
 
     region: str
@@ -104,7 +104,7 @@ class TicketGate:
         return ticket
 
     def read(self, headers: Mapping[str, str], subprotocols: list[str], now: float) -> Ticket | None:
-        """The same, but for what begins no call: the ticket is not used up. Raises TicketError."""
+        """The same, for requests that begin no call: does not use up the ticket. Raises TicketError."""
         token = ticket_in(headers, subprotocols)
         if token is None or self.keys is None:
             if self.allow_anonymous:

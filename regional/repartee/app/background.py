@@ -1,5 +1,5 @@
-"""What a worker does beside its calls: it tells others of itself (CloudWatch, the ECS agent, the edge), and watches
-the agent's file. Each only where it is set; none can hurt a call, or another of them.
+"""What a worker does beside its calls: it reports to others (CloudWatch, the ECS agent, the edge), and watches the
+agent's file. Each runs only if it is set; none can hurt a call, or another of them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Whom is reported of: its state, a way to hear that it has changed, and a new tally of its turns."""
+    """Who is reported on: its state, a way to hear that it has changed, and a new tally of its turns."""
 
     state: Callable[[], WorkerState]
     watch: Callable[[Callable[[], None]], None]
@@ -65,7 +65,7 @@ async def reporting(settings: Settings, reported: Reported) -> AsyncIterator[Non
 
 @asynccontextmanager
 async def watching(worker: Worker, parts: WorkerParts, *, announce: bool = True) -> AsyncIterator[None]:
-    """Load the agent anew when its file changes, if that is wanted; ``announce``: and tell the user."""
+    """Load the agent again when its file changes, if the settings ask for that; ``announce``: and tell the user."""
     if not parts.watched_agent:
         yield
         return

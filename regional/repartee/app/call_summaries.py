@@ -1,7 +1,7 @@
-"""After a call: what it was about, in a few sentences of the deployment's language model.
+"""Sums up a call afterwards, in a few sentences by the deployment's language model.
 
-Runs beside the calls, a few at a time, each within a time limit; what it uses is part of the call's cost. Where there
-is no summary, the record says why.
+Summaries run beside the calls, a few at a time, each within a time limit; what one uses is part of its call's cost.
+Where there is no summary, the record says why.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class CallSummaries:
         task.add_done_callback(self._running.discard)
 
     async def aclose(self) -> None:
-        """Give up what is under way: its webhooks go out without a summary."""
+        """Give up the summaries in progress: their webhooks go out without one."""
         for task in self._running:
             task.cancel()
         if self._running:

@@ -1,4 +1,4 @@
-"""Ends and hands on telephone calls: by the carrier's API, or by what the edge tells the carrier after the stream.
+"""Ends and transfers telephone calls: by the carrier's API, or by what the edge tells the carrier after the stream.
 
 A call that is over already is no error: the caller may have hung up first.
 """
@@ -41,8 +41,8 @@ async def end_call(settings: Settings, carrier: str, call_id: str, say: str = ""
 
 
 def what_calls_lack(settings: Settings) -> list[str]:
-    """What calls of each carrier that can call here will not be able to do, in words; nothing of those that lack
-    nothing."""
+    """What the calls of each carrier that can call here cannot do, in words; leaves out carriers whose calls can do
+    it all."""
     by_edge = bool(settings.edge_url and settings.ticket_key.get_secret_value())
     lacking = []
     for carrier in settings.carrier_keys().carriers:
@@ -91,7 +91,7 @@ class CarrierControl:
         await self._do(to)
 
     async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
-        """By a second call, and a conference that both are put into."""
+        """By a second call, and a conference that both join."""
         joining = self._joining()
         return joining is not None and await joining.join(self._call_id, to, briefing, answered)
 

@@ -1,13 +1,13 @@
 """A client's WebSocket connection, as uvicorn speaks the protocol, with a shorter way for its messages and a budget.
 
-ASGI wakes a task for every message, and uvicorn stops reading from the connection until that task has taken it. At a
-message every 20 ms that is more work than what is done with the message. So an application that takes messages
-without waiting can have them handed over where they are read, and send without waiting where nothing is in the way;
-it finds both in the scope.
+ASGI wakes a task for every message, and uvicorn stops reading from the connection until that task has taken it. At
+a message every 20 ms that is more work than handling the message. So an application that takes messages without
+waiting can have each handed over where it is read, and can send without waiting if nothing is in the way; it finds
+both in the scope.
 
 One read can hold 40,000 frames. So the connection takes only so many in one turn of the event loop, and then reads
-nothing more until the other connections have had their turns; a client that keeps sending more than a call needs is
-disconnected. Every frame counts, whatever is in it: pings, fragments and empty frames take as long as words.
+nothing more until the other connections have had their turns. It disconnects a client that keeps sending more than
+a call needs. Every frame counts, whatever is in it: pings, fragments and empty frames take as long as words.
 """
 
 import asyncio

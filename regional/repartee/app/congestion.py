@@ -1,7 +1,7 @@
 """How a call's TCP connection reacts to loss.
 
 The usual algorithm, CUBIC, takes a lost packet for congestion and sends less for a while, so that an answer's audio
-comes late; BBR goes by what the line has carried lately.
+comes late; BBR judges by what the line has carried lately.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The routes of figures and of calls that are kept: for the dashboard, and for whoever reads JSON.
 
 ``GET /v1/figures`` is the region's at this moment, ``GET /v1/figures/stream`` its parts as they change (server-sent
-events), ``GET /v1/calls`` what the store keeps. All are for operators: they want the dashboard's key or a ticket for
-operators from the edge, where the worker does not serve anybody on this machine.
+events), ``GET /v1/calls`` what the store keeps. All are for operators. They need the dashboard's key, or a ticket
+for operators from the edge, unless the worker serves anybody on this machine.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a worker keeps beyond its calls: its store, what calls teach, and the end of what is too old."""
+"""What a worker keeps beyond its calls: its store, and what calls teach. Deletes what is too old."""
 
 import asyncio
 import time

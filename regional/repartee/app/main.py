@@ -213,8 +213,8 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Whether calls may be sent here; the body says whether one would be taken now, and what is wrong.
 
-    Once the worker was ready, no provider's fault changes the status: it would have the worker replaced, and the
-    calls in it with it.
+    Once the worker has been ready, no provider's fault changes the status: that would replace the worker, and lose
+    the calls in it.
     """
     state = _state(request)
     body: dict[str, object] = {
@@ -239,7 +239,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def session(websocket: WebSocket) -> None:
-    """A call: admitted before it is accepted, so that a caller who is refused can go elsewhere at once."""
+    """A call: admitted before it is accepted, so that a refused caller can go elsewhere at once."""
     if "call_id" in websocket.query_params:
         await webrtc_routes.side_band(websocket)
         return

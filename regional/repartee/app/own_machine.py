@@ -1,4 +1,4 @@
-"""Keeps a region to this machine: to pages and requests that come from no other site.
+"""Keeps a region to this machine: it takes no pages and requests from other sites.
 
 Listening on loopback keeps other machines out, but not the pages of other sites in a browser on this one.
 """

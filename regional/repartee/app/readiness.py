@@ -1,8 +1,8 @@
 """Whether a worker can hold a call: a usable vendor of each kind that the call needs. Pure.
 
-Two questions, and they differ on purpose. *Ready* is what decides whether the worker, and the calls in it, are
-replaced: once it was, no provider's fault takes it back. *Admitting* is whether the next call would be heard,
-answered and spoken to.
+Two questions, and they differ on purpose. *Ready* decides whether a platform replaces the worker, and the calls in
+it: once true, no provider's fault takes it back. *Admitting* says whether somebody would hear, answer and speak to
+the next call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

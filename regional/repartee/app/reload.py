@@ -1,7 +1,7 @@
-"""A user's agent under their hands: when its file changes, the next call gets the new one.
+"""Reloads a user's agent while they work on it: when its file changes, the next call gets the new one.
 
-For a machine of one's own (`repartee up`). A file with a fault in it changes nothing: the agent before it goes on
-taking calls, and the log says why.
+For your own machine (`repartee up`). A faulty file changes nothing: the last good agent goes on taking calls, and
+the log says why.
 """
 
 import asyncio

@@ -155,10 +155,10 @@ class Services:
 
     @property
     def warm(self) -> bool:
-        """All pools have had what a call needs, and what is said word for word is recorded.
+        """All pools have had what a call needs, and the fixed phrases are recorded.
 
-        Once true it stays so: a provider that is down later is no reason to have the worker, and the calls on it,
-        replaced.
+        Once true it stays true: if a provider is down later, that is no reason to replace the worker and lose its
+        calls.
         """
         if not self._was_warm:
             recorded = self._recording is not None and self._recording.done()
@@ -187,8 +187,8 @@ class Services:
             provider.expect(calls)
 
     def relay_for(self, model: str) -> RelayResources | None:
-        """What a call is relayed with, if it is one with a speech-to-speech model. ``model`` is what the client asks
-        for; which it gets is the deployment's choice."""
+        """What relays a call, if it is one with a speech-to-speech model. ``model`` is what the client asks for;
+        the deployment chooses which it gets."""
         wanted = self.resources is None or (self._relays_on_request and is_speech_to_speech(model))
         return self.relay if wanted else None
 
@@ -204,13 +204,13 @@ class Services:
         self.record(self._agent)
 
     def serve(self, agent: Agent) -> None:
-        """New calls are this agent's: keep warm what it uses, and record what it says word for word."""
+        """New calls are this agent's: keep warm what it uses, and record its fixed phrases."""
         for provider in self._all:
             provider.use([Use(agent.language, agent.voice if provider in self._first else None)])
         self.record(agent)
 
     def record(self, agent: Agent) -> None:
-        """Have what this agent says word for word recorded, in the background."""
+        """Have this agent's fixed phrases recorded, in the background."""
         if self._recording:
             self._recording.cancel()
         if self._recording_openers:

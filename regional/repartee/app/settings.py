@@ -1,7 +1,7 @@
 """All settings of a regional worker, read from the environment once, at the start.
 
-A setting that is wrong stops the start; all that are wrong are named together. docs/operations.md lists every one
-(a test compares).
+If a setting is wrong, the worker does not start, and names all that are wrong together. docs/operations.md lists
+every one (a test compares).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How many calls each caller has under way, so that one token or key cannot take all of a region's slots.
+"""How many calls each caller has in progress, so that one token or key cannot take all of a region's slots.
 
 A caller is a ticket's subject: a browser token or an API key. Pure.
 """

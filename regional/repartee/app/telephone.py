@@ -33,7 +33,7 @@ UNUSABLE = 1003
 
 
 async def stream(websocket: WebSocket) -> None:
-    """A carrier's stream. Whoever is refused is refused before it is accepted."""
+    """A carrier's stream. Refusals come before the stream is accepted."""
     worker: Worker = websocket.state.worker
     carrier = str(websocket.path_params["carrier"])
     slot = ExitStack()
@@ -123,7 +123,8 @@ async def _hold(
 def checkpoint_for(
     worker: Worker, framing: Framing, ticket: Ticket, call_id: str
 ) -> TelephoneCheckpoint | None:
-    """Where the conversation is kept; None: its carrier would lead it nowhere else, or nothing is to be kept."""
+    """Where to keep the conversation; None: its carrier would never take the call elsewhere, or the settings keep
+    nothing."""
     store, most_bytes = worker.services.store, worker.settings.telephone_checkpoint_bytes
     if store is None or not (framing.resumes and call_id and most_bytes):
         return None

@@ -1,4 +1,4 @@
-"""Where a telephone call's conversation is kept while it lasts, and found by the worker that goes on with it."""
+"""Keeps a telephone call's conversation while it lasts, for the worker that may have to go on with it."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
 """OpenAI's paths for calls by SIP (`accept`, `reject`, `refer`, `hangup`), as far as a telephone call here has them.
 
-A call that a carrier streams has been answered by its agent when it comes: it can be handed on and hung up.
+When a carrier streams a call, its agent has already answered: the call can be transferred and hung up.
 """
 
 import re

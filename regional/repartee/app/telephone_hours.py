@@ -1,6 +1,6 @@
 """When somebody may be called: the time of day where their number is at home. Pure.
 
-The zones are those of the country's code (IANA's names); a country with several counts as all of them, so that it is
+The zones are those of the country's code (IANA's names); in a country with several all must agree, so that it is
 day wherever the number may be.
 """
 

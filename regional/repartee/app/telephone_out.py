@@ -1,6 +1,6 @@
-"""The routes of calls out: placing them, who is not to be called, and what carriers tell of them.
+"""The routes of outgoing calls: placing them, who must not be called, and what carriers report.
 
-They are placed by whoever has an API key; a carrier's word is checked as any webhook.
+Whoever has an API key may place them; a carrier's report is checked like any webhook.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """TURN servers for callers whose network lets them reach the worker neither by UDP nor by TCP: which, and with what
-credentials, that age out. Made from a secret shared with the servers (coturn), or asked of Cloudflare.
+credentials, which expire. A secret shared with the servers makes them (coturn), or Cloudflare gives them.
 """
 
 import base64
@@ -59,8 +59,8 @@ def shared_secret_servers(urls: Sequence[str], secret: str, caller: str, expires
 
 
 async def turn_servers(settings: Settings, caller: str, now: float) -> list[TurnServers]:
-    """The servers that ``caller`` may use from now on (``now`` in seconds since the epoch). Where
-    Cloudflare does not answer, its servers are left out: most callers need none."""
+    """The servers that ``caller`` may use from now on (``now`` in seconds since the epoch). If Cloudflare does not
+    answer, leaves its servers out: most callers need none."""
     found: list[TurnServers] = []
     if urls := [url for one in settings.turn_urls.split(",") if (url := one.strip())]:
         secret = settings.turn_secret.get_secret_value()

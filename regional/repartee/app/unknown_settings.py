@@ -1,4 +1,5 @@
-"""Settings that nobody knows: a name that is mistyped would be passed over in silence. Pure."""
+"""Finds settings that nobody knows: without this, a mistyped name would do nothing and nobody would notice.
+Pure."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ OTHERS = frozenset({"REPARTEE_CLIENTS", "REPARTEE_FUZZ_DATAGRAMS", "REPARTEE_REH
 
 
 def unknown_names(environment: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """A sentence for each variable that begins as ours do and is none, with the nearest that is one."""
+    """A sentence for each variable that begins like ours and is none of them, with the nearest one."""
     names = {*known, *SETTING_NAMES, *OTHERS}
     faults = []
     for name in sorted(environment):

@@ -33,9 +33,9 @@ class OpenedVendor:
 def needed_vendors(
     settings: Settings, *, language: str = "en", relayed: bool = False, own: Collection[str] = ()
 ) -> tuple[Vendor, ...]:
-    """The vendors that calls need, those of a kind in their order. ``language`` is the agent's: who has it not is
-    left out. ``relayed``: all calls are with a speech-to-speech model; ``own``: the stages for which the agent brings
-    a provider of its own."""
+    """The vendors that calls need, those of a kind in their order. ``language`` is the agent's: vendors without it
+    are left out. ``relayed``: all calls are with a speech-to-speech model; ``own``: the stages for which the agent
+    brings a provider of its own."""
     kinds = [] if relayed else [kind for kind in CASCADE if kind.value not in own]
     needed = [row for kind in kinds for row in _speaking(settings.vendors(kind), language)]
     if relayed or settings.speech_to_speech == "on":
@@ -44,7 +44,7 @@ def needed_vendors(
 
 
 def skipped_vendors(settings: Settings, language: str) -> tuple[Vendor, ...]:
-    """Those of the cascade that are listed, and left out for want of the agent's language."""
+    """The listed vendors of the cascade that are left out because they lack the agent's language."""
     return tuple(
         row
         for kind in CASCADE

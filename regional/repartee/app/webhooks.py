@@ -1,8 +1,7 @@
-"""Webhooks: `call.started` and `call.ended`, signed, and tried again until they are taken.
+"""Webhooks: `call.started` and `call.ended`, signed, and sent again until the address takes them.
 
-Signed as Standard Webhooks has it: `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over id, timestamp and
-body.
-Each is delivered at least once: the same `webhook-id` may come twice.
+They follow Standard Webhooks: `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over id, timestamp and
+body. Each is delivered at least once: the same `webhook-id` may come twice.
 """
 
 import asyncio
@@ -117,7 +116,7 @@ class WebhookSender:
 
 @contextlib.asynccontextmanager
 async def delivering(store: Store, target: WebhookTarget) -> AsyncIterator[None]:
-    """Deliver for as long as the block lasts; what waits then is delivered at the next start."""
+    """Deliver for as long as the block lasts; the next start delivers what still waits."""
     task = asyncio.create_task(WebhookSender(store, target).run())
     try:
         yield

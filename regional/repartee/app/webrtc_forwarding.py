@@ -1,4 +1,4 @@
-"""What belongs to a call of another worker of the region goes on to that one, and its answer comes back."""
+"""Passes requests about another worker's call on to that worker, and brings back its answer."""
 
 import asyncio
 import contextlib

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 async def webrtc_serving(
     worker: Worker, parts: WorkerParts, membership: Membership | None
 ) -> AsyncIterator[object]:
-    """Gives the WebRtcService, or a sentence that says why there is none: calls by WebSocket do without."""
+    """Gives the WebRtcService, or a sentence that says why there is none: calls by WebSocket do not need it."""
     if why := missing():
         yield why
         return

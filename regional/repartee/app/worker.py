@@ -154,7 +154,7 @@ class Worker:
             call()
 
     async def hold_call(self, websocket: WebSocket, ticket: Ticket | None, slot: ExitStack) -> None:
-        """Hold a call on an accepted socket until it ends; the slot is given back with the last thing it does."""
+        """Hold a call on an accepted socket until it ends; the last thing it does is give back the slot."""
         settings = self.call_settings(websocket.query_params.get("model", ""), ticket)
         shortcuts = shortcuts_of(websocket.scope)
         socket = AsgiSocket(websocket.receive, websocket.send, shortcuts.hand_over, shortcuts.push)
@@ -182,7 +182,7 @@ class Worker:
         session: Mapping[str, Any] | None = None,
         transport: str = "websocket",
     ) -> CallSettings:
-        """What is particular to a call. ``session``: settings that the client sent along, before its ticket's."""
+        """The settings of one call. ``session``: settings that the client sent along, before its ticket's."""
         settled, fault = initial_session(session or (ticket.session if ticket else None))
         return CallSettings(
             call_id=call_id or secrets.token_hex(8),
@@ -261,8 +261,8 @@ class Worker:
         connect: Callable[[Mapping[str, str]], RealtimeTransport],
         control: Callable[[], CallControl] = ClosingOnly,
     ) -> None:
-        """Hold a call to its end. ``connect`` makes its transport, given its providers' names; ``control`` says after
-        that what can be done with it beside closing it."""
+        """Hold a call to its end. ``connect`` makes its transport, given its providers' names; ``control`` then
+        says what can be done with it beside closing it."""
         call, transport = self._new_call(settings, connect, control)
         with self._counted(call):
             end = await call.run()
@@ -355,7 +355,7 @@ def caller_of(ticket: Ticket | None) -> str:
 
 
 def asked_of(agent: Agent) -> tuple[object, ...]:
-    """What of an agent its vendors are opened with, once."""
+    """The parts of an agent that its vendors are opened with, once."""
     body, voice = dict(agent.extra_body), dict(agent.voice_options)
     return agent.model, agent.reasoning_effort, agent.service_tier, body, voice
 

@@ -1,7 +1,7 @@
-"""What a model is asked with on chat completions: a request in the form that its server takes.
+"""Makes a chat completions request in the form that a model's server takes.
 
-Starts from what the model's family is known to take (openai_models) and from the deployment's own wishes, and learns
-from refusals: a server that refuses a parameter by name is not asked with it again.
+Starts from what the model's family takes (openai_models) and from the deployment's own wishes, and learns from
+refusals: if a server refuses a parameter by name, it does not send that parameter again.
 """
 
 import logging
@@ -68,7 +68,7 @@ class ChatBody:
         self._uncounted = 0
 
     def of(self, request: ReplyRequest) -> dict[str, Any]:
-        """The body for a request, as far as is known what the server takes."""
+        """The body for a request, with what the server is known to take."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": self._as_called(request.messages),
@@ -96,8 +96,8 @@ class ChatBody:
         self._uncounted = 0 if counted else self._uncounted + 1
 
     def learn(self, body: Mapping[str, Any], status: int, param: str | None, said: str) -> bool:
-        """A server has refused this body. True if that was for a parameter, or a role, which it will not be sent
-        again, so that the request is worth another try."""
+        """A server has refused this body. True if it refused a parameter or a role: the next body goes without
+        that, so the request is worth another try."""
         if status not in (400, 422):
             return False
         name = self._at_fault(body, param, said)

@@ -1,8 +1,9 @@
-"""What chat servers stream, in all the shapes in which they do: cut into events, and put together into a reply. Pure.
+"""Cuts what chat servers stream, in all its shapes, into events, and puts a reply together from them. Pure.
 
-Servers that call themselves compatible end lines with CR alone, leave out the last line's end, the ``[DONE]`` or the
-reason, send fields that are null, of another type or new, or answer with one whole JSON document. Whatever can be
-understood is; what cannot is left out, but for a fault that the server reports and for what is no JSON at all.
+Servers that call themselves compatible end lines with CR alone, leave out the last line's end, the ``[DONE]`` or
+the reason, send fields that are null, of another type or new, or answer with one whole JSON document. This module
+understands whatever it can and leaves out the rest, except for a fault that the server reports and for what is no
+JSON at all.
 """
 
 import re
@@ -38,7 +39,8 @@ REASONS = {
 
 
 class BrokenAnswer(Exception):
-    """The server reports a fault within its answer, or what it sends is none; ``word`` is its own name for it."""
+    """The server reports a fault within its answer, or sends something that is no answer; ``word`` is its own name
+    for the fault."""
 
     def __init__(self, said: str, word: str | None = None) -> None:
         super().__init__(said)

@@ -1,4 +1,5 @@
-"""How an answer of a chat server comes over HTTP: how it is packed, whether it is one at all, whether it goes on."""
+"""How a chat server's answer comes over HTTP: how it is compressed, whether it is an answer at all, whether it goes
+on."""
 
 import time
 import zlib
@@ -15,7 +16,8 @@ MOST_AT_ONCE = 64 * 1024
 
 
 class Lull:
-    """How long nothing of an answer has come, though the connection may live: comments and empty pieces are nothing.
+    """How long nothing of an answer has come, although the connection may live: comments and empty pieces do not
+    count.
 
     ``limit_s`` is how long that may be.
     """
@@ -40,7 +42,8 @@ class Lull:
 
 
 def plain_body(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The body's bytes as they come. No encoding is asked for; whoever packs them all the same is unpacked."""
+    """The body's bytes as they come. We ask for no compression; if a server compresses all the same, this
+    decompresses."""
     body = aiter(cast(httpx2.AsyncByteStream, response.stream))
     packed = response.headers.get("content-encoding", "").strip().lower()
     return _unpacked(body) if packed in ("gzip", "x-gzip", "deflate") else body

@@ -1,4 +1,4 @@
-"""What connectors of WebSockets have in common: how a vendor's sockets are dialled, greeted, watched and closed.
+"""What connectors of WebSockets have in common: they dial, greet, watch and close a vendor's sockets.
 
 Each vendor's file says what to dial and what a new connection needs; the rest of
 :class:`~repartee.pool.connector.Connector` is here. Knows no vendor.
@@ -49,7 +49,7 @@ class Entering(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a vendor's sockets are dialled, and who keeps count of them. ``sockets`` are shared by all connectors of
+    """Where to dial a vendor's sockets, and who keeps count of them. ``sockets`` are shared by all connectors of
     one provider."""
 
     base_url: str
@@ -67,8 +67,8 @@ class Endpoint:
         return await open_socket(url, headers, self.settings, self.sockets)
 
     async def enter(self, manager: Callable[[Mapping[str, Any]], Entering]) -> tuple[PushedSocket, object]:
-        """Dial as an SDK does: ``manager`` is given the options of the connection. Returns the socket and what the
-        SDK has of it. Raises DIAL_ERRORS."""
+        """Dial as an SDK does: ``manager`` gets the options of the connection. Returns the socket and what the SDK
+        has of it. Raises DIAL_ERRORS."""
         dial = SocketDial(self.settings, self.sockets)
         async with dial.options(self.base_url) as options:
             sdk = await manager(options).enter()

@@ -1,7 +1,7 @@
-"""An answer that one model began and another goes on with: what the other is asked, and what of it is new. Pure.
+"""Lets one model go on with an answer that another began: what to ask it, and what of its answer is new. Pure.
 
-A model that is shown its answer so far and told to go on mostly does. Some begin anew, or repeat the last words:
-what the caller has already is dropped.
+A model that sees the answer so far and the wish to go on mostly does go on. Some begin again, or repeat the last
+words: this drops what the caller already has.
 """
 
 import re

@@ -1,8 +1,8 @@
 """One call's speech recognition at Deepgram: its messages in both directions, and what is made of them.
 
 Owns the streams of Flux, which decides on turns itself, and of nova, whose words and pauses turn/endpointing makes
-turns of; their signs of life, and what a connection owes. What becomes of one that falls silent is decided by the
-session; how a connection is had is not known here (see deepgram.py).
+turns of; their signs of life, and what a connection owes. The session decides what becomes of a stream that falls
+silent; deepgram.py knows how to get a connection.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Deepgram's voice: Flux TTS (``/v2/speak``), which takes a reply in pieces and speaks it as they come.
 
-Owns its messages and its faults. The official SDK says what to dial; the socket is our own. It tells no times of
-words: how far a reply was spoken is known from its length. A socket speaks one reply at a time, and the next one when
-that is complete. Used as :class:`~repartee.providers.cartesia.CartesiaTTS` is.
+Owns its messages and its faults. The official SDK says what to dial; the socket is our own. It gives no times of
+words: the length of the audio says how far it has spoken a reply. A socket speaks one reply at a time, and the next
+one when that is complete. Used as :class:`~repartee.providers.cartesia.CartesiaTTS` is.
 """
 
 from collections.abc import AsyncGenerator, Sequence

@@ -1,9 +1,10 @@
 """The way out to providers: directly, or through an HTTP proxy. One rule for all of them, and for the doctor. Pure.
 
 It is the rule that other HTTP clients have. ``HTTPS_PROXY`` is for https and wss, ``HTTP_PROXY`` for http and ws,
-``ALL_PROXY`` for what neither names, ``NO_PROXY`` for hosts that are reached directly; lower case goes before upper.
-This machine itself is never asked of a proxy. A proxy is asked for a tunnel (CONNECT): TLS is between us and the
-provider, the proxy sees a name and a port. Other kinds of proxies stop the start, in words.
+``ALL_PROXY`` for what neither names, ``NO_PROXY`` for hosts that are reached directly; lower case goes before
+upper. Requests to this machine itself never go through a proxy. We ask a proxy for a tunnel (CONNECT): TLS is
+between us and the provider, and the proxy sees a name and a port. With another kind of proxy the program does not
+start, and says why.
 """
 
 import base64

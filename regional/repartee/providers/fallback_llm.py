@@ -1,8 +1,8 @@
-"""Several language models as one: the first to say a word is listened to, and another goes on where one breaks off.
+"""Several language models as one: the first to say a word wins, and another goes on where one breaks off.
 
-A model that fails is followed by the next at once, one that has not begun by its deadline is overtaken: the next is
-asked beside it. What a turn may cost so is the budget that its request brings. Who is asked, and in which order, is
-the lineup's and the breakers' business.
+When a model fails, the next takes over at once; when it has not begun by its deadline, the next is asked too. The
+request's budget bounds what that may cost a turn. The lineup and the breakers decide whom to ask, and in which
+order.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class _Answer:
 
     @property
     def may_go_on(self) -> bool:
-        """Another model can take it up. A tool that was asked for runs already."""
+        """Another model can take it up. If the model has asked for a tool, that already runs."""
         return not self._called and not self._finished
 
     def wanted(self, request: ReplyRequest) -> ReplyRequest:

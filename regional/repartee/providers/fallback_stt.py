@@ -1,7 +1,8 @@
-"""Several recognisers as one: a call listens through the first that it reaches, and through another when it is lost.
+"""Several recognisers as one: a call listens through the first that it reaches, and through another when it loses
+that.
 
 What the lost one had not recognised is played to the next by the session (session/hearing), which opens another
-transcriber here whenever one ends. Which vendor that is, is decided here.
+transcriber here whenever one ends. This module decides which vendor that is.
 """
 
 import logging
@@ -107,7 +108,7 @@ class FallbackTranscriber:
         return self._transcriber.owing_since
 
     def was_exchanged(self, language: str) -> bool:
-        """Another is wanted for the same language although this one had not failed: it has fallen silent."""
+        """The call wants another for the same language although this one has not failed: it has fallen silent."""
         return not self._failed and language == self._language
 
     async def events(self) -> AsyncGenerator[Hearing, None]:

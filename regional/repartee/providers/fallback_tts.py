@@ -1,7 +1,7 @@
-"""Several voices as one: what a voice has not spoken when it is lost is spoken by the next.
+"""Several voices as one: when one is lost, the next speaks what it has not spoken.
 
-Nothing is said twice and nothing left out: what has been spoken is known from the voice's word times, or from its
-length. A call stays with the voice that it has changed to.
+They say nothing twice and leave nothing out: the voice's word times, or the length of its audio, say what it has
+spoken. A call stays with the voice that it has changed to.
 """
 
 import logging

@@ -1,8 +1,9 @@
-"""In which format a recogniser is sent a call's audio: a telephone's is sent as narrow as it came, which is a sixth.
+"""The format in which a recogniser gets a call's audio: a telephone's goes as narrow as it came, which is a sixth.
 
-Inside, audio is PCM16 at HEARING_HZ whatever came. A vendor that takes others is opened with the caller's format, and
-its transcribers write it back; its connections are kept apart by it. Of audio at 8 kHz each sample goes on as it
-came: :class:`TelephoneDecoder` puts two between it and the one before, :class:`HeardEncoder` leaves them out again.
+Inside, audio is PCM16 at HEARING_HZ whatever came. A vendor that takes others is opened with the caller's format,
+and its transcribers convert back to that. Each format has its own connections. Of audio at 8 kHz each sample goes
+on as it came: :class:`TelephoneDecoder` puts two between it and the one before, :class:`HeardEncoder` leaves them
+out again.
 """
 
 from collections.abc import Sequence
@@ -22,14 +23,14 @@ USUAL_FORMAT: Final = WireFormat("audio/pcm", HEARING_HZ)
 
 @runtime_checkable
 class HearsFormats(Protocol):
-    """A recogniser that can be sent other formats than the usual one."""
+    """A recogniser that takes other formats than the usual one."""
 
     def in_format(self, heard: WireFormat) -> STT:
         """The same, sent this."""
 
 
 def heard_as_it_came(stt: STT, source: WireFormat) -> STT:
-    """The recogniser for a caller whose audio comes so: sent no more than that, if it can be."""
+    """The recogniser for a caller whose audio comes like this: if it can take that, it gets no more."""
     narrower = source.bytes_per_ms < USUAL_FORMAT.bytes_per_ms
     return stt.in_format(source) if narrower and isinstance(stt, HearsFormats) else stt
 
@@ -74,7 +75,7 @@ def usual_decoder(source: WireFormat) -> Decodes:
 
 
 class TelephoneDecoder:
-    """Audio at 8 kHz as PCM16 at HEARING_HZ, of which nothing is held back: lines between its samples.
+    """Audio at 8 kHz as PCM16 at HEARING_HZ: lines between its samples. Holds nothing back.
 
     A resampler must wait for a millisecond and a half of what comes next, and so for the next frame: 20 ms.
     What lines leave above 4 kHz is for nobody's ear; speech is looked for below.

@@ -1,7 +1,7 @@
-"""A language model that is asked a second time when it is late to begin: whoever says a word first is listened to.
+"""A language model that gets a second request when it is late to begin: the first to say a word wins.
 
-The second request goes out on another connection (or to another model), which is what helps against a slow one; a
-model that is slow for everybody is not made faster. latency/hedging decides when.
+The second request goes out on another connection (or to another model), which helps against a slow connection; it
+does not speed up a model that is slow for everybody. latency/hedging decides when.
 """
 
 import asyncio

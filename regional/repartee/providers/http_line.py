@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection, one request at a time, with as little as possible between its socket and its reader.
 
 Owns what goes over the wire; the parsing is httptools' (llhttp). A token of a streamed reply costs a twentieth of a
-millisecond here and half a one through a general HTTP client, which is what decides how many calls share a core. A
-proxy is passed by a tunnel, a redirect is an answer like others, there is no HTTP/2. Knows neither pool nor provider;
-failures are the HTTP library's exceptions, which the official SDKs understand.
+millisecond here and half a one through a general HTTP client, which is what decides how many calls share a core. It
+goes through a proxy by a tunnel, treats a redirect like any answer, and knows no HTTP/2. Knows neither pool nor
+provider; failures are the HTTP library's exceptions, which the official SDKs understand.
 """
 
 import asyncio
@@ -195,7 +195,7 @@ class _Answer(httpx2.AsyncByteStream):
             await self._more()
 
     async def aclose(self) -> None:
-        """Have done with it; in the middle, that ends the connection."""
+        """Finish with the answer; in the middle of one, that ends the connection."""
         if not self._complete:
             self._finish(reusable=False)
 

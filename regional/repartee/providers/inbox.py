@@ -11,7 +11,8 @@ ItemT = TypeVar("ItemT")
 
 
 class Inbox(Generic[ItemT]):
-    """Filled by socket callbacks, read by one ``async for``. Ends, or raises, after what came before was read.
+    """Filled by socket callbacks, read by one ``async for``. Ends, or raises, once its reader has read what came
+    before.
 
     ``overflow`` makes the error for a reader that has fallen more than ``limit`` items behind.
     """

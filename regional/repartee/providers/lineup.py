@@ -1,4 +1,4 @@
-"""Several vendors of one kind, in order: what each is called, how it stands, and who learns what becomes of it.
+"""Several vendors of one kind, in order: their names, how each is doing, and who hears about changes.
 
 Knows no kind: fallback_stt, fallback_llm and fallback_tts serve a call with whoever is next.
 """
@@ -23,7 +23,7 @@ VendorFault = ProviderError | PoolTimeout
 
 @dataclass(frozen=True, slots=True)
 class FallbackPolicy:
-    """When the next vendor is turned to. Durations are seconds."""
+    """When to turn to the next vendor. Durations are seconds."""
 
     first_token_s: float = 0.7
     """A language model that has not begun by then is overtaken by the next."""
@@ -39,7 +39,7 @@ class ServiceNotes(Protocol):
         """This vendor serves the call from now on."""
 
     def left(self, stage: str, vendor: str, error: VendorFault) -> None:
-        """This vendor failed the call, and another is turned to."""
+        """This vendor failed the call, which turns to another."""
 
 
 class NamingNotes(ServiceNotes, Protocol):
@@ -79,7 +79,7 @@ class Standing(Generic[ServiceT]):
         self.breaker.asked(time.monotonic())
 
     def failed(self, error: VendorFault) -> None:
-        """Count a failure, unless it is the request that was at fault."""
+        """Count a failure, unless the request was at fault."""
         if isinstance(error, ProviderError):
             if error.status == HTTPStatus.BAD_REQUEST:
                 return

@@ -1,4 +1,4 @@
-"""When a model of OpenAI's, or of a compatible server's, is to be shut down, as the server says."""
+"""When OpenAI, or a compatible server, will shut a model down, as the server says."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

@@ -1,8 +1,8 @@
 """A provider's connections from the dial until each has ended, whoever holds it or has dropped it.
 
 A connection passes through many hands: a dial that may be cancelled, a priming that may fail, a pool, a call. Each
-only begins to close what it no longer wants, since closing in good order takes a round trip. Here it is known all the
-while, so that none is left when its provider has been closed. Knows neither pool nor protocol.
+only begins to close what it no longer wants, since closing in good order takes a round trip. This module knows of
+it all the while, so that none is left once its provider has closed. Knows neither pool nor protocol.
 """
 
 import asyncio

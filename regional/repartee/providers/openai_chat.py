@@ -1,8 +1,8 @@
 """A language model behind OpenAI's chat completions, at OpenAI or any compatible endpoint.
 
-Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and its faults. The official SDK makes the
-request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost more
-per token than all the rest. What is asked, and what becomes of the answer, is not known here.
+Owns that protocol's stream (deltas, tool calls in pieces, finish reasons) and its faults. The official SDK makes
+the request over connections that our own pool keeps warm; the stream is read as it comes, as the SDK's models cost
+more per token than all the rest. It does not know what is asked, or what becomes of the answer.
 
     llm = ChatLLM(ChatSettings(base_url="https://api.openai.com/v1", api_key=..., model="gpt-5.6-luna"))
     await llm.start()                                   # begins warming, returns at once
@@ -141,7 +141,7 @@ class ChatLLM(Pooled[HttpLine]):
         await self._lines.probe()
 
     async def ends_on(self) -> date | None:
-        """When the model is to be shut down, if its server says so."""
+        """When the model will be shut down, if its server says so."""
         return await shutdown_date(self._client, self._settings.model)
 
     async def start(self) -> None:

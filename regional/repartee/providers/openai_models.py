@@ -1,8 +1,8 @@
-"""How OpenAI's models want to be asked, by the family that their name tells. Pure.
+"""How to ask OpenAI's models, by the family that their name reveals. Pure.
 
 Most of them reason by default, which a telephone call has no time for; some take functions only without reasoning,
 some no temperature; the newer ones know the limit of an answer by another name. Names may have a vendor before them
-(``openai/gpt-6-luna``) or a tag after them (``gpt-oss:20b``). What is no model of OpenAI's is asked plainly.
+(``openai/gpt-6-luna``) or a tag after them (``gpt-oss:20b``). Other companies' models get a plain request.
 """
 
 import re

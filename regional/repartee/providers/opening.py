@@ -1,4 +1,4 @@
-"""A connection to one of several vendors: each is waited for only so long while there is another to turn to."""
+"""Opens a connection to one of several vendors: waits for each only so long while there is another to turn to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,8 +19,8 @@ async def opened(
 ) -> tuple[Standing[ServiceT], OpenedT]:
     """The first of ``order`` that opens, and what it was opened to. ``failed`` hears of each that does not.
 
-    Those that only took too long are waited for once more, as long as it takes, when no other opens. Raises
-    the first one's ProviderError or PoolTimeout when none can.
+    If no other opens, waits once more for those that only took too long, as long as it takes. Raises the first
+    one's ProviderError or PoolTimeout when none can.
     """
     errors: list[VendorFault] = []
     slow: list[Standing[ServiceT]] = []

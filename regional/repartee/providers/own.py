@@ -1,6 +1,6 @@
-"""An STT, LLM or TTS that an agent brings along, in the form that the worker has its vendors in.
+"""An STT, LLM or TTS that an agent brings along, in the same form as the worker's vendors.
 
-What an author's code raises becomes a ProviderError here, which a call takes like any vendor's. There are no pools:
+Turns what an author's code raises into a ProviderError, which a call takes like any vendor's. There are no pools:
 it looks after its own connections.
 """
 
@@ -30,7 +30,7 @@ _Part = TypeVar("_Part")
 
 
 class BroughtAlong(Protocol):
-    """What of an agent says that it brings providers of its own: what makes each, once a worker."""
+    """The part of an agent that brings providers of its own: what makes each, once a worker."""
 
     stt: Callable[[], STT] | None
     llm: Callable[[], LLM] | None

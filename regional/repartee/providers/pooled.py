@@ -1,8 +1,8 @@
-"""What a worker does with any vendor's warm connections: they are opened before calls come, by what calls will use.
+"""Keeps any vendor's warm connections: opens them before calls come, by what calls will use.
 
-Connections that differ by language or voice are kept in a pool for each that the deployment's agents use. What a call
-wants beside those is dialled for it, and a small pool is kept from then on, for the next such call. All pools of a
-vendor share one ceiling on dials.
+If connections differ by language or voice, there is a pool for each that the deployment's agents use. If a call
+wants another, it is dialled, and a small pool stays from then on, for the next such call. All pools of a vendor
+share one ceiling on dials.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Redirects: none of a provider's is followed. It is refused in words, and nobody asks there again for a while.
+"""Redirects: we follow none of a provider's. This refuses it in words, and nobody asks there again for a while.
 
-A redirect to another host would take the key there; one to another path of the same host would have a request of a
-call's made twice. Both mean that the base URL is not the one to use, which an operator has to see.
+A redirect to another host would take the key there; one to another path of the same host would make a call's
+request twice. Both mean that the base URL is wrong, which an operator has to see.
 """
 
 import math

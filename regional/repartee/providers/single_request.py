@@ -1,4 +1,4 @@
-"""Requests that are made seldom, each on a connection of its own: by the same way out as all others.
+"""Rare requests, each on a connection of its own, by the same way out as all others.
 
 For what official SDKs ask beside the calls, and for the doctor. Redirects are answers like others.
 """

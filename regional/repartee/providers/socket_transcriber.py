@@ -1,7 +1,7 @@
 """What recognisers over a socket of their own have in common: one call's audio in, what is heard out.
 
-Owns the gathering of small frames, the events that wait to be read, and what the recogniser owes. What becomes of one
-that falls silent is decided by the session. Knows no vendor's messages.
+Owns the gathering of small frames, the events that wait to be read, and what the recogniser owes. The session
+decides what becomes of one that falls silent. Knows no vendor's messages.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ TICK_S = 0.1
 class SocketTranscriber(ABC):
     """One call's: audio in, events out, and a clock for vendors with what must not wait for either.
 
-    ``turn_ends_s``: so much audio in which nothing new is heard ends a turn at this vendor. One that goes on without
-    an end long after that has lost its way, though it speaks.
+    ``turn_ends_s``: so much audio in which nothing new is heard ends a turn at this vendor. If it goes on long
+    after that without an end, it has lost its way, although it still sends messages.
     """
 
     turn_ends_s: float = math.inf

@@ -1,6 +1,6 @@
 """What the voices have in common: sockets that many replies share, and the watch over one that falls silent.
 
-Owns the telling apart of contexts on a socket and the collecting of one reply's sounds; knows no vendor's messages.
+Tells the contexts on a socket apart and collects one reply's sounds; knows no vendor's messages.
 """
 
 import asyncio
@@ -64,7 +64,8 @@ class SharedSocket(Generic[MessageT]):
 
     @property
     def why_lost(self) -> ProviderError:
-        """Why the socket has ended: the fault that the vendor told before it closed, or the code it closed with."""
+        """Why the socket has ended: the fault that the vendor reported before it closed, or the code it closed
+        with."""
         return self._fault or self._dialect.errors.lost(self._socket)
 
     def on_close(self, call: Callable[[], None]) -> None:

@@ -1,4 +1,5 @@
-"""What a voice has been given of a reply, and how much of that it has spoken: another takes up the rest. Pure."""
+"""What a voice has got of a reply, and how much of that it has spoken, so that another can take up the rest.
+Pure."""
 
 from repartee.providers.interfaces import SPEECH_HZ
 from repartee.turn.events import SpeechAudio, SpeechWords, SpokenWord
@@ -73,9 +74,9 @@ class SpokenSoFar:
         return sum(any(character.isalnum() for character in word) for word in rest)
 
     def take_up(self) -> tuple[str, bool]:
-        """The text that is still to be spoken, by another voice, and whether the reply ends with it.
+        """The text that another voice must still speak, and whether the reply ends with it.
 
-        A word that was cut is spoken again: half a word is none.
+        It speaks a cut word again: half a word is no word.
         """
         length_ms = max(self._audio_ms + 2 * HEARD_SLACK_MS, len(self._text) * SPEECH_MS_PER_CHAR)
         spoken = heard_part(self._text, self._words, length_ms, self._audio_ms) if self._audio_ms else ""

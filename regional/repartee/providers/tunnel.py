@@ -1,6 +1,7 @@
 """TCP connections to providers as the environment says: directly, or through an HTTP proxy's tunnel.
 
-Every dial to a provider, and the doctor's, goes through :func:`dialled`. What goes over a tunnel is not known here.
+Every dial to a provider, and the doctor's, goes through :func:`dialled`. This module does not know what goes over a
+tunnel.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What a row of the table of vendors (vendors.py) says: a vendor's name and kind, its settings, how it is opened, how
 the doctor checks it.
 
-Knows no vendor, and imports none of their SDKs: what opens one is named, and loaded when it is opened.
+Knows no vendor, and imports none of their SDKs: a row names the function that opens one, which is loaded only then.
 """
 
 import importlib
@@ -178,8 +178,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a vendor is opened with. ``values`` are its settings', by variable; ``uses`` what the deployment's agents
-    use, the first agent's first; ``sized`` fits a pool to the worker."""
+    """What it takes to open a vendor. ``values`` are its settings', by variable; ``uses`` what the deployment's
+    agents use, the first agent's first; ``sized`` fits a pool to the worker."""
 
     account: Account
     values: Mapping[str, str]
@@ -242,7 +242,7 @@ class Vendor:
     """A row of the table.
 
     ``opens`` names the function that opens it, as ``module:function``; it takes an :class:`Opening` and gives a
-    :class:`Provider` of its kind, or raises ConfigurationError. ``check`` is what the doctor asks of it beside a
+    :class:`Provider` of its kind, or raises ConfigurationError. ``check`` is how the doctor tries it, beside a
     connection that lasts. ``model`` and ``voice`` are variables of its settings: which model and which voice it is
     asked for where the agent names none.
     """

@@ -1,4 +1,4 @@
-"""What the doctor asks of an opened vendor, beside a connection that lasts: as little as a call's smallest part."""
+"""How the doctor tries an opened vendor, beside a connection that lasts: with the smallest part of a call."""
 
 import asyncio
 from contextlib import aclosing

@@ -1,6 +1,6 @@
-"""What a vendor's failures are in our words, and the one rule of which are worth another try.
+"""Translates a vendor's failures into our words, and holds the one rule of which are worth another try.
 
-Everything that fails at a vendor becomes a :class:`~repartee.errors.ProviderError` here, whatever it was met on: a
+Turns everything that fails at a vendor into a :class:`~repartee.errors.ProviderError`, wherever it fails: in a
 dial, a request, a message on a socket, a socket's end.
 """
 

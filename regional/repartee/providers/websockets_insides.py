@@ -1,8 +1,8 @@
 """What Repartee relies on of `websockets` beyond its documentation, each part checked once and behind this guard.
 
 Two parts: the function that takes a frame's mask off, and the place where a client connection passes on each frame
-that it has read. A version without one of them is used in its documented way, which costs more for each message; one
-warning says so.
+that it has read. If a version lacks one of them, we use it in its documented way, which costs more for each
+message; one warning says so.
 """
 
 import asyncio

@@ -42,7 +42,7 @@ class AudioFormats:
 
 
 class CallControl(Protocol):
-    """What can be done with a call beside closing its connection. Each returns when it is done."""
+    """What a call can have done beside closing its connection. Each method returns when it is done."""
 
     @property
     def can(self) -> frozenset[str]:
@@ -55,8 +55,8 @@ class CallControl(Protocol):
         """The caller is handed on. The connection is closed after this."""
 
     async def warm_transfer(self, to: str, briefing: str, answered: Callable[[], None]) -> bool:
-        """Call somebody, have them hear this, and join the caller to them; whether that has been done. ``answered``
-        is called before the caller leaves."""
+        """Call somebody, have them hear this, and join the caller to them; returns whether that worked.
+        ``answered`` is called before the caller leaves."""
 
     def hold(self, music: bool) -> None:
         """The caller hears music or nothing, and is not listened to."""
@@ -68,7 +68,7 @@ class CallControl(Protocol):
         """Play these keys."""
 
     async def played(self) -> None:
-        """All that was sent has been heard; or it is not to be expected any more."""
+        """The caller has heard all that was sent, or will never hear the rest."""
 
 
 class CallSide(Protocol):
@@ -94,13 +94,14 @@ class CallSide(Protocol):
         """Stop what is being said, and hand the caller on."""
 
     def line_troubled(self, trouble: str, *, lost: bool) -> None:
-        """The connection is there, but carries no audio one way; ``lost``: end the call, to be connected anew."""
+        """The connection is there, but carries no audio one way; ``lost``: end the call, so that it can connect
+        anew."""
 
     def client_gone(self) -> None:
         """The client hung up, or its connection was lost."""
 
     def client_slow(self) -> None:
-        """More waits for the client than may: it has stopped reading."""
+        """Too much waits for the client: it has stopped reading."""
 
     def fail(self, error: BaseException) -> None:
         """A fault of the worker's own: the call ends, and the error is logged."""
@@ -118,7 +119,7 @@ class Transport(Protocol):
         """Whether :meth:`CallSide.take_played` will say what the caller has heard."""
 
     def lines(self, call: CallSide) -> Sequence[Coroutine[Any, Any, None]]:
-        """What runs for as long as the call lasts, before the client is listened to."""
+        """What runs for as long as the call lasts, started before anything listens to the client."""
 
     async def receive(self) -> None:
         """Hand what the client sends to the call, until the client is gone."""
@@ -140,7 +141,7 @@ class Transport(Protocol):
         """Audio of a reply that :meth:`tell` has begun, in the client's format."""
 
     def clear(self, reply_id: int) -> None:
-        """What the client's side still holds of this reply must not be heard."""
+        """The caller must not hear what the client's side still holds of this reply."""
 
     def refuse(self, error: ClientProtocolError) -> None:
         """The client made a mistake; the call goes on."""
@@ -177,7 +178,7 @@ class RealtimeTransport(Transport, Protocol):
         """An event that the announcer made."""
 
     def clear_all(self) -> None:
-        """What the client's side still holds of the agent's speech must not be heard."""
+        """The caller must not hear what the client's side still holds of the agent's speech."""
 
     def play_as(self, place: AudioDelta, audio: bytes) -> None:
         """Audio that belongs where the provider's event ``place`` says, in the client's format."""

@@ -1,7 +1,7 @@
 """What is on its way to the client: a bounded queue in front of one socket, empty while the client keeps up.
 
-Putting never waits, so nothing on the audio path does; a client that does not read is told apart from a slow
-moment by how much has piled up.
+Putting never waits, so nothing on the audio path does. How much has piled up tells a client that does not read from
+a slow moment.
 """
 
 import asyncio

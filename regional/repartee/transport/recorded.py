@@ -1,6 +1,6 @@
-"""A client's connection whose audio is copied, both ways, to whoever records the call.
+"""A client's connection that copies its audio, both ways, to whoever records the call.
 
-Only calls that may be recorded have it: the way of all others' audio is the connection itself.
+Only calls that may be recorded have it; all others use the connection itself.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -83,7 +83,7 @@ class RecordedTransport:
 
     @property
     def passes_audio(self) -> bool:
-        """A provider's audio events are unpacked: there is no other way to their sound."""
+        """No: a provider's audio events must be unpacked to get at their sound."""
         return False
 
     @property

@@ -1,4 +1,4 @@
-"""A client's WebSocket, as ASGI has it, in terms of texts and bytes: the one place that knows ASGI's dictionaries.
+"""A client's WebSocket over ASGI, in terms of texts and bytes: the one place that knows ASGI's dictionaries.
 
 A server may offer shortcuts past ASGI (app/client_socket does); without them everything works the same.
 """

@@ -1,4 +1,4 @@
-"""When a call may be recorded: once its caller has heard that it is, or its client was sent that it is. Pure."""
+"""When a call may be recorded: once its caller has heard so, or its client has got an event that says so. Pure."""
 
 import re
 from typing import Literal

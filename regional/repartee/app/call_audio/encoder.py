@@ -3,7 +3,8 @@
     python -m repartee.app.call_audio.encoder < frames
 
 The first line it reads is what to do, as JSON; frames follow. It writes a line of JSON for each recording that is
-kept. It ends with its input, and keeps what was open then; what a killed one has left behind, the next one keeps.
+kept. It ends with its input, and then keeps what is open. If it is killed, the next one keeps what it has left
+behind.
 """
 
 import fcntl
@@ -84,7 +85,7 @@ class RecordingFile:
 
 
 class Keeper:
-    """Takes files that are complete to their place, each until it is there; says so on ``out``."""
+    """Takes complete files to their place, trying each until it is there, and says so on ``out``."""
 
     def __init__(self, place: RecordingPlace, out: BinaryIO) -> None:
         self._place = place

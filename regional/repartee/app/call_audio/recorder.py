@@ -1,7 +1,7 @@
 """A worker's recordings: what its calls' taps give, on its way to the process that encodes it.
 
-Nothing here waits. Frames go into the encoder's pipe ten times a second; if it does not take them, what exceeds the
-bound is dropped: the recording has silence there, the log a line, and the call notices nothing.
+Nothing here waits. Frames go into the encoder's pipe ten times a second. If it does not take them, the recorder
+drops what exceeds the bound: the recording has silence there, the log a line, and the call notices nothing.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """One call's audio, on its way to the recording: from when the caller knows of it, without what is secret.
 
-Implements :class:`~repartee.transport.recorded.AudioTap`. Costs a frame in a queue a piece of audio.
+Implements :class:`~repartee.transport.recorded.AudioTap`. Each piece of audio costs one frame in a queue.
 """
 
 import logging
@@ -64,7 +64,7 @@ class CallTap:
         return notice
 
     def said(self, said: Said) -> None:
-        """The caller or the agent has said something, or less of it was heard than was thought."""
+        """The caller or the agent has said something, or less of it was heard than assumed."""
         consent = self._consent
         now = self._user.clock()
         if consent is None or self._over or (self._began_at is not None and self._began_at < now):

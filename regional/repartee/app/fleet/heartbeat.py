@@ -1,7 +1,7 @@
 """Signed heartbeats to the edge: how loaded this worker is, whether it drains, and its P90.
 
 Owns when they are sent and what is in them; the edge owns what it makes of them (repartee_edge.health). Losing some
-costs nothing but a worse choice of region, so a failed one is not repeated: the next comes soon.
+costs only a worse choice of region, so nobody repeats a failed one: the next comes soon.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class Heartbeat:
                 return
 
     async def farewell(self) -> None:
-        """Tell the edge of a drain that was over before it could be told."""
+        """Tell the edge about a drain that ended before a heartbeat could say so."""
         if self._state().draining and not self._told_of_drain:
             async with self._client(FAREWELL_S) as client:
                 await self._send(client)

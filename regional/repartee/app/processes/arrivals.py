@@ -1,6 +1,6 @@
 """How connections reach one of a region's processes: its parent accepts them and hands them over.
 
-Owns both ends of the handing over, on a UNIX socket between the two. Must not know which process is chosen, or why.
+Owns both ends of the hand-over, on a UNIX socket between the two. Must not know which process is chosen, or why.
 """
 
 import asyncio

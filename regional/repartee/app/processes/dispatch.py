@@ -1,4 +1,4 @@
-"""Which of a region's processes gets the next connection, and when one that died is started again.
+"""Which of a region's processes gets the next connection, and when to start a dead one again.
 
 Pure: decides from its arguments, with time as an argument; who accepts and who starts processes is in `processes`.
 """

@@ -1,7 +1,7 @@
 """Answers connections while none of a region's processes can: they are starting, all at once.
 
-Owns those connections: a request's head, the answer, the end. Whoever has asked whether the region is ready hears 503
-at once instead of nothing; a call is refused with 503, so that the edge takes the next region.
+Owns those connections: a request's head, the answer, the end. Whoever asks whether the region is ready gets 503 at
+once instead of nothing. It refuses calls with 503, so that the edge takes the next region.
 """
 
 import asyncio

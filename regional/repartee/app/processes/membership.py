@@ -62,7 +62,7 @@ class Membership:
 
     @property
     def is_first(self) -> bool:
-        """What all processes would say alike, the first says for all."""
+        """If all processes would say the same, the first says it for all."""
         return self._index == 0
 
     def state(self) -> WorkerState:

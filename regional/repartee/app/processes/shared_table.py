@@ -1,10 +1,10 @@
-"""What the processes of one region know of each other: a small table in memory that they share.
+"""What the processes of one region know about each other: a small table in memory that they share.
 
-Owns its layout, the lock, and what all of them count together: call slots, tickets, the calls of each subject. Must
+Owns its layout, the lock, and what they all count together: call slots, tickets, the calls of each subject. Must
 not know how the processes are started or how connections reach them. Linux and macOS.
 
-Each process has a row that it alone writes, and a list of the subjects of its calls. Slots, tickets and calls are
-taken under a lock of the kernel's, which gives it back when its holder dies.
+Each process has a row that it alone writes, and a list of the subjects of its calls. A kernel lock guards the
+taking of slots, tickets and calls; the kernel releases it when its holder dies.
 """
 
 import fcntl
@@ -100,7 +100,7 @@ class SharedTable:
 
     @property
     def draining(self) -> bool:
-        """The region is to take no more calls."""
+        """The region takes no more calls."""
         return bool(self._words[_Header.DRAINING])
 
     def begin_drain(self) -> None:

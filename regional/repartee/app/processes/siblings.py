@@ -1,4 +1,4 @@
-"""The figures of one region's processes, asked of each other on UNIX sockets: nobody computes what nobody watches.
+"""One region's processes ask each other for their figures on UNIX sockets: nobody computes what nobody watches.
 
 Owns the sockets, in the folder that the parent made for its processes. Must not know what figures hold.
 """

@@ -1,7 +1,7 @@
-"""What a carrier's stream says, and how it is spoken to: the vocabulary that all carriers' framings share. Pure.
+"""What a carrier's stream says, and how to speak to it: the vocabulary that all carriers' framings share. Pure.
 
-A framing knows one carrier's messages. It must not know what becomes of them: pacing, marks, endings and watching the
-line are the same for all carriers, and are elsewhere.
+A framing knows one carrier's messages. It must not know what becomes of them. Pacing, marks, endings and watching
+the line are the same for all carriers, and live elsewhere.
 """
 
 import base64
@@ -31,7 +31,7 @@ class BadFrame(VoiceError):
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """The stream begins. ``format`` is None for an encoding that is not spoken here, which ``encoding`` names.
+    """The stream begins. ``format`` is None for an encoding that we do not speak; ``encoding`` names it.
 
     ``stream_id`` and ``call_id`` are empty where the carrier gives none.
     """
@@ -60,7 +60,7 @@ class DigitReceived:
 
 @dataclass(frozen=True, slots=True)
 class MarkPlayed:
-    """All that was sent before this mark has been played, or was cleared."""
+    """The carrier has played, or cleared, all that was sent before this mark."""
 
     name: str
 
@@ -100,7 +100,7 @@ class Framing(Protocol):
         """The message that plays this, in the stream's format."""
 
     def mark(self, name: str) -> str:
-        """The message that asks to be told when all before it has been played."""
+        """The message that asks for word when everything before it has been played."""
 
     def clear(self) -> str:
         """The message that drops what has not been played."""

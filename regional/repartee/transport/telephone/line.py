@@ -1,4 +1,4 @@
-"""A telephone call's transport: one carrier's stream, whichever it is, as a call's connection to its caller.
+"""A telephone call's transport: makes any carrier's stream a call's connection to its caller.
 
 The shell around a framing for the carrier's words, a pacer for what goes out, the caller's stream for
 what comes in, a watch over both. Decides nothing about turns.
@@ -54,7 +54,7 @@ KEYS = frozenset("0123456789*#ABCD")
 
 
 async def nothing() -> None:
-    """What hanging up is without a carrier's API."""
+    """Hanging up without a carrier's API."""
 
 
 class UnusableStream(ClientProtocolError):
@@ -272,7 +272,7 @@ class TelephoneTransport:
         """The provider's own event says so."""
 
     def refuse(self, error: ClientProtocolError) -> None:
-        """A carrier asks for nothing, so nothing of it is refused."""
+        """A carrier asks for nothing, so there is nothing to refuse."""
         log.info("a call on %s asked for what cannot be: %s; ignoring it", self._framing.carrier, error)
 
     def report_failure(self, message: str, code: str) -> None:

@@ -33,7 +33,7 @@ class LineWatch:
         self._told.discard("nothing_played")
 
     def look(self, now: float, *, late_mark: bool) -> list[LineTrouble]:
-        """What is wrong that was not told yet. ``late_mark``: a mark is overdue."""
+        """What is wrong and not reported yet. ``late_mark``: a mark is overdue."""
         found: list[LineTrouble] = []
         if now - self._heard_at >= self._policy.silent_s:
             found.append("nothing_received")

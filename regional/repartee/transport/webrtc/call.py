@@ -1,8 +1,8 @@
 """OpenAI's Realtime protocol over WebRTC: audio as RTP, events on the data channel `oai-events`.
 
-The events are those of the WebSocket but for audio, which needs none; `output_audio_buffer.*` says when it is heard.
-Further listeners may attach to the events (a side-band WebSocket) and may send theirs. What the caller has heard is
-known here, so it is reported to the call, and a barge-in takes back at once what has not been sent.
+The events are those of the WebSocket but for audio, which needs none; `output_audio_buffer.*` says when it is
+heard. Further listeners may attach to the events (a side-band WebSocket) and may send theirs. This transport knows
+what the caller has heard and reports it to the call, and a barge-in takes back at once what has not been sent.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The libraries that WebRTC needs, found and loaded once; what is missing is said in plain words.
+"""Finds and loads once the libraries that WebRTC needs, and says in plain words which are missing.
 
 They are the extra ``webrtc``. libopus comes with it where there is a wheel, else it is the system's.
 """

@@ -1,7 +1,7 @@
 """Names of calls and of their ICE credentials, from which any worker of a fleet can tell whose call it is. Pure.
 
-A worker's label is where its neighbours reach it (an IPv4 address and a port), signed, so that nobody can have a
-request sent elsewhere by making a name up.
+A worker's label is where its neighbours reach it (an IPv4 address and a port). It is signed, so that nobody can
+divert a request by making up a name.
 """
 
 import hmac

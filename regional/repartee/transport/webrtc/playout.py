@@ -1,6 +1,7 @@
-"""One call's audio on its way out: paced by the clock, taken back on a barge-in, and known as far as it was heard.
+"""One call's audio on its way out: paces it by the clock, takes it back on a barge-in, and knows how much the
+caller has heard.
 
-Owns one timer, which runs while there is audio. What is to be known goes to a :class:`PlayoutUser`.
+Owns one timer, which runs while there is audio. Reports to a :class:`PlayoutUser`.
 """
 
 import asyncio

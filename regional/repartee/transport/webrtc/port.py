@@ -1,7 +1,8 @@
 """The one port that all WebRTC calls of a worker share: UDP, and ICE-TCP on the same number.
 
-Owns the sockets and the connections' timers. What datagrams mean is known below (rtc), whose calls they belong to
-above. Sending never waits: what a socket does not take at once is lost, as datagrams are.
+Owns the sockets and the connections' timers. The floor below (rtc) knows what datagrams mean, the floor above whose
+calls they belong to. Sending never waits: if a socket does not take a datagram at once, it is lost, as datagrams
+are.
 """
 
 import asyncio
