@@ -102,8 +102,8 @@ variable "worker_environment" {
   default     = {}
 
   validation {
-    condition     = !anytrue([for name in keys(var.worker_environment) : endswith(name, "_API_KEY") || strcontains(name, "TICKET_KEY") || can(regex("_(AUTH_TOKEN|API_TOKEN|SIGNING_KEY|SIGNATURE_SECRET|CREDENTIALS)$", name))])
-    error_message = "Keys belong in the variable secrets, not in worker_environment: ${join(", ", [for name in keys(var.worker_environment) : name if endswith(name, "_API_KEY") || strcontains(name, "TICKET_KEY") || can(regex("_(AUTH_TOKEN|API_TOKEN|SIGNING_KEY|SIGNATURE_SECRET|CREDENTIALS)$", name))])}."
+    condition     = !anytrue([for name in keys(var.worker_environment) : endswith(name, "_API_KEY") || strcontains(name, "TICKET_KEY") || can(regex("_(AUTH_TOKEN|API_TOKEN|PRIVATE_KEY|SIGNING_KEY|SIGNATURE_SECRET|CREDENTIALS)$", name))])
+    error_message = "Keys belong in the variable secrets, not in worker_environment: ${join(", ", [for name in keys(var.worker_environment) : name if endswith(name, "_API_KEY") || strcontains(name, "TICKET_KEY") || can(regex("_(AUTH_TOKEN|API_TOKEN|PRIVATE_KEY|SIGNING_KEY|SIGNATURE_SECRET|CREDENTIALS)$", name))])}."
   }
 
   validation {

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from repartee.app.carriers.accounts import carrier_api
+from repartee.app.carriers.accounts import carrier_api, placing_api
 from repartee.app.carriers.api import CallDocument, CarrierRequest, can_join
 from repartee.app.carriers.asking import send
 from repartee.app.settings import Settings
@@ -46,14 +46,14 @@ def what_calls_lack(settings: Settings) -> list[str]:
     by_edge = bool(settings.edge_url and settings.ticket_key.get_secret_value())
     lacking = []
     for carrier in settings.carrier_keys().carriers:
-        api = carrier_api(settings, carrier)
+        api, placing = carrier_api(settings, carrier), placing_api(settings, carrier)
         followed = by_edge and FRAMINGS[carrier]().resumes
         transfers = followed or (api is not None and api.steer("", CallDocument("dial")) is not None)
         lacks = [
             *([] if transfers else ["be handed on"]),
             *([] if api or followed else ["be hung up but by closing their streams"]),
-            *([] if api and can_join(api) else ["be handed on with a briefing"]),
-            *([] if api and api.places else ["be placed"]),
+            *([] if placing and can_join(placing) else ["be handed on with a briefing"]),
+            *([] if placing else ["be placed"]),
         ]
         if lacks:
             lacking.append(f"calls at {carrier} cannot {', '.join(lacks)}")
@@ -104,7 +104,7 @@ class CarrierControl:
         self._line.take_back()
 
     def _joining(self) -> Joining | None:
-        api = carrier_api(self._settings, self._carrier)
+        api = placing_api(self._settings, self._carrier)
         return Joining(api, self._own_number) if api and self._own_number and can_join(api) else None
 
     def _request(self, transfer_to: str | None) -> CarrierRequest | None:

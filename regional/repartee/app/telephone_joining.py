@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from repartee.app.carriers.api import CallDocument, CallToPlace, CarrierApi, CarrierRequest
+from repartee.app.carriers.api import CallDocument, CallToPlace, CarrierRequest, PlacingApi
 from repartee.app.carriers.asking import send
 from repartee.wire import outside_json
 
@@ -28,7 +28,7 @@ OVER: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"}
 class Joining:
     """By an API that can join, from one of the account's own numbers."""
 
-    api: CarrierApi
+    api: PlacingApi
     own_number: str
 
     async def join(self, call_id: str, to: str, briefing: str, answered: Callable[[], None]) -> bool:

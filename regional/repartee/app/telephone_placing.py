@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from msgspec import Meta
 
-from repartee.app.carriers.accounts import APIS, carrier_api
+from repartee.app.carriers.accounts import PLACING_CARRIERS, placing_api
 from repartee.app.carriers.api import CallToPlace
 from repartee.app.carriers.asking import send
 from repartee.app.settings import Settings
@@ -117,8 +117,8 @@ class CallPlacer:
         return CallPlaced(call_id, carrier, wish.to, number)
 
     def _check(self, wish: CallWish, carrier: str, number: str, now: float) -> None:
-        settings, api = self._settings, carrier_api(self._settings, carrier)
-        if not (api and api.places and settings.edge_url and settings.public_url):
+        settings, api = self._settings, placing_api(self._settings, carrier)
+        if not (api and settings.edge_url and settings.public_url):
             raise NotPlaced(
                 501,
                 "not_configured",
@@ -143,8 +143,8 @@ class CallPlacer:
 
     def _usual_carrier(self) -> str:
         """The first that calls can be placed with."""
-        apis = ((carrier, carrier_api(self._settings, carrier)) for carrier in APIS)
-        return next((carrier for carrier, api in apis if api and api.places), APIS[0])
+        ready = (carrier for carrier in PLACING_CARRIERS if placing_api(self._settings, carrier))
+        return next(ready, PLACING_CARRIERS[0])
 
     def _call(self, wish: CallWish, carrier: str, number: str, now: float) -> CallToPlace:
         settings = self._settings
@@ -165,7 +165,7 @@ class CallPlacer:
 
     async def _ask(self, carrier: str, call: CallToPlace) -> str:
         """The carrier's id of the call. Raises NotPlaced."""
-        api = carrier_api(self._settings, carrier)
+        api = placing_api(self._settings, carrier)
         assert api is not None
         try:
             async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import jwt
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
@@ -79,6 +80,19 @@ class TelephoneSettings(BaseSettings):
     vonage_signature_secret: SecretStr = _key(
         "VONAGE_SIGNATURE_SECRET", "Vonage's key: signs its webhooks, and the token of its streams."
     )
+    vonage_application_id: str = Field(
+        default="",
+        validation_alias=AliasChoices("VONAGE_APPLICATION_ID"),
+        description="Vonage application that calls are ended and transferred with.",
+    )
+    vonage_private_key: SecretStr = _key(
+        "VONAGE_PRIVATE_KEY", "That application's private key (PEM): ends and transfers calls."
+    )
+    vonage_base_url: str = Field(
+        default="https://api.nexmo.com",
+        validation_alias=AliasChoices("VONAGE_BASE_URL"),
+        description="Where Vonage's API is.",
+    )
     exotel_credentials: SecretStr = _key(
         "EXOTEL_CREDENTIALS", "user:password that Exotel's streams come with."
     )
@@ -106,7 +120,12 @@ class TelephoneSettings(BaseSettings):
     )
 
     @field_validator(
-        "public_url", "twilio_base_url", "telnyx_base_url", "signalwire_base_url", "plivo_base_url"
+        "public_url",
+        "twilio_base_url",
+        "telnyx_base_url",
+        "signalwire_base_url",
+        "plivo_base_url",
+        "vonage_base_url",
     )
     @classmethod
     def _is_bare_address(cls, url: str) -> str:
@@ -116,6 +135,20 @@ class TelephoneSettings(BaseSettings):
         ):
             raise ValueError("must be a bare address, as in https://us-east.voice.example.com")
         return url.rstrip("/")
+
+    @field_validator("vonage_private_key")
+    @classmethod
+    def _signs(cls, key: SecretStr) -> SecretStr:
+        """Line ends may be written as backslash and n, as in a file of variables."""
+        text = key.get_secret_value().replace("\\n", "\n").strip()
+        if text:
+            try:
+                jwt.encode({}, text, algorithm="RS256")
+            except NotImplementedError:
+                raise ValueError("needs the package cryptography (the extra webrtc has it)") from None
+            except (ValueError, jwt.PyJWTError):
+                raise ValueError("must be a private key (PEM) for RSA") from None
+        return SecretStr(text)
 
     def carrier_keys(self) -> CarrierKeys:
         """What carriers' handshakes are checked with."""

@@ -68,7 +68,7 @@ def test_the_example_is_accepted(terraform: Terraform, variables: Path) -> None:
         (["-var=task={cpu=1024,memory_mib=1024}"], "here 2048 to 8192"),
         (['-var=worker_environment={"OPENAI_API_KEY"="x"}'], "Keys belong in the variable secrets"),
         (['-var=worker_environment={"TWILIO_AUTH_TOKEN"="x"}'], "Keys belong in the variable secrets"),
-        (['-var=worker_environment={"SIGNALWIRE_API_TOKEN"="x"}'], "Keys belong in the variable secrets"),
+        (['-var=worker_environment={"VONAGE_PRIVATE_KEY"="x"}'], "Keys belong in the variable secrets"),
         (['-var=worker_environment={"EXOTEL_CREDENTIALS"="x"}'], "Keys belong in the variable secrets"),
         (
             ['-var=secret_names=["REPARTEE_TICKET_KEY","TWILIO_AUTH_TOKEN"]'],

@@ -1,4 +1,4 @@
-"""Stand-ins for the REST interfaces of SignalWire and Plivo, which take what their documents say and nothing else.
+"""Stand-ins for the REST interfaces of SignalWire, Plivo and Vonage, which take what the documents say and no more.
 
 A call's document is fetched with the carrier's signature, as it would be, and kept.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import jwt
 
 from repartee_edge.telephone.signatures import plivo_signature, twilio_signature
 
@@ -49,11 +50,14 @@ class Account:
         """A call that somebody has made to this account."""
         self.calls[call_id] = {"status": "in-progress"}
 
+    def check_key(self, authorization: str) -> None:
+        basic = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        require(authorization == f"Basic {basic}", 401, "Unauthorized")
+
     async def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Any]:
-        basic = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        require(headers.get("authorization") == f"Basic {basic}", 401, "Unauthorized")
+        self.check_key(headers.get("authorization", ""))
         self.asked.append(f"{method} {path}")
         return await self.do(method, path, headers, body)
 
@@ -168,6 +172,41 @@ class Plivo(Account):
         require(wish["legs"] in ("aleg", "bleg", "both") and wish["aleg_method"] == "POST", 400, f"{wish}")
         await self.lead(call_id, wish["aleg_url"], {"CallUUID": call_id, "CallStatus": "in-progress"})
         return 202, {"api_id": "a", "message": "call transferred"}
+
+
+class Vonage(Account):
+    """https://developer.vonage.com/en/voice/voice-api/code-snippets/controlling-conversations/transfer-a-call"""
+
+    def __init__(self, application: str, public_key: Any) -> None:
+        super().__init__()
+        self.application, self.public_key = application, public_key
+        self.used: set[str] = set()
+
+    def check_key(self, authorization: str) -> None:
+        try:
+            claims = jwt.decode(authorization.removeprefix("Bearer "), self.public_key, algorithms=["RS256"])
+        except jwt.PyJWTError as error:
+            raise Refused(401, str(error)) from None
+        require(
+            claims["application_id"] == self.application and claims["jti"] not in self.used, 401, "reused"
+        )
+        require(0 < claims["exp"] - claims["iat"] <= 86_400, 401, "exp")
+        self.used.add(claims["jti"])
+
+    async def do(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        found = re.fullmatch(r"/v1/calls/([\w-]+)", path)
+        require(found and method == "PUT" and headers["content-type"] == "application/json", 400, path)
+        assert found
+        call_id, wish = found[1], json.loads(body)
+        require(self.calls.get(call_id, {}).get("status") == "in-progress", 404, "Not Found")
+        if wish == {"action": "hangup"}:
+            self.calls[call_id]["status"] = "completed"
+        else:
+            require(set(wish) == {"action", "destination"} and wish["action"] == "transfer", 400, f"{wish}")
+            destination = wish["destination"]
+            require(set(destination) == {"type", "ncco"} and destination["type"] == "ncco", 400, f"{wish}")
+            self.documents.setdefault(call_id, []).append(json.dumps(destination["ncco"]))
+        return 204, None
 
 
 @asynccontextmanager

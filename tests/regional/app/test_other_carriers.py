@@ -1,6 +1,7 @@
-"""SignalWire and Plivo: their calls are ended, handed on and placed by their own interfaces."""
+"""SignalWire, Plivo and Vonage: their calls are ended, handed on and placed by their own interfaces."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,14 +12,17 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.regional.app.running import TICKET_KEY, Region, region, until
-from tests.regional.app.strict_carriers import Account, Plivo, SignalWire, rest
+from tests.regional.app.strict_carriers import Account, Plivo, SignalWire, Vonage, rest
 from tests.regional.telephone.system import free_port
 
 from repartee.app.carrier_control import CarrierControl, end_call, what_calls_lack
 from repartee.app.carriers.api import CallDocument
 from repartee.app.carriers.document_links import AUDIENCE, DocumentLinks
 from repartee.app.settings import Settings, read_settings
+from repartee.errors import ConfigurationError
 from repartee_edge.telephone.terms import sign_terms
 from repartee_edge.tickets import TicketKeys, sign
 
@@ -221,6 +225,43 @@ async def test_a_document_is_for_the_carrier_alone_and_for_a_while(
             assert (await here.account.tell(url, fields)).status_code == 403, url
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.post(good, data=fields)).status_code == 403, "nobody has signed it"
+
+
+async def test_vonages_calls_are_handed_on_and_ended(caplog: pytest.LogCaptureFixture) -> None:
+    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = Vonage("application-1", private.public_key())
+    async with rest(account) as url:
+        one_line = pem.replace("\n", "\\n")
+        keys = {
+            "VONAGE_BASE_URL": url,
+            "VONAGE_APPLICATION_ID": "application-1",
+            "VONAGE_PRIVATE_KEY": one_line,
+        }
+        settings = read_settings({**keys, "VONAGE_SIGNATURE_SECRET": "secret"})
+        for call_id in ("u-1", "u-2", "u-3"):
+            account.known(call_id)
+
+        def control(call_id: str) -> CarrierControl:
+            return CarrierControl(settings, Line(), "vonage", call_id, OWN)  # type: ignore[arg-type]
+
+        assert "transfer" in control("u-1").can and "warm_transfer" not in control("u-1").can
+        await control("u-1").transfer("+15550111")
+        await control("u-2").hang_up()
+        await control("u-2").hang_up()
+        await end_call(settings, "vonage", "u-3", "Good bye.")
+    assert account.calls["u-2"] == {"status": "completed"}
+    assert json.loads(account.documents["u-1"][0]) == [
+        {"action": "connect", "endpoint": [{"type": "phone", "number": "15550111"}]}
+    ]
+    assert json.loads(account.documents["u-3"][0]) == [{"action": "talk", "text": "Good bye."}]
+    assert [record for record in caplog.records if record.levelname != "INFO"] == [], "over is no error"
+    assert what_calls_lack(settings) == ["calls at vonage cannot be handed on with a briefing, be placed"]
+
+
+def test_a_key_for_vonage_that_signs_nothing_stops_the_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"VONAGE_PRIVATE_KEY.*must be a private key"):
+        read_settings({"VONAGE_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----\\nx\\n-----END PRIVATE KEY-----"})
 
 
 def test_a_document_that_is_too_long_for_an_address_is_nowhere() -> None:

@@ -28,6 +28,7 @@ BEHIND_THE_BOUND = {
     ("app/call_audio/recorder.py", "outside_json.decode"),
     ("app/figures.py", "outside_json.decode"),
     ("app/telephone_controlling.py", "outside_json.Decoder"),
+    ("app/carriers/vonage.py", "outside_json.decode"),
     ("app/telephone_joining.py", "outside_json.decode"),
     ("app/telephone_placing.py", "outside_json.decode"),
     ("app/telephone_out.py", "outside_json.Decoder"),

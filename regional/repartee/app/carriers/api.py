@@ -15,7 +15,7 @@ class CarrierRequest:
     """A request to a carrier's API, with a form or an object if it has a body."""
 
     url: str
-    method: Literal["POST", "GET", "DELETE"] = "POST"
+    method: Literal["POST", "GET", "PUT", "DELETE"] = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: tuple[str, str] | None = None
     form: Mapping[str, str] | None = None
@@ -59,21 +59,21 @@ class CallToPlace:
 
 
 class CarrierApi(Protocol):
-    """One account at one carrier."""
-
-    @property
-    def places(self) -> bool:
-        """It has what it takes to call somebody."""
-
-    @property
-    def hears_beeps(self) -> bool:
-        """It can say when an answering machine has begun to record."""
+    """One account at one carrier: what can be done with its calls."""
 
     def hang_up(self, call_id: str) -> CarrierRequest:
         """End a call."""
 
     def steer(self, call_id: str, document: CallDocument) -> CarrierRequest | None:
         """Have this become of a call, in place of its stream. None: that cannot be asked for."""
+
+
+class PlacingApi(CarrierApi, Protocol):
+    """The same, where calls can be placed too."""
+
+    @property
+    def hears_beeps(self) -> bool:
+        """It can say when an answering machine has begun to record."""
 
     def place(self, call: CallToPlace) -> CarrierRequest:
         """Call somebody."""
@@ -85,7 +85,6 @@ class CarrierApi(Protocol):
         """Ask for a call's ``status``. None: the carrier does not say whether somebody has answered."""
 
 
-def can_join(api: CarrierApi) -> bool:
-    """It can call a person, say when they have answered, and put them into a conference with somebody."""
-    into = api.steer("", CallDocument("conference"))
-    return api.places and api.look("") is not None and into is not None
+def can_join(api: PlacingApi) -> bool:
+    """It can say when a person has answered, and put them into a conference with somebody."""
+    return api.look("") is not None and api.steer("", CallDocument("conference")) is not None

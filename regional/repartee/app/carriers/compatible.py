@@ -19,7 +19,6 @@ class CompatibleCalls:
     auth: tuple[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
-    places: bool = True
     hears_beeps: bool = True
 
     def hang_up(self, call_id: str) -> CarrierRequest:

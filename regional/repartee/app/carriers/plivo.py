@@ -16,13 +16,12 @@ from repartee.app.carriers.document_links import DocumentLinks
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlivoApi:
-    """Implements :class:`~repartee.app.carriers.api.CarrierApi`. Documents are where ``links`` say."""
+    """Implements :class:`~repartee.app.carriers.api.PlacingApi`. Documents are where ``links`` say."""
 
     base_url: str
     auth_id: str
     token: str
     links: DocumentLinks
-    places: bool = True
     hears_beeps: bool = False
 
     def hang_up(self, call_id: str) -> CarrierRequest:
