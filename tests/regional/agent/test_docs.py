@@ -73,9 +73,10 @@ def test_the_figures_are_the_defaults() -> None:
     assert (FillerPolicy().after_ms, FillerPolicy().again_after_ms) == (150, 4000)
     assert (PrefetchPolicy().limit_s, PrefetchPolicy().keep_s) == (2, 30)
     assert (PrefetchPolicy().per_call, PrefetchPolicy().at_once, PrefetchPolicy().give_up_after) == (20, 3, 4)
-    assert "within 150 ms (`filler_after_ms`), and another after 4 s" in PAGE
-    assert "at most 2 s, its result is kept for 30 s" in PAGE
-    assert "make 20 guesses, 3 at a time" in PAGE
+    said = " ".join(PAGE.split())
+    assert "within 150 ms (`filler_after_ms`), and another after 4 s" in said
+    assert "runs at most 2 s. Its result lives for 30 s" in said
+    assert "make 20 guesses, 3 at a time" in said
     limits = ", ".join(f"{field.name}={getattr(Limits(), field.name):g}" for field in fields(Limits))
     assert f"Limits({limits})" in PAGE
 
