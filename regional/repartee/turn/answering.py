@@ -86,7 +86,7 @@ class Answering:
         if reply.speculated:
             self.owed.note_extra(turn_id)
             return [self._ask(reply, tentative, words=words)]
-        by_client = request is not None and not self.policy.replies_by_itself
+        by_client = calling is not None or (request is not None and not self.policy.replies_by_itself)
         taken = self._take_on(turn_id, now if by_client or timeline is None else timeline.starts_at)
         return [*taken, *self._start(reply, now, words=words)]
 

@@ -9,6 +9,7 @@ from tests.regional.turn.conversation import Conversation
 from repartee.agent.fillers import Fillers
 from repartee.turn import commands as c
 from repartee.turn import events as e
+from repartee.turn.history import FunctionOutput
 from repartee.turn.policy import TurnPolicy
 
 APOLOGY = TurnPolicy().apology
@@ -151,6 +152,20 @@ def test_a_client_that_answers_by_itself_may_take_its_time() -> None:
     assert talk.sounds_at == []
     talk.wait(0.1)
     assert talk.sounds_at == [(27.25, APOLOGY)]
+
+
+def test_nor_does_the_time_that_a_clients_tool_takes_count() -> None:
+    talk = Remembered(replace(TOOLS, client_tools=frozenset({"theirs"}))).asked()
+    talk.model_calls("call_1", "theirs")
+    talk.model_ends("tool_calls")
+    talk.wait(20)
+    talk.send(e.ItemCreated(FunctionOutput("", "call_1", "ten")))
+    talk.send(e.ReplyRequested())
+    talk.wait(6.5)
+    assert talk.sounds_at == []
+    talk.agent_says("It is ten pounds.")
+    talk.wait(3)
+    assert talk.outcomes == [(1, "answered")]
 
 
 def test_an_apology_that_must_be_spoken_begins_earlier_and_who_cannot_be_told_in_time_is_not_kept() -> None:
