@@ -1,12 +1,12 @@
 """Where speech ends in audio with noise in it, which no single threshold tells.
 
-Owns the search: levels in bands every 10 ms, what they say about whether speech goes on, and the place after which it
-most probably does not. What they say is weighted by numbers that were fitted to recorded people on lines of eight
-kinds (:mod:`repartee.audio.end_weights`, made by ``tools/fit_speech_end.py``). It takes 2 ms of CPU, once a turn.
+Owns the search: levels in bands every 10 ms, what they say about whether speech goes on, and the place after which
+it most probably does not. The weights were fitted to recorded people on eight kinds of line
+(:mod:`repartee.audio.end_weights`, made by ``tools/fit_speech_end.py``). It takes 2 ms of CPU, once a turn.
 
-What tells a voice's end from the noise after it is that nothing later is as loud again, in any band: so each moment
-is described by the greatest level from there to the end of the audio, between the band's own quiet (0) and its own
-loudness (1). How far those two lie apart (in dB) says how much each of the descriptions is worth.
+After a voice's end nothing is as loud again, in any band. So each moment is described by the greatest level from
+there to the end of the audio, between the band's own quiet (0) and its own loudness (1). How far those two lie
+apart (in dB) says how much each of the descriptions is worth.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Gathers a caller's audio for a recogniser: a frame at a time where a turn may begin or end, more where it cannot.
 
-Each message to a recogniser costs a call's worker more than the samples in it. Nothing is gained by sending them at
-once while the caller speaks on, or while nobody has said anything: only a change can begin or end a turn. Whatever
-changes is sent the moment it comes, with all that was held.
+Each message to a recogniser costs a call's worker more than the samples in it. Sending them at once gains nothing
+while the caller speaks on, or while nobody has said anything: only a change can begin or end a turn. A change goes
+out the moment it comes, with all that was held.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Is this frame louder than the line's noise? A gate over a floor that it learns as it goes.
 
-It shows silence within the frame in which it begins, and costs a comparison or two; whether what is loud is speech,
-it does not know (vad does).
+It shows silence within the frame in which it begins, and costs a comparison or two. It does not know whether a loud
+sound is speech (vad does).
 """
 
 GATE_OVER_FLOOR = 3.0

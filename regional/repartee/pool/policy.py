@@ -10,7 +10,7 @@ The life of a connection::
          -> dial_failed -> backoff -> plan
 
 A *slot* is room for one lease: a speech-recognition stream has one, a synthesis socket has several. A connection is
-*settled* when it has lived for ``young_s``: many a provider takes a connection only to refuse it a moment later.
+*settled* when it has lived for ``young_s``: some providers take a connection only to refuse it a moment later.
 """
 
 import math

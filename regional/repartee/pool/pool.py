@@ -1,7 +1,7 @@
 """Warm connections, ready when a call needs one: the shell around :class:`~repartee.pool.policy.PoolPolicy`.
 
-Owns the tasks that dial, the keepalive timer and the callers in the queue. What to do is decided by the policy; how
-to open, keep and close a connection is the provider's business (:class:`Connector`). Nothing here waits while it
+Owns the tasks that dial, the keepalive timer and the callers in the queue. The policy decides what to do; how to
+open, keep and close a connection is the provider's business (:class:`Connector`). Nothing here waits while it
 changes the pool's state, so no lock is needed and none is held while dialling. A lease cannot leak: whoever is
 cancelled while waiting leaves the queue, and what was already handed to them goes back.
 

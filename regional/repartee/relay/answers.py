@@ -1,7 +1,8 @@
 """What a caller of a relayed call hears when the provider gives nothing, and when nobody says anything.
 
-The provider decides whose turn it is. Whether its response can be heard, whether it comes in time, whether it calls
-tools without end, and whether a result was ever told, it leaves to us: the rules are those of a cascade.
+The provider decides whose turn it is. It leaves the rest to us: whether its response can be heard and comes in
+time, whether it calls tools without end, and whether the caller ever learns a result. The rules are those of a
+cascade.
 """
 
 from repartee.relay.items import ItemLedger

@@ -1,4 +1,4 @@
-"""What a relayed conversation has consisted of, so that it can be told to another session if this one is lost.
+"""The items of a relayed conversation, so that another session can learn them if this one is lost.
 
 Keeps words, never audio: what the caller said as it was transcribed, and of the agent's answers what was heard.
 """

@@ -1,4 +1,5 @@
-"""What is said from memory, without the provider, and how all that is said is cut to what the caller has heard."""
+"""What the agent says from memory, without the provider; and cutting all that is said to what the caller has
+heard."""
 
 from collections.abc import Callable
 

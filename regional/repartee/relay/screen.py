@@ -1,5 +1,5 @@
-"""What of the provider's events the client sees: nothing of the agent's own tools, which are none of its business,
-nor of calls of functions that nobody has.
+"""The provider's events that the client sees: none of the agent's own tools, which are none of its business, nor
+calls of functions that nobody has.
 
 A hidden item leaves no gap: what follows it is shown to follow the item before it.
 """

@@ -1,4 +1,5 @@
-"""What the client has asked for and the provider has not answered: what follows a lost session is asked once more.
+"""What the client has asked for and the provider has not answered: after a lost session, the next one is asked
+again.
 
 The provider takes events in order, so an answer to one also settles those before it. Settings and responses have
 records of their own (relay/settings, relay/response_events).

@@ -1,4 +1,4 @@
-"""What is written down of a call while it goes on: its events, for those who watch calls, and what was said."""
+"""Writes down a call while it goes on: its events, for those who watch calls, and what was said."""
 
 import time
 from collections.abc import Callable, Mapping

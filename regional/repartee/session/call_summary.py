@@ -1,4 +1,4 @@
-"""What an agent's author has summed up of a call that has become too long to be shown to the model.
+"""The author's own summary of a call that has become too long for the model to see.
 
 Runs the author's function as a task of the call's, one at a time; its words go to the core as an event. Nothing waits
 for it.

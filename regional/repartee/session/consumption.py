@@ -1,6 +1,6 @@
-"""What a call's replies use of the model: as its server counts it, or estimated where it does not say.
+"""How much of the model a call's replies use: as its server counts it, or estimated if it does not say.
 
-A reply that is thrown away, and a request that is made a second time, are paid for as well. Pure.
+Discarded replies and repeated requests cost money as well. Pure.
 """
 
 from collections.abc import Callable

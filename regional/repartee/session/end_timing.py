@@ -1,8 +1,8 @@
 """When the caller's speech ended: when to look for that in the audio, and which of the answers counts.
 
-An end of turn must not wait for a figure. So the place is sought once the reply to an eager end is under way, and
-again a little later, when more of what follows the speech can be heard; the turn's end takes what is known by then.
-Where silence follows the speech, the first look is exact and is the only one.
+An end of turn must not wait for a figure. So this looks for the place once the reply to an eager end is in
+progress, and again a little later, when it can hear more of what follows the speech. The turn's end takes what is
+known by then. Where silence follows the speech, the first look is exact and is the only one.
 
 The audio is kept for a few seconds. Of a turn whose end is later than that, a look sees the last of the speech, or
 none, and takes noise for it: what an earlier look has found stands then.

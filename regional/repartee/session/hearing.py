@@ -1,8 +1,8 @@
 """The caller's audio, on its way from the client's wire to speech recognition, and what is heard in it.
 
-Owns the call's transcriber and gets another when it is lost or falls silent (turn/session_watch decides that). Audio
-that comes in between waits, and the turn that was open is played to the new one from its beginning: nothing is lost,
-nothing is heard twice, and no half turn is answered. Knows nothing of turns beyond the events it passes on.
+Owns the call's transcriber and gets another when it is lost or falls silent (turn/session_watch decides that).
+Audio that comes in between waits, and the new one hears the open turn from its beginning: the call loses nothing,
+hears nothing twice, and answers no half turn. Knows nothing of turns beyond the events it passes on.
 """
 
 import asyncio

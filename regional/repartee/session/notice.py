@@ -1,7 +1,7 @@
-"""What the agent says outside of any turn: that it cannot hear the caller, and that it ends the call for that.
+"""What the agent says outside of any turn: that it cannot hear the caller, and that it therefore ends the call.
 
-The turn core cannot say it: the caller's turn may be open, and will be until somebody hears its end. Told from memory
-where it can be, as the voice may be away too.
+The turn core cannot say it: the caller's turn may be open, and will be until somebody hears its end. It plays them
+from memory if it can, as the voice may be away too.
 """
 
 import asyncio

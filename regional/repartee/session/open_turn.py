@@ -1,7 +1,7 @@
-"""What would have to be heard again, were a call's transcriber lost now: the audio of the turn that is open.
+"""What another transcriber would have to hear if the call lost its own now: the audio of the open turn.
 
-Bounded: of a turn that is longer, the words stand for what was sent. While no turn is open a little is kept, as one
-may have begun that recognition has not told of yet, and more if somebody may have spoken to whom it says nothing.
+Bounded: in a longer turn, the words stand for what was sent. While no turn is open it keeps a little, since one may
+have begun that recognition has not reported yet, and more if somebody may have spoken and recognition says nothing.
 """
 
 from repartee.audio.pcm import SAMPLE_BYTES, bytes_for_ms, duration_ms

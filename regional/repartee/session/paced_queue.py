@@ -1,8 +1,8 @@
-"""What waits on its way to a provider, sent in order and no faster than the provider's socket takes it.
+"""A queue on its way to a provider, sent in order and no faster than the provider's socket takes it.
 
 Nothing waits while the other end keeps up. Audio that has piled up (there was no session, or a client sent a minute
-of it at once) goes at a bounded pace, and whatever is sent goes only while the socket has room: a socket drops its
-connection when too much waits in it, and that must never be the reason why a session is lost.
+of it at once) goes at a bounded pace, and nothing goes while the socket has no room: a socket drops its connection
+when too much waits in it, and that must never lose a session.
 """
 
 import asyncio

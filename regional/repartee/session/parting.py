@@ -1,4 +1,4 @@
-"""What an agent does with its call beside talking: ends it, hands the caller on, presses keys.
+"""What an agent does with its call beside talking: ends it, transfers the caller, presses keys.
 
 An end waits until all that is being said has been heard, as far as can be known.
 """

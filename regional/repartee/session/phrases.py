@@ -1,7 +1,7 @@
-"""What is said word for word, call after call: synthesised once per voice, played from memory.
+"""Fixed phrases, the same call after call: synthesised once per voice, played from memory.
 
-Greetings and fillers cost no time-to-first-byte this way. A phrase that could not be synthesised is left out; it is
-spoken live, as everything else is.
+Greetings and fillers cost no time-to-first-byte this way. If a phrase could not be synthesised, the voice speaks it
+live, like everything else.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What speech recognition hears, on its way to the core: digits that are secret are hidden."""
+"""Hides secret digits in what speech recognition hears, on its way to the core."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Something done again and again, for which no task is woken, and at the same moments for all calls.
+"""Does something again and again without waking a task, and at the same moments for all calls.
 
 Waking the event loop costs more than what most ticks do: with forty calls a thousand timers a second rang one by one.
 """

@@ -1,4 +1,4 @@
-"""What is refused because it is more than a call may send: too long at once, or faster than it can be passed on."""
+"""Refuses what is more than a call may send: too long at once, or faster than it can be passed on."""
 
 from dataclasses import dataclass
 

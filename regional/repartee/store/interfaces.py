@@ -1,7 +1,7 @@
-"""What is kept beyond a call, seen from those who keep it: records, experience, whatever comes.
+"""The store as those see it who keep something beyond a call: records, experience, whatever comes.
 
-A job is a function of a transaction. Each runs as if it were alone with the database, and either all that it does
-is kept or nothing; where two get in each other's way, one is run again: a job has no other effects.
+A job is a function of a transaction. Each runs as if it were alone with the database, and the store keeps all that
+it does or nothing. If two get in each other's way, one runs again, so a job must have no other effects.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Bringing a database's schema up to what this program knows.
+"""Brings a database's schema up to what this program knows.
 
 Each table has a version of its own. Everything happens in one transaction under a lock, so that processes which start
 together do it once, and one that is killed leaves it as it was.

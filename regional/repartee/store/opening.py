@@ -1,4 +1,4 @@
-"""Which store there is: PostgreSQL where an address is given, else a SQLite file."""
+"""Chooses the store: PostgreSQL if there is an address, else a SQLite file."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Numbers that are never to be called, whatever asks for it. An erasure leaves them: it would be called again."""
+"""Numbers that nobody may call, whoever asks. An erasure leaves them, or the number would be called again."""
 
 from repartee.store.interfaces import Reading, Store, Writing
 from repartee.store.schema import Column, Table

@@ -1,4 +1,4 @@
-"""Calls that were placed by telephone: so that none is placed twice, and no more than may be at once."""
+"""Outgoing telephone calls, kept so that none is placed twice, and no more at once than the limit."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Rows that are older than they may become: which those are, and deleting them, a few at a time."""
+"""Finds rows that are older than they may become, and deletes them, a few at a time."""
 
 import asyncio
 import contextlib

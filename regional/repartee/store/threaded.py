@@ -1,9 +1,9 @@
 """The store: one thread, one connection, one bounded queue.
 
 Nothing on the audio path waits for it: whoever has something to keep leaves it in the queue (`later`), and the
-thread writes what has gathered in one transaction. When the database fails, what waits stays in the queue and is
-tried again; when the queue is full, what is new is dropped and counted. The log has a line when that begins and one
-when it ends.
+thread writes all that has gathered in one transaction. When the database fails, the queue keeps what waits and the
+thread tries again; when the queue is full, it drops and counts new changes. The log has a line when that begins and
+one when it ends.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What is to be known of calls: one stream of events, the same from both kinds of call. Pure.
+"""What there is to know about calls: one stream of events, the same from both kinds of call. Pure.
 
-Owns the events. Must not know who reads them. They hold no words of anybody's, no arguments and no keys, but for
-``WordsSaid`` and ``ToolRan.words``, which there are only where the operator keeps words (``REPARTEE_RECORDS=words``).
+Owns the events. Must not know who reads them. They hold nobody's words, no arguments and no keys. The exceptions
+are ``WordsSaid`` and ``ToolRan.words``, which exist only if the operator keeps words (``REPARTEE_RECORDS=words``).
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class ExtraRequestMade(CallEvent, frozen=True):
 
 
 class ToolWords(msgspec.Struct, frozen=True):
-    """What a tool was given and what it gave, as JSON text."""
+    """A tool's arguments and its result, as JSON text."""
 
     arguments: str
     result: str
@@ -137,7 +137,7 @@ class VendorUsed(CallEvent, frozen=True):
 
 
 class WordsSaid(CallEvent, frozen=True):
-    """One side has said something; again, with the same ``item_id``, when less of it was heard than was thought.
+    """One side has said something; comes again, with the same ``item_id``, if less of it was heard than assumed.
     The fields are those of :class:`~repartee.agent.said.Said`."""
 
     item_id: str
@@ -174,8 +174,8 @@ class ProviderFailed(CallEvent, frozen=True):
 
 
 class VendorLeft(CallEvent, frozen=True):
-    """A vendor failed a call, or was too slow for it, and the next one of its kind was turned to. ``message`` is a
-    sentence."""
+    """A vendor failed a call, or was too slow for it, and the call turned to the next one of its kind. ``message``
+    is a sentence."""
 
     stage: str
     vendor: str

@@ -1,7 +1,7 @@
 """The record of each call, written while it goes on: from the stream of call events to the store.
 
-Owns the records of the calls in progress. What holds words comes only where the operator keeps words
-(``REPARTEE_RECORDS=words``): the stream has none otherwise.
+Owns the records of the calls in progress. The stream holds words only if the operator keeps them
+(``REPARTEE_RECORDS=words``).
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What is taken out of words before they are kept: patterns that ship, and those of the operator. Pure.
+"""What to take out of words before keeping them: patterns that ship, and the operator's own. Pure.
 
 What matches becomes the pattern's name in brackets. Digits that are spoken as words are the recogniser's to redact.
 """

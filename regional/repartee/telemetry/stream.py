@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Exporter(Protocol):
     """Takes call events to where they are read. Both methods run in one thread, which is the exporter's own.
 
-    What they raise is logged once, and costs nothing but the event.
+    If one raises, the log says so once, and only that event is lost.
     """
 
     def export(self, event: CallEvent) -> None:

@@ -19,8 +19,8 @@ MOST_TURNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TurnFigures:
-    """The turns of a while: voice-to-voice latencies in ms of those that were answered and waited for no tool, how
-    long each stage of these turns took in ms, and how many turns were not answered."""
+    """The turns of a while: voice-to-voice latencies in ms of those with an answer that waited for no tool, how
+    long each stage of these turns took in ms, and how many turns got no answer."""
 
     latencies_ms: tuple[float, ...] = ()
     unanswered: int = 0

@@ -1,7 +1,8 @@
-"""Responses beside the conversation: a client asks the model for something of which no caller need hear.
+"""Responses beside the conversation: a client asks the model for something that no caller need hear.
 
-They are made whatever is being said, and any number at once up to a bound; the history neither holds them nor changes
-for them. The agent's own tools are not offered: a client's question books nothing. Methods return commands.
+The model makes them whatever is being said, and any number at once up to a bound; the history neither holds them
+nor changes for them. They offer none of the agent's own tools: a client's question books nothing. Methods return
+commands.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Telling a backchannel ("mhm", "right") from an interruption.
+"""Tells a backchannel ("mhm", "right") from an interruption.
 
 A listener's sounds of agreement are not a wish to speak; an agent that stops for them is hard to talk to. Which words
 they are depends on the language (:mod:`~repartee.turn.languages`).

@@ -1,4 +1,4 @@
-"""What is known of the caller's turn that is open, or was the last. Plain data; the machine decides."""
+"""What is known about the caller's open turn, or the last one. Plain data; the machine decides."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,10 @@
 """Cuts a stream of tokens into pieces that can be spoken.
 
-A piece is speakable at a sentence end, at a clause boundary once it is long enough, and in any case past a
-maximum. The first piece of a reply may be shorter, because it decides when the caller hears something. Where waiting
-for a boundary costs too much (:mod:`~repartee.turn.pacing` decides that), a piece is cut between words, at the place
-that sounds least clipped.
-A piece that ends at the last token is not held back to see what follows, unless what is there already is in doubt:
-"3." may become "3.5", "Dr." is no end. Knows nothing of models, voices or time.
+A piece is speakable at a sentence end, at a clause boundary once it is long enough, and in any case past a maximum.
+The first piece of a reply may be shorter, because it decides when the caller hears something. Where waiting for a
+boundary costs too much (:mod:`~repartee.turn.pacing` decides that), a piece is cut between words, at the place that
+sounds least clipped. The chunker does not hold back a piece that ends at the last token to see what follows, unless
+the end is in doubt: "3." may become "3.5", "Dr." is no end. Knows nothing of models, voices or time.
 """
 
 import re

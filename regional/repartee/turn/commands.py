@@ -1,4 +1,4 @@
-"""What the turn core wants done. The session carries these out, in order, without deciding anything.
+"""What the turn core wants done. The session carries these commands out in order, and decides nothing.
 
 All are immutable. A command that concerns a turn or a reply carries its id, so that whatever comes back late can
 be told from what is current.
@@ -28,11 +28,11 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 class StartReply(Command, frozen=True):
     """Ask the model for a reply to these messages (OpenAI's chat form, without instructions).
 
-    ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model too,
-    and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak about the
-    results of tools that were called for the same turn. ``tools``: it may call tools. ``extra``: so many further
-    requests may be made for it; :class:`~repartee.turn.events.ExtraRequest` tells of each. ``aside``: the agent's own
-    tools and lookups are none of its business.
+    ``words`` are the caller's, in the turn that is answered: what has been looked up for them goes to the model
+    too, and :class:`~repartee.turn.events.LookedUp` says what that was. ``follows_tools``: the reply is to speak
+    about the results of tools that were called for the same turn. ``tools``: it may call tools. ``extra``: it may
+    cost so many further requests; :class:`~repartee.turn.events.ExtraRequest` reports each. ``aside``: the agent's
+    own tools and lookups are none of its business.
     """
 
     reply_id: int
@@ -88,7 +88,7 @@ class Play(Command, frozen=True):
 
 
 class StopPlaying(Command, frozen=True):
-    """What the caller's side holds of this reply's audio must not be played."""
+    """The caller's side must not play what it still holds of this reply's audio."""
 
     reply_id: int
 
@@ -145,8 +145,8 @@ class TurnEnded(Command, frozen=True):
 
 
 class ReplyStarted(Command, frozen=True):
-    """A reply is under way that the client may know of (a speculation only once it is confirmed). ``aside``: the
-    conversation does not hold it."""
+    """A reply is in progress that the client may know about (a speculation only once it is confirmed). ``aside``:
+    the conversation does not hold it."""
 
     reply_id: int
     turn_id: int
@@ -213,7 +213,7 @@ class AnswerMissing(Command, frozen=True):
 
 
 class GiveUp(Command, frozen=True):
-    """The caller can be told nothing, not even that something is wrong: the call cannot go on."""
+    """Nothing can reach the caller, not even that something is wrong: the call cannot go on."""
 
     reason: str
 
@@ -233,7 +233,7 @@ class SpeechCut(Command, frozen=True):
 
 
 class PrepareTool(Command, frozen=True):
-    """A speculative reply asks for this tool. It is not to be run for that; it may be looked up on a guess."""
+    """A speculative reply asks for this tool. That must not run it; a lookup on a guess may."""
 
     name: str
     arguments: str
@@ -270,7 +270,7 @@ class LookupUsed(Command, frozen=True):
 
 
 class SayDropped(Command, frozen=True):
-    """More was to be said than may wait; this text is not said."""
+    """More texts wait to be said than may; this one is dropped."""
 
     text: str
 
@@ -284,8 +284,8 @@ class TurnTraced(Command, frozen=True):
 
 
 class TurnFinished(Command, frozen=True):
-    """All is over with a turn that wanted an answer. ``trace`` is None if it was never audible; ``apology``: the
-    caller hears an apology in place of the answer."""
+    """A turn that wanted an answer is over. ``trace`` is None if it was never audible; ``apology``: the caller
+    hears an apology in place of the answer."""
 
     turn_id: int
     outcome: TurnOutcome

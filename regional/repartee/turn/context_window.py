@@ -1,7 +1,7 @@
-"""What of a conversation a model is shown: no more than it can hold, and nothing that its server refuses.
+"""The part of a conversation that a model sees: no more than it can hold, and nothing that its server refuses.
 
 Works on messages in OpenAI's chat form, as :meth:`~repartee.turn.history.History.messages` gives them; the history
-itself keeps everything. What one refusal has taught holds for the rest of the call. Pure.
+itself keeps everything. What it learns from one refusal holds for the rest of the call. Pure.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What was said and done in a call before it came here: another worker had it, and is gone. Pure.
 
-It is written down while a call goes on, the newest first where there is too much, and put into the history of the
+A worker writes it down during a call, the newest first if there is too much, and puts it into the history of the
 call that goes on from there.
 """
 

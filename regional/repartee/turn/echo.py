@@ -1,6 +1,6 @@
-"""Telling the agent's own words, which come back from a loudspeaker, from the caller's.
+"""Tells the agent's own words, which come back from a loudspeaker, from the caller's.
 
-By their text and their time: an echo begins while the agent is heard, and says what is being heard. A caller who
+It goes by text and time: an echo begins while the agent is audible, and says what the agent is saying. A caller who
 repeats the agent's words waits until they are over. Pure.
 """
 

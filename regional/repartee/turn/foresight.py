@@ -1,4 +1,4 @@
-"""What was looked up before anyone asked: it goes to the model with the caller's words, as if asked for."""
+"""Lookups made before anyone asked: they go to the model with the caller's words, as if it had asked for them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """What a model writes that is not for the caller: its thoughts, and tool calls that came out as text.
 
-Takes a reply's tokens and gives what is left of them. Tokens may cut a mark anywhere: what could be the beginning of
-one is held until it is known.
+Takes a reply's tokens and returns what is left of them. Tokens may cut a mark anywhere, so it holds back what could
+be the beginning of one.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The conversation so far, as the caller experienced it.
 
-Holds what was said and done, in order, and gives it in a language model's terms. An answer that was cut short
-counts only as far as it was heard. Pure data: no time, no wire format.
+Holds what was said and done, in order, and presents it in a language model's terms. An answer that was cut short
+counts only as far as the caller heard it. Pure data: no time, no wire format.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What the caller's speech means while the agent is heard or awaited: an interruption, a backchannel, an echo.
+"""What the caller's speech means while the agent is speaking or about to: an interruption, a backchannel, an echo.
 
 Judges; the machine acts. Holds nothing of its own.
 """

@@ -1,4 +1,5 @@
-"""What the caller is owed: the turn whose answer is due, what has been tried for it, until when they must hear it.
+"""What the agent owes the caller: the turn whose answer is due, what has been tried for it, and by when they must
+hear it.
 
 Decides how often a model may be asked and when silence has lasted too long. Knows nothing of sound.
 """

@@ -1,8 +1,8 @@
 """Cuts one reply's text in time: when a piece can wait no longer for the boundary that would sound best.
 
 Two clocks press. Before the first piece, the caller hears nothing: it waits for a boundary until ``first_wait_ms``
-after the first token. After it, the caller hears what was handed over: the next piece is wanted before that has been
-spoken. Where neither presses, pieces end where :mod:`~repartee.turn.chunking` says. Times are seconds.
+after the first token. After it, the caller hears what the voice has got: the next piece must come before that runs
+out. If neither presses, pieces end where :mod:`~repartee.turn.chunking` says. Times are seconds.
 """
 
 from repartee.turn.chunking import Chunker, ChunkPolicy, spoken_length

@@ -1,7 +1,7 @@
-"""What the caller hears of the agent: what was sent to them, how far it has been played, what they said to it.
+"""What the caller hears of the agent: what was sent to them, how far it has played, what they said to it.
 
-Reckoned from what was sent when (:mod:`~repartee.turn.speaker`), or told by a transport that knows. Does not know why
-the agent speaks, nor what it is still to say.
+It works this out from what was sent when (:mod:`~repartee.turn.speaker`), or learns it from a transport that knows.
+Does not know why the agent speaks, nor what it is still to say.
 """
 
 from collections.abc import Collection, Iterable

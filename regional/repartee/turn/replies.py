@@ -1,5 +1,5 @@
-"""The replies in the making, in the order in which they sound. Says which there are; what becomes of them is decided
-by :mod:`~repartee.turn.answering`."""
+"""The replies in the making, in the order in which they sound. Says which there are;
+:mod:`~repartee.turn.answering` decides what becomes of them."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,12 +1,13 @@
-"""Is a provider's session lost, may it be replaced, and when is the caller told? One decision for both kinds of call.
+"""Is a provider's session lost, may another replace it, and when does the agent tell the caller? One decision for
+both kinds of call.
 
 A *session* is what hears the caller: a recogniser's stream, or a speech-to-speech model's session. It is away while
 there is none; it is silent while one is there that says nothing to what it must answer. Pure: times are seconds on
 any monotonic clock and come in as ``now``; the shells (session/hearing, session/provider_line) carry the verdicts
 out.
 
-What earns a session trust is service: a turn that it has ended with words, or an answer that it has completed. One
-event proves nothing: a recogniser that says "start of turn" and then stalls would be dialled for ever.
+A session earns trust by service: a turn that it has ended with words, or an answer that it has completed. One event
+proves nothing: we would dial for ever a recogniser that says "start of turn" and then stalls.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The caller's loudspeaker, reckoned from here: what of each reply has been played by a given time.
+"""The caller's loudspeaker, as we work it out from here: how much of each reply has played by a given time.
 
 Audio is sent faster than it plays. The caller's side plays it in order, at its own pace, and begins when the
 first of it arrives; so what has been heard follows from what was sent when. Times are seconds, audio is ms.

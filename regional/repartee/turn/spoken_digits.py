@@ -1,6 +1,6 @@
 """Digits in what a caller says: written as figures, or as words in one of the languages of answers. Pure.
 
-What it finds is what must not be kept, so it takes too much rather than too little: "one moment" holds a number too.
+What it finds must not be kept, so it takes too much rather than too little: "one moment" holds a number too.
 """
 
 import re

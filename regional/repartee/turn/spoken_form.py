@@ -1,7 +1,7 @@
-"""What is written, as it is said: Markdown, addresses, emoji, numbers and amounts, for the voice alone.
+"""Written text as people say it: Markdown, addresses, emoji, numbers and amounts, for the voice alone.
 
-A text stays as it was written in transcripts and in the history. The voice's words are given back as the words that
-were written (:class:`SpokenForm`), so that the history is cut where the caller has heard it. Pure.
+Transcripts and the history keep a text as written. :class:`SpokenForm` maps the voice's words back to the written
+ones, so that the history ends where the caller stopped hearing it. Pure.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The wait for tools: which of them run, which an answer awaits, which results the caller has not heard of, and when
 they hear a filler meanwhile.
 
-Knows what was asked for and what came; how replies are made and heard is not its business.
+Knows what was asked for and what came; making replies and having them heard is not its business.
 """
 
 import math
