@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import Any
 
-from repartee.standins.faults import Fault
+from repartee.standins.faults import FAULT_QUERY, Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import IdleWatch
 from repartee.standins.pcm import RAW_ENCODINGS
@@ -18,6 +18,22 @@ IDLE_S = 300.0
 """A socket on which nothing was asked for so long is closed."""
 
 RATES_HZ = (8000, 16000, 22050, 24000, 44100, 48000)
+QUERY = {"cartesia_version", "api_key", "access_token", FAULT_QUERY}
+CANCELLING = {"context_id", "cancel"}
+# fmt: off
+SPEAKING = {
+    "context_id", "model_id", "output_format", "transcript", "voice", "add_phoneme_timestamps",
+    "add_timestamps", "continue", "flush", "generation_config", "language", "max_buffer_delay_ms",
+    "pronunciation_dict_id", "speed", "use_normalized_timestamps",
+}
+# fmt: on
+"""What a message may hold, by Cartesia's SDK; ``WITHIN``: in its objects."""
+
+WITHIN = {
+    "output_format": {"container", "encoding", "sample_rate"},
+    "voice": {"mode", "id"},
+    "generation_config": {"emotion", "speed", "volume"},
+}
 MAX_BUFFER_DELAY_MS = 5000
 DEFAULT_BUFFER_DELAY_MS = 3000
 TITLES = {
@@ -49,6 +65,9 @@ async def tts_websocket(scope: Scope, receive: Any, send: Any, state: StandInSta
     if not (link.headers.get("cartesia-version") or query.get("cartesia_version")):
         message = "The cartesia-version header, or cartesia_version in the query, is required."
         await link.refuse(400, {}, _error(400, None, request_id, message))
+        return
+    if strange := sorted(query.keys() - QUERY):
+        await link.refuse(400, {}, _error(400, None, request_id, f"{strange[0]} is not a parameter."))
         return
     await SpeakingSession(link, state, request_id).run()
 
@@ -113,6 +132,9 @@ class SpeakingSession:
         if not isinstance(context_id, str) or not context_id:
             self._refuse(None, "context_id must be text that is not empty.")
             return
+        if strange := _strange(request):
+            self._refuse(context_id, f"{strange}: no such field.")
+            return
         if request.get("cancel"):
             context = self._contexts.pop(context_id, None)
             if context is not None:
@@ -131,6 +153,8 @@ class SpeakingSession:
         context = self._contexts.get(context_id)
         if context is None:
             context = self._open(context_id, request)
+        elif context.last_taken:
+            raise RequestFault("The context takes no more text: its last message did not continue.")
         context.say(
             transcript, last=not request.get("continue", False), flush=bool(request.get("flush", False))
         )
@@ -179,6 +203,15 @@ class SpeakingSession:
         context_id = next(iter(self._contexts), None)
         error = _error(fault.status or 500, context_id, self._request_id, code=fault.reason or None)
         return json.dumps(error)
+
+
+def _strange(request: dict[str, Any]) -> str:
+    """A field that no such message has; empty: there is none."""
+    unknown = request.keys() - (CANCELLING if request.get("cancel") else SPEAKING)
+    for name, known in WITHIN.items():
+        inner = request.get(name)
+        unknown |= {f"{name}.{key}" for key in inner.keys() - known} if isinstance(inner, dict) else set()
+    return min(unknown, default="")
 
 
 def _output(given: object) -> OutputFormat:

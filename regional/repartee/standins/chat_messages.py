@@ -5,12 +5,21 @@ them would hide that.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from repartee.standins.bad_request import BadRequest
 
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+FIELDS = {
+    "system": {"role", "content", "name"},
+    "developer": {"role", "content", "name"},
+    "user": {"role", "content", "name"},
+    "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"},
+    "tool": {"role", "content", "tool_call_id"},
+    "function": {"role", "content", "name"},
+}
+"""What a message may hold, by its role."""
+
 NAME = re.compile(r"[a-zA-Z0-9_-]+")
 NAME_CHARS = 64
 CALL_ID_CHARS = 40
@@ -23,12 +32,13 @@ def check_messages(messages: Sequence[Any]) -> None:
     awaited: list[str] = []
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
+        if not isinstance(message, dict) or message.get("role") not in FIELDS:
             raise BadRequest(
-                f"Invalid value: {_shown(message)}. Supported values are: {', '.join(map(repr, ROLES))}.",
+                f"Invalid value: {_shown(message)}. Supported values are: {', '.join(map(repr, FIELDS))}.",
                 f"{place}.role",
                 code="invalid_value",
             )
+        check_known(message, FIELDS[message["role"]], place)
         if message["role"] == "tool":
             _take_result(message, number, awaited)
             continue
@@ -36,6 +46,14 @@ def check_messages(messages: Sequence[Any]) -> None:
         _check_content(message, place)
         awaited = _calls_of(message, place)
     _refuse_unanswered(awaited)
+
+
+def check_known(given: Mapping[str, Any], known: Collection[str], place: str) -> None:
+    """An object of a request has no fields but these. Raises BadRequest."""
+    for name in given:
+        if name not in known:
+            path = f"{place}.{name}"
+            raise BadRequest(f"Unknown parameter: '{path}'.", path, code="unknown_parameter")
 
 
 def _shown(message: Any) -> str:
@@ -112,6 +130,8 @@ def _call_id(call: Any, place: str) -> str:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(call.get("id"), str):
         raise BadRequest(f"Invalid type for '{place}'.", place, code="invalid_type")
+    check_known(call, ("id", "type", "function"), place)
+    check_known(function, ("name", "arguments"), f"{place}.function")
     _check_length(call["id"], CALL_ID_CHARS, f"{place}.id")
     check_name(function.get("name"), f"{place}.function.name")
     if not isinstance(function.get("arguments"), str):
@@ -168,6 +188,8 @@ def check_functions(tools: Any) -> None:
                 f"tools[{number}].function",
                 code="missing_required_parameter",
             )
+        check_known(tool, ("type", "function"), f"tools[{number}]")
+        check_known(function, ("name", "description", "parameters", "strict"), f"tools[{number}].function")
         check_name(function.get("name"), f"tools[{number}].function.name")
         _check_schema(function, f"tools[{number}].function.parameters")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repartee.standins.bad_request import BadRequest
-from repartee.standins.chat_messages import check_functions, check_messages
+from repartee.standins.chat_messages import check_functions, check_known, check_messages
 
 MODELS = (
     "gpt-6-luna",
@@ -137,6 +137,8 @@ def _check_fields(document: dict[str, Any]) -> None:
         raise BadRequest(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
         )
+    if isinstance(options := document.get("stream_options"), dict):
+        check_known(options, ("include_usage", "include_obfuscation"), "stream_options")
     temperature = document.get("temperature")
     if temperature is not None and not (isinstance(temperature, int | float) and 0 <= temperature <= 2):
         raise BadRequest(

@@ -5,10 +5,11 @@ Owns keys, query parameters, refusals and request ids. The conversations that fo
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from repartee.standins.faults import FAULT_QUERY
 from repartee.standins.flux import FluxParameters, FluxSession
 from repartee.standins.keyterms import keyterms_fault
 from repartee.standins.link import Link, Scope
@@ -19,6 +20,21 @@ from repartee.standins.state import StandInState, key_is_good
 
 FLUX_MODELS = ("flux-general-en", "flux-general-multi")
 NOVA_FAMILIES = ("nova-3", "nova-2", "nova", "enhanced", "base")
+# fmt: off
+FLUX_KNOWN = frozenset((
+    "authorization", "eager_eot_threshold", "encoding", "eot_threshold", "eot_timeout_ms", "keyterm",
+    "language_hint", "mip_opt_out", "model", "numerals", "profanity_filter", "redact", "sample_rate", "tag",
+))
+NOVA_KNOWN = frozenset((
+    "authorization", "callback", "callback_method", "channels", "detect_entities", "diarize", "diarize_model",
+    "dictation", "encoding", "endpointing", "extra", "interim_results", "keyterm", "keywords", "language",
+    "language_hint", "mip_opt_out", "model", "multichannel", "numerals", "profanity_filter", "punctuate",
+    "redact", "replace", "sample_rate", "search", "smart_format", "tag", "utterance_end_ms", "vad_events",
+    "version",
+))
+# fmt: on
+"""All that their addresses may ask for, by Deepgram's SDK."""
+
 REFUSALS = {
     401: ("INVALID_AUTH", "Invalid credentials."),
     429: ("TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
@@ -37,6 +53,11 @@ class Query:
     def text(self, key: str, default: str | None = None) -> str | None:
         """The last value given for the key."""
         return next((value for name, value in reversed(self.pairs) if name == key), default)
+
+    def only(self, known: Collection[str]) -> None:
+        """No parameters but these (and ours, which asks for a fault)."""
+        strange = [name for name, _ in self.pairs if name not in known and name != FAULT_QUERY]
+        self.faults += [f"{name} is not a parameter" for name in strange]
 
     def several(self, key: str) -> list[str]:
         """All values given for the key."""
@@ -84,6 +105,7 @@ def _keyterms(query: Query) -> tuple[str, ...]:
 
 def read_flux(query: Query) -> FluxParameters:
     """The settings of a Flux stream; mistakes go to ``query.faults``."""
+    query.only(FLUX_KNOWN)
     model = query.text("model")
     if model not in FLUX_MODELS:
         query.faults.append(f"model must be one of {', '.join(FLUX_MODELS)}, not '{model}'")
@@ -105,6 +127,7 @@ def read_flux(query: Query) -> FluxParameters:
 
 def read_nova(query: Query) -> NovaParameters:
     """The settings of a nova stream; mistakes go to ``query.faults``."""
+    query.only(NOVA_KNOWN)
     model = query.text("model") or "base"
     if not any(model == family or model.startswith(family + "-") for family in NOVA_FAMILIES):
         query.faults.append(f"model '{model}' is not known")

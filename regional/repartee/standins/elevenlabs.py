@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Any
 
-from repartee.standins.faults import Fault
+from repartee.standins.faults import FAULT_QUERY, Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import IdleWatch
 from repartee.standins.speaking import Context, OutputFormat
@@ -27,6 +27,10 @@ FLAGS = ("auto_mode", "sync_alignment", "enable_logging", "enable_ssml_parsing")
 KNOWN = {"model_id", "output_format", "inactivity_timeout", "language_code", "seed", "authorization", *FLAGS}
 FIRST_ONLY = ("voice_settings", "pronunciation_dictionary_locators", "generation_config")
 FIELDS = {"text", "context_id", "flush", "close_context", "close_socket", *FIRST_ONLY}
+WITHIN = {
+    "voice_settings": {"speed", "stability", "similarity_boost", "style", "use_speaker_boost"},
+    "generation_config": {"chunk_length_schedule"},
+}
 SPEEDS = (0.7, 1.2)
 
 
@@ -56,7 +60,7 @@ async def multi_stream(scope: Scope, receive: Any, send: Any, state: StandInStat
 
 
 def _wrong_query(query: dict[str, str]) -> str:
-    wrong = [f"{name} is not a parameter" for name in query if name not in KNOWN]
+    wrong = [f"{name} is not a parameter" for name in query if name not in KNOWN and name != FAULT_QUERY]
     if query.get("model_id", MODELS[0]) not in MODELS:
         wrong.append(f"model_id {query['model_id']} is not served here")
     if query.get("output_format", "pcm_24000") not in FORMATS:
@@ -167,6 +171,9 @@ class VoicingSession:
         elif any(message.get(name) is not None for name in FIRST_ONLY):
             self._fail("voice_settings can only be provided in the first message of a context")
             return
+        if context.last_taken:
+            self._fail("the context is being closed, and takes no more text")
+            return
         text = message.get("text") or ""
         context.say(text if text.strip() else "", last=False, flush=bool(message.get("flush")))
 
@@ -204,6 +211,10 @@ def _wrong_message(message: object) -> str:
         return "the message is not a JSON object"
     if unknown := message.keys() - FIELDS:
         return f"{', '.join(sorted(unknown))}: no such field"
+    for name, known in WITHIN.items():
+        inner = message.get(name)
+        if isinstance(inner, dict) and (unknown := inner.keys() - known):
+            return f"{name}.{min(unknown)}: no such field"
     if message.get("close_socket"):
         return ""
     context = message.get("context_id")

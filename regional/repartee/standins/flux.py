@@ -16,6 +16,9 @@ from repartee.standins.turns import FluxTurns, TurnEvent
 IDLE_S = 60.0
 """Without audio or a ping for so long, the socket is closed."""
 
+CONFIGURABLE = frozenset(("thresholds", "keyterms", "language_hints", "numerals"))
+"""What a ``Configure`` may hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class FluxParameters:
@@ -146,13 +149,13 @@ class FluxSession:
             message = json.loads(text)
         except ValueError:
             message = None
-        match message.get("type") if isinstance(message, dict) else None:
-            case "CloseStream":
+        match message:
+            case {"type": "CloseStream", **others} if not others:
                 self._close_stream()
-            case "ForceEndTurn":
+            case {"type": "ForceEndTurn", **others} if not others:
                 for event in self._turns.force_end(self._listening.heard):
                     self._tell(event)
-            case "Configure":
+            case {"type": "Configure", **others} if not others.keys() - CONFIGURABLE:
                 self._configure(message)
             case _:
                 self._fail("UNPARSABLE_CLIENT_MESSAGE", f"Could not parse the client's message: {text[:100]}")
@@ -210,6 +213,8 @@ class FluxSession:
         settings = self._settings
         if not isinstance(thresholds, dict):
             return settings, "thresholds must be an object."
+        if unknown := sorted(thresholds.keys() - limits):
+            return settings, f"{unknown[0]} is not a threshold."
         for key, (low, high) in limits.items():
             value = thresholds.get(key)
             if key not in thresholds or (value is None and key != "eager_eot_threshold"):

@@ -46,7 +46,7 @@ async def speak_v2(scope: Scope, receive: Any, send: Any, state: StandInState) -
 
 def read_speak(query: Query) -> OutputFormat:
     """What is to come out; mistakes go to ``query.faults``."""
-    query.faults += [f"{name} is not a parameter" for name, _ in query.pairs if name not in KNOWN]
+    query.only(KNOWN)
     model = (query.text("model") or "").split("-")
     if len(model) != 3 or model[0] != "flux" or not all(model):
         query.faults.append(f"model must be flux-<voice>-<language>, not '{query.text('model')}'")

@@ -81,7 +81,7 @@ class InkParameters:
 
 def read_ink(query: Query) -> InkParameters:
     """The settings of a stream; mistakes go to ``query.faults``."""
-    query.faults += [f"{name} is not a parameter" for name, _ in query.pairs if name not in KNOWN]
+    query.only(KNOWN)
     if query.text("model") != "ink-2":
         query.faults.append(f"model must be ink-2, not '{query.text('model')}'")
     encoding = query.text("encoding") or ""

@@ -200,15 +200,15 @@ class NovaSession:
             message = json.loads(text)
         except ValueError:
             message = None
-        match message.get("type") if isinstance(message, dict) else None:
-            case "KeepAlive":
+        match message:
+            case {"type": "KeepAlive", **others} if not others:
                 if self._idle is not None:
                     self._idle.active()
-            case "Finalize":
+            case {"type": "Finalize", **others} if not others:
                 self._finalize()
-            case "CloseStream":
+            case {"type": "CloseStream", **others} if not others:
                 self._close_stream()
-            case "Configure":
+            case {"type": "Configure", **others} if not others.keys() - {"keyterms", "features"}:
                 self._configure(message)
             case _:
                 error = {

@@ -15,11 +15,12 @@ from itertools import count
 from typing import Any
 
 from repartee.standins.chat_request import REALTIME_MODELS, is_served
-from repartee.standins.faults import IN_RESPONSE, Fault
+from repartee.standins.faults import FAULT_QUERY, IN_RESPONSE, Fault
 from repartee.standins.link import Link, Scope
 from repartee.standins.listening import FINISH_LEAD_MS, HeardFormat, Listening, Wording
 from repartee.standins.openai_chat import error_document
 from repartee.standins.realtime_conversation import Conversation, Item, ItemFault, checked_item, new_id
+from repartee.standins.realtime_events import check_event
 from repartee.standins.realtime_idle import IdleCaller
 from repartee.standins.realtime_response import ModelResponse, Wanted
 from repartee.standins.realtime_settings import Settings, first_settings, for_response, updated
@@ -48,7 +49,12 @@ async def realtime(scope: Scope, receive: Any, send: Any, state: StandInState) -
     if status is not None:
         await link.refuse(status, {}, error_document(status))
         return
-    await RealtimeSession(link, state, dict(link.query).get("model", "")).run()
+    query = dict(link.query)
+    if strange := sorted(query.keys() - {"model", "call_id", FAULT_QUERY}):
+        told = f"Unknown parameter: '{strange[0]}'."
+        await link.refuse(400, {}, error_document(400, told, strange[0], "unknown_parameter"))
+        return
+    await RealtimeSession(link, state, query.get("model", "")).run()
 
 
 def _key(link: Link) -> str | None:
@@ -141,14 +147,9 @@ class RealtimeSession:
         if not isinstance(event, dict) or isinstance(message, bytes):
             self._send("error", error=_error("We could not parse the JSON of your event.", "invalid_json"))
             return
-        handler = self._handlers.get(str(event.get("type")))
         try:
-            if handler is None:
-                supported = ", ".join(f"'{kind}'" for kind in self._handlers)
-                raise ItemFault(
-                    f"Invalid value: '{event.get('type')}'. Supported values are: {supported}.", "type"
-                )
-            handler(event)
+            check_event(event)
+            self._handlers[event["type"]](event)
         except ItemFault as fault:
             self._send("error", error=_error(str(fault), fault.code, fault.param, event.get("event_id")))
 

@@ -9,13 +9,6 @@ from repartee.standins.realtime_conversation import ItemFault
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 FORMATS = ("audio/pcm", "audio/pcmu", "audio/pcma")
 PCM_HZ = 24_000
-KNOWN = frozenset(
-    [
-        *("type", "object", "id", "model", "expires_at", "instructions", "output_modalities", "audio"),
-        *("tools", "tool_choice", "parallel_tool_calls", "max_output_tokens", "reasoning"),
-        *("tracing", "truncation", "prompt", "include"),
-    ]
-)
 MAX_OUTPUT_TOKENS = 4096
 
 TRANSCRIBERS = (
@@ -70,11 +63,6 @@ def updated(settings: Settings, change: object, *, has_spoken: bool) -> Settings
     if not isinstance(change, Mapping) or change.get("type") != "realtime":
         raise ItemFault(
             "Missing required parameter: 'session.type'.", "session.type", "missing_required_parameter"
-        )
-    unknown = sorted(change.keys() - KNOWN)
-    if unknown:
-        raise ItemFault(
-            f"Unknown parameter: 'session.{unknown[0]}'.", f"session.{unknown[0]}", "unknown_parameter"
         )
     fixed = {key: settings[key] for key in ("id", "object", "model", "expires_at")}
     new = _merged(settings, change) | fixed

@@ -111,6 +111,9 @@ class Context:
         self._flush_id = 1
         self._ready_s = 0.0
         self.spoken_ms = 0.0
+        self.last_taken = False
+        """No more text may come."""
+
         self._quoted_id = json.dumps(self.context_id)
         self._started_s = time.monotonic()
         self._buffer_timer: asyncio.TimerHandle | None = None
@@ -118,6 +121,7 @@ class Context:
 
     def say(self, text: str, *, last: bool, flush: bool) -> None:
         """Take text; ``flush`` speaks all that has gathered, ``last`` also ends the context."""
+        self.last_taken |= last
         now_s = time.monotonic()
         ready = self._buffer.add(text, now_s) if text else ""
         if last or flush:

@@ -102,6 +102,7 @@ class TwilioDialect:
         said = read_text(message, 31924)
         if said.get("streamSid") != self._who.stream_id:
             raise StreamViolation(31924, "the message names no streamSid, or another stream's")
+        only_known(said, "streamSid", 31924)
         match said.get("event"):
             case "media":
                 return PlayAudio(audio_in(said, 31924))
@@ -148,6 +149,7 @@ class TelnyxDialect(TwilioDialect):
     def read(self, message: str | bytes) -> Wish:
         """``media``, ``mark`` and ``clear``; anything else is an ``error`` frame, and the end."""
         said = read_text(message, 100003)
+        only_known(said, "stream_id", 100003)
         match said.get("event"):
             case "media":
                 audio = audio_in(said, 100004)
@@ -179,6 +181,16 @@ def read_text(message: str | bytes, code: int) -> Mapping[str, Any]:
     if not isinstance(said, dict):
         raise StreamViolation(code, "the message is no object")
     return said
+
+
+def only_known(said: Mapping[str, Any], stream: str, code: int) -> None:
+    """No fields but a message's own; ``stream`` is what its stream's id is called. Raises StreamViolation."""
+    strange = said.keys() - {"event", stream, "media", "mark"}
+    for part, known in (("media", {"payload"}), ("mark", {"name"})):
+        inner = said.get(part)
+        strange |= {f"{part}.{name}" for name in inner.keys() - known} if isinstance(inner, dict) else set()
+    if strange:
+        raise StreamViolation(code, f"there is no field {min(strange)}")
 
 
 def audio_in(said: Mapping[str, Any], code: int) -> bytes:

@@ -17,6 +17,38 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 MAX_PARAMETER_CHARS: Final = 500
 """Of a ``<Parameter>``'s name and value together."""
 
+# fmt: off
+ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
+    "Response": frozenset(),
+    "Connect": frozenset(("action", "method")),
+    "Stream": frozenset((
+        "url", "name", "track", "statusCallback", "statusCallbackMethod", "codec", "bidirectionalMode",
+        "bidirectionalCodec", "bidirectionalSamplingRate", "bidirectionalTargetLegs",
+    )),
+    "Parameter": frozenset(("name", "value")),
+    "Redirect": frozenset(("method",)),
+    "Hangup": frozenset(),
+    "Reject": frozenset(("reason",)),
+    "Pause": frozenset(("length",)),
+    "Say": frozenset(("voice", "language", "loop")),
+    "Dial": frozenset((
+        "action", "method", "timeout", "timeLimit", "callerId", "hangupOnStar", "answerOnBridge", "ringTone",
+        "record", "recordingStatusCallback", "recordingStatusCallbackMethod", "trim", "sequential",
+    )),
+    "Number": frozenset((
+        "url", "method", "sendDigits", "statusCallback", "statusCallbackEvent", "statusCallbackMethod",
+    )),
+    "Sip": frozenset((
+        "username", "password", "url", "method", "statusCallback", "statusCallbackEvent", "statusCallbackMethod",
+    )),
+    "Conference": frozenset((
+        "waitUrl", "waitMethod", "startConferenceOnEnter", "endConferenceOnExit", "beep", "muted",
+        "maxParticipants", "statusCallback", "statusCallbackEvent", "statusCallbackMethod", "record", "region",
+    )),
+}
+# fmt: on
+"""What an element may carry, by its tag. Twilio only warns of others (12200) and goes on without them."""
+
 
 class DocumentRefused(Exception):
     """A document that the carrier does not carry out. ``code`` is Twilio's number for the error."""
@@ -90,6 +122,9 @@ def read_document(text: str, carrier: str) -> list[Verb]:
         raise DocumentRefused(UNREADABLE, f"the document is no XML: {error}") from None
     if root.tag != "Response":
         raise DocumentRefused(INVALID, f"the document's root is <{root.tag}>, not <Response>")
+    for element in root.iter():
+        if strange := element.attrib.keys() - ATTRIBUTES.get(element.tag, element.attrib.keys()):
+            raise DocumentRefused(INVALID, f"<{element.tag}> has no attribute {min(strange)}")
     return [_verb(element, carrier) for element in root]
 
 

@@ -13,6 +13,7 @@ from repartee.standins.carrier.account import CarrierNumber
 from repartee.standins.carrier.calls import CallPlan, CarriedCall
 from repartee.standins.carrier.documents import DocumentRefused, read_document
 from repartee.standins.carrier.network import TelephoneNetwork
+from repartee.standins.carrier.rest_fields import strange_field
 from repartee.standins.link import Scope, headers_of
 from repartee.standins.openai_chat import Exchange
 
@@ -85,11 +86,9 @@ def _answer(path: str, method: str, fields: dict[str, str], network: TelephoneNe
         if found[2] is None and method == "POST":
             if not fields.get("ApplicationSid"):
                 raise RestRefused(422, 10015, "ApplicationSid is missing")
-            return 200, _created("telnyx", {"Url": "", **fields}, network)
+            return 200, _created("telnyx", fields, network)
         if found[2]:
-            return 200, _call(
-                found[2], "telnyx", method, {**fields, "Twiml": fields.get("Texml", "")}, network
-            )
+            return 200, _call(found[2], "telnyx", method, fields, network)
     if (found := ACTION.fullmatch(path)) and method == "POST":
         return 200, _telnyx_action(found[1], found[2], fields, network)
     raise RestRefused(404, 20404, f"There is nothing at {path}")
@@ -110,6 +109,12 @@ def _twilio(resource: str, method: str, fields: dict[str, str], network: Telepho
     raise RestRefused(404, 20404, f"The requested resource {resource} was not found")
 
 
+def _only_known(resource: str, fields: Mapping[str, str]) -> None:
+    if strange := strange_field(resource, fields):
+        telnyx = resource.startswith("telnyx")
+        raise RestRefused(422 if telnyx else 400, 10015 if telnyx else 20001, f"{strange} is no parameter")
+
+
 def _number(name: str, method: str, fields: dict[str, str], network: TelephoneNetwork) -> tuple[int, Any]:
     own = [number for number in network.numbers.values() if number.carrier == "twilio"]
     if method == "GET" and not name:
@@ -126,6 +131,7 @@ def _number(name: str, method: str, fields: dict[str, str], network: TelephoneNe
         number = network.numbers.setdefault(wanted, CarrierNumber(wanted, "twilio"))
         status = 201
     if method == "POST":
+        _only_known("twilio number", fields)
         for said, kept in (("VoiceUrl", "voice_url"), ("StatusCallback", "status_url")):
             if said in fields:
                 setattr(number, kept, fields[said])
@@ -149,6 +155,7 @@ def _call(
     if call is None or call.carrier != carrier:
         raise RestRefused(404, 20404, f"The requested resource /Calls/{call_id} was not found")
     if method == "POST":
+        _only_known(f"{carrier} update", fields)
         if call.over:
             raise RestRefused(400, 21220, "Call is not in-progress. Cannot redirect.")
         _update(call, fields)
@@ -156,9 +163,9 @@ def _call(
 
 
 def _update(call: CarriedCall, fields: Mapping[str, str]) -> None:
-    wishes = [name for name in ("Status", "Twiml", "Url") if fields.get(name)]
+    wishes = [name for name in ("Status", "Twiml", "Texml", "Url") if fields.get(name)]
     if len(wishes) != 1:
-        raise RestRefused(400, 21218, "One of Status, Twiml and Url is needed")
+        raise RestRefused(400, 21218, "One of Status, Twiml (TeXML: Texml) and Url is needed")
     match wishes[0]:
         case "Status" if fields["Status"] in ("completed", "canceled"):
             call.complete()
@@ -167,7 +174,7 @@ def _update(call: CarriedCall, fields: Mapping[str, str]) -> None:
         case "Url":
             call.redirect(fields["Url"])
         case _:
-            _replace(call, fields["Twiml"])
+            _replace(call, fields[wishes[0]])
 
 
 def _replace(call: CarriedCall, document: str) -> None:
@@ -183,6 +190,8 @@ def _telnyx_action(call_id: str, action: str, fields: Mapping[str, str], network
         raise RestRefused(404, 10005, "Resource not found")
     if call.over:
         raise RestRefused(422, 90018, "Call has already ended")
+    if action in ("hangup", "transfer"):
+        _only_known(f"telnyx {action}", fields)
     match action:
         case "hangup":
             call.complete()
@@ -194,6 +203,7 @@ def _telnyx_action(call_id: str, action: str, fields: Mapping[str, str], network
 
 
 def _created(carrier: str, fields: Mapping[str, str], network: TelephoneNetwork) -> Any:
+    _only_known(f"{carrier} call", fields)
     caller, called = fields.get("From", ""), fields.get("To", "")
     own = network.numbers.get(caller)
     if own is None or own.carrier != carrier:
