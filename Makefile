@@ -25,7 +25,7 @@ deploy: $(STAMPS)/run $(STAMPS)/node ## from empty AWS and Cloudflare accounts t
 # A test that outlives its time limit and its own cleaning up ends with its process, which shows where it stood.
 STUCK := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true
 
-test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/node ## set up and run every check and test
+test: check $(STAMPS)/browser $(STAMPS)/postgresql $(STAMPS)/prometheus $(STAMPS)/collector $(STAMPS)/node ## set up and run every check and test
 	@PYTHONHASHSEED=0 $(BIN)/pytest -n 4 --dist loadfile $(STUCK) -rs $(ARGS)
 
 live: $(STAMPS)/dev ## the real services, with your keys, answer tests; stops at 1 USD (LIVE_TESTS_USD=5: at five)
@@ -66,6 +66,8 @@ requirements: $(STAMPS)/dev ## pin requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 		--extra regional --extra postgres --extra otel --extra standins --extra webrtc --group build --group dev --group edge-tools -c requirements/run.txt \
 		--custom-compile-command "make requirements" -o requirements/dev.txt
+	$(BIN)/uv pip compile --group collector --no-deps --upgrade --universal --python-version 3.11 --generate-hashes --quiet \
+		--custom-compile-command "make requirements" -o requirements/collector.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) node_modules python_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -109,6 +111,19 @@ $(STAMPS)/postgresql: $(STAMPS)/dev
 				postgresql >/dev/null 2>&1; \
 	} || echo "PostgreSQL is not installed (and this is no root shell with apt-get): its half of the store's tests is left out."
 	@! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || touch $@
+
+# Prometheus reads a worker's metrics in tests, and promtool the rules. Only the two programs are taken out of Debian's package.
+$(STAMPS)/prometheus: $(STAMPS)/dev
+	@{ command -v promtool && command -v prometheus; } >/dev/null || { command -v apt-get >/dev/null && cd $(BIN) \
+		&& { [ "$$(id -u)" != 0 ] || apt-get update -qq; } && apt-get download -qq prometheus 2>/dev/null \
+		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/prometheus ./usr/bin/promtool \
+		&& rm prometheus_*.deb; \
+	} && touch $(abspath $@) || echo "There is no Prometheus for this machine: the tests in which it reads metrics are left out."
+
+# An OpenTelemetry collector that others wrote, for the test that sends it a call's trace. There is none for every machine.
+$(STAMPS)/collector: $(STAMPS)/dev requirements/collector.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/collector.txt 2>/dev/null && touch $@ \
+		|| echo "No OpenTelemetry collector could be installed on this machine: the test that asks it for traces is left out."
 
 # npm brings the Worker's runtime for tests (Pyodide) and wrangler, with a Node of its own that is new enough for it.
 $(STAMPS)/node: $(STAMPS)/dev package.json package-lock.json

@@ -23,6 +23,7 @@ NEVER_IMPORTED = {
     "hatchling",
     "pytest-timeout",
     "pytest-xdist",
+    "rotel",  # a program
     "ruff",
     "tf",  # asked for by name, where it can be had
     "types-pyyaml",

@@ -1,4 +1,4 @@
-"""Where the deployment's files are, the programs that may be here to check them, and a fresh clone to deploy from."""
+"""Where the deployment's files are, and a fresh clone to deploy from."""
 
 import os
 import shutil
@@ -16,14 +16,6 @@ from .cloudflare_account import Account
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra"
 MADE_HERE = (".git", ".venv*", "node_modules", "python_modules", "__pycache__", ".*_cache", ".hypothesis")
-
-
-def program(name: str, where: str) -> str:
-    """The path of `name`, or a skip that says what did not run for want of it."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed ({where}): its checks did not run")
-    return found
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.programs import program
 from tests.promptness import DEADLINE_S
 
-from .conftest import INFRA, ROOT, program
+from .conftest import INFRA, ROOT
 
 CONTAINER = INFRA / "container"
 DOCKERFILE = (CONTAINER / "Dockerfile").read_text()

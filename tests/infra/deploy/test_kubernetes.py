@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.programs import program
 
-from .conftest import INFRA, ROOT, program
+from .conftest import INFRA, ROOT
 
 KUBERNETES = INFRA / "kubernetes"
 OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.programs import PROMETHEUS, program
 
 from repartee.latency.hedging import HedgePolicy
 from repartee.pool.figures import PoolFigures
 from repartee.telemetry.prometheus import BreakerFigures, Metrics
 
-from .conftest import INFRA, program
+from .conftest import INFRA
 
 OBSERVABILITY = INFRA / "observability"
-PROMTOOL = "Debian's package prometheus has it"
 
 # What a regional worker exposes at /metrics, with the labels of each.
 HISTOGRAMS = {
@@ -182,7 +182,7 @@ def test_panels_do_not_overlap_and_have_a_source() -> None:
 
 def promtool(*arguments: str | Path) -> None:
     done = subprocess.run(
-        [program("promtool", PROMTOOL), *arguments],
+        [program("promtool", PROMETHEUS), *arguments],
         check=False,
         capture_output=True,
         text=True,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,22 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+from tests.programs import PROMETHEUS, program
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import calling, region, spoken_turn
 
-WHERE = "Debian's package prometheus has it"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed ({WHERE}): a worker's metrics were not read by it")
-    return found
-
 
 async def test_promtool_finds_nothing_wrong_with_a_workers_metrics(providers: dict[str, str]) -> None:
-    promtool = program("promtool")
+    promtool = program("promtool", PROMETHEUS)
     async with region(providers) as worker:
         async with calling(f"{worker.url}?audio=binary&events=repartee") as websocket:
             await spoken_turn(websocket)
@@ -41,7 +31,7 @@ async def test_promtool_finds_nothing_wrong_with_a_workers_metrics(providers: di
 @contextmanager
 def scraping(address: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Prometheus, reading a worker's metrics every 0.2 s: its own address, and its log."""
-    prometheus = program("prometheus")
+    prometheus = program("prometheus", PROMETHEUS)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     target = {"targets": [address.removeprefix("http://")], "labels": {"region": "local"}}
