@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,16 @@ def own_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def system() -> Iterator[str]:
     """`repartee up`; gives the edge's http URL."""
+    with up() as url:
+        yield url
+
+
+@contextmanager
+def up(*arguments: str) -> Iterator[str]:
+    """`repartee up` with these; gives the edge's http URL."""
     port = free_port()
     process = subprocess.Popen(
-        [Path(sys.executable).parent / "repartee", "up", "--port", str(port)],
+        [Path(sys.executable).parent / "repartee", "up", "--port", str(port), *arguments],
         env=own_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -376,7 +376,7 @@ def client_limits(settings: Settings) -> ClientLimits:
 def initial_session(
     session: Mapping[str, Any] | None,
 ) -> tuple[SessionPatch | None, ClientProtocolError | None]:
-    """The settings a ticket brings along, as the edge has no say in them; or why they are not used."""
+    """The settings that came with a ticket or an offer, as the edge has no say in them; or why they are not used."""
     if not session:
         return None, None
     try:
@@ -385,7 +385,10 @@ def initial_session(
         return patch, None
     except (msgspec.DecodeError, ClientProtocolError) as error:
         log.warning(
-            "a ticket's session settings are wrong: %s; doing without them and telling the client", error
+            "the settings that came with a call are wrong: %s; doing without them and telling the client",
+            error,
         )
         param = getattr(error, "param", None) or "session"
-        return None, ClientProtocolError(f"The client secret's settings were not used: {error}", param=param)
+        return None, ClientProtocolError(
+            f"The settings that came with the call were not used: {error}", param=param
+        )

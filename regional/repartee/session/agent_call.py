@@ -106,9 +106,10 @@ class AgentCall:
         own = worker_side(self._agent).reply_function
         return deployed if own is None else OwnReplyLLM(own, self.context)
 
-    async def begin(self, *, resumed: bool = False) -> None:
-        """Before the greeting: the agent's own beginning. ``resumed``: the caller has talked to it before they were
-        cut off. Raises nothing."""
+    async def begin(self, told: Mapping[str, Any], *, resumed: bool = False) -> None:
+        """Before the greeting: the agent's own beginning. ``told``: what the client has said of the caller in asking
+        for the call; ``resumed``: the caller has talked to it before they were cut off. Raises nothing."""
+        self.context.tell(told)
         if resumed and (words := self._agent.notices.in_language(self.context.language).resumed):
             self.context.greeting = words
         await worker_side(self._agent).call_started(self.context)

@@ -55,8 +55,8 @@ LEAVE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """What is particular to one call. ``model`` is what the client asked for, ``session`` the settings its token
-    brought along (``session_fault``: why none), ``metadata`` its ticket's words on the caller,
+    """What is particular to one call. ``model`` is what the client asked for, ``session`` the settings that came with
+    its token or its offer (``session_fault``: why none), ``metadata`` its ticket's words on the caller,
     ``agent`` the agent's name."""
 
     call_id: str
@@ -70,6 +70,12 @@ class CallSettings:
     agent: str = ""
     checkpointing: Checkpointing = field(default_factory=Checkpointing)
     recorded: RecordedCall | None = None
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What the client has said of the caller in asking for the call."""
+        metadata = self.session.metadata if self.session else None
+        return metadata if isinstance(metadata, dict) else {}
 
 
 class Shared(Protocol):
@@ -263,7 +269,8 @@ class Call:
 
     async def _converse(self) -> None:
         """Begin as the agent wants to, then take what the client sends, until it is gone."""
-        await self.agent.begin(resumed=bool(self.settings.checkpointing.earlier))
+        resumed = bool(self.settings.checkpointing.earlier)
+        await self.agent.begin(self.settings.told, resumed=resumed)
         self.transport.opened(self._kind.open())
         if self.settings.session_fault:
             self.transport.refuse(self.settings.session_fault)

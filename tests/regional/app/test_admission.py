@@ -217,20 +217,21 @@ async def test_the_key_before_still_lets_in(providers: dict[str, str]) -> None:
 
 
 async def test_a_ticket_brings_words_about_the_call_and_settings(providers: dict[str, str]) -> None:
-    agent, known = Agent(instructions="Be kind."), list[Mapping[str, Any]]()
+    agent, known = Agent(instructions="Be kind."), list[tuple[Mapping[str, Any], Mapping[str, Any]]]()
 
     @agent.on_call_start
     async def note(context: CallContext) -> None:
-        known.append(context.verified)
+        known.append((context.verified, context.metadata))
 
     settings = {**providers, "REPARTEE_TICKET_KEY": TICKET_KEY, "REPARTEE_REGION": HERE}
-    token = ticket(metadata={"customer": "7"}, session={"instructions": "From the edge."})
+    told = {"customer": "8", "plan": "gold"}
+    token = ticket(metadata={"customer": "7"}, session={"instructions": "From the edge.", "metadata": told})
     async with (
         region(settings, allow_anonymous=False, agent=agent) as worker,
         calling(worker.url, additional_headers={"x-repartee-ticket": token}) as websocket,
     ):
         session = json.loads(await websocket.recv())["session"]
-    assert [facts["customer"] for facts in known] == ["7"]
+    assert known == [({"customer": "7"}, {"customer": "7", "plan": "gold"})]
     assert "metadata" not in session, "OpenAI's sessions have none"
     assert session["instructions"] == "From the edge."
 

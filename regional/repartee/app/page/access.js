@@ -6,8 +6,9 @@ const STORED = "repartee.key";
 const LOCAL_KEY = "dev";
 const LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"];
 
-/** A token; null where the server wants none. `ask(reason)` resolves to a key, or null when the user gives up. */
-export async function token(ask) {
+/** {value, session}: a token, null where the server wants none, and the settings that it carries of these `settings` of
+ *  a session. `ask(reason)` resolves to a key, or null when the user gives up. */
+export async function token(ask, settings = {}) {
   let key = sessionStorage.getItem(STORED) ?? (LOCAL_HOSTS.includes(location.hostname) ? LOCAL_KEY : null);
   let refused = null;
   for (;;) {
@@ -16,7 +17,7 @@ export async function token(ask) {
       if (key === null) throw new Fault("key");
     }
     try {
-      const secret = await exchange(key);
+      const secret = await exchange(key, settings);
       sessionStorage.setItem(STORED, key);
       return secret;
     } catch (fault) {
@@ -28,21 +29,21 @@ export async function token(ask) {
   }
 }
 
-async function exchange(key) {
+async function exchange(key, settings) {
   let response;
   try {
     response = await fetch("/v1/realtime/client_secrets", {
       method: "POST",
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify({ session: { type: "realtime" } }),
+      body: JSON.stringify({ session: { type: "realtime", ...settings } }),
     });
   } catch {
     throw new Fault("unreachable");
   }
   // A region that was told to let anybody in on this machine knows no tokens.
-  if (response.status === 404 || response.status === 405) return null;
+  if (response.status === 404 || response.status === 405) return { value: null };
   if (!response.ok) throw await faultOfResponse(response);
-  return (await response.json()).value;
+  return response.json();
 }
 
 /** Why a call that was under way is over, where the connection does not say. */

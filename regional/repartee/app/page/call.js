@@ -8,12 +8,13 @@ import { Microphone } from "/page/microphone.js";
 const WORDLESS_AFTER_MS = 400;
 
 export class Call extends EventTarget {
-  /** Places a call with the tokens that `permit()` resolves to. Throws a Fault. */
-  static async place(permit) {
+  /** Places a call with the tokens that `permit(settings)` resolves to. The agent knows from the start what `metadata` says
+   *  of the caller. Throws a Fault. */
+  static async place(permit, metadata) {
     // First of all, while the browser still takes it for the answer to a click: audio may not start otherwise.
     const context = await audioContext();
     try {
-      return new Call(context, await connect(permit, context));
+      return new Call(context, await connect(permit, context, metadata));
     } catch (fault) {
       context.close();
       throw fault;
@@ -102,9 +103,9 @@ export class Call extends EventTarget {
     this.become("thinking");
   }
 
-  /** Tells the agent about the caller. */
+  /** Tells the agent about the caller, in mid-call. */
   inform(metadata) {
-    this.line.send({ type: "session.update", session: { type: "realtime", metadata } });
+    this.line.inform(metadata);
   }
 
   end() {

@@ -6,16 +6,30 @@ import { SocketLine } from "/page/socket-line.js";
 // A network that lets none through is not asked again for each call of this page.
 let blocked = null;
 
-/** A Line. `permit` resolves to a token, a new one each time: one lets in once. Throws a Fault. */
-export async function connect(permit, context) {
+// Longer settings do not fit into a token.
+const MOST_CARRIED_CHARS = 2000;
+
+/** A Line to an agent that knows of the caller what `metadata` says. `permit(settings)` resolves to {value, session}: a
+ *  token, a new one each time as one lets in once, and the settings that it carries. Throws a Fault. */
+export async function connect(permit, context, metadata) {
+  const settings = Object.keys(metadata).length ? { metadata } : {};
   let why = blocked;
   if (!why) {
     try {
-      return await PeerLine.open(permit, context);
+      return await PeerLine.open(permit, context, settings);
     } catch (error) {
       if (!(error instanceof NoPeer)) throw error;
       why = blocked = error.message;
     }
   }
-  return SocketLine.open(await permit(), context, why);
+  return openSocket(permit, context, settings, why);
+}
+
+async function openSocket(permit, context, settings, why) {
+  const carried = JSON.stringify(settings).length <= MOST_CARRIED_CHARS ? settings : {};
+  const { value, session } = await permit(carried);
+  const line = await SocketLine.open(value, context, why);
+  // A region that gives tokens by itself puts nothing into them: its agent is told once the call has begun.
+  if (settings.metadata && !session?.metadata) line.inform(settings.metadata);
+  return line;
 }

@@ -12,6 +12,11 @@ export class Line extends EventTarget {
     this.send({ type: "response.create" });
   }
 
+  /** Tells the agent about the caller. */
+  inform(metadata) {
+    this.send({ type: "session.update", session: { type: "realtime", metadata } });
+  }
+
   /** Sends an event; what cannot be sent any more is left. */
   send(event) {
     if (!this.post(JSON.stringify(event))) return;

@@ -57,7 +57,8 @@ async function place() {
   notice.hide();
   controls.show("connecting");
   try {
-    call = await Call.place(() => token((reason) => askForKey(find, reason)));
+    const permit = (settings) => token((reason) => askForKey(find, reason), settings);
+    call = await Call.place(permit, setup.metadata);
   } catch (error) {
     controls.show("idle");
     notice.show(error instanceof Fault ? error : new Fault("audio", error.message));
@@ -115,7 +116,6 @@ function follow(placed) {
     described = who;
     answered(shortName(who.agent.name), who.suggestions);
     answering.show(who, shortName(who.agent.name));
-    if (Object.keys(setup.metadata).length) placed.inform(setup.metadata);
   });
   on("turn", (turn) => {
     const { totalMs, verdict } = latency.add(turn);

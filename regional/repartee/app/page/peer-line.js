@@ -19,13 +19,13 @@ const REFUSALS = [401, 403, 429];
 export class NoPeer extends Error {}
 
 export class PeerLine extends Line {
-  /** Places a call. Throws NoPeer, or a Fault that holds for a WebSocket too. */
-  static async open(permit, context) {
+  /** Places a call with these settings of its session. Throws NoPeer, or a Fault that holds for a WebSocket too. */
+  static async open(permit, context, settings) {
     if (!window.RTCPeerConnection) throw new NoPeer("this browser has no WebRTC");
-    const token = await permit();
+    const { value: token } = await permit();
     const line = new PeerLine(await iceServers(token), permit, context);
     try {
-      await line.connect(token);
+      await line.connect(token, settings);
     } catch (error) {
       line.abandon(token);
       throw error;
@@ -143,21 +143,23 @@ export class PeerLine extends Line {
     this.peer.close();
   }
 
-  async connect(token) {
-    await this.offer(token, `${CALLS}?events=repartee`);
+  async connect(token, settings) {
+    await this.offer(token, `${CALLS}?events=repartee`, { type: "realtime", ...settings });
     await this.opened();
     this.peer.onconnectionstatechange = () => this.watch();
     this.channel.onclose = () => this.gone();
   }
 
-  async offer(token, path) {
+  async offer(token, path, session = null) {
     const peer = this.peer;
     await peer.setLocalDescription(await peer.createOffer());
-    const headers = { "content-type": "application/sdp" };
-    if (token) headers.authorization = `Bearer ${token}`;
+    const headers = token ? { authorization: `Bearer ${token}` } : {};
+    const body = new FormData();
+    body.append("sdp", peer.localDescription.sdp);
+    if (session) body.append("session", JSON.stringify(session));
     let response;
     try {
-      response = await fetch(path, { method: "POST", headers, body: peer.localDescription.sdp });
+      response = await fetch(path, { method: "POST", headers, body });
     } catch {
       throw new NoPeer("the server did not answer the offer");
     }
@@ -218,7 +220,7 @@ export class PeerLine extends Line {
   }
 
   async restart() {
-    const token = await this.permit();
+    const { value: token } = await this.permit();
     this.peer.restartIce();
     await this.offer(token, `${CALLS}?events=repartee&call_id=${encodeURIComponent(this.name)}`);
     await this.connected();
