@@ -16,7 +16,7 @@ STEP_MS = 20.0
 """Audio is looked at in steps of this length, or shorter ones at the end of a message."""
 
 SLICES = 4
-"""Each step is searched for the end of sound in this many parts: 5 ms each."""
+"""Each step or block is searched for the end of sound in this many parts: 5 ms of a step, 2.5 of a block."""
 
 
 class Detector(Protocol):
@@ -104,7 +104,7 @@ class SpeechDetector:
     """Finds speech in 16 kHz audio with noise in it.
 
     Speech must stand out from the noise floor by ``margin_db`` and be taken for speech by webrtcvad (its strictest
-    mode). The end is where the level fell, to 10 ms: the model alone lags by 100 ms. Islands of sound shorter than
+    mode). The end is where the level fell, to 2.5 ms: the model alone lags by 100 ms. Islands of sound shorter than
     ``island_ms`` (a click, a key) count only if they join speech within ``bridge_ms``. Sound that stays within
     ``steady_db`` for ``steady_ms`` and below ``steady_below_db`` is noise, however suddenly it came (a microphone
     being switched on): speech is never that even.
@@ -129,6 +129,7 @@ class SpeechDetector:
         self._sounded_ms = 0.0
         self._vad = webrtcvad.Vad(3)
         self._rest = b""
+        self._looked_ms = 0.0
         self._floor_db = -60.0
         self._voiced_at_ms = -math.inf
         self._run_ms = 0.0
@@ -149,6 +150,7 @@ class SpeechDetector:
             self._block(audio[at : at + whole])
             at += whole
         self._rest = audio[at:]
+        self.position_ms = self._looked_ms + len(self._rest) * 1000 / VAD_HZ / 2
 
     def forget(self) -> None:
         """The turn is over: what sounds next is a new onset."""
@@ -157,19 +159,20 @@ class SpeechDetector:
         self._run_ms = 0.0
 
     def _block(self, block: bytes) -> None:
-        start_ms = self.position_ms
-        self.position_ms += BLOCK_MS
+        start_ms = self._looked_ms
+        self._looked_ms += BLOCK_MS
         level_db = max(QUIETEST_DB, 20 * math.log10(max(rms(block), 0.5) / 32768))
         if self._vad.is_speech(block, VAD_HZ):
-            self._voiced_at_ms = self.position_ms
-        voiced = self.position_ms - self._voiced_at_ms <= self.vad_memory_ms
+            self._voiced_at_ms = self._looked_ms
+        voiced = self._looked_ms - self._voiced_at_ms <= self.vad_memory_ms
         self._follow_floor(level_db, voiced)
         self._look_for_steady_noise(level_db)
-        if voiced and level_db >= max(self._floor_db + self.margin_db, self.least_db):
-            self._sound(start_ms)
+        least_db = max(self._floor_db + self.margin_db, self.least_db)
+        if voiced and level_db >= least_db:
+            self._sound(start_ms, _sound_end(block, int(32768 * 10 ** (least_db / 20))))
         else:
             self._run_ms = 0.0
-        silent_ms = self.position_ms - self.last_sound_ms
+        silent_ms = self._looked_ms - self.last_sound_ms
         if self.onset_ms is not None and not self.confirmed and silent_ms > self.dropout_ms:
             self.forget()
 
@@ -188,10 +191,11 @@ class SpeechDetector:
             return
         if len(levels) == levels.maxlen and max(levels) - min(levels) < self.steady_db:
             self._floor_db = sum(levels) / len(levels)
-            if self.onset_ms is not None and self.position_ms - self.onset_ms <= self.steady_ms + BLOCK_MS:
+            if self.onset_ms is not None and self._looked_ms - self.onset_ms <= self.steady_ms + BLOCK_MS:
                 self.forget()
 
-    def _sound(self, start_ms: float) -> None:
+    def _sound(self, start_ms: float, share: float) -> None:
+        """A block is loud, up to this share of it."""
         if self._run_ms == 0.0:
             self._run_start_ms = start_ms
         self._run_ms += BLOCK_MS
@@ -201,4 +205,4 @@ class SpeechDetector:
         if self.onset_ms is None:
             self.onset_ms = self._run_start_ms
         self._sounded_ms += BLOCK_MS if joins else self._run_ms
-        self.last_sound_ms = self.position_ms
+        self.last_sound_ms = start_ms + BLOCK_MS * share

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from repartee.audio.speech_end import speech_span
 from repartee.standins.detector import Detector, LevelDetector, SpeechDetector
 from repartee.standins.synthesiser import synthesise
 from repartee.standins.turns import UNFINISHED_MS, FluxTurns, NovaEvent, NovaTurns, TurnEvent, TurnTimes
@@ -146,6 +147,21 @@ def test_real_speech_is_found_in_noise(noise: float) -> None:
     start_ms, end_ms = story.told[0][1], story.told[-1][1]
     assert 2000 + 100 <= start_ms <= 2000 + 320
     assert end_ms == pytest.approx(2000 + last / 16 + 250, abs=60)
+
+
+@pytest.mark.parametrize("shift_ms", range(0, 20, 3))
+@pytest.mark.parametrize("first_ms", [0, 9], ids=["in whole frames", "after an odd piece"])
+def test_the_end_of_real_speech_is_told_within_a_frame_of_its_silence(shift_ms: int, first_ms: int) -> None:
+    spoken = synthesise("What is the balance of my account?", rate_hz=RATE_HZ).pcm
+    pcm = quiet(1000 + shift_ms) + spoken + quiet(800)
+    span = speech_span(pcm, RATE_HZ)
+    assert span is not None
+    story, given = Story(SpeechDetector()).play(pcm[: first_ms * 32]), first_ms * 32
+    while "EagerEndOfTurn" not in dict(story.told):
+        story.play(pcm[given : given + 640])
+        given += 640
+    late_ms = given / 32 - span[1] * 1000 / RATE_HZ - BUDGET.eager_ms
+    assert -2 <= late_ms <= 20 + 2, "a frame, and what two ways of telling sound from silence differ by"
 
 
 def test_noise_alone_is_no_turn() -> None:
