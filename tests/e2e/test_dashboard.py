@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -62,24 +63,31 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionProcess]:
-    """A worker that anybody on this machine may use, whose vendors' voice is 300 ms slower than all else."""
+def vendors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Stand-ins whose voice is 300 ms slower than all else."""
     slow = {**QUICK, "tts": {"ttfb_ms": 40 + SLOWER_MS, "speed": 4}}
     profile = tmp_path_factory.mktemp("profiles") / "slow-voice.json"
     profile.write_text(json.dumps(slow))
     with stand_ins(str(profile)) as variables:
-        agent = profile.parent / "desk.py"
-        agent.write_text('from repartee import Agent\n\nagent = Agent("Be kind.", record="signalled")\n')
-        environment = {
-            **variables,
-            "REPARTEE_PRICES": prices(profile.parent),
-            "REPARTEE_RECORDINGS": str(profile.parent / "kept"),
-            "REPARTEE_RECORDING_FORMAT": "wav",
-        }
-        with region_process(environment, "--allow-anonymous", "--agent", f"{agent}:agent") as running:
-            until_ready(running.http)
-            in_thread(talk(running.url, 3))
-            yield running
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def worker(vendors: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionProcess]:
+    """A worker that anybody on this machine may use."""
+    folder = tmp_path_factory.mktemp("worker")
+    agent = folder / "desk.py"
+    agent.write_text('from repartee import Agent\n\nagent = Agent("Be kind.", record="signalled")\n')
+    environment = {
+        **vendors,
+        "REPARTEE_PRICES": prices(folder),
+        "REPARTEE_RECORDINGS": str(folder / "kept"),
+        "REPARTEE_RECORDING_FORMAT": "wav",
+    }
+    with region_process(environment, "--allow-anonymous", "--agent", f"{agent}:agent") as running:
+        until_ready(running.http)
+        in_thread(talk(running.url, 3))
+        yield running
 
 
 def prices(folder: Path) -> str:
@@ -116,10 +124,12 @@ def figures_of(address: str, **query: str) -> Any:
 
 
 def opened(browser: Browser, address: str, **options: Any) -> tuple[Page, list[str]]:
-    """The dashboard, live, and what goes wrong in it."""
+    """The dashboard, live, and what goes wrong in it; to ask another host for anything does."""
     page = browser.new_page(**{"viewport": DESKTOP, **options})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
+    own = (address, f"blob:{address}", "data:")
+    page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))
     page.goto(f"{address}/dashboard")
     expect(page.locator("body")).to_have_attribute("data-state", "live")
     return page, faults
@@ -144,10 +154,20 @@ def test_live_calls_over_two_regions(system: str, browser: Browser) -> None:
     page.get_by_role("button", name="Hour").click()
     told = figures_of(system)
     hour = told["windows"]["1h"]
-    kinds = {one["kind"]: one for one in hour["latencies"] if one["stage"] == "total"}
-    expect(page.locator("#whole-count")).to_have_text(str(kinds["plain"]["count"]))
-    for name in ("p50", "p90", "p99"):
-        expect(page.locator(f"#whole-{name}")).to_have_text(f"{round(kinds['plain'][name])} ms")
+    figures = {(one["stage"], one["kind"]): one for one in hour["latencies"]}
+    headlines = {
+        "Plain": ("total", "plain"),
+        "Prefetch hit": ("total", "hit"),
+        "Tool": ("first_sound", "tool"),
+    }
+    shown = [name for name, headline in headlines.items() if headline in figures]
+    assert "Plain" in shown and len(shown) > 1, "the second question wants a tool"
+    for name in reversed(shown):
+        page.get_by_role("button", name=name, exact=True).click()
+        of = figures[headlines[name]]
+        expect(page.locator("#whole-count")).to_have_text(str(of["count"]))
+        for percentile in ("p50", "p90", "p99"):
+            expect(page.locator(f"#whole-{percentile}")).to_have_text(f"{round(of[percentile])} ms")
     assert told["now"]["slots"] > 0
     expect(tile(page, "Calls now")).to_contain_text(f"of {told['now']['slots']} slots")
     counts = hour["counts"]
@@ -240,6 +260,27 @@ def test_a_new_turn_appears_without_a_reload(worker: RegionProcess, browser: Bro
     before = int(turns.inner_text())
     in_thread(talk(worker.url, 1))
     expect(turns).to_have_text(str(before + 1))
+    page.close()
+
+
+def test_a_vendor_that_fails_is_counted_on_its_row(
+    worker: RegionProcess, vendors: dict[str, str], browser: Browser
+) -> None:
+    page, faults = opened(browser, worker.http)
+    page.get_by_role("button", name="Hour").click()
+    errors = tile(page, "Errors by vendor")
+    expect(errors.locator(".tile-figure")).to_have_text("0")
+    fault = {"provider": "openai", "kind": "server_error", "count": 2}
+    failing = vendors["OPENAI_BASE_URL"].removesuffix("/v1")
+    httpx.post(f"{failing}/standins/faults", json=fault).raise_for_status()
+    in_thread(talk(worker.url, 1))
+    expect(errors.locator(".tile-of")).to_have_text(re.compile(r"^llm openai\S*: \d+$"))
+    hour = figures_of(worker.http)["windows"]["1h"]["counts"]["errors"]
+    [(vendor, count)] = hour.items()
+    expect(errors.locator(".tile-of")).to_have_text(f"{vendor}: {count}")
+    expect(errors.locator(".tile-figure")).to_have_text(str(count))
+    expect(errors).to_have_class(re.compile(r"\bwrong\b"))
+    assert faults == []
     page.close()
 
 
@@ -368,6 +409,29 @@ def used(page: Page) -> tuple[list[float], float]:
     return page.evaluate("window.long"), max(spins)
 
 
+BUDGET_PIXELS = """() => {
+  const canvas = document.querySelector("#whole-chart canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const colour = getComputedStyle(document.body).getPropertyValue("--budget").trim();
+  const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    found += wanted.every((part, of) => Math.abs(part - data[at + of]) < 8) && data[at + 3] > 200;
+  }
+  return found;
+}"""
+
+
+def read_at(page: Page, share: float) -> str:
+    """What the chart says under the pointer, so far to the right: the time, and then the three percentiles."""
+    box = page.locator("#whole-chart .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    said = page.locator("#whole-chart .readout")
+    expect(said).to_have_text(re.compile(r"P50 \d+   P90 \d+   P99 \d+ ms$"))
+    return said.inner_text()
+
+
 def test_eight_regions_and_ten_thousand_turns_without_jank(worker: RegionProcess, browser: Browser) -> None:
     whole, later = many_turns(8, 10_000)
     page = browser.new_page(viewport=DESKTOP)
@@ -388,6 +452,8 @@ def test_eight_regions_and_ten_thousand_turns_without_jank(worker: RegionProcess
     expect(page.locator("#whole-count")).to_have_text("10000")
     expect(page.locator("#status")).to_have_text("Live · 8 regions")
     expect(page.locator("#slow > li")).to_have_count(60)
+    assert read_at(page, 0.1) != read_at(page, 0.9), "percentiles over time"
+    assert page.evaluate(BUDGET_PIXELS) > 50, "and the budget, as a line"
     long, spin_ms = used(page)
     if long and spin_ms > USUAL_SPIN_MS:
         pytest.skip(f"this machine is too busy for a page's tasks to be short: {spin_ms:.0f} ms for a loop")

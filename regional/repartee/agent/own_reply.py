@@ -49,7 +49,7 @@ class OwnReplyLLM:
             remedy = "The caller hears an apology, unless words had come before."
             note_trouble(self._context, "@agent.reply", error, remedy, given=_said_in(request))
             raise ProviderError(
-                f"The agent's own reply failed: {type(error).__name__}.",
+                "The agent's own reply failed.",  # why is its author's business, and no client's
                 provider=PROVIDER,
                 stage="llm",
                 retryable=False,

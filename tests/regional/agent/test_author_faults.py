@@ -112,7 +112,7 @@ async def test_the_agents_own_reply_is_told_too(caplog: pytest.LogCaptureFixture
 
     told = Told(Agent("You are a bank."))
     request = ReplyRequest([{"role": "user", "content": "my secret number"}])
-    with pytest.raises(ProviderError, match="ZeroDivisionError") as raised:
+    with pytest.raises(ProviderError, match=r"^The agent's own reply failed\.$") as raised:
         async for _ in OwnReplyLLM(reply, told.context).reply(request):
             pass
     assert "secret" not in str(raised.value)

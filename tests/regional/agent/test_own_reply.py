@@ -75,7 +75,7 @@ async def test_what_fails_is_a_providers_error_without_the_callers_words(
         raise KeyError(ctx.messages[-1]["content"])
 
     caplog.set_level(logging.INFO)
-    with pytest.raises(ProviderError, match="The agent's own reply failed: KeyError") as failed:
+    with pytest.raises(ProviderError, match=r"^The agent's own reply failed\.$") as failed:
         await parts(brain(agent))
     assert (failed.value.stage, failed.value.provider, failed.value.retryable) == ("llm", "agent", False)
     assert "hours?" not in caplog.text
@@ -91,19 +91,20 @@ async def test_what_its_author_has_cancelled_and_awaits_is_a_failure_like_any_ot
         await waiting
         yield "never"
 
-    with pytest.raises(ProviderError, match="The agent's own reply failed: CancelledError"):
+    with pytest.raises(ProviderError, match=r"^The agent's own reply failed\.$"):
         await parts(brain(agent))
 
 
-async def test_yielding_something_else_is_told() -> None:
+async def test_yielding_something_else_is_told(caplog: pytest.LogCaptureFixture) -> None:
     agent = Agent("Hi.")
 
     @agent.reply  # type: ignore[type-var]
     async def reply(ctx: ReplyContext) -> AsyncIterator[int]:
         yield 7
 
-    with pytest.raises(ProviderError, match="TypeError"):
+    with pytest.raises(ProviderError):
         await parts(brain(agent))
+    assert "@agent.reply yields str and ToolCall, not int" in caplog.text
 
 
 async def test_closing_a_reply_closes_the_agents_generator() -> None:

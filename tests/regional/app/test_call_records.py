@@ -4,12 +4,15 @@ import asyncio
 import json
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.contract.webrtc_caller import calling_by_webrtc
 from tests.promptness import DEADLINE_S
+from tests.regional.app import test_telephone as carriers
 from tests.regional.app.running import (
     TICKET_KEY,
     calling,
@@ -118,6 +121,39 @@ async def test_a_call_is_listed_shown_exported_and_erased(
     with pytest.raises(VoiceError, match=r"No call .* is kept here"):
         await calls(kept, "show", oldest["call_id"])
     assert "Nothing is kept of anna" in await calls(kept, "erase", "--caller", "anna")
+
+
+async def test_a_call_over_each_transport_leaves_one_record(
+    providers: dict[str, str], kept: dict[str, str], tmp_path: Path
+) -> None:
+    agent = Agent("Be kind.", greeting="Good day.")
+    async with region({**providers, **kept, **carriers.KEYS}, agent=agent) as worker:
+        async with calling(worker.url) as websocket:
+            await websocket.recv()
+        async with calling_by_webrtc(worker.http):
+            pass
+        async with carriers.streaming(worker) as stream:
+            await carriers.begin(stream)
+            await stream.recv()
+        await worker.until_idle()
+    found = await listed(kept, tmp_path)
+    assert sorted(call["transport"] for call in found) == ["telephone", "webrtc", "websocket"]
+    assert {call["transport"]: call["caller"] for call in found}["telephone"] == "+15550100"
+
+
+async def test_two_workers_with_one_database_have_one_list(
+    providers: dict[str, str], postgresql: Cluster, tmp_path: Path
+) -> None:
+    kept = {"DATABASE_URL": postgresql.new_database()}
+    regions = ["eu-west", "us-east"]
+    async with AsyncExitStack() as running:
+        for name in regions:
+            settings = {**providers, **kept, "REPARTEE_REGION": name}
+            worker = await running.enter_async_context(region(settings))
+            async with calling(worker.url) as websocket:
+                await websocket.recv()
+            await worker.until_idle()
+    assert sorted(call["region"] for call in await listed(kept, tmp_path)) == regions
 
 
 async def test_what_a_client_reports_of_its_side_is_in_the_record(
