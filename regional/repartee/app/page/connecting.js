@@ -29,7 +29,7 @@ async function openSocket(permit, context, settings, why) {
   const carried = JSON.stringify(settings).length <= MOST_CARRIED_CHARS ? settings : {};
   const { value, session } = await permit(carried);
   const line = await SocketLine.open(value, context, why);
-  // A region that gives tokens by itself puts nothing into them: its agent is told once the call has begun.
+  // A region that gives tokens by itself puts nothing into them: there the agent learns it once the call has begun.
   if (settings.metadata && !session?.metadata) line.inform(settings.metadata);
   return line;
 }
