@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import re
 import subprocess
 import sys
@@ -13,20 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Route, ViewportSize, expect
 from tests.e2e.conftest import executable, own_environment
+from tests.e2e.many_turns import many_turns
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import RegionProcess, calling, region_process, spoken_turn, stand_ins
-from tests.regional.telemetry.samples import turn_over
 
 from repartee.latency.budgets import BUDGETS_MS
-from repartee.latency.timeline import TurnTrace
-from repartee.telemetry.latency_windows import ERROR, LatencyWindows
-from repartee.telemetry.running_counts import RunningCounts
-from repartee.telemetry.turn_traces import TurnTraces
-from repartee.telemetry.windows import WINDOWS
 
 KEY = {"Authorization": "Bearer dev"}
 DESKTOP = ViewportSize(width=1280, height=900)
@@ -339,57 +332,6 @@ def test_all_of_it_can_be_used_with_the_keyboard(worker: RegionProcess, browser:
     expect(row).to_have_attribute("aria-expanded", "true")
     expect(page.locator("#slow table.stages")).to_be_visible()
     page.close()
-
-
-def many_turns(regions: int, turns: int) -> tuple[list[bytes], list[bytes]]:
-    """The parts of so many regions: all that they counted in the last hour, and what has changed since."""
-    chances, now, clock = random.Random(5), time.time(), 0.0
-    whole: list[bytes] = []
-    later: list[bytes] = []
-
-    def at() -> float:
-        return clock
-
-    for number in range(regions):
-        clock = now - 3_300
-        windows, counts = LatencyWindows(at), RunningCounts(clock=at)
-        traces, name = TurnTraces(), f"region-{number}"
-        for turn in range(turns // regions):
-            clock += 3_280 / (turns // regions)
-            stages = {
-                stage: chances.lognormvariate(4.6, 0.4) for stage in ("end_of_turn", "llm", "chunk", "tts")
-            }
-            trace = TurnTrace(turn, 1, sum(stages.values()), stages, False)
-            over = msgspec.structs.replace(
-                turn_over("answered", 1.0, turn),
-                trace=trace,
-                at_s=clock,
-                call_id=f"{name}-{turn}",
-                region=name,
-            )
-            for counter in (windows, counts, traces):
-                counter.export(over)
-        for parts, since in ((whole, 0.0), (later, now - 10)):
-            part = {
-                "source": f"{name}/0",
-                "region": name,
-                "at": now,
-                "since": since,
-                "error": ERROR,
-                "windows": {each: (window.slot_s, window.slots) for each, window in WINDOWS.items()},
-                "budgets_ms": BUDGETS_MS,
-                "currency": "USD",
-                "calls": 5,
-                "slots": 100,
-                "ready": True,
-                "loop_lag_ms": 0.0,
-                "pools": [],
-                "latencies": {each: list(windows.slots(each, since)) for each in WINDOWS},
-                "counts": {each: list(counts.slots(each, since)) for each in WINDOWS},
-                "slow_turns": [kept.as_json() for kept in traces.since(since, 1_000)],
-            }
-            parts.append(b"data: " + msgspec.json.encode(part) + b"\n\n")
-    return whole, later
 
 
 def used(page: Page) -> tuple[list[float], float]:
