@@ -1,4 +1,4 @@
-"""What regions would stream to the dashboard after an hour of many turns."""
+"""What regions would stream to the dashboard after an hour of many turns, and what it draws of their budget."""
 
 import random
 import time
@@ -12,6 +12,16 @@ from repartee.telemetry.latency_windows import ERROR, LatencyWindows
 from repartee.telemetry.running_counts import RunningCounts
 from repartee.telemetry.turn_traces import TurnTraces
 from repartee.telemetry.windows import WINDOWS
+
+BUDGET_PIXELS = """() => {
+  const canvas = document.querySelector("#whole-chart canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const colour = getComputedStyle(document.body).getPropertyValue("--budget").trim();
+  const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  const near = (at) => wanted.every((part, of) => Math.abs(part - data[at + of]) < 8) && data[at + 3] > 200;
+  return Array.from({ length: data.length / 4 }, (_, at) => near(4 * at)).filter(Boolean).length;
+}"""
+"""How many pixels of the whole chart have the colour of the budget's line."""
 
 
 def many_turns(regions: int, turns: int) -> tuple[list[bytes], list[bytes]]:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Route, ViewportSize, expect
 from tests.e2e.conftest import executable, own_environment
-from tests.e2e.many_turns import many_turns
+from tests.e2e.many_turns import BUDGET_PIXELS, many_turns
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import RegionProcess, calling, region_process, spoken_turn, stand_ins
 
@@ -106,6 +106,14 @@ async def talk(url: str, calls: int) -> None:
     for _ in range(calls):
         async with calling(f"{url}?audio=binary&events=repartee") as call:
             await spoken_turn(call)
+
+
+async def ask_in_vain(url: str) -> None:
+    async with calling(f"{url}?audio=binary") as call:
+        await call.send('{"type": "response.create"}')
+        async with asyncio.timeout(DEADLINE_S):
+            while "response.done" not in str(await call.recv()):
+                pass
 
 
 def figures_of(address: str, **query: str) -> Any:
@@ -263,10 +271,11 @@ def test_a_vendor_that_fails_is_counted_on_its_row(
     page.get_by_role("button", name="Hour").click()
     errors = tile(page, "Errors by vendor")
     expect(errors.locator(".tile-figure")).to_have_text("0")
-    fault = {"provider": "openai", "kind": "server_error", "count": 2}
-    failing = vendors["OPENAI_BASE_URL"].removesuffix("/v1")
-    httpx.post(f"{failing}/standins/faults", json=fault).raise_for_status()
-    in_thread(talk(worker.url, 1))
+    faults_of_it = f"{vendors['OPENAI_BASE_URL'].removesuffix('/v1')}/standins/faults"
+    fault = {"provider": "openai", "kind": "server_error", "count": 100}
+    httpx.post(faults_of_it, json=fault).raise_for_status()
+    in_thread(ask_in_vain(worker.url))
+    httpx.delete(faults_of_it).raise_for_status()
     expect(errors.locator(".tile-of")).to_have_text(re.compile(r"^llm openai\S*: \d+$"))
     hour = figures_of(worker.http)["windows"]["1h"]["counts"]["errors"]
     [(vendor, count)] = hour.items()
@@ -349,19 +358,6 @@ def used(page: Page) -> tuple[list[float], float]:
         )  # without the loop's own
         page.wait_for_timeout(100)
     return page.evaluate("window.long"), max(spins)
-
-
-BUDGET_PIXELS = """() => {
-  const canvas = document.querySelector("#whole-chart canvas");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const colour = getComputedStyle(document.body).getPropertyValue("--budget").trim();
-  const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  let found = 0;
-  for (let at = 0; at < data.length; at += 4) {
-    found += wanted.every((part, of) => Math.abs(part - data[at + of]) < 8) && data[at + 3] > 200;
-  }
-  return found;
-}"""
 
 
 def read_at(page: Page, share: float) -> str:
