@@ -340,9 +340,8 @@ def used(page: Page) -> tuple[list[float], float]:
 
 def read_at(page: Page, share: float) -> str:
     """What the chart says under the pointer, so far to the right: the time, and then the three percentiles."""
-    (chart := page.locator("#whole-chart .u-over")).scroll_into_view_if_needed()
-    assert (box := chart.bounding_box()) is not None
-    page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    chart = page.locator("#whole-chart .u-over")
+    chart.hover(position={"x": chart.evaluate("(of) => of.clientWidth") * share, "y": 40})
     said = page.locator("#whole-chart .readout")
     expect(said).to_have_text(re.compile(r"P50 \d+   P90 \d+   P99 \d+ ms$"))
     return said.inner_text()
