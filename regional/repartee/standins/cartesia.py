@@ -132,7 +132,7 @@ class SpeakingSession:
         if not isinstance(context_id, str) or not context_id:
             self._refuse(None, "context_id must be text that is not empty.")
             return
-        if strange := _strange(request):
+        if strange := strange_field(request):
             self._refuse(context_id, f"{strange}: no such field.")
             return
         if request.get("cancel"):
@@ -205,7 +205,7 @@ class SpeakingSession:
         return json.dumps(error)
 
 
-def _strange(request: dict[str, Any]) -> str:
+def strange_field(request: dict[str, Any]) -> str:
     """A field that no such message has; empty: there is none."""
     unknown = request.keys() - (CANCELLING if request.get("cancel") else SPEAKING)
     for name, known in WITHIN.items():

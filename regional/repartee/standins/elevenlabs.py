@@ -51,7 +51,7 @@ async def multi_stream(scope: Scope, receive: Any, send: Any, state: StandInStat
     if status is None and not key_is_good(link.headers.get("xi-api-key") or query.get("authorization")):
         status = 401
     told = "invalid_api_key" if status == 401 else "the_request_was_refused"
-    if status is None and (wrong := _wrong_query(query)):
+    if status is None and (wrong := wrong_query(query)):
         status, told = 400, wrong
     if status is not None:
         await link.refuse(status, {}, {"detail": {"status": told, "message": told.replace("_", " ")}})
@@ -59,7 +59,7 @@ async def multi_stream(scope: Scope, receive: Any, send: Any, state: StandInStat
     await VoicingSession(link, state, voice_of(scope["path"]) or "", query).run()
 
 
-def _wrong_query(query: dict[str, str]) -> str:
+def wrong_query(query: dict[str, str]) -> str:
     wrong = [f"{name} is not a parameter" for name in query if name not in KNOWN and name != FAULT_QUERY]
     if query.get("model_id", MODELS[0]) not in MODELS:
         wrong.append(f"model_id {query['model_id']} is not served here")
@@ -145,7 +145,7 @@ class VoicingSession:
             message = json.loads(raw)
         except ValueError:
             message = None
-        wrong = _wrong_message(message)
+        wrong = wrong_message(message)
         if wrong:
             self._fail(wrong)
         elif message.get("close_socket"):
@@ -205,7 +205,7 @@ class VoicingSession:
         return json.dumps({**told, "code": fault.status or 1011})
 
 
-def _wrong_message(message: object) -> str:
+def wrong_message(message: object) -> str:
     """What ElevenLabs would refuse of a message; empty: nothing."""
     if not isinstance(message, dict):
         return "the message is not a JSON object"

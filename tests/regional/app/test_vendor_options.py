@@ -19,6 +19,8 @@ from repartee.errors import ConfigurationError
 from repartee.providers import deepgram
 from repartee.providers.interfaces import ReplyRequest
 from repartee.providers.vendor import VendorKind
+from repartee.standins.cartesia import strange_field
+from repartee.standins.elevenlabs import voice_of, wrong_message
 
 KEYS = {"DEEPGRAM_API_KEY": "d", "OPENAI_API_KEY": "o", "CARTESIA_API_KEY": "c", "ELEVENLABS_API_KEY": "e"}
 ANSWER = (
@@ -44,14 +46,17 @@ async def model() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 
 @asynccontextmanager
 async def voice() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """A voice's server, and the messages that it is sent, the URL's query among them."""
+    """A voice's server, and the messages that it is sent, the URL's query among them. One that the vendor would not
+    know is not among them."""
     messages: list[dict[str, Any]] = []
 
     async def session(connection: ServerConnection) -> None:
         assert connection.request
         async for message in connection:
             said = json.loads(message)
-            messages.append(said | {"path": connection.request.path})
+            eleven = voice_of(connection.request.path.partition("?")[0])
+            if not (wrong_message(said) if eleven else strange_field(said)):
+                messages.append(said | {"path": connection.request.path})
 
     async with serve(session, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}", messages

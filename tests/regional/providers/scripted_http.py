@@ -1,4 +1,7 @@
-"""An HTTP server that answers with exactly the bytes a test wants: the stand-ins are too well-behaved for some."""
+"""An HTTP server that answers with exactly the bytes a test wants: the stand-ins are too well-behaved for some.
+
+What it is asked it checks as strictly as they do.
+"""
 
 import asyncio
 import json
@@ -7,13 +10,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from repartee.standins.bad_request import BadRequest
+from repartee.standins.chat_request import read_request
+from repartee.standins.openai_chat import error_document
+
 Script = list[bytes | float | asyncio.Event | None]
 """Bytes to send, seconds to wait, an event to wait for; None closes the connection."""
 
 
+def refusal(error: BadRequest) -> bytes:
+    body = json.dumps(error_document(error.status, str(error), error.param, error.code)).encode()
+    return b"HTTP/1.1 %d Refused\r\ncontent-length: %d\r\n\r\n%s" % (error.status, len(body), body)
+
+
 @dataclass
 class ScriptedServer:
-    """Answers GETs with an empty object and each POST with the next script."""
+    """Answers GETs with an empty object and each POST with the next script; a request that OpenAI would refuse with a
+    400, and no script."""
 
     scripts: list[Script] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -40,6 +53,11 @@ class ScriptedServer:
                     continue
                 self.heads.append(head)
                 self.requests.append(json.loads(body))
+                try:
+                    read_request(body, also_served=(self.requests[-1]["model"],))
+                except BadRequest as error:
+                    writer.write(refusal(error))
+                    continue
                 for step in self.scripts.pop(0):
                     if isinstance(step, bytes):
                         writer.write(step)

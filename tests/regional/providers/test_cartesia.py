@@ -17,6 +17,7 @@ from repartee.errors import PoolTimeout, ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.cartesia import CartesiaSettings, CartesiaTTS, CartesiaUtterance
 from repartee.providers.sockets import SocketSettings
+from repartee.standins.cartesia import strange_field
 from repartee.standins.server import Running
 from repartee.turn.events import SpeechAudio, SpeechWords
 
@@ -189,11 +190,16 @@ Answer = Callable[[ServerConnection, dict[str, Any]], Any]
 
 @asynccontextmanager
 async def scripted(answer: Answer) -> AsyncIterator[str]:
-    """A Cartesia that answers each request as a test wants."""
+    """A Cartesia that answers each request as a test wants, if the stand-in would take it."""
 
     async def session(connection: ServerConnection) -> None:
         async for message in connection:
-            await answer(connection, json.loads(message))
+            request = json.loads(message)
+            if strange := strange_field(request):
+                told = {"type": "error", "context_id": request.get("context_id"), "status_code": 400}
+                await connection.send(json.dumps({**told, "message": f"{strange}: no such field"}))
+            else:
+                await answer(connection, request)
 
     async with serve(session, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"

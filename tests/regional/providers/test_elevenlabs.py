@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from tests.promptness import DEADLINE_S
@@ -17,6 +18,7 @@ from repartee.audio.pcm import duration_ms
 from repartee.errors import ProviderError
 from repartee.pool.settings import PoolSettings
 from repartee.providers.elevenlabs import ElevenLabsSettings, ElevenLabsTTS, ElevenLabsUtterance
+from repartee.standins.elevenlabs import wrong_message, wrong_query
 from repartee.turn.events import SpeechAudio, SpeechWords
 
 POOL = PoolSettings(spare=1, slots=5, keepalive_s=None, backoff_first_s=0.01, acquire_timeout_s=1)
@@ -36,7 +38,8 @@ def audio(context: str, ms: float, chars: str = "", **more: Any) -> str:
 
 @dataclass
 class Studio:
-    """Speaks each text at 10 ms a character when it is flushed, and ends a context when it is closed."""
+    """Speaks each text at 10 ms a character when it is flushed, and ends a context when it is closed. It takes what
+    the stand-in takes."""
 
     base_url: str = ""
     paths: list[str] = field(default_factory=list)
@@ -49,12 +52,16 @@ class Studio:
         self.paths.append(request.path)
         if request.headers.get("xi-api-key") != "key":
             return connection.respond(401, "invalid api key\n")
-        return None
+        wrong = wrong_query(dict(parse_qsl(urlsplit(request.path).query)))
+        return connection.respond(400, wrong) if wrong else None
 
     async def session(self, connection: ServerConnection) -> None:
         async for raw in connection:
             message = json.loads(raw)
             self.heard.append(message)
+            if wrong := wrong_message(message):
+                await connection.close(1008, wrong)
+                return
             context = message.get("context_id")
             if message.get("close_socket"):
                 return
