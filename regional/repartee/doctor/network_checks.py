@@ -25,6 +25,7 @@ from repartee.app.aws.task_protection import STATE_PATH
 from repartee.app.services import Services
 from repartee.app.settings import Settings
 from repartee.app.vendors_in_use import OpenedVendor
+from repartee.doctor.certificate_advice import tls_advice
 from repartee.doctor.findings import Finding
 from repartee.doctor.machine_checks import needed_accounts
 from repartee.doctor.remedies import advised
@@ -98,12 +99,8 @@ async def knock(url: str, variable: str) -> Knock:
         raise Unreachable(f"{host} has no address.", f"Check {variable} and this machine's DNS.") from None
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-        advice = (
-            "Check this machine's clock and certificates (ca-certificates), and for a proxy that opens TLS."
-        )
-        raise Unreachable(
-            f"{host}:{port} is there, but its TLS is not to be trusted: {reason}.", advice
-        ) from None
+        told = f"{host}:{port} is there, but its TLS is not to be trusted: {reason}."
+        raise Unreachable(told, tls_advice(error, variable)) from None
     except TimeoutError:
         advice = "A firewall may drop what goes there: let this machine reach it."
         raise Unreachable(f"{host}:{port} did not answer within {CONNECT_S:g} s.", advice) from None

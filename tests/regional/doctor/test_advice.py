@@ -7,7 +7,10 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,6 +25,8 @@ from repartee.app.vendors_in_use import open_vendors
 from repartee.doctor.examination import examine
 from repartee.doctor.findings import Finding
 from repartee.errors import ConfigurationError
+from repartee.launch import certificate
+from repartee.providers.sockets import tls_context
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +35,15 @@ def good() -> Iterator[dict[str, str]]:
         yield variables
 
 
-async def faults(environment: Mapping[str, str]) -> list[Finding]:
+async def examined(environment: Mapping[str, str]) -> list[Finding]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    return [finding for finding in await examine(environment, port=port) if finding.fault]
+    return await examine(environment, port=port)
+
+
+async def faults(environment: Mapping[str, str]) -> list[Finding]:
+    return [finding for finding in await examined(environment) if finding.fault]
 
 
 async def advice_works(good: Mapping[str, str], wrong: Mapping[str, str]) -> str:
@@ -141,8 +150,9 @@ async def test_a_voices_model_that_there_is_not(good: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def chatting(allowed: set[str]) -> AsyncIterator[str]:
-    """A server of chat completions for keys; those that are not ``allowed`` lack a permission."""
+async def chatting(allowed: set[str], ends: Mapping[str, date] | None = None) -> AsyncIterator[str]:
+    """A server of chat completions for keys; those that are not ``allowed`` lack a permission. ``ends``: the days on
+    which models are shut down."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -151,7 +161,10 @@ async def chatting(allowed: set[str]) -> AsyncIterator[str]:
                 await reader.readexactly(int(length[1]) if length else 0)
                 key = (re.findall(r"[Bb]earer (\S+)", head) or [""])[0]
                 words = "You have insufficient permissions. Missing scopes: model.request."
-                body = json.dumps({"error": {"message": words}} if key not in allowed else {}).encode()
+                model = head.split()[1].rpartition("/")[2]
+                day = (ends or {}).get(model)
+                told = {"id": model, "object": "model", "shutdown_date": day.isoformat()} if day else {}
+                body = json.dumps({"error": {"message": words}} if key not in allowed else told).encode()
                 status = b"200 OK" if key in allowed else b"403 Forbidden"
                 writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
 
@@ -169,6 +182,99 @@ async def test_a_permission_that_the_key_lacks(good: dict[str, str]) -> None:
         assert "Give the key in OPENAI_API_KEY the permission that it lacks" in found.remedy
         allowed.add("restricted-key")
         assert await faults(environment) == []
+
+
+@pytest.mark.parametrize("days", [90, 1, -1], ids=["soon", "tomorrow", "past"])
+async def test_a_model_that_is_shut_down(good: dict[str, str], days: int) -> None:
+    """The advice is to name another; a day that is to come is told without a fault."""
+    ends = {"old-model": datetime.now(UTC).date() + timedelta(days=days)}
+    async with chatting({good["OPENAI_API_KEY"]}, ends) as url:
+        environment = {**good, "OPENAI_BASE_URL": url}
+        found = await examined({**environment, "REPARTEE_LLM_MODEL": "old-model"})
+        [about] = [finding for finding in found if finding.subject == "model"]
+        assert [finding.subject for finding in found if finding.fault] == (["model"] if days < 0 else [])
+        assert "REPARTEE_LLM_MODEL" in about.told
+        assert re.search("[Nn]ame another", f"{about.told} {about.remedy}")
+        found = await examined({**environment, "REPARTEE_LLM_MODEL": "new-model"})
+    assert not any(finding.fault or finding.subject == "model" for finding in found)
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Has this process trust the certificates in a file, as a new one does that finds it in SSL_CERT_FILE."""
+
+    def trust(file: str) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", file)
+        tls_context.cache_clear()
+
+    yield trust
+    monkeypatch.undo()
+    tls_context.cache_clear()
+
+
+@asynccontextmanager
+async def behind_tls(url: str, folder: Path) -> AsyncIterator[tuple[int, str]]:
+    """What is at ``url`` behind TLS, with a certificate that was just made; gives its port and that file."""
+    files = certificate.make_certificate(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    async with certificate.tls_in_front("127.0.0.1", port, urlsplit(url).port or 0, files):
+        yield port, str(files[0])
+
+
+@pytest.mark.parametrize("account", ["DEEPGRAM", "OPENAI", "CARTESIA"])
+async def test_a_certificate_that_is_not_trusted(
+    good: dict[str, str], account: str, tmp_path: Path, trusted: Callable[[str], None]
+) -> None:
+    url = good[f"{account}_BASE_URL"]
+    async with behind_tls(url, tmp_path) as (port, file):
+        environment = {**good, f"{account}_BASE_URL": f"https://127.0.0.1:{port}{urlsplit(url).path}"}
+        [found] = await faults(environment)
+        assert "self-signed certificate" in found.told
+        assert "SSL_CERT_FILE" in found.remedy
+        trusted(file)
+        assert await faults(environment) == []
+
+
+async def test_a_certificate_that_has_expired(
+    good: dict[str, str], tmp_path: Path, trusted: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "LIFE", timedelta(minutes=-1))
+    async with behind_tls(good["DEEPGRAM_BASE_URL"], tmp_path) as (port, file):
+        trusted(file)
+        [found] = await faults({**good, "DEEPGRAM_BASE_URL": f"https://127.0.0.1:{port}"})
+    assert "certificate has expired" in found.told
+    assert "clock" in found.remedy
+    assert "the server in DEEPGRAM_BASE_URL has to be renewed" in found.remedy
+    monkeypatch.setattr(certificate, "LIFE", timedelta(days=1))
+    async with behind_tls(good["DEEPGRAM_BASE_URL"], tmp_path) as (port, file):
+        trusted(file)
+        assert await faults({**good, "DEEPGRAM_BASE_URL": f"https://127.0.0.1:{port}"}) == []
+
+
+@pytest.mark.parametrize("account", ["DEEPGRAM", "OPENAI", "CARTESIA"])
+async def test_a_certificate_of_another_name(
+    good: dict[str, str],
+    account: str,
+    tmp_path: Path,
+    trusted: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(certificate, "NAMES", ("vendor.example",))
+    variable, path = f"{account}_BASE_URL", urlsplit(good[f"{account}_BASE_URL"]).path
+    async with behind_tls(good[variable], tmp_path) as (port, file):
+        trusted(file)
+        [found] = await faults({**good, variable: f"https://localhost:{port}{path}"})
+        assert "certificate is not valid for 'localhost'" in found.told
+        assert f"Check {variable}: it must name the host as the server's certificate" in found.remedy
+        assert await faults({**good, variable: f"https://127.0.0.1:{port}{path}"}) == []
+
+
+@pytest.mark.parametrize("account", ["DEEPGRAM", "OPENAI", "CARTESIA"])
+async def test_a_server_without_tls(good: dict[str, str], account: str) -> None:
+    url = good[f"{account}_BASE_URL"]
+    said = await advice_works(good, {f"{account}_BASE_URL": url.replace("http:", "https:")})
+    assert "may speak http:// only" in said
 
 
 @pytest.mark.parametrize("provider", ["deepgram", "openai", "cartesia"])
