@@ -1,4 +1,4 @@
-"""What to do about a server whose TLS is not to be trusted.."""
+"""What to do about a server whose TLS is not to be trusted."""
 
 import ssl
 
