@@ -1,4 +1,4 @@
-"""Passes requests about another worker's call on to that worker, and brings back its answer."""
+"""Passes requests about another worker's or process's call on to that one, and brings back its answer."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ KEPT = ("authorization", "content-type", "x-repartee-ticket")
 RETURNED = ("content-type", "location", "retry-after", "access-control-expose-headers")
 
 
-async def forward_request(request: Request, neighbour: str, mark: str) -> Response:
-    """Ask the other worker."""
-    url = f"http://{neighbour}{request.url.path}"
+async def forward_request(request: Request, holder: str, mark: str) -> Response:
+    """Ask who holds the call (host:port)."""
+    url = f"http://{holder}{request.url.path}"
     headers = {name: value for name in KEPT if (value := request.headers.get(name))} | {mark: "1"}
     try:
         # Reading the certificates to trust takes 50 ms: not where none are needed.
@@ -40,9 +40,9 @@ async def forward_request(request: Request, neighbour: str, mark: str) -> Respon
     return Response(answer.content, status_code=answer.status_code, headers=returned)
 
 
-async def forward_socket(websocket: WebSocket, neighbour: str, mark: str) -> None:
-    """Join this WebSocket to one of the other worker's."""
-    url = f"ws://{neighbour}{websocket.url.path}?{websocket.url.query}"
+async def forward_socket(websocket: WebSocket, holder: str, mark: str) -> None:
+    """Join this WebSocket to one of the holder's (host:port)."""
+    url = f"ws://{holder}{websocket.url.path}?{websocket.url.query}"
     headers = {name: value for name in KEPT if (value := websocket.headers.get(name))} | {mark: "1"}
     offered = websocket.scope["subprotocols"]
     try:

@@ -30,7 +30,7 @@ SIDE_BAND_MESSAGES = 1_000
 """So many events may wait for a side-band WebSocket that does not read; then it is closed."""
 
 FORWARDED = "x-repartee-forwarded"
-"""Set by a worker that passes a request on to the one that holds the call: it is not passed on again."""
+"""Set by a worker that passes a request on to the one that holds the call: it goes to no other worker from there."""
 
 
 def _worker(connection: HTTPConnection) -> Worker:
@@ -191,10 +191,10 @@ async def side_band(websocket: WebSocket) -> None:
         await websocket.send_denial_response(unavailable(service))
         return
     called = read_call(name)
-    if called and not isinstance(service, str) and FORWARDED not in websocket.headers:
-        neighbour = service.neighbour(called)
-        if neighbour:
-            await forward_socket(websocket, neighbour, FORWARDED)
+    if called and not isinstance(service, str):
+        holder = service.holder(called, forwarded=FORWARDED in websocket.headers)
+        if holder:
+            await forward_socket(websocket, holder, FORWARDED)
             return
     try:
         worker.gate.check(websocket.headers, offered, time.time())
@@ -243,12 +243,12 @@ async def _write(websocket: WebSocket, waiting: "asyncio.Queue[str | None]") -> 
 
 
 async def _passed_on(request: Request, name: str) -> Response | None:
-    """The answer of the worker that holds a call, if it is another one."""
+    """The answer of the worker or process that holds a call, if it is another one."""
     called = read_call(name)
-    neighbour = _service(request).neighbour(called) if called else None
-    if neighbour is None or FORWARDED in request.headers:
+    if called is None:
         return None
-    return await forward_request(request, neighbour, FORWARDED)
+    holder = _service(request).holder(called, forwarded=FORWARDED in request.headers)
+    return await forward_request(request, holder, FORWARDED) if holder else None
 
 
 def unavailable(why: str) -> Response:

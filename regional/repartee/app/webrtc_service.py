@@ -5,19 +5,20 @@ Import this only where the extra is installed: transport/webrtc/libraries says w
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from repartee.app.processes.membership import Membership
 from repartee.app.settings import Settings
-from repartee.app.webrtc_address import AddressSources, private_address, public_addresses
+from repartee.app.webrtc_address import AddressSources, public_addresses
+from repartee.app.webrtc_holders import Holders, label_key, worker_label
 from repartee.app.worker import Worker
 from repartee.transport.interfaces import RealtimeTransport
 from repartee.transport.webrtc.call import WebRtcCallSettings, WebRtcTransport
 from repartee.transport.webrtc.line import MediaLine
-from repartee.transport.webrtc.names import CallName, WorkerLabel, read_label
+from repartee.transport.webrtc.names import CallName
 from repartee.transport.webrtc.peers import MediaSettings, PeerMaker
 from repartee.transport.webrtc.port import MediaPort
 from repartee_edge.tickets import Ticket
@@ -49,12 +50,11 @@ class HeldCall:
 class WebRtcService:
     """All WebRTC calls of this process. Made by :func:`start_webrtc`."""
 
-    def __init__(self, worker: Worker, port: MediaPort, peers: PeerMaker, label: WorkerLabel) -> None:
+    def __init__(self, worker: Worker, port: MediaPort, peers: PeerMaker, holders: Holders) -> None:
         self._worker = worker
         self._port = port
         self._peers = peers
-        self._key = label_key(worker.settings)
-        self.label = label.signed(self._key)
+        self._holders = holders
         self._held: dict[str, HeldCall] = {}
 
     def __repr__(self) -> str:
@@ -65,12 +65,10 @@ class WebRtcService:
         """The media port's number."""
         return self._port.port
 
-    def neighbour(self, name: CallName) -> str | None:
-        """Where a call is held that is not here, as host:port; None: nowhere that is known."""
-        label = read_label(name.label, self._key)
-        if name.label == self.label or label is None or not label.port:
-            return None
-        return f"{label.host}:{label.port}"
+    def holder(self, name: CallName, *, forwarded: bool) -> str | None:
+        """Where a call is held that is not here, as host:port; None: nowhere that is known. ``forwarded``: another
+        worker has sent what is asked for."""
+        return self._holders.holder(name, forwarded=forwarded)
 
     def find(self, name: str) -> HeldCall | None:
         """A call that is held here."""
@@ -79,8 +77,7 @@ class WebRtcService:
     def answer(self, wishes: CallWishes, ticket: Ticket | None, slot: ExitStack) -> tuple[str, str]:
         """Begin a call: its name, and the answer to its offer. The slot is given back at its end. Raises
         OfferRefused."""
-        call_id = secrets.token_hex(8)
-        name = CallName(self._worker.settings.region, self.label, call_id)
+        name = self._holders.new_name(self._worker.settings.region)
         line = MediaLine(self._port, self._peers)
         answer = line.answer(wishes.offer)
         held = HeldCall(name, line)
@@ -155,17 +152,20 @@ class WebRtcService:
             held.transport.hang_up()
 
 
-async def start_webrtc(worker: Worker, *, own_machine: bool, process: int = 0) -> WebRtcService:
+async def start_webrtc(
+    worker: Worker, *, own_machine: bool, membership: Membership | None = None
+) -> WebRtcService:
     """Open the port of this process. Raises AddressUnknown if it cannot tell callers where it is."""
     settings = worker.settings
     sources = AddressSources(
         settings.webrtc_address, settings.webrtc_stun, settings.ecs_metadata_uri, own_machine
     )
     hosts = await public_addresses(sources)
-    label = await _label(settings)
+    key = label_key(settings, membership)
+    label = (await worker_label(settings)).signed(key)
     media = MediaSettings(
         hosts,
-        label.signed(label_key(settings)),
+        label,
         settings.webrtc_frame_ms,
         settings.webrtc_consent_s,
         settings.opus_bitrate,
@@ -173,10 +173,11 @@ async def start_webrtc(worker: Worker, *, own_machine: bool, process: int = 0) -
         settings.opus_low_delay,
     )
     peers = PeerMaker(media)
+    process = membership.index if membership else 0
     port = _port(settings, "127.0.0.1" if own_machine else "0.0.0.0", process)
     await port.open()
     log.info("WebRTC is ready at %s port %d; taking calls there", ", ".join(hosts), port.port)
-    return WebRtcService(worker, port, peers, label)
+    return WebRtcService(worker, port, peers, Holders(label, key, membership))
 
 
 def _port(settings: Settings, host: str, process: int) -> MediaPort:
@@ -188,19 +189,3 @@ def _port(settings: Settings, host: str, process: int) -> MediaPort:
             raise
         log.warning("port %d is taken (%s); taking another for WebRTC", wanted, error.strerror)
         return MediaPort(host, 0, streams=settings.webrtc_tcp)
-
-
-async def _label(settings: Settings) -> WorkerLabel:
-    said = settings.worker_address
-    if not said:
-        return WorkerLabel()
-    host, _, port = said.rpartition(":")
-    return WorkerLabel(host or await private_address(settings.ecs_metadata_uri), int(port))
-
-
-def label_key(settings: Settings) -> bytes:
-    """What workers sign their labels with: one key for the fleet, else one of this process's own."""
-    return settings.ticket_key.get_secret_value().encode() or _OWN_KEY
-
-
-_OWN_KEY = secrets.token_bytes(32)

@@ -25,9 +25,7 @@ async def webrtc_serving(
 
     own_machine = parts.loopback_only or parts.allow_anonymous
     try:
-        service = await start_webrtc(
-            worker, own_machine=own_machine, process=membership.index if membership else 0
-        )
+        service = await start_webrtc(worker, own_machine=own_machine, membership=membership)
     except (AddressUnknown, WebRtcMissing, OSError) as error:
         log.error("WebRTC cannot be offered: %s; serving everything else", error)
         yield f"WebRTC is not available here: {error}"

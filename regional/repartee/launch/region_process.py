@@ -15,7 +15,7 @@ import uvloop
 
 from repartee.app.main import create_app
 from repartee.app.processes.arrivals import Arrivals, can_hand_over
-from repartee.app.processes.membership import Membership
+from repartee.app.processes.membership import INNER_HOST, Membership
 from repartee.app.processes.parent import Descriptors
 from repartee.app.processes.shared_table import SharedTable
 from repartee.app.server import make_server
@@ -66,8 +66,10 @@ def serve(told: RegionProcess) -> None:
     parts = WorkerParts(settings, agent, told.allow_anonymous, told.loopback_only, watched, name, others)
     arrivals = Arrivals(socket.socket(fileno=given.channel), membership)
     server = make_server(create_app(parts, membership), host=told.host, port=told.port, arrivals=arrivals)
-    listening = [] if can_hand_over() else [socket.socket(fileno=given.listener)]
-    uvloop.run(server.serve(sockets=listening))
+    inner = socket.create_server((INNER_HOST, 0))
+    membership.listens_at(inner.getsockname()[1])
+    outer = [] if can_hand_over() else [socket.socket(fileno=given.listener)]
+    uvloop.run(server.serve(sockets=[inner, *outer]))
 
 
 def main() -> None:

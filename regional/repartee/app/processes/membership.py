@@ -19,6 +19,9 @@ from repartee.telemetry.tally import TurnTally
 from repartee.turn.outcome import TurnOutcome
 from repartee_edge.tickets import Ticket
 
+INNER_HOST = "127.0.0.1"
+"""Where a region's processes listen for each other: what comes to one may belong to a call of another."""
+
 LOOK_S = 0.1
 """How often a process looks whether it has become warm."""
 
@@ -64,6 +67,19 @@ class Membership:
     def is_first(self) -> bool:
         """If all processes would say the same, the first says it for all."""
         return self._index == 0
+
+    @property
+    def secret(self) -> bytes:
+        """Known to the region's processes only."""
+        return self._table.secret
+
+    def listens_at(self, inner_port: int) -> None:
+        """The other processes reach this one at a port of this machine's own."""
+        self._table.write(self._index, RowField.INNER_PORT, inner_port)
+
+    def port_of(self, index: int) -> int:
+        """Where another process is reached; 0: nowhere now."""
+        return self._table.row(index).inner_port if index < self._table.processes else 0
 
     def state(self) -> WorkerState:
         """The whole region's."""

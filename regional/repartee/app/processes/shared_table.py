@@ -1,7 +1,7 @@
 """What the processes of one region know about each other: a small table in memory that they share.
 
-Owns its layout, the lock, and what they all count together: call slots, tickets, the calls of each subject. Must
-not know how the processes are started or how connections reach them. Linux and macOS.
+Owns its layout, the lock, and what they all count together: call slots, tickets, the calls of each subject; and a
+secret that they share. Must not know how the processes are started or how connections reach them. Linux and macOS.
 
 Each process has a row that it alone writes, and a list of the subjects of its calls. A kernel lock guards the
 taking of slots, tickets and calls; the kernel releases it when its holder dies.
@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from repartee_edge.tickets import Ticket, TicketReplayed
 
 WORD_BYTES = 8
 HEADER_WORDS = 8
-ROW_WORDS = 8
+ROW_WORDS = 16
+SECRET_WORDS = 4
 TICKET_PLACES = 1 << 18
 """Room for 1,600 tickets a second, each of which lives for about a minute, at two in five taken. 4 MB, of which only
 the pages in use are ever there."""
@@ -36,12 +38,14 @@ class _Header(IntEnum):
     PROCESSES = 0
     SLOTS = 1
     DRAINING = 2
+    SECRET = 3
 
 
 class RowField(IntEnum):
     """What a process says of itself: whether it takes connections over, is warm, drains; its call slots taken, the
     connections it has been given, those of them that have not asked for anything yet, and the length of its list of
-    subjects; whether a new call would have the providers that it needs."""
+    subjects; whether a new call would have the providers that it needs; the port at which the other processes reach
+    it (0: they do not)."""
 
     STARTED = 0
     READY = 1
@@ -51,6 +55,7 @@ class RowField(IntEnum):
     UNSETTLED = 5
     SUBJECTS = 6
     ADMITTING = 7
+    INNER_PORT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Row:
     unsettled: int = 0
     subjects: int = 0
     admitting: bool = False
+    inner_port: int = 0
 
 
 class SharedTable:
@@ -89,7 +95,9 @@ class SharedTable:
         words = HEADER_WORDS + processes * (ROW_WORDS + slots) + 2 * TICKET_PLACES
         with tempfile.TemporaryFile(buffering=0) as file:
             file.truncate(words * WORD_BYTES)
-            file.write(b"".join(number.to_bytes(WORD_BYTES, sys.byteorder) for number in (processes, slots)))
+            numbers = (processes, slots, 0)
+            file.write(b"".join(number.to_bytes(WORD_BYTES, sys.byteorder) for number in numbers))
+            file.write(secrets.token_bytes(SECRET_WORDS * WORD_BYTES))
             return cls(os.dup(file.fileno()))
 
     def close(self) -> None:
@@ -97,6 +105,11 @@ class SharedTable:
         self._words.release()
         self._memory.close()
         os.close(self.descriptor)
+
+    @property
+    def secret(self) -> bytes:
+        """Random, and known to these processes only."""
+        return self._words[_Header.SECRET : _Header.SECRET + SECRET_WORDS].tobytes()
 
     @property
     def draining(self) -> bool:
@@ -114,10 +127,20 @@ class SharedTable:
     def row(self, index: int) -> Row:
         """One process."""
         start = HEADER_WORDS + index * ROW_WORDS
-        started, ready, draining, *counts, admitting = self._words[start : start + len(RowField)].tolist()
+        started, ready, draining, *counts, admitting, inner_port = self._words[
+            start : start + len(RowField)
+        ].tolist()
         taken, received, unsettled, subjects = counts
         return Row(
-            bool(started), bool(ready), bool(draining), taken, received, unsettled, subjects, bool(admitting)
+            bool(started),
+            bool(ready),
+            bool(draining),
+            taken,
+            received,
+            unsettled,
+            subjects,
+            bool(admitting),
+            inner_port,
         )
 
     def write(self, index: int, column: RowField, value: int) -> None:

@@ -1,7 +1,7 @@
 """Names of calls and of their ICE credentials, from which any worker of a fleet can tell whose call it is. Pure.
 
 A worker's label is where its neighbours reach it (an IPv4 address and a port). It is signed, so that nobody can
-divert a request by making up a name.
+divert a request by making up a name. A call's id also names which of that worker's processes holds it.
 """
 
 import hmac
@@ -29,7 +29,8 @@ class WorkerLabel:
 
 @dataclass(frozen=True, slots=True)
 class CallName:
-    """The name of a call, as clients know it."""
+    """The name of a call, as clients know it. ``call_id``: 16 hexadecimal digits, of which the first two are the
+    index of its process."""
 
     region: str
     label: str
@@ -37,6 +38,16 @@ class CallName:
 
     def __str__(self) -> str:
         return f"rtc_{self.region}_{self.label}{self.call_id}"
+
+    @property
+    def process(self) -> int:
+        """Which of its worker's processes holds it, from 0."""
+        return int(self.call_id[:2], 16)
+
+
+def new_call_id(process: int, random: str) -> str:
+    """An id for a call of this process. ``random`` is 14 hexadecimal digits."""
+    return f"{process:02x}{random}"
 
 
 def read_call(name: str) -> CallName | None:
