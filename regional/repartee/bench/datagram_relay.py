@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
-from repartee.bench.line_quality import LineQuality, LossDice
+from repartee.bench.line_quality import LineDelay, LineQuality, LossDice
 
 Address = tuple[str, int]
 
@@ -45,8 +45,8 @@ class DatagramRelay(asyncio.DatagramProtocol):
 
     def set_quality(self, quality: LineQuality) -> None:
         """From now on."""
-        self._delay_s = quality.rtt_ms / 2_000
         self._up, self._down = LossDice(quality, self._seed), LossDice(quality, self._seed + 1)
+        self._up_delay, self._down_delay = LineDelay(quality, self._seed), LineDelay(quality, self._seed + 1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The callers' side is open."""
@@ -58,13 +58,15 @@ class DatagramRelay(asyncio.DatagramProtocol):
             return
         if addr not in self._behind:
             self._behind[addr] = asyncio.ensure_future(self._open(addr))
-        asyncio.get_running_loop().call_later(self._delay_s, self._pass_up, data, self._behind[addr])
+        loop = asyncio.get_running_loop()
+        loop.call_at(self._up_delay.arrives_at(loop.time()), self._pass_up, data, self._behind[addr])
 
     def pass_down(self, data: bytes, caller: Address) -> None:
         """From the server."""
         if self._is_lost(self._down) or self._transport is None:
             return
-        asyncio.get_running_loop().call_later(self._delay_s, self._transport.sendto, data, caller)
+        loop = asyncio.get_running_loop()
+        loop.call_at(self._down_delay.arrives_at(loop.time()), self._transport.sendto, data, caller)
 
     def close(self) -> None:
         """Close all sockets."""

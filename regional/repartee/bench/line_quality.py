@@ -1,4 +1,4 @@
-"""A bad line, the same for the same seed: which packets are lost, alone or in bursts. Pure."""
+"""A bad line, the same for the same seed: which packets are lost, alone or in bursts, when the others come. Pure."""
 
 from dataclasses import dataclass
 from random import Random
@@ -7,11 +7,12 @@ from random import Random
 @dataclass(frozen=True, slots=True)
 class LineQuality:
     """``loss`` is the share of packets that is lost, each way; ``burst`` how many are lost in a row on average (1:
-    each on its own). Half the round trip (ms) goes each way."""
+    each on its own). Half the round trip (ms) goes each way; ``jitter_ms``: any packet may take so much longer."""
 
     loss: float = 0.0
     rtt_ms: float = 0.0
     burst: float = 1.0
+    jitter_ms: float = 0.0
 
 
 class LossDice:
@@ -31,3 +32,19 @@ class LossDice:
         """The next packet's fate."""
         self._losing = self._dice.random() < (self._goes_on if self._losing else self._begins)
         return self._losing
+
+
+class LineDelay:
+    """Says of each packet when it arrives (s, of the clock that ``now`` is of). None overtakes another."""
+
+    def __init__(self, quality: LineQuality, seed: int) -> None:
+        self._dice = Random(seed)
+        self._least_s = quality.rtt_ms / 2_000
+        self._jitter_s = quality.jitter_ms / 1_000
+        self._last = 0.0
+
+    def arrives_at(self, now: float, late_s: float = 0.0) -> float:
+        """The next packet, sent now. ``late_s``: held up by so much besides."""
+        jitter_s = self._dice.random() * self._jitter_s if self._jitter_s else 0.0
+        self._last = max(self._last, now + self._least_s + jitter_s + late_s)
+        return self._last

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from repartee.bench.line_quality import LineQuality, LossDice
+from repartee.bench.line_quality import LineDelay, LineQuality, LossDice
 
 HOST = "127.0.0.1"
 SEGMENT_BYTES = 1_448
@@ -27,15 +27,15 @@ class _Direction:
         self._writer = writer
         self._rtt_s = quality.rtt_ms / 1_000
         self._dice = LossDice(quality, seed)
-        self._ready_at = 0.0
+        self._delay = LineDelay(quality, seed)
 
     def take(self, data: bytes) -> None:
         """Bytes that come in; they go out in their order when the last of them has arrived."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = arrives_at = loop.time()
         for _ in range(-(-len(data) // SEGMENT_BYTES)):
-            self._ready_at = max(self._ready_at, now + self._rtt_s / 2 + self._lost_for_s())
-        loop.call_later(self._ready_at - now, self._write, data)
+            arrives_at = self._delay.arrives_at(now, self._lost_for_s())
+        loop.call_at(arrives_at, self._write, data)
 
     def _lost_for_s(self) -> float:
         late_s, timer_s = 0.0, max(LEAST_TIMER_S, 2 * self._rtt_s)

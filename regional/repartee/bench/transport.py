@@ -1,8 +1,7 @@
 """`repartee bench transport`: the same calls over each transport, one after the other, on one core, over good lines
 and bad ones.
 
-A bad line is a relay in this process: it loses datagrams; of a TCP connection it cannot, so what a loss costs
-there is modelled (``stream_relay``).
+What they go over is made in ``transport_link``.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,6 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from repartee.bench.datagram_relay import relaying
 from repartee.bench.lean_socket import open_socket
 from repartee.bench.line_quality import LineQuality
 from repartee.bench.load import MOST_OPENING, Load, LoadCall, Measured, run_load, scripted
@@ -38,8 +37,9 @@ from repartee.bench.rig import (
     rounded,
     usage,
 )
-from repartee.bench.stream_relay import delaying
+from repartee.bench.stream_relay import HOST
 from repartee.bench.telephone_load import CarrierCall, G711Call
+from repartee.bench.transport_link import Link, LinkKind, linked
 from repartee.bench.transport_plot import transport_chart
 from repartee.bench.webrtc_load import media_link, media_script
 from repartee.client.call import session_url
@@ -97,6 +97,9 @@ def transport(
     rtts: Annotated[
         list[float] | None, typer.Option("--rtt", help="Round trip, ms; may be repeated. 0, 50, 150.")
     ] = None,
+    link: Annotated[
+        LinkKind, typer.Option(help="What calls go over; namespaces need root, on Linux.")
+    ] = LinkKind.auto,
     media_only: Annotated[
         bool, typer.Option("--media-only", help="WebRTC's media alone, for 30 s, without a conversation.")
     ] = False,
@@ -116,8 +119,10 @@ def transport(
     load = Load(f"http://127.0.0.1:{port}", calls, turns)
     lines = [LineQuality(pct / 100, rtt) for rtt in rtts or RTTS_MS for pct in losses or LOSSES_PCT]
     rows: list[dict[str, Any]] = []
-    for each in transports or list(MeasuredTransport):
-        rows += uvloop.run(_rows(each, load, profile, port, [LineQuality()] if each.by_telephone else lines))
+    with linked(link) as over:
+        for each in transports or list(MeasuredTransport):
+            chosen = [LineQuality()] if each.by_telephone else lines
+            rows += uvloop.run(_rows(each, load, Setup(port, profile), over, chosen))
     base = next((row["v2v_ms"]["p50"] for row in rows if row["transport"] == "websocket"), None)
     for row in rows:
         p50 = row["v2v_ms"]["p50"]
@@ -127,10 +132,11 @@ def transport(
     late = next((why for row in rows if (why := lateness(row))), None)
     bounds = telephone_bounds([row for row in rows if not row["loss_pct"] and not row["rtt_ms"]])
     write_report(
-        {"rows": rows, "link": "relay", "bounds": bounds, "profile": profile, "rejected": late}, json_path
+        {"rows": rows, "link": over.kind.value, "bounds": bounds, "profile": profile, "rejected": late},
+        json_path,
     )
     console = Console(highlight=False)
-    console.print(_view(rows))
+    console.print(_view(rows, over.kind))
     for name, bound in bounds.items():
         console.print(f"{name}: {bound['got']:g}, {'within' if bound['kept'] else 'over'} {bound['limit']:g}")
     if late:
@@ -150,7 +156,7 @@ def _measure_media(calls: int, port: int, json_path: Path | None) -> None:
 
 
 async def _rows(
-    kind: MeasuredTransport, load: Load, profile: str, port: int, lines: Sequence[LineQuality]
+    kind: MeasuredTransport, load: Load, setup: Setup, link: Link, lines: Sequence[LineQuality]
 ) -> list[dict[str, Any]]:
     ticket_key = secrets.token_hex(32)
     env = {
@@ -158,18 +164,19 @@ async def _rows(
         "REPARTEE_REGION": REGION,
         "REPARTEE_TICKET_KEY": ticket_key,
         "REPARTEE_PUBLIC_URL": load.url,
-        "REPARTEE_WEBRTC_PORT": str(port + MEDIA_PORT_ABOVE),
+        "REPARTEE_WEBRTC_PORT": str(setup.port + MEDIA_PORT_ABOVE),
         **media_env(),
         "REPARTEE_TELEPHONE_NARROW_HEARING": str(kind is not MeasuredTransport.telephone_wide),
         # A carrier that signs no handshakes: its tickets let it in.
         "TELNYX_PUBLIC_KEY": base64.b64encode(bytes(32)).decode(),
     }
-    async with rig(Setup(port, profile, env=env)) as bench:
-        return [await _measured(kind, load, bench, ticket_key, line) for line in lines]
+    with link.at_worker():
+        async with rig(replace(setup, env=env)) as bench:
+            return [await _measured(kind, load, bench, ticket_key, link, line) for line in lines]
 
 
 async def _measured(
-    kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str, line: LineQuality
+    kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str, link: Link, line: LineQuality
 ) -> dict[str, Any]:
     measured, frames = Measured(), load.frames_per_turn
     opening = asyncio.Semaphore(MOST_OPENING)
@@ -189,9 +196,9 @@ async def _measured(
     async def place(call: LoadCall) -> None:
         if by_webrtc:
             async with opening:
-                call.socket = await media_link(call.receive, load.url, opus=opus, via=via)
+                call.socket = await media_link(call.receive, load.url, opus=opus, via=way.media)
             return
-        url = session_url(near, binary_audio=binary)
+        url = session_url(f"http://{HOST}:{way.port}", binary_audio=binary)
         if kind.by_telephone:
             url = f"{load.url.replace('http', 'ws', 1)}/v1/telephone/telnyx/stream/{_carriers_ticket(ticket_key)}"
         async with opening:
@@ -203,11 +210,8 @@ async def _measured(
 
     lines: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
-        near, via, port = load.url, None, int(load.url.rpartition(":")[2])
-        if line != LineQuality():
-            relay = await stack.enter_async_context(relaying(("127.0.0.1", port + MEDIA_PORT_ABOVE), line))
-            via = relay.address
-            near = f"http://127.0.0.1:{await stack.enter_async_context(delaying(port, line))}"
+        port = int(load.url.rpartition(":")[2])
+        way = await stack.enter_async_context(link.over(line, port, port + MEDIA_PORT_ABOVE))
         stack.enter_context(no_pauses())
         await asyncio.gather(*(place(call) for call in calls))
         before = usage(bench.pid)
@@ -257,8 +261,8 @@ def telephone_bounds(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]
     return {name: {"got": got, "limit": limit, "kept": got <= limit} for name, (got, limit) in found.items()}
 
 
-def _view(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="The same calls over each transport")
+def _view(rows: Sequence[dict[str, Any]], link: LinkKind) -> Table:
+    table = Table(title=f"The same calls over each transport; link: {link.value}")
     for title in (
         "transport",
         "loss",

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.promptness import measured
 
+from repartee.bench.namespaces import lacking
+
 
 def bench(report: Path, *options: object) -> dict[str, Any]:
     """Run `repartee bench ...` on free ports; its report."""
@@ -110,7 +112,7 @@ def test_the_same_calls_over_websockets_and_on_a_telephone_stream(tmp_path: Path
 def test_the_same_calls_over_a_bad_line(tmp_path: Path) -> None:
     machine = measured()
     plot = tmp_path / "plot.svg"
-    chosen = ("--transport", "webrtc", "--rtt", 20, "--loss", 5, "--plot", plot)
+    chosen = ("--transport", "webrtc", "--rtt", 20, "--loss", 5, "--link", "relay", "--plot", plot)
     told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 2, *chosen)
     (row,) = told["rows"]
     assert (row["transport"], row["calls"], row["faults"]) == ("webrtc", 2, [])
@@ -118,3 +120,15 @@ def test_the_same_calls_over_a_bad_line(tmp_path: Path) -> None:
     assert row["cpu_s_per_call_minute"] > 0
     assert "webrtc" in plot.read_text() and "packets lost" in plot.read_text()
     machine.promise(not row["unanswered"], f"turns went unanswered: {row['unanswered']}")
+
+
+@pytest.mark.skipif(lacking() is not None, reason=f"no network namespaces here: {lacking()}")
+def test_the_same_calls_between_two_hosts(tmp_path: Path) -> None:
+    """Over the kernel's own TCP, and WebRTC beside it."""
+    chosen = ("--transport", "websocket", "--transport", "webrtc", "--loss", 0, "--rtt", 50)
+    told = bench(tmp_path / "report.json", "transport", "--calls", 2, "--turns", 2, *chosen)
+    assert told["link"] == "namespaces"
+    floor_ms = 260.0
+    for row in told["rows"]:
+        assert (row["calls"], row["rtt_ms"], row["unanswered"], row["faults"]) == (2, 50, 0, [])
+        assert row["v2v_ms"]["p50"] > floor_ms + 50, "a round trip is a part of the answer's way"
