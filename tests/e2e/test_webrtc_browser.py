@@ -99,6 +99,10 @@ class Relay:
         self.line = asyncio.run_coroutine_threadsafe(made, self._loop).result(DEADLINE_S)
         return self.line.address[1]
 
+    def becomes(self, quality: LineQuality) -> None:
+        """From now on."""
+        self._loop.call_soon_threadsafe(self.line.set_quality, quality)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._stack.aclose(), self._loop).result(DEADLINE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -61,6 +61,7 @@ BENCH: Mapping[str, Subcommand] = {
         "repartee.bench.turns", "turns", "Recorded people through the turn-taking, in noise."
     ),
     "recording": Subcommand("repartee.bench.recording", "recording", "What recording a call costs."),
+    "encoding": Subcommand("repartee.bench.encoding", "encoding", "What cheaper encoding saves and costs."),
     "tools": Subcommand("repartee.bench.tools", "tools", "What a tool adds to a turn."),
     "routing": Subcommand(
         "repartee.bench.routing", "routing", "The world's callers against sets of regions."
