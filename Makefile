@@ -38,8 +38,9 @@ test-clients: $(STAMPS)/node ## six clients that others wrote place calls (sets 
 	@REPARTEE_CLIENTS="$(CLIENTS)" $(BIN)/python tests/clients/environment.py
 	@REPARTEE_CLIENTS="$(CLIENTS)" $(BIN)/pytest tests/clients -rs $(ARGS)
 
-fuzz: $(STAMPS)/dev ## a million hostile datagrams of each kind against the WebRTC floor (minutes)
+fuzz: $(STAMPS)/dev ## a million hostile datagrams of each kind against the WebRTC floor, and against calls (minutes)
 	@REPARTEE_FUZZ_DATAGRAMS=1000000 $(BIN)/pytest tests/regional/rtc/test_hostile_datagrams.py --timeout 3600 $(ARGS)
+	@$(BIN)/python -m tests.regional.rtc.flood
 
 foretell: $(STAMPS)/dev ## what the doctor foretells against what calls take, on three profiles (minutes of a quiet machine)
 	@LONG_TESTS=1 $(BIN)/pytest tests/regional/doctor/test_latency.py -k foretells -rs --timeout 900 $(ARGS)

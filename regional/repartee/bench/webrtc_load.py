@@ -24,10 +24,18 @@ FRAME_BYTES = RATE_HZ // 50 * 2
 class MediaLink:
     """A call's connection, as a load call writes to it."""
 
-    def __init__(self, media: MediaSocket) -> None:
+    def __init__(self, media: MediaSocket, receive: Callable[[bytes, bool, float], None]) -> None:
         self.closed: str | None = None
+        self.heard_frames = 0
         self._media = media
+        self._receive = receive
         self._closing: asyncio.Task[None] | None = None
+        media.listener = self._take
+
+    @property
+    def concealed_frames(self) -> int:
+        """How many frames of what was heard had been lost, without a copy: guessed."""
+        return self._media.peer.incoming.concealed
 
     def write(self, frame: bytes) -> None:
         """20 ms of PCM16."""
@@ -36,6 +44,14 @@ class MediaLink:
     def close(self) -> None:
         """Hang up."""
         self._closing = asyncio.ensure_future(self._media.close())
+
+    def _take(self, message: str | bytes) -> None:
+        now = time.monotonic()
+        if isinstance(message, str):
+            self._receive(message.encode(), True, now)
+            return
+        self.heard_frames += len(message) // FRAME_BYTES
+        self._receive(message, False, now)
 
 
 def media_script(frames_per_turn: int) -> Script:
@@ -58,10 +74,7 @@ async def media_link(
     """A call to the worker at ``url``; its media goes by the relay at ``via``, if any. Raises CallFailed."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     media = await connect_media(f"{url}{CALLS_PATH}", headers, MediaWishes(via=via, opus=opus))
-    media.listener = lambda message: receive(
-        message.encode() if isinstance(message, str) else message, isinstance(message, str), time.monotonic()
-    )
-    return MediaLink(media)
+    return MediaLink(media, receive)
 
 
 @asynccontextmanager

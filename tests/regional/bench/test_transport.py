@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from repartee.bench.transport import telephone_bounds
+from repartee.bench.transport import loss_bounds, telephone_bounds
 
 
 def row(
@@ -33,6 +33,18 @@ def test_each_bound_can_be_broken(p50: float, cpu: float, p90: float) -> None:
     rows = [row("websocket", 460.0, 0.5), row("websocket-g711", 461.0, 0.5)]
     bounds = telephone_bounds([*rows, row("telephone", p50, cpu, calls=100, p90=p90)])
     assert len(bounds) == 3 and [bound["kept"] for bound in bounds.values()].count(False) == 1
+
+
+def test_loss_is_held_against_the_same_round_trip_without() -> None:
+    rows = [
+        row("webrtc", 460.0, 0.5, p90=p90) | {"loss_pct": loss, "rtt_ms": rtt}
+        for rtt, loss, p90 in ((0.0, 0.0, 480.0), (0.0, 5.0, 500.0), (50.0, 0.0, 530.0), (50.0, 5.0, 551.0))
+    ]
+    assert loss_bounds(rows) == {
+        "webrtc_p90_for_5_pct_loss_at_0_ms": {"got": 20.0, "limit": 20.0, "kept": True},
+        "webrtc_p90_for_5_pct_loss_at_50_ms": {"got": 21.0, "limit": 20.0, "kept": False},
+    }
+    assert loss_bounds(rows[1:2]) == {}
 
 
 def test_nothing_is_said_of_what_was_not_measured() -> None:

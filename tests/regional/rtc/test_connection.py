@@ -253,17 +253,19 @@ def test_checks_that_stop_end_the_call_at_the_deadline() -> None:
 
 
 def test_the_call_moves_with_its_caller() -> None:
-    """Another address and port, in the middle of an answer: the next check moves everything."""
-    link = Link().connect()
+    """Another address, port and round trip, in the middle of an answer: the next check moves everything."""
+    link = Link(delay_s=0.005).connect()
     link.speak(link.server, tone(500))
-    link.caller_at = ("203.0.113.77", 1_234)
+    link.caller_at, link.delay_s = ("203.0.113.77", 1_234), 0.06
     heard = len(link.client_heard)
     link.run(3.0)
     link.speak(link.server, tone(500))
-    link.run(0.1)
+    link.run(0.2)
     assert link.lite.address == ("203.0.113.77", 1_234)
     assert len(link.client_heard) - heard == 24_000
     link.speak(link.client, tone(500))
+    link.run(0.2)
+    assert link.server.reports.rtt_ms == pytest.approx(120, abs=12)
     assert level_of(bytes(link.server_heard)) > 2_000
 
 
