@@ -68,6 +68,20 @@ async def test_tickets_are_asked_for(providers: dict[str, str]) -> None:
         assert (await client.post(path, headers=ticket())).status_code == 200
 
 
+async def test_a_key_has_as_many_calls_at_once_as_it_may(providers: dict[str, str]) -> None:
+    """The edge writes the limit into its tickets; the other transports' calls count too."""
+    settings = {**providers, "REPARTEE_TICKET_KEY": TICKET_KEY}
+    keys = tickets.TicketKeys(TICKET_KEY)
+    async with region(settings, allow_anonymous=False) as worker, asking(worker) as client:
+        found = []
+        for subject in ("acme", "acme", "other"):
+            ticket = tickets.sign(keys, region="local", subject=subject, now=time.time(), limit=1)
+            headers = {**SDP, "X-Repartee-Ticket": ticket}
+            begun = await client.post("/v1/realtime/calls", content=an_offer(), headers=headers)
+            found.append((begun.status_code, begun.headers.get("retry-after") is not None))
+        assert found == [(201, False), (429, True), (201, False)]
+
+
 async def test_a_call_is_reached_through_any_worker_of_its_region(providers: dict[str, str]) -> None:
     """A balancer sends what belongs to a call to the other worker: it passes it on."""
     ports = []
