@@ -64,10 +64,15 @@ async def link(one: int, other: int) -> None:
     for descriptor, way in zip((one, other), ways, strict=True):
         os.set_blocking(descriptor, False)
         loop.add_reader(descriptor, way.read)
-    await _listen(lambda quality: [way.become(quality) for way in ways])
+
+    def become(quality: LineQuality) -> None:
+        for way in ways:
+            way.become(quality)
+
+    await _listen(become)
 
 
-async def _listen(take: Callable[[LineQuality], object]) -> None:
+async def _listen(take: Callable[[LineQuality], None]) -> None:
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     while said := await reader.readline():

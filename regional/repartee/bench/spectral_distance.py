@@ -51,4 +51,5 @@ def _spectra(signal: Samples) -> Samples:
 
 def _in_db(power: Samples, original: Samples) -> Samples:
     floor = original.max(axis=1, keepdims=True) / 10 ** (FLOOR_DB / 10)
-    return 10 * np.log10(np.maximum(power, floor))
+    in_db: Samples = 10 * np.log10(np.maximum(power, floor))
+    return in_db
