@@ -39,7 +39,7 @@ from repartee.bench.rig import (
 )
 from repartee.bench.stream_relay import HOST
 from repartee.bench.telephone_load import CarrierCall, G711Call
-from repartee.bench.transport_link import Link, LinkKind, linked
+from repartee.bench.transport_link import LinkKind, TransportLink, linked
 from repartee.bench.transport_plot import transport_chart
 from repartee.bench.webrtc_load import MediaLink, media_link, media_script
 from repartee.client.call import session_url
@@ -160,7 +160,7 @@ def _measure_media(calls: int, port: int, json_path: Path | None) -> None:
 
 
 async def _rows(
-    kind: MeasuredTransport, load: Load, setup: Setup, link: Link, lines: Sequence[LineQuality]
+    kind: MeasuredTransport, load: Load, setup: Setup, link: TransportLink, lines: Sequence[LineQuality]
 ) -> list[dict[str, Any]]:
     ticket_key = secrets.token_hex(32)
     env = {
@@ -180,7 +180,7 @@ async def _rows(
 
 
 async def _measured(
-    kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str, link: Link, line: LineQuality
+    kind: MeasuredTransport, load: Load, bench: Rig, ticket_key: str, link: TransportLink, line: LineQuality
 ) -> dict[str, Any]:
     measured, frames = Measured(), load.frames_per_turn
     opening = asyncio.Semaphore(MOST_OPENING)

@@ -41,7 +41,7 @@ class WayThere:
     media: tuple[str, int] | None = None
 
 
-class Link(Protocol):
+class TransportLink(Protocol):
     """Lines of any quality between callers and a worker."""
 
     kind: LinkKind
@@ -54,7 +54,7 @@ class Link(Protocol):
 
 
 @contextmanager
-def linked(wanted: LinkKind) -> Iterator[Link]:
+def linked(wanted: LinkKind) -> Iterator[TransportLink]:
     """Raises NoNamespaces, if they are wanted and cannot be."""
     if wanted is LinkKind.relay or (wanted is LinkKind.auto and lacking()):
         yield _Relays()

@@ -15,7 +15,7 @@ def voice(seconds: float = 1.0) -> np.ndarray:
     """Harmonics of 120 Hz, as a voice has them."""
     at = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     harmonics = [np.sin(2 * np.pi * 120 * n * at) / n for n in range(1, 60)]
-    return np.sum(harmonics, axis=0) / 8
+    return np.asarray(np.sum(harmonics, axis=0) / 8)
 
 
 def test_a_sound_is_no_distance_from_itself_however_late() -> None:
