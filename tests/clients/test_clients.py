@@ -24,9 +24,9 @@ import pytest
 from tests.clients import environment
 from tests.clients.strict import faults_in
 from tests.clients.tap import Tap, tapping
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import REPARTEE, clean_environment
-from tests.regional.cli.test_up import free_port
 
 from repartee.client.speech import spoken
 from repartee.launch.certificate import make_certificate
@@ -114,7 +114,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One for all of them."""
     folder = tmp_path_factory.mktemp("system")
-    port = free_port()
+    port = free_port(3)
     desk = f"{Path(__file__).parent / 'desk.py'}:agent"
     command = [str(REPARTEE), "up", "--tls", "--port", str(port), "--regions", "1", "--agent", desk]
     process = subprocess.Popen(

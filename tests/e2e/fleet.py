@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,18 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import REPARTEE, TICKET_KEY, clean_environment, stand_ins
 
 API_KEY = "a-key-for-callers"
 PLACES = {"us-east": (38.9, -77.4), "eu-west": (53.3, -6.3)}
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from tests.e2e.conftest import own_environment
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
-from tests.regional.telephone.system import free_port, until
+from tests.regional.telephone.system import until
 
 from repartee.client.telephone import HandsetLine
 from repartee.standins.server import StandInSettings, serve

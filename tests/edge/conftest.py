@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 import websockets
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -111,13 +111,6 @@ class FakeRegion:
 
 def _choose(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return Subprotocol("realtime") if "realtime" in offered else None
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def regions_json(*regions: FakeRegion, **more: Any) -> str:

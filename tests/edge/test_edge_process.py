@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.edge.conftest import StartRegion, edge_env, free_port
+from tests.edge.conftest import StartRegion, edge_env
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S, measured
 
 MEGABYTE = 1_000_000

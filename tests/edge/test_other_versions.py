@@ -12,7 +12,8 @@ import httpx
 import pytest
 import websockets
 from tests.altered import altered
-from tests.edge.conftest import API_KEY, StartRegion, edge_env, free_port
+from tests.edge.conftest import API_KEY, StartRegion, edge_env
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol

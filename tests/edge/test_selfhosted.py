@@ -15,7 +15,8 @@ import httpx
 import mmdb_writer
 import netaddr  # type: ignore[import-untyped]
 import pytest
-from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartRegion, edge_env, free_port
+from tests.edge.conftest import API_KEY, TICKET_KEY, FakeRegion, StartRegion, edge_env
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from websockets.asyncio.client import connect
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.free_ports import free_port
 from tests.regional.app.running import TICKET_KEY, Region, region, until
 from tests.regional.app.strict_carriers import Account, Plivo, SignalWire, Vonage, rest
-from tests.regional.telephone.system import free_port
 
 from repartee.app.carrier_control import CarrierControl, end_call, what_calls_lack
 from repartee.app.carriers.api import CallDocument

@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.free_ports import free_port
 from tests.promptness import measured
 
 from repartee.bench.namespaces import lacking
@@ -19,7 +19,7 @@ def bench(report: Path, *options: object) -> dict[str, Any]:
     command = [str(Path(sys.executable).parent / "repartee"), "bench", *map(str, options)]
     own = {name: value for name, value in os.environ.items() if not name.startswith("REPARTEE_")}
     ended = subprocess.run(
-        [*command, "--port", str(free_pair()), "--json", str(report)],
+        [*command, "--port", str(free_port(2)), "--json", str(report)],
         env=own,
         capture_output=True,
         text=True,
@@ -30,20 +30,6 @@ def bench(report: Path, *options: object) -> dict[str, Any]:
     assert ended.returncode == 0 or "does not count" in ended.stderr, ended.stdout + ended.stderr
     told: dict[str, Any] = json.loads(report.read_text())
     return told
-
-
-def free_pair() -> int:
-    """A port that is free, as is the next."""
-    for _ in range(50):
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-    raise AssertionError("no two ports in a row are free")
 
 
 @pytest.mark.parametrize("model", ["gpt-4.1-mini", "gpt-5.6-luna", "gpt-oss-120b-groq"])

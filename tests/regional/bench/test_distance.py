@@ -3,8 +3,8 @@
 import asyncio
 import time
 
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S, measured
-from tests.regional.bench.test_commands import free_pair
 
 from repartee.bench.distance import HOST, distant
 
@@ -16,7 +16,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def test_only_the_connection_takes_long() -> None:
-    near = free_pair()
+    near = free_port(2)
     async with await asyncio.start_server(echo, HOST, near) as server:
         async with distant(near + 1, near, connect_ms=150):
             began = time.monotonic()
@@ -36,7 +36,7 @@ async def test_only_the_connection_takes_long() -> None:
 
 
 async def test_a_provider_that_is_not_there_hangs_up() -> None:
-    near = free_pair()
+    near = free_port(2)
     async with distant(near + 1, near, connect_ms=1):
         reader, writer = await asyncio.open_connection(HOST, near + 1)
         assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b""

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S, measured
 from tests.regional.app.running import REPARTEE, calling, clean_environment, stand_ins
 
@@ -88,7 +88,7 @@ async def test_it_shows_what_a_hook_a_tool_and_a_brain_have_raised_and_the_calle
     tmp_path: Path,
 ) -> None:
     (tmp_path / "faulty.py").write_text(FAULTY)
-    port = free_port()
+    port = free_port(3)
     command = (REPARTEE, "up", "--port", str(port), "--regions", "1", "--agent", "faulty.py")
     up = await asyncio.create_subprocess_exec(
         *command,
@@ -132,17 +132,6 @@ async def test_it_shows_what_a_hook_a_tool_and_a_brain_have_raised_and_the_calle
     assert "Anna Maier" not in "".join(shown), "what it was given is left out"
 
 
-def free_port() -> int:
-    """The first of three ports in a row that nobody listens on now."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = int(first.getsockname()[1])
-        with suppress(OSError):
-            for other in (port + 1, port + 2):
-                socket.create_server(("127.0.0.1", other)).close()
-            return port
-
-
 def until_alive(url: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
@@ -154,7 +143,7 @@ def until_alive(url: str) -> None:
 
 
 def test_a_refused_key_is_named_within_two_seconds_of_a_regions_start(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_port(3)
     with stand_ins() as providers:
         process = subprocess.Popen(
             [REPARTEE, "up", "--port", str(port), "--regions", "1"],

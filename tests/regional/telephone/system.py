@@ -3,7 +3,6 @@ stand-ins: what is said is a hum."""
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from tests.free_ports import free_port
 from tests.promptness import DEADLINE_S
 from tests.regional.app.running import TICKET_KEY, Region, RegionProcess, region, region_process
 
@@ -30,11 +30,6 @@ ROOT = Path(__file__).parents[3]
 API_KEY = "sk-telephone"
 TONE = bytes([0x80, 0x00] * 80)
 """20 ms of mu-law that is loud."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)
