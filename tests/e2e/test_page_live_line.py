@@ -30,7 +30,7 @@ def by(relay: Relay) -> Any:
     def answered(route: Any) -> None:
         answer = route.fetch()
         udp_only = re.sub(r"a=candidate:\S+ 1 tcp .*\r\n", "", answer.text())
-        (port,) = re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+)", udp_only)
+        (port,) = set(re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+)", udp_only))
         route.fulfill(response=answer, body=udp_only.replace(f" {port} typ", f" {relay.to(port)} typ"))
 
     return answered
