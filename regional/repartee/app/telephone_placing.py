@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 ASK_S: Final = 10.0
 """How long a carrier may take to accept a call."""
 
+FINAL: Final = {"opted_out": 403, "not_certain": 409}
+"""The statuses of refusals that another try does not change; of all others 429."""
+
 OnMachine = Literal["hang_up", "message", "ignore"]
 Carrier = Literal["twilio", "telnyx", "signalwire", "plivo"]
 _AGENT = r"^[\w.:/-]{0,100}$"
@@ -101,8 +104,7 @@ class CallPlacer:
         limits = PlacingLimits(settings.dial_at_once, settings.dial_per_minute)
         begun = await begin_placing(self._store, key, wish.to, limits, now)
         if isinstance(begun, PlacingRefused):
-            status = 403 if begun.retry_after_s is None else 429
-            raise NotPlaced(status, begun.code, begun.words, begun.retry_after_s)
+            raise NotPlaced(FINAL.get(begun.code, 429), begun.code, begun.words, begun.retry_after_s)
         if begun != PLACING:
             return CallPlaced(begun, carrier, wish.to, number)
         try:
@@ -176,13 +178,15 @@ class CallPlacer:
         except httpx.HTTPError as error:
             words = f"The carrier did not say whether it has placed the call ({type(error).__name__})."
             raise NotPlaced(409, "not_certain", words) from None
-        call_id = api.placed_id(_said(answer)) if answer.is_success else ""
-        if not call_id:
+        if not answer.is_success:
             log.warning(
                 "a call was not placed, as the carrier answered %d; telling whoever asked for it",
                 answer.status_code,
             )
             raise NotPlaced(422, "carrier_refused", f"The carrier refuses the call: {answer.text[:300]}")
+        call_id = api.placed_id(_said(answer))
+        if not call_id:
+            raise NotPlaced(409, "not_certain", "The carrier has taken the call, and does not say its id.")
         return call_id
 
 

@@ -195,6 +195,20 @@ async def test_a_call_is_placed_and_counts_until_the_carrier_says_that_it_is_ove
         assert refused.json()["error"]["code"] == ("no_beeps" if carrier == "plivo" else "no_free_line")
 
 
+async def test_a_call_whose_id_the_carrier_does_not_say_is_not_placed_again(
+    providers: dict[str, str],
+) -> None:
+    async with place(providers, "plivo") as here:
+        account = here.account
+        assert isinstance(account, Plivo)
+        account.nameless = True
+        for _ in range(2):
+            answer = await here.asked(to=CALLEE, carrier="plivo", key="once")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_certain")
+            account.nameless = False
+        assert len(account.placed) == 1
+
+
 @EACH
 async def test_a_document_is_for_the_carrier_alone_and_for_a_while(
     providers: dict[str, str], carrier: str

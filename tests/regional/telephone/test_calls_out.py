@@ -279,7 +279,7 @@ async def test_a_carrier_that_dies_leads_to_no_second_call(dies: str, expected: 
         assert first.json()["error"]["code"] == expected
         again = await keyed(system)
         assert again.json()["error"]["code"] == expected
-        assert again.status_code == (502 if dies == "before" else 403)
+        assert again.status_code == (502 if dies == "before" else 409)
     server.close()
 
 
