@@ -49,7 +49,7 @@ class World:
             "-c",
             script,
             cwd=self.clone.folder,
-            env={**self.env, "MAKEFLAGS": "", **env},
+            env={**self.env, "MAKEFLAGS": "", "ARGS": "", **env},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
