@@ -221,7 +221,7 @@ class Hearing:
             self._let_go()
         elif watch.takes_company(self._now(), owed_since):
             self._user.accompany()
-        self._close_lost_turn()
+        self._close_lost_turn(watch)
         return self._policy.look_s
 
     async def _listen(self, watch: SessionWatch) -> None:
@@ -298,7 +298,7 @@ class Hearing:
                 owed.append(drained_at)
         return min(owed, default=None)
 
-    def _close_lost_turn(self) -> None:
+    def _close_lost_turn(self, watch: SessionWatch) -> None:
         """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""
         if (
             self._transcriber is not None
@@ -307,6 +307,7 @@ class Hearing:
             and self._has_heard_all()
         ):
             self._turn.close()
+            watch.progressed()
             self._ends.forget_late()
             self._user.deliver(HearingLost())
 

@@ -169,9 +169,10 @@ class SessionWatch:
         if owed_since is None:
             if now - self._opened_at >= self._policy.silent_s:
                 self._unheard_since = self._spoken_to_at = None
-            return Verdict.KEEP
+            # It may be as deaf as the one before it: what that one did not hear is not known to be owed by this one.
+            return self._tell_if_unheard(now)
         if now - max(owed_since, self._opened_at) < self._policy.silent_s:
-            return self._tell(now, instead=Verdict.KEEP) if self._unheard_for_long(now) else Verdict.KEEP
+            return self._tell_if_unheard(now)
         if not self._exchanges_left:
             return Verdict.END
         last = self._exchanged_at
@@ -206,6 +207,9 @@ class SessionWatch:
 
     def _unheard_for_long(self, now: float) -> bool:
         return self._unheard_since is not None and now - self._unheard_since >= self._policy.tell_after_s
+
+    def _tell_if_unheard(self, now: float) -> Verdict:
+        return self._tell(now, instead=Verdict.KEEP) if self._unheard_for_long(now) else Verdict.KEEP
 
     def _tell(self, now: float, *, instead: Verdict) -> Verdict:
         """Tell the caller of this trouble, once; ``instead``, if they have been told too often."""

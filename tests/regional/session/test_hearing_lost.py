@@ -274,14 +274,16 @@ def test_deaf_recognition_is_replaced_after_5_s_then_the_caller_is_told_and_at_l
     run(play())
 
 
-def test_deaf_recognition_that_is_replaced_has_what_was_said_heard() -> None:
+def test_what_was_said_to_deaf_recognition_is_heard_anew_and_the_caller_told_if_in_vain() -> None:
     async def play() -> None:
         async with calling() as caller:
             await caller.is_quiet(1)
-            await caller.says(QUESTION)
-            await caller.is_quiet(3)
+            await caller.says(ASKED)
+            asked_until = caller.since
+            await caller.is_quiet(24)
             assert len(caller.transcribers) == 2
-            assert QUESTION[: len(QUESTION) // 960 * 960] in bytes(caller.transcribers[1].fed)
+            assert ASKED[: len(ASKED) // 960 * 960] in bytes(caller.transcribers[1].fed)
+            assert [told_at - asked_until <= 7 for told_at in caller.told_at] == [True]
 
     run(play())
 
