@@ -340,9 +340,21 @@ class Answering:
             return commands
         commands.append(c.ClearDeadline(FIRST_AUDIO))
         if self._tools:
-            company = self._accompany(reply, now) if reply.failure else []
-            return commands + (company or self._plan_filler(now))
+            return commands + self._wait_on(reply, now)
         return commands + self._conclude(reply, now)
+
+    def _wait_on(self, reply: Reply, now: float) -> list[c.Command]:
+        """Tools are still awaited. If no voice could speak, memory does; whom neither reaches in time is not kept."""
+        if reply.failure and (company := self._accompany(reply, now)):
+            return company
+        reason, sound_until = lack_of(reply), self.playout.sound_ends_at
+        if (
+            reason
+            and reply.message.filler
+            and self.owed.too_late(reply.turn_id, sound_until, self.policy, now)
+        ):
+            return [c.GiveUp(reason)]
+        return self._plan_filler(now)
 
     def _conclude(self, reply: Reply, now: float) -> list[c.Command]:
         """Nothing follows the reply, unless nobody could hear anything of it: then make up for that."""

@@ -110,6 +110,11 @@ class OwedAnswer:
         effort.accompanied = since
         return True
 
+    def too_late(self, turn_id: int, sound_until: float, policy: TurnPolicy, now: float) -> bool:
+        """Whether nothing that begins now is heard in time by whoever waits for this turn's answer."""
+        since = max(self._effort.quiet_since, sound_until)
+        return self.due and self._effort.turn_id == turn_id and now >= since + policy.latest_apology_s
+
     def silent_until(self, reply: Reply, sound_until: float, policy: TurnPolicy) -> float:
         """When the caller has heard nothing for too long; they hear the last sound until ``sound_until``. All replies
         to a turn share its time; one that begins late has a little more. What is recited when none is left has its

@@ -100,16 +100,46 @@ def test_a_filler_whose_voice_fails_is_replaced_from_memory() -> None:
     assert talk.said() == [COMPANY], "it waits on, and is not alone"
 
 
-def test_fillers_that_no_voice_can_speak_have_time_to_be_tried() -> None:
-    """Nothing is in memory, and the tool may yet answer: each is given two seconds, and no more than that."""
+def waits_for_a_tool_without_memory() -> Conversation:
+    """Five seconds after the caller's last word; nothing is in memory."""
     policy = replace(TOOLS, company="", apology_at_hand=False)
     talk = Conversation(policy, Fillers({}, company=COMPANY))
     talk.caller_says("What is my balance?")
-    last_word = talk.now - 0.25
-    talk.wait(5)
+    talk.wait(4.75)
     calls_tool(talk)
-    talk.wait(last_word + 11.9 - talk.now)
-    assert [say.text for say in talk.all(c.Say)] == [COMPANY] * 3, "after 6, 8 and 10 s"
+    return talk
+
+
+def test_a_caller_to_whom_no_voice_can_speak_while_a_tool_runs_is_not_kept() -> None:
+    talk = waits_for_a_tool_without_memory()
+    talk.wait(2.9)
+    assert talk.said() == [COMPANY]
+    assert not talk.all(c.GiveUp)
+    talk.wait(0.2)
+    assert len(talk.all(c.GiveUp)) == 1, "8 s after the last word"
+    assert len(talk.all(c.Say)) == 1
+
+
+def test_nor_is_one_whose_voice_fails_later_in_the_wait() -> None:
+    talk = waits_for_a_tool_without_memory()
+    talk.wait(1.1)
+    spoken = talk.last(c.Say).reply_id
+    talk.voice_speaks(1200, spoken)
+    talk.voice_ends(spoken)
+    heard_until = talk.now + 1.2
+    talk.wait(7.8)
+    assert not talk.all(c.GiveUp)
+    talk.wait(heard_until + 8.1 - talk.now)
+    assert len(talk.all(c.GiveUp)) == 1
+
+
+def test_a_filler_that_fails_early_is_tried_again_while_there_is_time() -> None:
+    talk = waits_for_a_tool_without_memory()
+    talk.wait(1.1)
+    talk.send(e.ReplyFailed(talk.last(c.Say).reply_id, "tts", "lost"))
+    talk.wait(0.1)
+    assert len(talk.all(c.Say)) == 2
+    assert not talk.all(c.GiveUp)
 
 
 @pytest.mark.parametrize("late_s", [7.0, 7.9, 12.0])
