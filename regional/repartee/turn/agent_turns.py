@@ -97,7 +97,8 @@ class AgentTurns:
         rest, owed = answers.playout.take_rest(), answers.owed
         if request is None and not owed.owing and rest:
             self._floor.move(Cause.REPLY_REQUESTED)
-            return self.follow(answers.recite(self._turns.current.turn_id, rest, now), now)
+            resumed = answers.recite(self._turns.current.turn_id, rest, now, resumes=True)
+            return self.follow(resumed, now)
         if request is None and owed.owing:
             owed.owing = False
             request = e.ReplyRequested() if self._policy.replies_by_itself else None

@@ -96,10 +96,13 @@ class Answering:
         reply.follows_tools = True
         return [*self._take_on(turn_id, now), *self._start(reply, now)]
 
-    def recite(self, turn_id: int, text: str, now: float, *, apologises: bool = False) -> list[c.Command]:
-        """Say this text, without asking the model."""
+    def recite(
+        self, turn_id: int, text: str, now: float, *, apologises: bool = False, resumes: bool = False
+    ) -> list[c.Command]:
+        """Say this text, without asking the model; ``resumes``: it is the rest of an answer, and still owed."""
         reply = self.replies.new(turn_id, self.policy)
         reply.apologises = reply.urgent = apologises
+        reply.resumes = resumes
         return self._recite(reply, text, now)
 
     def _recite(self, reply: Reply, text: str, now: float) -> list[c.Command]:
@@ -176,8 +179,7 @@ class Answering:
         return self.owed.silent_until(reply, self.playout.sound_ends_at, self.policy)
 
     def _release(self, reply: Reply, now: float) -> list[c.Command]:
-        commands = self._open(reply, now)
-        commands += self._told(reply, reply.confirm(self.playout.speaker, now))
+        commands = self._open(reply, now) + self._told(reply, reply.confirm(self.playout.speaker, now))
         for call in reply.calls:
             commands += self._call(reply, call, now)
         return commands + self._settle(reply.reply_id, now)
@@ -286,12 +288,8 @@ class Answering:
         self._tools.cancel()
         making = self.replies.take_all()
         commands += [c.StopReply(reply.reply_id) for reply in making]
-        commands += self.playout.cut(
-            now,
-            making=making,
-            reported=self.policy.playout_reported,
-            barged_in=reason == TURN_DETECTED,
-        )
+        reported, barged_in = self.policy.playout_reported, reason == TURN_DETECTED
+        commands += self.playout.cut(now, making=making, reported=reported, barged_in=barged_in)
         commands += [end_of(reply, "cancelled", reason) for reply in making if reply.confirmed]
         commands += self._plan_filler(now)
         self._client_calling = None
@@ -378,7 +376,8 @@ class Answering:
             another = self.replies.new(reply.turn_id, self.policy, reply.time_left(), reply.request)
             another.follows_tools = reply.follows_tools
             return [missing, *self._start(another, now)]
-        apology = bool(self.policy.apology) and reply.message.spoken and not reply.recited
+        owed = reply.resumes or not reply.recited
+        apology = bool(self.policy.apology) and reply.message.spoken and owed
         commands = [missing, *self._finished(self.owed.close("unanswered", apology=apology))]
         if reply.apologises:
             return [*commands, c.GiveUp(reason)]

@@ -122,7 +122,7 @@ class OwedAnswer:
         if reply.urgent:
             return max(reply.news_at, sound_until) + policy.apology_s
         of_turn = self._effort.turn_id == reply.turn_id and (self.due or not reply.recited)
-        own_time = not (reply.message.spoken and of_turn)
+        own_time = not (reply.message.spoken and (of_turn or reply.resumes))
         since = reply.news_at if own_time else self._effort.quiet_since
         due = policy.overdue_at(max(since, sound_until), reply.news_at)
         return reply.news_at + policy.reply_s if reply.recited and due <= reply.news_at else due

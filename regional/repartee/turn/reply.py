@@ -84,6 +84,7 @@ class Reply:
         self.tells: frozenset[str] = frozenset()
         self.apologises = False
         self.urgent = False
+        self.resumes = False
         self.foreseen: Sequence[Foreseen] = ()
         self.trace: TurnTrace | None = None
         self._chunker = PacedChunker(policy.chunks)

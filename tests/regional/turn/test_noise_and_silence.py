@@ -6,6 +6,7 @@ from tests.regional.turn.conversation import Conversation
 from tests.regional.turn.test_nobody_is_left_waiting import asked, requests
 
 from repartee.turn import commands as c
+from repartee.turn import events as e
 from repartee.turn.policy import TurnPolicy
 from repartee.wire.announcer import Announcer
 
@@ -25,6 +26,34 @@ class TestNoise:
         assert " ".join(message.removeprefix("assistant: ") for message in talk.told[1:]).split() == (
             ["It", "is", "ten", "pounds", "and", "five", "pence."]
         )
+
+    def stopped_by_a_noise(self) -> Conversation:
+        talk = asked()
+        talk.agent_says("It is ten pounds and five pence.", ms=2000)
+        talk.wait(1)
+        talk.caller_starts()
+        talk.wait(0.5)
+        talk.caller_ends("")
+        assert talk.said()[-1].strip().endswith("pence.")
+        return talk
+
+    def test_a_rest_whose_voice_fails_is_followed_by_the_apology(self) -> None:
+        talk = self.stopped_by_a_noise()
+        talk.send(e.ReplyFailed(talk.last(c.Say).reply_id, "tts", "lost"))
+        assert talk.said()[-1] == TurnPolicy().apology
+
+    def test_a_rest_that_is_not_heard_is_given_no_longer_than_an_answer(self) -> None:
+        talk = self.stopped_by_a_noise()
+        stopped_at = talk.now - 0.5
+        while talk.said()[-1] != TurnPolicy().apology and talk.now < stopped_at + 20:
+            talk.wait(0.1)
+        assert 6.9 <= talk.now - stopped_at <= 7.2
+
+    def test_who_cannot_be_told_even_that_is_not_kept(self) -> None:
+        talk = self.stopped_by_a_noise()
+        for _ in range(2):
+            talk.send(e.ReplyFailed(talk.last(c.Say).reply_id, "tts", "lost"))
+        assert talk.all(c.GiveUp)
 
     def test_words_instead_have_their_own_answer(self) -> None:
         talk = asked()
