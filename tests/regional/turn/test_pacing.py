@@ -339,8 +339,8 @@ gaps_s = st.one_of(st.floats(0, 0.3), st.sampled_from([0.0, 0.14, 0.4, 3.0]))
 def test_no_text_is_lost_or_reordered_whenever_it_comes(
     written: list[tuple[str, float]], tells_eagerly: bool, confirmed_after: int
 ) -> None:
-    """And nothing is given out but whole pieces with words in them, at most as long as a piece may be."""
-    talk = Listening(TurnPolicy(first_audio_s=1e6))
+    """And nothing is given out but whole pieces with words in them, as written at most as long as a piece may be."""
+    talk = Listening(TurnPolicy(first_audio_s=1e6, raw=True))
     talk.caller_starts("Where")
     if tells_eagerly:
         talk.caller_pauses("Where is it?")
