@@ -46,7 +46,7 @@ def test_a_seed_that_fails_is_printed_and_the_printed_command_fails_alike(
     """With a fault planted in the product: the apology is lost."""
     (tmp_path / "sitecustomize.py").write_text(
         "from repartee.turn.session_watch import SessionWatch, Verdict\n"
-        "SessionWatch.look = lambda self, now, owed_since: Verdict.KEEP\n"
+        "SessionWatch.look = lambda self, now, owed_since, *, in_vain=False: Verdict.KEEP\n"
     )
     paths = [str(tmp_path), str(ROOT), str(ROOT / "regional")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

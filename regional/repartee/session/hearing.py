@@ -95,6 +95,9 @@ class Hearing:
             turn_ms=policy.turn_ms, preroll_ms=policy.preroll_ms, suspect_ms=policy.suspect_ms
         )
         self._talker = Talker(HEARING_HZ)
+        self._in_vain = False
+        """Somebody spoke to a transcriber that was lost, and nothing has been said to it since."""
+
         self._watch: SessionWatch | None = None
         self._error: ProviderError | PoolTimeout | None = None
         self._received_bytes = 0
@@ -210,7 +213,7 @@ class Hearing:
         """Look at the transcriber; in so many seconds again. Raises what was wrong when there is none."""
         owed_since = self._owed_since()
         self._note_late_end(owed_since)
-        verdict = watch.look(self._now(), owed_since)
+        verdict = watch.look(self._now(), owed_since, in_vain=self._in_vain)
         if verdict is Verdict.END:
             raise self._error or _silent()
         if verdict is Verdict.TELL:
@@ -221,7 +224,7 @@ class Hearing:
             self._let_go()
         elif watch.takes_company(self._now(), owed_since):
             self._user.accompany()
-        self._close_lost_turn(watch)
+        self._close_lost_turn()
         return self._policy.look_s
 
     async def _listen(self, watch: SessionWatch) -> None:
@@ -251,6 +254,7 @@ class Hearing:
         try:
             async for event in transcriber.events():
                 self._talker.answered()
+                self._in_vain = False
                 if not self._turn.is_open:
                     self._turn_began_ms = min(self._sent_ms - self._turn.spoken_ms(), self.received_ms)
                 if self._turn.take(event):
@@ -270,6 +274,7 @@ class Hearing:
             self._queue.stop()
             self._ends.forget()
             await transcriber.aclose()
+        self._in_vain = self._in_vain or self._talker.spoke_at is not None
         self._talker.answered()
         if self._turn.is_open:
             self._user.deliver(HearingResumes(anew=self._turn.lost()))
@@ -298,7 +303,7 @@ class Hearing:
                 owed.append(drained_at)
         return min(owed, default=None)
 
-    def _close_lost_turn(self, watch: SessionWatch) -> None:
+    def _close_lost_turn(self) -> None:
         """A noise was taken for a turn's beginning, and the next transcriber hears nothing in it: it is over."""
         if (
             self._transcriber is not None
@@ -307,7 +312,6 @@ class Hearing:
             and self._has_heard_all()
         ):
             self._turn.close()
-            watch.progressed()
             self._ends.forget_late()
             self._user.deliver(HearingLost())
 

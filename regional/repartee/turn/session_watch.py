@@ -160,17 +160,17 @@ class SessionWatch:
         policy = self._policy
         return backoff_s(self._failures - 1, first_s=policy.backoff_first_s, most_s=policy.backoff_most_s)
 
-    def look(self, now: float, owed_since: float | None) -> Verdict:
+    def look(self, now: float, owed_since: float | None, *, in_vain: bool = False) -> Verdict:
         """What to do now. ``owed_since``: since when the session owes an answer and has said nothing; None: it owes
-        none. Each verdict but KEEP is taken to be carried out."""
+        none. ``in_vain``: somebody spoke to the session before it, and this one says nothing to that either. Each
+        verdict but KEEP is taken to be carried out."""
         if self._opened_at is None:
             return self._look_away(now)
         self._owed_since = owed_since
         if owed_since is None:
             if now - self._opened_at >= self._policy.silent_s:
                 self._unheard_since = self._spoken_to_at = None
-            # It may be as deaf as the one before it: what that one did not hear is not known to be owed by this one.
-            return self._tell_if_unheard(now)
+            return self._tell_if_unheard(now) if in_vain else Verdict.KEEP
         if now - max(owed_since, self._opened_at) < self._policy.silent_s:
             return self._tell_if_unheard(now)
         if not self._exchanges_left:

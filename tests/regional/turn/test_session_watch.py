@@ -76,6 +76,16 @@ def test_who_is_heard_again_or_to_whom_nothing_is_owed_needs_no_company() -> Non
     assert not watch.takes_company(140.0, 105.0)
 
 
+def test_who_spoke_to_a_session_in_vain_is_told_though_the_next_owes_nothing_and_else_is_not() -> None:
+    for in_vain, told in ((True, [106.5]), (False, [])):
+        watch = watching()
+        assert watch.look(105.0, 100.0) is Verdict.EXCHANGE
+        watch.lost(105.0)
+        watch.opened(105.0)
+        looks = [105 + tenths / 10 for tenths in range(300)]
+        assert [now for now in looks if watch.look(now, None, in_vain=in_vain) is Verdict.TELL] == told
+
+
 def test_a_session_that_owes_nothing_may_be_silent_for_ever() -> None:
     assert verdicts(watching(), owed_since=None, until=4_000.0) == []
 
